@@ -1,0 +1,275 @@
+"""Every way an attempt can end badly, each exactly one of retryable or fatal.
+
+    IngestError
+    ├── FatalError                          outcome fatal_error
+    │   ├── BadPayload                      exit 65
+    │   ├── ConfigurationError              exit 78, at start-up only
+    │   ├── CryoNotRunnable                 exit 69, as are all below
+    │   ├── CryoRejectedArguments
+    │   ├── CryoWroteNothing
+    │   ├── RpcPoolUnresolved
+    │   ├── CapExceeded
+    │   ├── SchemaDrift
+    │   ├── UnsafeStaging
+    │   ├── ModeMismatch
+    │   ├── StoreDenied
+    │   ├── NoSuchBucket
+    │   └── StoreUnfit
+    └── RetryableError                      outcome retryable_error, exit 75
+        ├── CryoFailed
+        ├── DeadlineExceeded
+        ├── ProofFailed
+        ├── DiskFull
+        ├── StagingHeld
+        ├── StoreUnavailable
+        └── PrefixContended
+
+Retry decisions read `outcome` and nothing else; the process's exit code is the leaf's `exit_code` (sysexits.h). The
+sources of the split are clauses OUT-2 and OUT-4. No message holds a URL, a key or the value of a payload field.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+OutcomeName = Literal["success", "retryable_error", "fatal_error"]
+
+
+class IngestError(Exception):
+    """The root: an attempt that failed, with a message that says what happened, to what, and what to do next."""
+
+    outcome: ClassVar[OutcomeName]
+    exit_code: ClassVar[int]
+
+
+class FatalError(IngestError):
+    """The same attempt would fail the same way again: somebody has to change something first."""
+
+    outcome = "fatal_error"
+    exit_code = 69
+
+
+class RetryableError(IngestError):
+    """Another attempt, later or elsewhere, can succeed with nothing changed."""
+
+    outcome = "retryable_error"
+    exit_code = 75
+
+
+class BadPayload(FatalError):
+    """The task payload breaks PAY-1, PAY-4 or PAY-5; `problems` maps each bad field to what is wrong with it."""
+
+    exit_code = 65
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        listed = "; ".join(f"{field}: {problem}" for field, problem in self.problems.items())
+        super().__init__(
+            f"bad task payload: {listed}. Nothing was run or written; correct the payload and submit it again"
+        )
+
+
+class ConfigurationError(FatalError):
+    """The environment can't be used; `problems` maps each bad variable to what is wrong with it."""
+
+    exit_code = 78
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        listed = "; ".join(f"{variable}: {problem}" for variable, problem in self.problems.items())
+        super().__init__(f"bad configuration: {listed}")
+
+
+class CryoNotRunnable(FatalError):
+    """The executable that `TRACE_CRYO_BIN` names is missing or can't be executed (MOD-3)."""
+
+    def __init__(self, *, executable: str, reason: str) -> None:
+        self.executable = executable
+        super().__init__(
+            f"can't run Cryo: {executable!r} {reason}. Set TRACE_CRYO_BIN to a Cryo 0.3.2 executable "
+            "(`cryo-from-wheel` comes with this package's `cryo` extra)"
+        )
+
+
+class CryoRejectedArguments(FatalError):
+    """Cryo ended with exit code 2: it does not know the command line, so it is not the pinned Cryo."""
+
+    def __init__(self, *, block_range: str, tail: Sequence[str]) -> None:
+        super().__init__(
+            f"Cryo refused its command line (exit code 2) for blocks {block_range}: is TRACE_CRYO_BIN Cryo 0.3.2?"
+            + last_lines(tail)
+        )
+
+
+class CryoWroteNothing(FatalError):
+    """Cryo ended with exit code 0 and left no Parquet file at all."""
+
+    def __init__(self, *, block_range: str, tail: Sequence[str]) -> None:
+        super().__init__(
+            f"Cryo ended with exit code 0 and wrote no Parquet file for blocks {block_range}: the real one always "
+            "writes a file per chunk, even an empty one. Check that TRACE_CRYO_BIN is Cryo 0.3.2" + last_lines(tail)
+        )
+
+
+class RpcPoolUnresolved(FatalError):
+    """No endpoint is configured for the payload's RPC pool (MOD-4)."""
+
+    def __init__(self, *, pool_variable: str, default_variable: str) -> None:
+        self.variables = (pool_variable, default_variable)
+        super().__init__(
+            f"the RPC pool has no endpoint: set {pool_variable}, or {default_variable} for all pools; "
+            "Cryo was not started"
+        )
+
+
+class CapExceeded(FatalError):
+    """The range's output is larger than a cap allows (CAP-1); nothing was uploaded."""
+
+    def __init__(self, *, variable: str, limit: int, seen: int, block_range: str, file: str | None = None) -> None:
+        self.variable, self.limit, self.seen = variable, limit, seen
+        where = f" ({file})" if file else ""
+        super().__init__(
+            f"blocks {block_range} exceed {variable}: {seen} is over the cap of {limit}{where}. Nothing was uploaded; "
+            "plan smaller ranges or raise the cap"
+        )
+
+
+class SchemaDrift(FatalError):
+    """A file's columns are not those of the pinned Cryo: another build wrote it."""
+
+    def __init__(self, *, file: str, dataset: str, differences: Sequence[str], executable: str) -> None:
+        self.differences = tuple(differences)
+        super().__init__(
+            f"{file} has not the schema that Cryo 0.3.2 gives {dataset}: {'; '.join(differences)}. "
+            f"It was written by {executable}: point TRACE_CRYO_BIN at Cryo 0.3.2"
+        )
+
+
+class UnsafeStaging(FatalError):
+    """A staging path is a symbolic link, no directory, or somebody else's (STG-6)."""
+
+    def __init__(self, *, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"refusing to stage in {path}: it {reason}. Nothing behind it was touched; remove it or set "
+            "TRACE_CRYO_STAGING_ROOT to a directory that only this user can write"
+        )
+
+
+class ModeMismatch(FatalError):
+    """Fake data in real mode, or real data under the prefix in fake mode (MOD-5, LAY-11)."""
+
+    def __init__(self, *, name: str, found: str, mode: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name} holds {found} data, but this worker runs in {mode} mode (TRACE_CRYO_MODE). Nothing was replaced "
+            "or deleted; use another bucket or dataset for each mode, or remove the prefix by hand"
+        )
+
+
+class StoreDenied(FatalError):
+    """The object store refused the credentials or the permission."""
+
+    def __init__(self, *, operation: str, key: str, reason: str) -> None:
+        super().__init__(
+            f"the object store denied {operation} on {key}: {reason}. Check the credentials and that the policy grants "
+            "what docs/reference.md lists"
+        )
+
+
+class NoSuchBucket(FatalError):
+    """The bucket does not exist."""
+
+    def __init__(self, *, bucket: str) -> None:
+        super().__init__(f"there is no bucket {bucket!r}: create it, or correct S3_BUCKET, S3_ENDPOINT or AWS_REGION")
+
+
+class StoreUnfit(FatalError):
+    """The store lacks what publishing once needs: conditional writes."""
+
+    def __init__(self, *, operation: str, reason: str) -> None:
+        super().__init__(
+            f"the object store can't do {operation}: {reason}. Publishing exactly once needs If-None-Match and "
+            "If-Match on PUT: use a store that has them"
+        )
+
+
+class CryoFailed(RetryableError):
+    """Cryo ended with an error or by a signal, and running it again within the attempt did not complete the range."""
+
+    def __init__(
+        self, *, block_range: str, ended: str, chunks_done: int, chunks: int, hint: str, tail: Sequence[str]
+    ) -> None:
+        self.chunks_done, self.chunks = chunks_done, chunks
+        super().__init__(
+            f"Cryo {ended} with {chunks_done} of {chunks} chunks of blocks {block_range} done, and three runs in a row "
+            f"added none.{hint and ' ' + hint}" + last_lines(tail)
+        )
+
+
+class DeadlineExceeded(RetryableError):
+    """Cryo did not finish within `TRACE_CRYO_DEADLINE_SECONDS`; its process group was killed (OUT-3)."""
+
+    def __init__(
+        self, *, block_range: str, deadline_seconds: float, chunks_done: int, chunks: int, fitting: int
+    ) -> None:
+        self.chunks_done, self.chunks = chunks_done, chunks
+        advice = f"about {fitting} blocks would have fitted" if fitting else "not one chunk was finished"
+        super().__init__(
+            f"Cryo was stopped at the deadline of {deadline_seconds:g} s with {chunks_done} of {chunks} chunks of "
+            f"blocks {block_range} done: {advice}. Plan smaller ranges or raise TRACE_CRYO_DEADLINE_SECONDS"
+        )
+
+
+class ProofFailed(RetryableError):
+    """A file does not hold what the range calls for (RNG-4); `evidence` says which blocks and why."""
+
+    def __init__(self, *, file: str, evidence: str) -> None:
+        self.file, self.evidence = file, evidence
+        super().__init__(f"{file} is not whole: {evidence}. Nothing was published")
+
+
+class DiskFull(RetryableError):
+    """The staging disk has no room for the attempt (STG-7)."""
+
+    def __init__(self, *, path: Path, free_bytes: int, needed_bytes: int) -> None:
+        super().__init__(
+            f"the disk under {path} has {free_bytes} bytes free and an attempt wants {needed_bytes}: free some space "
+            "or set TRACE_CRYO_STAGING_ROOT to a larger disk. Nothing was uploaded"
+        )
+
+
+class StagingHeld(RetryableError):
+    """A live attempt, or a Cryo that outlived its worker, holds the staging directory (STG-5)."""
+
+    def __init__(self, *, path: Path) -> None:
+        super().__init__(f"{path} is held by a live attempt or by the Cryo of a dead one: try again when it has ended")
+
+
+class StoreUnavailable(RetryableError):
+    """The object store did not answer, or answered with a fault of its own."""
+
+    def __init__(self, *, operation: str, key: str, reason: str) -> None:
+        super().__init__(f"the object store failed {operation} on {key}: {reason}")
+
+
+class PrefixContended(RetryableError):
+    """Another writer keeps changing the prefix, so it could not be brought to its exact state."""
+
+    def __init__(self, *, prefix: str, reason: str) -> None:
+        super().__init__(f"the prefix {prefix} would not settle: {reason}. Another attempt is writing there")
+
+
+def last_lines(tail: Sequence[str]) -> str:
+    """Join the last lines that Cryo printed, already redacted, for the end of a message."""
+    return f". Cryo's last lines: {' | '.join(tail)}" if tail else ""
+
+
+def leaves(root: type[IngestError] = IngestError) -> list[type[IngestError]]:
+    """List the leaf classes below `root` in the order of the tree above."""
+    children = root.__subclasses__()
+    return [leaf for child in children for leaf in leaves(child)] if children else [root]

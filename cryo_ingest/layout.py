@@ -1,0 +1,90 @@
+"""Where things lie: the version's identity, its prefix, the names of its files. Pure functions of the task.
+
+Every attempt at one version computes the same names here; that is what lets two of them meet on one prefix (LAY-9).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryo_ingest.model import Task
+
+VERSION_NAMESPACE = uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f")
+"""The UUIDv5 namespace of dataset versions (VER-2)."""
+
+CHUNK_BLOCKS = 1000
+"""Blocks in one of Cryo's files: its own default, never overridden (LAY-9)."""
+
+MANIFEST_NAME = "_manifest.json"
+
+NETWORK_NAMES = {
+    1: "ethereum",
+    5: "goerli",
+    10: "optimism",
+    56: "bnb",
+    69: "optimism_kovan",
+    100: "gnosis",
+    137: "polygon",
+    420: "optimism_goerli",
+    1101: "polygon_zkevm",
+    1442: "polygon_zkevm_testnet",
+    8453: "base",
+    10200: "gnosis_chidao",
+    17000: "holesky",
+    42161: "arbitrum",
+    42170: "arbitrum_nova",
+    43114: "avalanche",
+    80001: "polygon_mumbai",
+    84531: "base_goerli",
+    7777777: "zora",
+    11155111: "sepolia",
+}
+"""Cryo 0.3.2's own names of chains, the first part of its file names (real-cryo-0.3.2.md, section 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One file that a range calls for: the blocks `[start, end)` in the file `name`."""
+
+    start: int
+    end: int
+    name: str
+
+
+def network_name(chain_id: int) -> str:
+    """Return the network name that Cryo 0.3.2 gives a chain id."""
+    return NETWORK_NAMES.get(chain_id, f"network_{chain_id}")
+
+
+def dataset_version(task: Task) -> str:
+    """Return the deterministic version of a task's output: the same for every attempt, machine and day (VER-1)."""
+    name = f"cryo_ingest:{task.dataset_uuid}:{task.config_hash}:{task.chain_id}:{task.range_start}:{task.range_end}"
+    return str(uuid.uuid5(VERSION_NAMESPACE, name))
+
+
+def prefix(task: Task) -> str:
+    """Return the version's key prefix, relative to the bucket, with its trailing slash (LAY-1)."""
+    return f"cryo/{task.chain_id}/{task.dataset_uuid}/{task.range_start}_{task.range_end}/{dataset_version(task)}/"
+
+
+def file_count(task: Task) -> int:
+    """Return how many files the range calls for, without listing them."""
+    return -(-(task.range_end - task.range_start) // CHUNK_BLOCKS)
+
+
+def chunks(task: Task) -> tuple[Chunk, ...]:
+    """List the exact set of files that the range calls for, in block order.
+
+    Cryo cuts chunks from the range's start, unaligned, and names the inclusive end, padded to eight digits and longer
+    past them (real-cryo-0.3.2.md, section 2).
+    """
+    network = network_name(task.chain_id)
+    starts = range(task.range_start, task.range_end, CHUNK_BLOCKS)
+    ends = [min(start + CHUNK_BLOCKS, task.range_end) for start in starts]
+    return tuple(
+        Chunk(start, end, f"{network}__{task.cryo_dataset_name}__{start:08d}_to_{end - 1:08d}.parquet")
+        for start, end in zip(starts, ends, strict=True)
+    )

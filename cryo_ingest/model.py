@@ -1,0 +1,187 @@
+"""What travels on the wire: the task payload in, the publication and the manifest out. Values only, all frozen.
+
+Where objects lie is `layout.py`'s; which datasets exist is `datasets.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cryo_ingest.errors import BadPayload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_BLOCK_NUMBER = 4_294_967_295
+"""The largest block number that Cryo's uint32 columns hold (PAY-5)."""
+
+MAX_CHAIN_ID = 2**64 - 1
+"""The largest chain id that Cryo's uint64 column holds."""
+
+UUID_PATTERN = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z"
+NAME_PATTERN = r"^[a-z0-9_]{1,64}\Z"
+
+_STRICT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, regex_engine="python-re")
+
+
+def _pool_name(value: str) -> str:
+    """Refuse what could be a URL: the message of an error must never have to repeat it."""
+    if not value or re.search(r"[\s/@\x00-\x1f]", value):
+        message = "must be the name of an RPC pool (no white space, '/' or '@'), never a URL"
+        raise ValueError(message)
+    return value
+
+
+class Task(BaseModel):
+    """One dataset of one chain over the blocks `[range_start, range_end)`: PAY-1 and PAY-5, unknown fields ignored."""
+
+    model_config = _STRICT | ConfigDict(extra="ignore")
+
+    dataset_uuid: Annotated[str, Field(pattern=UUID_PATTERN), AfterValidator(str.lower)]
+    dataset_key: Annotated[str, Field(pattern=NAME_PATTERN)]
+    chain_id: Annotated[int, Field(gt=0, le=MAX_CHAIN_ID)]
+    cryo_dataset_name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    rpc_pool: Annotated[str, AfterValidator(_pool_name)]
+    range_start: Annotated[int, Field(ge=0, le=MAX_BLOCK_NUMBER)]
+    range_end: Annotated[int, Field(ge=1, le=MAX_BLOCK_NUMBER)]
+    config_hash: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Task:
+        if self.range_end <= self.range_start:
+            message = "range_end: must be greater than range_start (the range is end-exclusive)"
+            raise ValueError(message)
+        return self
+
+    @property
+    def block_range(self) -> str:
+        """The range as Cryo's `--blocks` takes it, end-exclusive."""
+        return f"{self.range_start}:{self.range_end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One attempt at one task, as handed out: `payload` has not been looked at yet."""
+
+    task_id: str
+    attempt: int
+    payload: object
+
+
+@dataclass(frozen=True, slots=True)
+class StorageRef:
+    """Where a dataset version lies (PUB-2): `bucket` is None for the `file` scheme."""
+
+    scheme: Literal["s3", "file"]
+    bucket: str | None
+    prefix: str
+    glob: str = "*.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The DatasetPublication of a successful attempt (PUB-1)."""
+
+    dataset_uuid: str
+    dataset_version: str
+    storage_ref: StorageRef
+    config_hash: str
+    range_start: int
+    range_end: int
+
+    def to_json(self) -> str:
+        """Render the publication as one line of JSON, `bucket` left out where there is none."""
+        fields: dict[str, Any] = asdict(self)
+        fields["storage_ref"] = {name: value for name, value in fields["storage_ref"].items() if value is not None}
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+
+
+class Manifest(BaseModel):
+    """The list of a version's Parquet keys, relative to the bucket (LAY-3, LAY-4, LAY-7)."""
+
+    model_config = _STRICT | ConfigDict(extra="forbid")
+
+    version: Literal[1] = 1
+    dataset_uuid: str
+    dataset_version: str
+    parquet_keys: tuple[str, ...] = Field(strict=False)
+
+    @model_validator(mode="after")
+    def _keys_are_sorted_without_repeats(self) -> Manifest:
+        if list(self.parquet_keys) != sorted(set(self.parquet_keys)):
+            message = "parquet_keys: must be sorted, without repeats"
+            raise ValueError(message)
+        return self
+
+    def to_bytes(self) -> bytes:
+        """Render the one form of LAY-7: UTF-8, keys in the order of LAY-4, no white space, a final newline."""
+        return (json.dumps(self.model_dump(), separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+
+
+def parse_task(payload: object) -> Task:
+    """Check a payload (a parsed JSON value) and return the task.
+
+    Raises:
+        BadPayload: it breaks PAY-1 or PAY-5; every bad field is named, none of its values repeated.
+    """
+    if not isinstance(payload, dict):
+        raise BadPayload({"payload": "must be a JSON object"})
+    try:
+        return Task.model_validate(payload)
+    except ValidationError as error:
+        raise BadPayload(_problems(error)) from None
+
+
+def parse_task_text(text: str | bytes) -> object:
+    """Parse a payload's JSON text.
+
+    Raises:
+        BadPayload: it is not JSON in UTF-8.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise BadPayload({"payload": "is not UTF-8"}) from None
+    except RecursionError:
+        raise BadPayload({"payload": "is nested too deeply"}) from None
+    except ValueError as error:
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadPayload({"payload": f"is not JSON{where}"}) from None
+
+
+def parse_manifest(content: bytes) -> Manifest | None:
+    """Return the manifest that `content` holds, or None where it is none (LAY-4: unknown fields make it none)."""
+    try:
+        return Manifest.model_validate(json.loads(content))
+    except (ValueError, RecursionError):
+        return None
+
+
+def make_manifest(*, dataset_uuid: str, dataset_version: str, parquet_keys: Iterable[str]) -> Manifest:
+    """Build the manifest of one version; the order of `parquet_keys` does not matter."""
+    return Manifest(
+        dataset_uuid=dataset_uuid, dataset_version=dataset_version, parquet_keys=tuple(sorted(set(parquet_keys)))
+    )
+
+
+def _refuse_constant(name: str) -> object:
+    message = f"{name} is no JSON"
+    raise ValueError(message)
+
+
+def _problems(error: ValidationError) -> dict[str, str]:
+    """Name each bad field once, in words that hold none of its value."""
+    problems: dict[str, str] = {}
+    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+        message = detail["msg"].removeprefix("Value error, ")
+        field, separator, rest = message.partition(": ")
+        if not detail["loc"] and separator:
+            problems[field] = rest
+        else:
+            problems.setdefault(str(detail["loc"][0]) if detail["loc"] else "payload", message)
+    return problems

@@ -1,0 +1,233 @@
+"""The collaborators of an attempt, as narrow Protocols: each docstring is the promise that an implementation keeps.
+
+Implementations: `extract` (Extractor, Staging), `publish` (ObjectStore), and the doubles of whoever drives
+`run_attempt` in process. Foreign errors are mapped to `cryo_ingest.errors` inside an implementation, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from cryo_ingest.layout import Chunk
+from cryo_ingest.model import StorageRef, Task
+
+
+@dataclass(frozen=True, slots=True)
+class FileProof:
+    """What was proved of one Parquet file, tied to its bytes by their SHA-256.
+
+    `block_min` and `block_max` are None for a file without rows; `fake` is the mark of MOD-5.
+    """
+
+    sha256: str
+    size_bytes: int
+    rows: int
+    block_min: int | None
+    block_max: int | None
+    fake: bool
+    evidence: str = "rows"
+
+
+ProveFile = Callable[[Path, Chunk], Awaitable[FileProof]]
+"""Prove one file against the chunk that it must hold; raises ProofFailed or SchemaDrift."""
+
+
+class Proof(Protocol):
+    """Judges local files of one task's version; reads them as untrusted input and never writes."""
+
+    async def prove(self, path: Path, chunk: Chunk) -> FileProof:
+        """Return what was proved of a file.
+
+        Raises:
+            ProofFailed: it does not hold what the chunk calls for.
+            SchemaDrift: its columns are not the dataset's.
+        """
+        ...
+
+    async def same_rows(self, left: Path, right: Path) -> bool:
+        """Tell whether two files hold equal multisets of rows (LAY-10); both have been proved."""
+        ...
+
+    def is_fake(self, footer: bytes) -> bool | None:
+        """Tell from a file's last bytes whether it bears the mark of fake data (MOD-5); None where it has no footer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionOrder:
+    """All that an extractor has to know; `rpc_url` is None in fake mode, and a secret otherwise."""
+
+    task: Task
+    chunks: tuple[Chunk, ...]
+    directory: Path
+    inherited_descriptors: tuple[int, ...]
+    rpc_url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedFile:
+    """One chunk's file in the staging directory, with its proof."""
+
+    chunk: Chunk
+    path: Path
+    proof: FileProof
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """A whole range on local disk, in block order, and what wrote it."""
+
+    files: tuple[ExtractedFile, ...]
+    runs: int
+    executable_sha256: str
+
+
+class Extractor(Protocol):
+    """Turns a task into proved local files."""
+
+    async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
+        """Run Cryo into `order.directory` until every chunk's file is there and proves whole.
+
+        Not atomic: files of an unfinished range stay in the directory. When it returns or raises, cancellation
+        included, no process that it started is left.
+
+        Raises:
+            CapExceeded, CryoNotRunnable, CryoRejectedArguments, CryoWroteNothing, SchemaDrift: fatal.
+            CryoFailed, DeadlineExceeded, DiskFull, ProofFailed: retryable.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A staging directory that this attempt alone holds, empty at first; children that inherit `lock` hold it too."""
+
+    directory: Path
+    lock: int
+
+
+class Staging(Protocol):
+    """Private directories on local disk, one an attempt."""
+
+    async def acquire(self, task_id: str, attempt: int) -> Workspace:
+        """Lock the attempt's directory, making it (mode 0700) or emptying what an earlier process left there.
+
+        Raises:
+            UnsafeStaging: a path component is a symbolic link, no directory, or somebody else's.
+            StagingHeld: a live process holds it.
+            DiskFull: there is too little room to begin.
+        """
+        ...
+
+    async def discard(self, task_id: str, attempt: int) -> None:
+        """Delete the attempt's directory and let go of its lock; nothing happens where it was never acquired."""
+        ...
+
+    async def sweep(self) -> int:
+        """Delete directories older than the TTL that nobody holds, and return how many (STG-4)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object as a listing or a read shows it; `etag` names this very content for a conditional PUT."""
+
+    key: str
+    size_bytes: int
+    etag: str
+
+
+class AlreadyStored(Exception):
+    """A create found an object under the key; it may be our own, of a PUT whose answer was lost."""
+
+
+class Changed(Exception):
+    """A replace found another content than the one named by its ETag, or none."""
+
+
+class ObjectStore(Protocol):
+    """A flat space of keys with conditional writes. Any method may raise StoreUnavailable, StoreDenied, NoSuchBucket.
+
+    A PUT is atomic: nobody ever reads half an object. Whether a key exists is learnt from `list`, never from a failed
+    read: without the permission to list, S3 answers 403 for what is not there.
+    """
+
+    def reference(self, prefix: str) -> StorageRef:
+        """Return how the publication names `prefix` in this store."""
+        ...
+
+    async def list(self, prefix: str) -> dict[str, StoredObject]:
+        """List every object below `prefix`, by key. Strongly consistent: it shows all writes that have returned."""
+        ...
+
+    async def read(self, key: str, *, max_bytes: int) -> bytes | None:
+        """Return the first `max_bytes` bytes of an object, or None where it is gone."""
+        ...
+
+    async def read_tail(self, key: str, *, max_bytes: int) -> bytes | None:
+        """Return the last `max_bytes` bytes of an object, fewer where it is smaller, or None where it is gone."""
+        ...
+
+    async def download(self, key: str, into: Path) -> Mapping[str, str] | None:
+        """Write an object to a new local file and return its user metadata, or None where it is gone."""
+        ...
+
+    async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+        """Store `body` under a key that holds nothing.
+
+        Raises:
+            AlreadyStored: something is there.
+            StoreUnfit: the store has no conditional writes.
+        """
+        ...
+
+    async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
+        """Store `body` in place of the object that `etag` names.
+
+        Raises:
+            Changed: something else is there, or nothing.
+            StoreUnfit: the store has no conditional writes.
+        """
+        ...
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; a key that is not there is no error."""
+        ...
+
+
+class Clock(Protocol):
+    """Time as a parameter, so that a simulated run never waits."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        ...
+
+    def time(self) -> float:
+        """Return seconds since the Unix epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        ...
+
+
+class Ports(Protocol):
+    """What `run_attempt` is given; read structurally, so any object with these attributes will do."""
+
+    @property
+    def extractor(self) -> Extractor:
+        """Run Cryo."""
+        ...
+
+    @property
+    def staging(self) -> Staging:
+        """Hold local directories."""
+        ...
+
+    @property
+    def store(self) -> ObjectStore:
+        """Keep objects."""
+        ...

@@ -1,0 +1,264 @@
+"""The environment, read once into a frozen `Settings`; every bad variable is named at once (exit 78).
+
+A variable that is set but empty counts as not set where the platform fills it in (keys, endpoints); the operator's own
+(`TRACE_*`, `MAX_*`) must hold a value when set, so that a typo in a deployment can't silently lift a limit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from cryo_ingest.errors import ConfigurationError, RpcPoolUnresolved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+V = TypeVar("V")
+C = TypeVar("C", bound=str)
+
+Mode = Literal["fake", "real"]
+LogFormat = Literal["json", "console"]
+
+DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
+SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
+"""The most that S3 takes in one PUT; a file cap above it could never be honoured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The limits on one range's output (CAP-1, CAP-4); exactly at a cap is allowed."""
+
+    max_files: int = 256
+    max_bytes_per_file: int = 512 * 1024**2
+    max_total_bytes: int = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """How to reach the platform's bucket; absent keys mean the usual AWS credential chain."""
+
+    bucket: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RpcPools:
+    """The endpoints by variable name, secrets all: never logged, never in a message."""
+
+    urls_by_variable: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def resolve(self, pool: str) -> tuple[str, ...]:
+        """Return the URLs of a pool in the order in which to try them (MOD-4, MOD-7).
+
+        Raises:
+            RpcPoolUnresolved: neither the pool's variable nor the default one is set.
+        """
+        variable = pool_variable(pool)
+        for name in (variable, DEFAULT_RPC_VARIABLE):
+            urls = self.urls_by_variable.get(name, "").split()
+            if urls:
+                return tuple(urls)
+        raise RpcPoolUnresolved(pool_variable=variable, default_variable=DEFAULT_RPC_VARIABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a deployment can set, checked."""
+
+    mode: Mode = "fake"
+    cryo_bin: str = "cryo"
+    deadline_seconds: float = 3600.0
+    requests_per_second: int | None = None
+    max_concurrent_requests: int | None = None
+    staging_root: Path = Path("/tmp/trace/cryo")  # noqa: S108 - the specification's own path (STG-1)
+    staging_ttl_hours: float = 24.0
+    caps: Caps = field(default_factory=Caps)
+    rpc: RpcPools = field(default_factory=RpcPools)
+    s3: S3Settings = field(default_factory=S3Settings)
+    log_format: LogFormat | None = None
+
+    def secrets(self) -> tuple[str, ...]:
+        """List every secret that the environment gave: what redaction has to know."""
+        urls = [url for value in self.rpc.urls_by_variable.values() for url in value.split()]
+        keys = [key for key in (self.s3.secret_access_key, self.s3.session_token) if key]
+        return (*urls, *keys)
+
+
+def pool_variable(pool: str) -> str:
+    """Return the variable that holds a pool's URL (MOD-6)."""
+    return f"TRACE_RPC_POOL_{re.sub('[^A-Z0-9]', '_', pool.upper())}_URL"
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Check the environment and return the settings.
+
+    Raises:
+        ConfigurationError: some variables can't be used; it names every one of them.
+    """
+    reader = _Reader(environment)
+    modes: tuple[Mode, ...] = ("fake", "real")
+    formats: tuple[LogFormat, ...] = ("json", "console")
+    settings = Settings(
+        mode=reader.one_of("TRACE_CRYO_MODE", modes, default=modes[0]),
+        cryo_bin=reader.text("TRACE_CRYO_BIN", default="cryo"),
+        deadline_seconds=reader.seconds("TRACE_CRYO_DEADLINE_SECONDS", default=3600.0),
+        requests_per_second=reader.count("TRACE_CRYO_REQUESTS_PER_SECOND", default=None),
+        max_concurrent_requests=reader.count("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", default=None),
+        staging_root=reader.absolute_path("TRACE_CRYO_STAGING_ROOT", default=Settings().staging_root),
+        staging_ttl_hours=reader.hours("TRACE_CRYO_STAGING_TTL_HOURS", default=24.0),
+        caps=_read_caps(reader),
+        rpc=RpcPools({name: value for name, value in environment.items() if _is_rpc_variable(name)}),
+        s3=_read_s3(reader),
+        log_format=reader.one_of("TRACE_LOG_FORMAT", formats, default=None),
+    )
+    reader.coverage("TRACE_COVERAGE")
+    reader.raise_if_bad()
+    return settings
+
+
+def _is_rpc_variable(name: str) -> bool:
+    return name == DEFAULT_RPC_VARIABLE or (name.startswith("TRACE_RPC_POOL_") and name.endswith("_URL"))
+
+
+def _read_caps(reader: _Reader) -> Caps:
+    default = Caps()
+    caps = Caps(
+        max_files=reader.count("MAX_PARQUET_FILES_PER_RANGE", default=default.max_files),
+        max_bytes_per_file=reader.count("MAX_PARQUET_BYTES_PER_FILE", default=default.max_bytes_per_file),
+        max_total_bytes=reader.count("MAX_TOTAL_PARQUET_BYTES_PER_RANGE", default=default.max_total_bytes),
+    )
+    if caps.max_bytes_per_file > SINGLE_PUT_LIMIT_BYTES:
+        reader.problems["MAX_PARQUET_BYTES_PER_FILE"] = (
+            f"must be at most {SINGLE_PUT_LIMIT_BYTES} (5 GiB), the most that S3 takes in one PUT"
+        )
+    return caps
+
+
+def _read_s3(reader: _Reader) -> S3Settings:
+    return S3Settings(
+        bucket=reader.platform("S3_BUCKET"),
+        endpoint=reader.http_url("S3_ENDPOINT"),
+        region=reader.platform("AWS_REGION"),
+        access_key_id=reader.platform("AWS_ACCESS_KEY_ID"),
+        secret_access_key=reader.platform("AWS_SECRET_ACCESS_KEY"),
+        session_token=reader.platform("AWS_SESSION_TOKEN"),
+    )
+
+
+class _Reader:
+    """Reads variables one by one and collects what is wrong with them, never repeating a value that may be secret."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.problems: dict[str, str] = {}
+
+    def raise_if_bad(self) -> None:
+        if self.problems:
+            raise ConfigurationError(self.problems)
+
+    def text(self, name: str, *, default: str) -> str:
+        """Read any text but the empty one."""
+        return self._parse(name, _non_empty, default, "must not be empty: unset it for the default")
+
+    def count(self, name: str, *, default: T) -> int | T:
+        """Read a positive integer (CAP-3)."""
+        return self._parse(name, _positive_integer, default, "must be a positive integer")
+
+    def seconds(self, name: str, *, default: float) -> float:
+        """Read a duration greater than zero."""
+        return self._parse(name, _positive_number, default, "must be a number of seconds greater than 0")
+
+    def hours(self, name: str, *, default: float) -> float:
+        """Read a duration that may be zero."""
+        return self._parse(name, _number, default, "must be a number of hours, 0 or more")
+
+    def absolute_path(self, name: str, *, default: Path) -> Path:
+        """Read an absolute path."""
+        return self._parse(name, _absolute_path, default, "must be an absolute path")
+
+    def one_of(self, name: str, choices: tuple[C, ...], *, default: T) -> C | T:
+        """Read one of a few words."""
+        by_word: dict[str, C] = {str(choice): choice for choice in choices}
+        return self._parse(name, by_word.__getitem__, default, f"must be {_or(choices)}")
+
+    def platform(self, name: str) -> str | None:
+        """Read a variable that the platform may leave empty."""
+        return self.environment.get(name) or None
+
+    def http_url(self, name: str) -> str | None:
+        """Read the URL of a service; empty counts as not set."""
+        if not self.environment.get(name):
+            return None
+        return self._parse(name, _http_url, None, "must be an http:// or https:// URL with a host")
+
+    def coverage(self, name: str) -> None:
+        """Check the level of proof: only `rows` can be had so far."""
+        value = self.environment.get(name, "rows")
+        if value in ("chain", "receipts"):
+            self.problems[name] = f"the level {value} is not available yet: unset it, or set it to rows"
+        elif value != "rows":
+            self.problems[name] = "must be rows, chain or receipts (of which only rows is available yet)"
+
+    def _parse(self, name: str, parse: Callable[[str], V], default: T, problem: str) -> V | T:
+        value = self.environment.get(name)
+        if value is None:
+            return default
+        try:
+            return parse(value)
+        except (ValueError, KeyError):
+            self.problems[name] = problem
+            return default
+
+
+def _or(choices: tuple[str, ...]) -> str:
+    return " or ".join(choices)
+
+
+def _non_empty(value: str) -> str:
+    if not value.strip():
+        raise ValueError
+    return value
+
+
+def _positive_integer(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", value) or int(value) == 0:
+        raise ValueError
+    return int(value)
+
+
+def _number(value: str) -> float:
+    number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError
+    return number
+
+
+def _positive_number(value: str) -> float:
+    number = _number(value)
+    if number == 0:
+        raise ValueError
+    return number
+
+
+def _absolute_path(value: str) -> Path:
+    path = Path(value)
+    if not path.is_absolute() or "\0" in value:
+        raise ValueError
+    return path
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError
+    return value.rstrip("/")

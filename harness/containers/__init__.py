@@ -1,0 +1,1 @@
+"""Images built from packages, and containers run from them."""

@@ -1,0 +1,1 @@
+"""Executable fakes of the collaborators: each speaks the real wire."""

@@ -1,0 +1,1 @@
+"""The deterministic chain and its Cryo tables: the oracle."""

@@ -1,0 +1,37 @@
+"""Derive `cryo_ingest/datasets.json` from the measured schemas: `python scripts/derive_datasets.py` prints it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "fixtures" / "golden" / "cryo_schemas.json"
+
+UNMEASURED_REQUIREMENTS = {"javascript_traces": ["js_tracer"]}
+"""Contract PAY-4: without `--js-tracer` the dataset is empty of meaning, though Cryo does not insist on it."""
+
+
+def derive(measured: dict[str, Any]) -> dict[str, Any]:
+    """Keep, of each measured dataset, what the worker reads."""
+    row_per_block = set(measured["meta"]["datasets_that_always_have_a_row_per_block"])
+    return {
+        "source": f"{measured['meta']['cryo_version']}; derived by scripts/derive_datasets.py",
+        "datasets": {
+            name: {
+                "group": facts["group"],
+                "aliases": facts["aliases"],
+                "requires": UNMEASURED_REQUIREMENTS.get(name, facts["required_params"]),
+                "row_per_block": name in row_per_block,
+                "sort": facts["default_sort"],
+                "columns": [[column["name"], column["arrow"]] for column in facts["default_columns"]],
+                "methods": list(facts["rpc_methods_by_block"]),
+            }
+            for name, facts in sorted(measured["datasets"].items())
+        },
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(derive(json.loads(SOURCE.read_text(encoding="utf-8"))), indent=1))
