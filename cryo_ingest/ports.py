@@ -84,6 +84,17 @@ class Extraction:
     runs: int
     executable_sha256: str
 
+    def summary(self) -> dict[str, object]:
+        """Return what a log line says of it."""
+        return {
+            "files": len(self.files),
+            "rows": sum(file.proof.rows for file in self.files),
+            "bytes": sum(file.proof.size_bytes for file in self.files),
+            "evidence": self.files[0].proof.evidence,
+            "runs": self.runs,
+            "cryo_sha256": self.executable_sha256,
+        }
+
 
 class Extractor(Protocol):
     """Turns a task into proved local files."""
