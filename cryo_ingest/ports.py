@@ -166,6 +166,11 @@ class ObjectStore(Protocol):
     read: without the permission to list, S3 answers 403 for what is not there.
     """
 
+    @property
+    def keeps_metadata(self) -> bool:
+        """Whether user metadata of a PUT can be read back."""
+        ...
+
     def reference(self, prefix: str) -> StorageRef:
         """Return how the publication names `prefix` in this store."""
         ...
