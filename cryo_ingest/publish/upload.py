@@ -40,7 +40,7 @@ async def publish_files(
 ) -> None:
     """Upload a range, delete leftovers, write the manifest, return when the prefix is exact (LAY-5).
 
-    `metadata` is added to what each object says of itself; `spool` holds copies of stored objects while they are judged.
+    `metadata` is added to what each object says of itself; `spool` holds copies of stored objects being judged.
 
     Raises:
         ModeMismatch: data of the other mode has turned up under the prefix.
