@@ -73,9 +73,10 @@ def show(result: subprocess.CompletedProcess[str]) -> int:
     events = {event["event"]: event for event in map(json.loads, result.stderr.splitlines())}
     publication = json.loads(result.stdout)
     print(f"\nproved:      {in_words(events)}")
-    print("\nwritten:")
-    for path in sorted(Path(publication["storage_ref"]["prefix"]).iterdir()):
-        print(f"  {path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
+    folder = Path(publication["storage_ref"]["prefix"])
+    print(f"\nwritten:     {folder.relative_to(ROOT)}/")
+    for path in sorted(folder.iterdir()):
+        print(f"  {path.stat().st_size:>11,} bytes  {path.name}")
     print(f"\npublication: {result.stdout}", end="")
     return 0
 
