@@ -183,8 +183,8 @@ class ObjectStore(Protocol):
         """Return the first `max_bytes` bytes of an object, or None where it is gone."""
         ...
 
-    async def read_tail(self, key: str, *, max_bytes: int) -> bytes | None:
-        """Return the last `max_bytes` bytes of an object, fewer where it is smaller, or None where it is gone."""
+    async def read_tail(self, stored: StoredObject, *, max_bytes: int) -> bytes | None:
+        """Return the last `max_bytes` bytes of an object as listed, fewer if it is smaller, None if it is gone."""
         ...
 
     async def download(self, key: str, into: Path) -> Mapping[str, str] | None:

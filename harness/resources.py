@@ -11,3 +11,9 @@ def fixtures() -> Path:
     """Return the folder of scenarios, tasks and golden files."""
     installed = PACKAGE / "fixtures"
     return installed if installed.is_dir() else PACKAGE.parent / "fixtures"
+
+
+def dockerfiles() -> Path:
+    """Return the folder of the images' recipes."""
+    installed = PACKAGE / "images"
+    return installed if installed.is_dir() else PACKAGE.parent / "images"

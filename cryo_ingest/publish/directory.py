@@ -54,15 +54,15 @@ class DirectoryStore:
 
         return await self._asked("get", key, lambda: _or_none(read))
 
-    async def read_tail(self, key: str, *, max_bytes: int) -> bytes | None:
+    async def read_tail(self, stored: StoredObject, *, max_bytes: int) -> bytes | None:
         """Return a file's last bytes."""
 
         def read() -> bytes:
-            with self._path(key).open("rb") as file:
+            with self._path(stored.key).open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - max_bytes))
                 return file.read()
 
-        return await self._asked("get", key, lambda: _or_none(read))
+        return await self._asked("get", stored.key, lambda: _or_none(read))
 
     async def download(self, key: str, into: Path) -> Mapping[str, str] | None:
         """Copy a file; there is never any metadata."""
@@ -133,9 +133,7 @@ class DirectoryStore:
         """Yield a finished, synced file in a hidden place; what is left of it afterwards is deleted."""
         self._path(key).parent.mkdir(parents=True, exist_ok=True)
         self._sweep_partials()
-        descriptor, name = tempfile.mkstemp(prefix=PARTIAL, dir=self.root)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        partial = Path(name)
+        descriptor, partial = self._fresh_partial()
         try:
             with open(descriptor, "wb", closefd=False) as file:
                 if isinstance(body, bytes):
@@ -151,6 +149,15 @@ class DirectoryStore:
         finally:
             partial.unlink(missing_ok=True)
             os.close(descriptor)
+
+    def _fresh_partial(self) -> tuple[int, Path]:
+        """Return a new hidden file, locked, so that nobody takes it for a dead writer's."""
+        while True:
+            descriptor, name = tempfile.mkstemp(prefix=PARTIAL, dir=self.root)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink == 1:
+                return descriptor, Path(name)
+            os.close(descriptor)  # swept by another writer before it was locked
 
     def _sweep_partials(self) -> None:
         """Delete unfinished writes of processes that died: those whose lock nobody holds."""

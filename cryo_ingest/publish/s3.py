@@ -90,22 +90,16 @@ class S3ObjectStore:
             return None
         return b"".join(chunks)[:max_bytes]
 
-    async def read_tail(self, key: str, *, max_bytes: int) -> bytes | None:
-        """Return an object's last bytes."""
-        tail = _obstore().get_async(self._store, key, options={"range": {"suffix": max_bytes}})
-
-        async def fetch() -> bytes:
-            return bytes(await (await tail).bytes_async())
-
+    async def read_tail(self, stored: StoredObject, *, max_bytes: int) -> bytes | None:
+        """Return an object's last bytes, by a range of the size that was listed: stores differ on suffix ranges."""
+        if stored.size_bytes == 0:
+            return b""
+        start = max(0, stored.size_bytes - max_bytes)
+        asked = _obstore().get_range_async(self._store, stored.key, start=start, end=stored.size_bytes)
         try:
-            content: bytes = await self._asked("get", key, fetch(), size_bytes=max_bytes)
+            return bytes(await self._asked("get", stored.key, asked, size_bytes=max_bytes))
         except FileNotFoundError:
             return None
-        except StoreUnavailable as error:
-            if "416" not in str(error):
-                raise
-            return b""  # an empty object has no last bytes
-        return content
 
     async def download(self, key: str, into: Path) -> Mapping[str, str] | None:
         """Write an object to a file, a few megabytes in memory at a time."""
@@ -128,7 +122,7 @@ class S3ObjectStore:
 
     async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
         """PUT with `If-Match`."""
-        await self._put(key, body, metadata, {"e_tag": etag, "version": None})
+        await self._put(key, body, metadata, {"e_tag": etag})
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, all in one request where there are few."""

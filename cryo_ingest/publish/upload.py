@@ -91,7 +91,7 @@ async def store_file(
         stored = (await store.list(version.prefix)).get(key)
         if stored is None:
             continue
-        await refuse_other_mode(store, version, [key], proof=proof)
+        await refuse_other_mode(store, version, [stored], proof=proof)
         judged = await judge(store, version, file.chunk, proof=proof, spool=spool)
         body, told = file.path, facts(file.proof, metadata)
         if judged is not None and await _equal(judged, file, proof):

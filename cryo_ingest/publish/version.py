@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cryo_ingest.layout import Chunk
     from cryo_ingest.model import Manifest, Task
-    from cryo_ingest.ports import FileProof, ObjectStore, Proof
+    from cryo_ingest.ports import FileProof, ObjectStore, Proof, StoredObject
 
 ROUNDS = 5
 """How often a key or the prefix is looked at again before another writer is held to be at work there."""
@@ -86,7 +86,7 @@ async def find_published(store: ObjectStore, version: Version, *, proof: Proof, 
         ModeMismatch: the prefix holds data of the other mode (LAY-11).
     """
     stored = await store.list(version.prefix)
-    await refuse_other_mode(store, version, stored, proof=proof)
+    await refuse_other_mode(store, version, stored.values(), proof=proof)
     if version.manifest_key not in stored:
         return False
     content = await store.read(version.manifest_key, max_bytes=LARGEST_MANIFEST_BYTES)
@@ -127,19 +127,21 @@ async def judge(store: ObjectStore, version: Version, chunk: Chunk, *, proof: Pr
     return Judged(copy, seen, metadata)
 
 
-async def refuse_other_mode(store: ObjectStore, version: Version, keys: Iterable[str], *, proof: Proof) -> None:
+async def refuse_other_mode(
+    store: ObjectStore, version: Version, listed: Iterable[StoredObject], *, proof: Proof
+) -> None:
     """Look at the footer of each Parquet object for the mark of the other mode; one without a footer has no mode.
 
     Raises:
         ModeMismatch: naming the first such key; nothing was replaced or deleted.
     """
-    for key in sorted(keys):
-        if not key.endswith(".parquet"):
+    for stored in listed:
+        if not stored.key.endswith(".parquet"):
             continue
-        tail = await store.read_tail(key, max_bytes=FOOTER_BYTES)
+        tail = await store.read_tail(stored, max_bytes=FOOTER_BYTES)
         fake = None if tail is None else proof.is_fake(tail)
         if fake is not None and fake is (version.mode == "real"):
-            raise _other_mode(version, key, fake=fake)
+            raise _other_mode(version, stored.key, fake=fake)
 
 
 async def make_exact(store: ObjectStore, version: Version, keys: frozenset[str], *, proof: Proof) -> None:
@@ -157,7 +159,7 @@ async def make_exact(store: ObjectStore, version: Version, keys: frozenset[str],
             if not missing:
                 return
             raise PrefixContended(prefix=version.prefix, reason=f"{missing[0]} was deleted by somebody")
-        await refuse_other_mode(store, version, strangers, proof=proof)
+        await refuse_other_mode(store, version, [stored[key] for key in strangers], proof=proof)
         await store.delete(strangers)
     raise PrefixContended(prefix=version.prefix, reason="objects that do not belong there keep coming back")
 
