@@ -24,15 +24,15 @@ INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_C
 def find_executable(settings: Settings) -> Path:
     """Return the executable that the mode picks: `TRACE_CRYO_BIN`, or this distribution's own `fake-cryo`.
 
+    A bare name is looked for on the PATH, then beside this interpreter, where this package's own commands are.
+
     Raises:
         CryoNotRunnable: it is missing, or not executable.
     """
-    if settings.mode == "fake":
-        beside = Path(sys.executable).with_name("fake-cryo")
-        name = str(beside) if beside.exists() else "fake-cryo"
-    else:
-        name = settings.cryo_bin
-    found = shutil.which(name)
+    name = settings.executable
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which(name, path=beside) if settings.mode == "fake" else None
+    found = found or shutil.which(name) or shutil.which(name, path=beside)
     if found is None:
         present = "/" in name and Path(name).exists()
         raise CryoNotRunnable(executable=name, reason="is not executable" if present else "is not there")
