@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
 import urllib.request
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from harness.fakes.cryo.arguments import CommandError
 
@@ -42,9 +44,14 @@ def script_of(url: str, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def call(url: str, method: str, params: list[Any]) -> Any:
-    """Make one JSON-RPC call and return its result; an error answer is a ValueError."""
+    """Make one JSON-RPC call and return its result; an error answer is a ValueError.
+
+    An address without a scheme is taken as `http://`, as Cryo does.
+    """
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-    request = urllib.request.Request(_with_scheme(url), body, {"Content-Type": "application/json"})  # noqa: S310
+    address, credentials = _without_credentials(url if "://" in url else f"http://{url}")
+    headers = {"Content-Type": "application/json"} | credentials
+    request = urllib.request.Request(address, body, headers)  # noqa: S310 - the operator's own endpoint
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request) as answer:
         content = json.loads(answer.read())
@@ -54,6 +61,11 @@ def call(url: str, method: str, params: list[Any]) -> Any:
     return content["result"]
 
 
-def _with_scheme(url: str) -> str:
-    """Cryo puts `http://` before an address that has no scheme."""
-    return url if "://" in url else f"http://{url}"
+def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Turn `user:password@` into a Basic credential, as Cryo does."""
+    parts = urlsplit(url)
+    user_info, _, host = parts.netloc.rpartition("@")
+    if not user_info:
+        return url, {}
+    encoded = base64.b64encode(unquote(user_info).encode()).decode()
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {encoded}"}

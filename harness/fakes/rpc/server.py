@@ -17,7 +17,7 @@ from harness.fakes.rpc.faults import Call, Fault, FaultScript
 from harness.fakes.rpc.methods import Node, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 LOOPBACK = "127.0.0.1"
 LARGEST_REQUEST_BYTES = 16 * 1024**2
@@ -30,6 +30,7 @@ class Endpoint:
     def __init__(self, node: Node, faults: Sequence[Fault] = ()) -> None:
         self.node = node
         self.journal: list[Call] = []
+        self.listeners: list[Callable[[Call], None]] = []
         self._script = FaultScript(faults)
 
     def application(self) -> web.Application:
@@ -47,13 +48,18 @@ class Endpoint:
         answers = []
         for call in calls:
             fault = self._script.firing(call["method"], call.get("params", []))
-            self.journal.append(Call(call["method"], call.get("params", []), fault))
+            self._note(Call(call["method"], call.get("params", []), fault))
             if fault and fault.kind == "hang":
                 await asyncio.Event().wait()
             if fault and fault.kind == "status":
                 return web.Response(status=fault.status, text=fault.message)
             answers.append(self._answer(call, fault))
         return _json(answers if isinstance(content, list) else answers[0])
+
+    def _note(self, call: Call) -> None:
+        self.journal.append(call)
+        for listener in self.listeners:
+            listener(call)
 
     def _answer(self, call: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": call.get("id")}
@@ -84,6 +90,16 @@ class RpcPool:
     def calls(self, method: str) -> int:
         """Count the calls of one method so far."""
         return sum(call.method == method for call in self.journal)
+
+    def on_call(self, listener: Callable[[Call], None]) -> None:
+        """Have a function called, in the serving thread, with every call as it arrives."""
+        self._endpoint.listeners.append(listener)
+
+    def on_fault(self, listener: Callable[[], None]) -> None:
+        """Have a function called when a fault fires, or at once where one has fired already."""
+        self.on_call(lambda call: listener() if call.fault else None)
+        if any(call.fault for call in self.journal):
+            listener()
 
     def __enter__(self) -> Self:
         self._thread.start()
