@@ -206,7 +206,7 @@ def mapped_fault(text: str, *, operation: str, key: str, bucket: str) -> IngestE
         return NoSuchBucket(bucket=bucket)
     if "/latest/" in text or "169.254." in text or "credentials" in text.lower():
         reason = "no credentials: set the AWS keys, or give the task or instance a role"
-        return StoreDenied(operation=operation, key=key, reason=reason)
+        return StoreUnavailable(operation=operation, key=key, reason=reason)
     if code in DENIED_CODES or status in {"401", "403"}:
         wanted = PERMISSIONS[operation]
         return StoreDenied(operation=operation, key=key, reason=f"{reason or 'refused'} ({wanted} is needed)")

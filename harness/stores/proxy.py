@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self
 
 import aiohttp
@@ -16,7 +16,7 @@ from aiohttp import web
 from yarl import URL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY_BYTES = 6 * 1024**3
@@ -25,9 +25,10 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 @dataclass(frozen=True, slots=True)
 class Spoil:
-    """What to do to the `nth` request whose method and path match: `hold` it for ever, or answer `status` instead.
+    """What to do to the `nth` request whose method and path match, and to all later ones where it is `lasting`.
 
-    `when` says whether the store sees the request first (`after` its effect) or never (`before`).
+    Without a `status` it is held for ever, else answered with it and S3's error `code`; `when` says whether the store
+    sees the request first (`after` its effect) or never (`before`).
     """
 
     method: str
@@ -36,10 +37,20 @@ class Spoil:
     status: int | None = None
     nth: int = 1
     code: str = "InternalError"
+    lasting: bool = False
 
     def matches(self, request: web.Request) -> bool:
         """Tell whether a request is one that this is about."""
         return request.method == self.method and re.search(self.path, request.path) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
 
 
 class StoreProxy:
@@ -54,7 +65,7 @@ class StoreProxy:
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="store-proxy", daemon=True)
-        self.requests: list[tuple[str, str]] = []
+        self.requests: list[Seen] = []
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -83,12 +94,13 @@ class StoreProxy:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.Response:
-        self.requests.append((request.method, request.path))
+        self.requests.append(Seen(request.method, request.path, dict(request.headers)))
         body = await request.read()
         spoil = self._spoil if self._spoil and self._spoil.matches(request) else None
         if spoil is not None:
             self._matched += 1
-        firing = spoil if spoil is not None and self._matched == spoil.nth else None
+        due = spoil is not None and (self._matched == spoil.nth or (spoil.lasting and self._matched > spoil.nth))
+        firing = spoil if due else None
         if firing is not None and firing.when == "before":
             return await self._spoiled(firing)
         async with self._session.request(

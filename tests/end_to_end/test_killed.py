@@ -3,16 +3,15 @@
 import os
 import subprocess
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bare_cryo, expected_contents, real_mode
+from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bare_cryo, behind, expected_contents, real_mode
 
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.stores.bucket import Bucket, S3Endpoint
+from harness.stores.bucket import S3Endpoint
 from harness.stores.proxy import Spoil, StoreProxy
 from harness.world.chain import Chain
 
@@ -28,12 +27,6 @@ POINTS = {
     "before the manifest is stored": Spoil("PUT", r"_manifest\.json$", "before"),
     "after the manifest is stored": Spoil("PUT", r"_manifest\.json$", "after"),
 }
-
-
-def behind(bucket: Bucket, proxy: StoreProxy) -> Target:
-    """Point a worker at a bucket through the proxy."""
-    endpoint = replace(bucket.endpoint, url=proxy.url)
-    return Target(f"s3://{bucket.name}", Bucket(endpoint, bucket.name).environment(), bucket=bucket)
 
 
 def running(program: str) -> list[int]:

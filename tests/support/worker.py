@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.stores.bucket import Bucket
+from harness.stores.proxy import StoreProxy
 
 BIN = Path(sys.executable).parent
 CHAIN_ID = 31337
@@ -131,3 +132,9 @@ def expected_contents(payload: dict[str, Any], files: dict[str, bytes]) -> dict[
     manifest = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": version, "parquet_keys": keys}
     rendered = json.dumps(manifest, separators=(",", ":")).encode() + b"\n"
     return {prefix + name: content for name, content in files.items()} | {prefix + "_manifest.json": rendered}
+
+
+def behind(bucket: Bucket, proxy: StoreProxy) -> Target:
+    """Point a worker at a bucket through the proxy."""
+    endpoint = replace(bucket.endpoint, url=proxy.url)
+    return Target(f"s3://{bucket.name}", Bucket(endpoint, bucket.name).environment(), bucket=bucket)
