@@ -10,13 +10,15 @@ import asyncio
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cryo_ingest.errors import ProofFailed
+from cryo_ingest.layout import CHUNK_BLOCKS
 from cryo_ingest.ports import FileProof
 from cryo_ingest.prove import footer
 from cryo_ingest.prove.multiset import equal_rows
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
     from cryo_ingest.layout import Chunk
     from cryo_ingest.model import Task
 
-JUDGED_COLUMNS: tuple[str, ...] = ("block_number", "transaction_index", "chain_id")
+INDEX_COLUMNS = ["block_number", "transaction_index"]
+"""Read whole, 12 bytes a row: a block's indexes may come in any order. A thousand full blocks make some megabytes."""
+
+BATCH_ROWS = 65_536
 
 LISTED_BLOCKS = 5
 """How many block numbers a message lists before it only counts them."""
@@ -63,17 +68,21 @@ class RowsProof:
         with pa.memory_map(str(path)) as source:
             parquet = footer.open_parquet(source, path.name)
             footer.refuse_other_schema(parquet, self.dataset, name=path.name, executable=self.executable)
-            names: list[str] = [name for name in JUDGED_COLUMNS if name in self._columns]
-            table = _read_columns(parquet, names, path.name)
-            self._judge(table, chunk, path.name)
-            numbers: Any = table["block_number"]
-            extent: Any = pc.min_max(numbers).as_py() if table.num_rows else {"min": None, "max": None}
+            try:
+                tally = _count(parquet, [name for name in ("block_number", "chain_id") if name in self._columns])
+                indexes = parquet.read(INDEX_COLUMNS, use_threads=False) if self._has_indexes else None
+            except (pa.ArrowException, OSError) as error:
+                evidence = f"its rows can't be read ({footer.first_line(error)})"
+                raise ProofFailed(file=path.name, evidence=evidence) from None
+            self._judge(tally, chunk, path.name)
+            if indexes is not None:
+                _judge_indexes(indexes, path.name)
             return FileProof(
                 sha256=digest,
                 size_bytes=size,
-                rows=table.num_rows,
-                block_min=extent["min"],
-                block_max=extent["max"],
+                rows=tally.rows,
+                block_min=min(tally.rows_by_block, default=None),
+                block_max=max(tally.rows_by_block, default=None),
                 fake=footer.bears_fake_mark(parquet.metadata),
             )
 
@@ -81,39 +90,58 @@ class RowsProof:
     def _columns(self) -> set[str]:
         return {name for name, _ in self.dataset.columns}
 
-    def _judge(self, table: pa.Table, chunk: Chunk, name: str) -> None:
-        numbers: Any = table["block_number"]
-        if numbers.null_count:
-            raise ProofFailed(file=name, evidence=f"{numbers.null_count} rows have no block number")
-        outside: Any = pc.unique(numbers.filter(_outside(numbers, chunk)))
-        if len(outside):
+    @property
+    def _has_indexes(self) -> bool:
+        return self.dataset.name == "transactions"
+
+    def _judge(self, tally: _Tally, chunk: Chunk, name: str) -> None:
+        if tally.without_block:
+            raise ProofFailed(file=name, evidence=f"{tally.without_block} rows have no block number")
+        outside = sorted(number for number in tally.rows_by_block if not chunk.start <= number < chunk.end)
+        if outside:
             wanted = f"[{chunk.start}, {chunk.end})"
-            raise ProofFailed(file=name, evidence=f"it holds blocks outside {wanted}: {listed(outside.to_pylist())}")
+            raise ProofFailed(file=name, evidence=f"it holds blocks outside {wanted}: {listed(outside)}")
         if self.dataset.row_per_block:
-            _judge_row_per_block(numbers, chunk, name)
-        if self.dataset.name == "transactions":
-            _judge_indexes(table, name)
-        if "chain_id" in table.column_names:
-            foreign: Any = pc.unique(table["chain_id"]).to_pylist()
-            if foreign not in ([], [self.task.chain_id]):
-                evidence = f"its chain_id column says {listed(foreign)}, not {self.task.chain_id}"
-                raise ProofFailed(file=name, evidence=evidence)
+            missing = [number for number in range(chunk.start, chunk.end) if number not in tally.rows_by_block]
+            if missing:
+                raise ProofFailed(file=name, evidence=f"blocks are missing: {listed(missing)}")
+            doubled = sorted(number for number, rows in tally.rows_by_block.items() if rows > 1)
+            if doubled:
+                raise ProofFailed(file=name, evidence=f"blocks have more than one row: {listed(doubled)}")
+        foreign = tally.chain_ids - {self.task.chain_id}
+        if foreign:
+            evidence = f"its chain_id column says {listed(list(foreign))}, not {self.task.chain_id}"
+            raise ProofFailed(file=name, evidence=evidence)
 
 
-def _outside(numbers: Any, chunk: Chunk) -> Any:
-    start, end = pa.scalar(chunk.start, pa.int64()), pa.scalar(chunk.end, pa.int64())
-    return pc.or_(pc.less(numbers, start), pc.greater_equal(numbers, end))
+@dataclass(slots=True)
+class _Tally:
+    """What the rows of a file add up to."""
+
+    rows: int = 0
+    without_block: int = 0
+    rows_by_block: Counter[int] = field(default_factory=Counter)
+    chain_ids: set[int | None] = field(default_factory=set)
 
 
-def _judge_row_per_block(numbers: Any, chunk: Chunk, name: str) -> None:
-    seen = set(pc.unique(numbers).to_pylist())
-    missing = [number for number in range(chunk.start, chunk.end) if number not in seen]
-    if missing:
-        raise ProofFailed(file=name, evidence=f"blocks are missing: {listed(missing)}")
-    if len(numbers) != len(seen):
-        counts: Any = pc.value_counts(numbers)
-        doubled = [item["values"] for item in counts.to_pylist() if item["counts"] > 1]
-        raise ProofFailed(file=name, evidence=f"blocks have more than one row: {listed(doubled)}")
+def _count(parquet: pq.ParquetFile, columns: list[str]) -> _Tally:
+    """Count a file's rows batch by batch, so that memory does not grow with the file.
+
+    A file with more distinct blocks than any chunk has is not counted to its end.
+    """
+    tally = _Tally()
+    for batch in parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+        numbers: Any = batch.column("block_number")
+        tally.rows += batch.num_rows
+        tally.without_block += numbers.null_count
+        counts: Any = pc.value_counts(numbers.drop_null())
+        for number, rows in zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True):
+            tally.rows_by_block[number] += rows
+        if "chain_id" in columns:
+            tally.chain_ids.update(pc.unique(batch.column("chain_id")).to_pylist())
+        if len(tally.rows_by_block) > CHUNK_BLOCKS:
+            break
+    return tally
 
 
 def _judge_indexes(table: pa.Table, name: str) -> None:
@@ -123,14 +151,11 @@ def _judge_indexes(table: pa.Table, name: str) -> None:
     grouped: Any = table.group_by("block_number").aggregate(
         [("transaction_index", "count"), ("transaction_index", "count_distinct"), ("transaction_index", "max")]
     )
-    count = grouped["transaction_index_count"]
-    whole = pc.and_(
-        pc.equal(count, grouped["transaction_index_count_distinct"]),
-        pc.equal(pc.cast(count, pa.uint64()), pc.add(grouped["transaction_index_max"], pa.scalar(1, pa.uint64()))),
-    )
-    broken = grouped["block_number"].filter(pc.invert(whole)).to_pylist()
+    columns = [f"transaction_index_{kind}" for kind in ("count", "count_distinct", "max")]
+    found = zip(*(grouped[column].to_pylist() for column in ("block_number", *columns)), strict=True)
+    broken = sorted(block for block, count, distinct, last in found if not count == distinct == last + 1)
     if broken:
-        evidence = f"transaction indexes are not 0, 1, 2, … in blocks {listed(sorted(broken))}"
+        evidence = f"transaction indexes are not 0, 1, 2, … in blocks {listed(broken)}"
         raise ProofFailed(file=name, evidence=evidence)
 
 
@@ -138,13 +163,6 @@ def listed(values: Sequence[int | None]) -> str:
     """List a few numbers and count the rest."""
     shown = ", ".join("null" if value is None else str(value) for value in values[:LISTED_BLOCKS])
     return shown if len(values) <= LISTED_BLOCKS else f"{shown} and {len(values) - LISTED_BLOCKS} more"
-
-
-def _read_columns(parquet: pq.ParquetFile, names: list[str], file: str) -> pa.Table:
-    try:
-        return parquet.read(columns=names, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise ProofFailed(file=file, evidence=f"its rows can't be read ({footer.first_line(error)})") from None
 
 
 def _digest(path: Path) -> tuple[str, int]:
