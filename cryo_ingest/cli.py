@@ -1,10 +1,26 @@
-"""The command line of the worker: `cryo-ingest run` and, later, `worker`, `verify`, `gaps`, `plan`, `sync`."""
+"""The command line of the worker: `cryo-ingest run`."""
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+from cryo_ingest.errors import ConfigurationError, IngestError
+from cryo_ingest.model import UUID_PATTERN, Assignment, parse_task_text
+from cryo_ingest.settings import from_environment
+
+USAGE_EXIT_CODE = 64
+"""sysexits.h EX_USAGE."""
+
+TYPERS_USAGE_EXIT_CODE = 2
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -12,6 +28,51 @@ def root() -> None:
     """Extract a range of chain data with Cryo, prove that it is whole, publish it once."""
 
 
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(metavar="TASK.json", help="The payload's file, or - for standard input.")],
+    store: Annotated[
+        str | None, typer.Option(help="Where to publish: s3://bucket or file:///directory. [default: s3://$S3_BUCKET]")
+    ] = None,
+    task_id: Annotated[str | None, typer.Option(help="The task's UUID. [default: a fresh one]")] = None,
+    attempt: Annotated[int, typer.Option(min=1, help="The number of this attempt.")] = 1,
+) -> None:
+    """Run one attempt without a dispatcher; the publication is one JSON line on standard output.
+
+    Exit codes: 0 published, 64 usage, 65 bad payload, 69 fatal, 75 retryable, 78 bad configuration, 130/143 by signal.
+    """
+    if task_id is not None and not re.fullmatch(UUID_PATTERN, task_id):
+        raise typer.BadParameter("must be a UUID", param_hint="--task-id")
+    settings = from_environment(os.environ)
+    if store is None and settings.s3.bucket is None:
+        raise ConfigurationError({"S3_BUCKET": "must be set where no --store is given"})
+    payload = parse_task_text(_read_task(task))
+    assignment = Assignment((task_id or str(uuid.uuid4())).lower(), attempt, payload)
+
+    from cryo_ingest.publish.stores import open_store  # noqa: PLC0415 - usage errors and --help need none of it
+    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - as above
+
+    try:
+        opened = open_store(store or f"s3://{settings.s3.bucket}", settings.s3)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--store" if store else "S3_BUCKET") from None
+    raise typer.Exit(run_one(assignment, settings=settings, store=opened))
+
+
+def _read_task(task: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if task == "-" else Path(task).read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"can't read it: {error.strerror}", param_hint="TASK.json") from None
+
+
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line and exit with the code of sysexits.h that fits."""
+    try:
+        app()
+    except SystemExit as end:
+        sys.exit(USAGE_EXIT_CODE if end.code == TYPERS_USAGE_EXIT_CODE else end.code)
+    except IngestError as error:
+        # These messages never repeat a value, so there is nothing in them to redact.
+        sys.stderr.write(f"cryo-ingest: {error}\n")
+        sys.exit(error.exit_code)

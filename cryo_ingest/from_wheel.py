@@ -1,102 +1,70 @@
-"""A `cryo` executable over the PyPI wheel of Cryo 0.3.2, which ships none: the console script `cryo-from-wheel`.
+"""`cryo-from-wheel`: a `cryo` executable over the PyPI wheel of Cryo 0.3.2, which ships none.
 
-The wheel holds the genuine command line inside its extension module; this module hands it the arguments and ends with
-the exit code that Cryo's own `main.rs` would give. It owns nothing else: no argument is read, changed or defaulted
-here. Standard library and the wheel only, so that a run starts fast.
+It hands its arguments to the genuine command line inside the wheel and ends as the genuine `main` would: 0 when no
+chunk failed, 1 when one did or the command failed, 2 for a usage error (clap's own exit), 101 for a panic. One thing is
+lost on the way: where the command itself fails, the wheel says only «failed», not why. The program knows nothing of
+tasks.
 """
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
 import signal
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_PANIC, EXIT_NO_WHEEL = 0, 1, 2, 101, 127
-"""Cryo's `main.rs` gives 0 and 1, clap 2, a Rust panic 101; 127 is the shell's word for a command that is not there."""
+EXTENSION = "cryo._cryo_rust"
+FAILED, USAGE, PANICKED, NOT_INSTALLED = 1, 2, 101, 127
 
 
-class WheelMissing(ImportError):
-    """This interpreter has no importable wheel of Cryo."""
+def genuine_binary() -> Path | None:
+    """Return the extension module that holds Cryo, whose SHA-256 is its identity, or None where it is not installed."""
+    try:
+        spec = importlib.util.find_spec(EXTENSION)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
-    def __init__(self) -> None:
-        super().__init__(
-            "cryo-from-wheel: the PyPI wheel cryo==0.3.2 is not installed for this interpreter "
-            f"(CPython {sys.version_info.major}.{sys.version_info.minor}). Install this package with its extra `cryo` "
-            "under CPython 3.11, or build Cryo 0.3.2 from source"
+
+def main() -> None:
+    """Run Cryo's command line with this process's arguments and exit as it would."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The wheel's runtime crashes in about one of ten orderly interpreter exits (real-cryo-0.3.2.md, section 0, no. 17).
+    os._exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run Cryo once and return its exit code; a usage error ends the process inside the wheel."""
+    torn = [argument for argument in arguments if not argument or len(argument.split()) != 1]
+    if torn:
+        # The wheel splits its command at white space, so these would arrive as something else.
+        sys.stderr.write(
+            f"cryo-from-wheel: an argument that is empty or has white space can't be passed: {torn[0]!r}\n"
         )
+        return USAGE
+    if genuine_binary() is None:
+        sys.stderr.write(
+            "cryo-from-wheel: the wheel of Cryo 0.3.2 is not installed: pip install 'cryo-ingest[cryo]', CPython 3.11\n"
+        )
+        return NOT_INSTALLED
+    import asyncio  # noqa: PLC0415 - only with a wheel to run
 
-
-def genuine_binary() -> Path:
-    """Return the path of the wheel's extension module, Cryo's own machine code, without importing it.
-
-    Its SHA-256 says which Cryo ran; this script's own would say nothing.
-
-    Raises:
-        WheelMissing: there is no wheel for this interpreter.
-    """
-    package = importlib.util.find_spec("cryo")
-    for directory in (package and package.submodule_search_locations) or ():
-        for suffix in EXTENSION_SUFFIXES:
-            candidate = Path(directory) / f"_cryo_rust{suffix}"
-            if candidate.is_file():
-                return candidate
-    raise WheelMissing
-
-
-def unpassable(arguments: Sequence[str]) -> list[str]:
-    """List the arguments that would not arrive as they are: the wheel takes one string and splits it at white space."""
-    return [argument for argument in arguments if argument.split() != [argument]]
+    return asyncio.run(_freeze(" ".join(["cryo", *arguments])))
 
 
 async def _freeze(command: str) -> int:
-    """Run one command line inside the wheel, and return the exit code of `main.rs` for its result."""
-    from cryo import _cryo_rust  # noqa: PLC0415 (54 MB of machine code: not before it is known to be there)
+    from cryo._cryo_rust import _freeze as freeze  # noqa: PLC0415 - 55 MB, loaded when it runs
 
     try:
-        result = await _cryo_rust._freeze(command=command)  # noqa: SLF001 (the wheel's only way in)
-    except TypeError:
-        # `main.rs` prints the error here; the wheel throws its text away (python/rust/freeze_adapter.rs).
-        print("cryo failed before collecting anything (the PyPI wheel does not say why)")  # noqa: T201
-        return EXIT_FAILED
-    except Exception as error:
-        if type(error).__name__ == "RustPanic":
-            return EXIT_PANIC
-        raise
-    return EXIT_FAILED if result is not None and result["n_errored"] else EXIT_OK
-
-
-def main() -> NoReturn:
-    """Run Cryo with this process's arguments and end as it would.
-
-    `os._exit` because the wheel's threads crash about one interpreter shutdown in ten; SIGINT is given back its
-    default action, which is what a Rust program has.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        genuine_binary()
-    except WheelMissing as error:
-        _end(EXIT_NO_WHEEL, str(error))
-    mangled = unpassable(sys.argv[1:])
-    if mangled:
-        _end(
-            EXIT_USAGE,
-            f"cryo-from-wheel: the wheel can't take an argument that is empty or holds white space: {mangled!r}. "
-            "Use a path without spaces, or change into the directory and leave --output-dir out",
-        )
-    _end(asyncio.run(_freeze(" ".join(["cryo", *sys.argv[1:]]))))
-
-
-def _end(code: int, message: str = "") -> NoReturn:
-    if message:
-        print(message, file=sys.stderr)  # noqa: T201
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        result = await freeze(command=command)
+    except TypeError as error:
+        sys.stdout.write(f"{error}\n")
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the wheel's RustPanic is no importable type
+        sys.stderr.write(f"{error}\n")
+        return PANICKED
+    return FAILED if result and result["n_errored"] else 0

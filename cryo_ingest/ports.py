@@ -84,6 +84,17 @@ class Extraction:
     runs: int
     executable_sha256: str
 
+    def summary(self) -> dict[str, object]:
+        """Return what a log line says of it."""
+        return {
+            "files": len(self.files),
+            "rows": sum(file.proof.rows for file in self.files),
+            "bytes": sum(file.proof.size_bytes for file in self.files),
+            "evidence": self.files[0].proof.evidence,
+            "runs": self.runs,
+            "cryo_sha256": self.executable_sha256,
+        }
+
 
 class Extractor(Protocol):
     """Turns a task into proved local files."""
@@ -155,6 +166,11 @@ class ObjectStore(Protocol):
     read: without the permission to list, S3 answers 403 for what is not there.
     """
 
+    @property
+    def keeps_metadata(self) -> bool:
+        """Whether user metadata of a PUT can be read back."""
+        ...
+
     def reference(self, prefix: str) -> StorageRef:
         """Return how the publication names `prefix` in this store."""
         ...
@@ -167,8 +183,8 @@ class ObjectStore(Protocol):
         """Return the first `max_bytes` bytes of an object, or None where it is gone."""
         ...
 
-    async def read_tail(self, key: str, *, max_bytes: int) -> bytes | None:
-        """Return the last `max_bytes` bytes of an object, fewer where it is smaller, or None where it is gone."""
+    async def read_tail(self, stored: StoredObject, *, max_bytes: int) -> bytes | None:
+        """Return the last `max_bytes` bytes of an object as listed, fewer if it is smaller, None if it is gone."""
         ...
 
     async def download(self, key: str, into: Path) -> Mapping[str, str] | None:

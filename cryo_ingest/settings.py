@@ -87,6 +87,11 @@ class Settings:
     s3: S3Settings = field(default_factory=S3Settings)
     log_format: LogFormat | None = None
 
+    @property
+    def executable(self) -> str:
+        """The name of what the mode runs, for messages."""
+        return self.cryo_bin if self.mode == "real" else "fake-cryo"
+
     def secrets(self) -> tuple[str, ...]:
         """List every secret that the environment gave: what redaction has to know."""
         urls = [url for value in self.rpc.urls_by_variable.values() for url in value.split()]

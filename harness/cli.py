@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from harness.fakes.rpc import cli as rpc
+from harness.containers.cli import images
+from harness.fakes.rpc.cli import rpc
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
-serve = typer.Typer(no_args_is_help=True, help="Start one fake by hand; its URL is the first line of stdout.")
-app.add_typer(serve, name="serve")
-serve.command("rpc")(rpc.serve)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+serving = typer.Typer(no_args_is_help=True, help="Start one fake by hand; its URL is the first line of stdout.")
+app.add_typer(serving, name="serve")
+serving.command("rpc")(rpc)
+app.add_typer(images, name="images")
 
 
 @app.callback()

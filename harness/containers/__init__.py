@@ -1,1 +1,1 @@
-"""Images built from packages, and containers run from them."""
+"""Images built from packages, without an image registry, and containers run from them through testcontainers."""

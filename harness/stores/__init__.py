@@ -1,1 +1,4 @@
-"""Object stores for tests, behind one maker."""
+"""Object stores for tests: moto's server as a process, and a proxy that holds requests so that a worker can be killed.
+
+MinIO is a container's business: `harness.containers`.
+"""

@@ -1,1 +1,4 @@
-"""The deterministic chain and its Cryo tables: the oracle."""
+"""The deterministic chain and the tables that Cryo makes of it: the oracle against which everything else is held.
+
+Knows nothing of files, wires or workers.
+"""

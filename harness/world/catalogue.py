@@ -1,7 +1,6 @@
 """Cryo 0.3.2's datasets as measured: columns and their Arrow types in file order, sort, aliases, groups, needs.
 
-`datasets.json` is the harness's own copy of what `scripts/derive_datasets.py` derives from the goldens: the harness
-never reads the worker's.
+Read from the goldens' `cryo_schemas.json`: the harness never reads the worker's table.
 """
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+
+from harness.resources import fixtures
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,16 @@ class Dataset:
 @cache
 def datasets() -> dict[str, Dataset]:
     """Return all 36 datasets by canonical name."""
-    facts = json.loads(Path(__file__).with_name("datasets.json").read_text(encoding="utf-8"))["datasets"]
+    path = fixtures() / "golden" / "cryo_schemas.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))["datasets"]
     return {
         name: Dataset(
             name=name,
             group=fact["group"],
             aliases=tuple(fact["aliases"]),
-            requires=tuple(fact["requires"]),
-            sort=tuple(fact["sort"]),
-            columns=tuple((column, kind) for column, kind in fact["columns"]),
+            requires=("js_tracer",) if name == "javascript_traces" else tuple(fact["required_params"]),
+            sort=tuple(fact["default_sort"]),
+            columns=tuple((column["name"], column["arrow"]) for column in fact["default_columns"]),
         )
         for name, fact in facts.items()
     }

@@ -109,8 +109,8 @@ def call(url: str, method: str, *params: object) -> Any:
 def _script(url: str, argv: list[str]) -> dict[str, Any]:
     """Ask a fake pool what to do wrong, and tell it who asks; any other endpoint says nothing."""
     try:
-        script = call(url, "harness_script")
         call(url, "harness_started", {"arguments": argv, "environment": sorted(os.environ), "pid": os.getpid()})
+        script = call(url, "harness_script", argv)
     except CryoError:
         return {}
     return script if isinstance(script, dict) else {}

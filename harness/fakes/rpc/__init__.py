@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from harness.fakes.rpc.endpoint import Endpoint
-from harness.fakes.rpc.faults import Fault, When
-from harness.fakes.rpc.journal import Answered, Called, Event, Fired, Journal
-from harness.fakes.rpc.pool import RpcPool
+from harness.fakes.rpc.faults import Call, Fault
+from harness.fakes.rpc.node import Node
+from harness.fakes.rpc.server import RpcPool
 
-__all__ = ["Answered", "Called", "Endpoint", "Event", "Fault", "Fired", "Journal", "RpcPool", "When"]
+__all__ = ["Call", "Fault", "Node", "RpcPool"]

@@ -1,6 +1,6 @@
 """What a fault can do to an answer: on the wire, in the JSON-RPC envelope, or in the result. Values and pure functions.
 
-`WIRE` actions are carried out by `server.py`; an `Edit` turns the true result into a false one here.
+`ON_THE_WIRE` actions are carried out by `wire.py`; an `Edit` turns the true result into a false one here.
 """
 
 from __future__ import annotations
@@ -116,9 +116,10 @@ class Reorg:
     branch: int = 1
 
 
-Wire = Status | Delay | Hang | Reset | Close | Truncate | Stop | Raw
+Wire = Status | Delay | Hang | Reset | Close | Truncate | Stop
 Edit = Result | Items | Fields
-Action = Wire | Edit | Error | Envelope | OtherBlock | Reorg
+ON_THE_WIRE = (Status, Delay, Hang, Reset, Close, Truncate, Stop)
+Action = Wire | Edit | Raw | Error | Envelope | OtherBlock | Reorg
 
 _BY_NAME: dict[str, type[Any]] = {
     kind.__name__.lower(): kind

@@ -9,23 +9,26 @@ from typing import Annotated
 
 import typer
 
-from harness.fakes.rpc.endpoint import DEFAULT_HEAD, Endpoint
 from harness.fakes.rpc.faults import Fault
-from harness.fakes.rpc.pool import RpcPool
+from harness.fakes.rpc.node import DEFAULT_HEAD, Node
+from harness.fakes.rpc.server import RpcPool
 from harness.world.chain import Chain
 
 
-def serve(
-    chain_id: Annotated[int, typer.Option(help="The chain's id.")],
-    seed: Annotated[int, typer.Option(help="The chain's seed: fake-cryo takes the same from FAKE_CRYO_SEED.")] = 0,
-    head: Annotated[int, typer.Option(help="The highest block.")] = DEFAULT_HEAD,
-    port: Annotated[int, typer.Option(help="0 for any free one.")] = 0,
+def rpc(
+    chain_id: Annotated[int, typer.Option(min=1, help="The chain's id.")],
+    seed: Annotated[int, typer.Option(help="Which of the deterministic chains.")] = 0,
+    head: Annotated[int, typer.Option(min=0, help="The newest block.")] = DEFAULT_HEAD,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 picks a free one.")] = 0,
     faults: Annotated[Path | None, typer.Option(help="A JSON file: a list of faults.")] = None,
 ) -> None:
-    """Serve the deterministic chain on 127.0.0.1; the URL is the first line of standard output."""
+    """Serve a deterministic chain as a JSON-RPC node; prints its URL and runs until SIGTERM."""
     script = [Fault.from_json(fault) for fault in json.loads(faults.read_text(encoding="utf-8"))] if faults else []
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    endpoint = Endpoint(Chain(chain_id=chain_id, seed=seed), head=head)
-    with RpcPool(endpoint, faults=script, port=port) as pool:
+    try:
+        pool = RpcPool(Node(Chain(chain_id, seed), head=head), script, port=port)
+    except OSError as error:
+        raise typer.BadParameter(f"can't listen on it: {error.strerror}", param_hint="--port") from None
+    with pool:
         typer.echo(pool.url)
         signal.sigwait({signal.SIGTERM, signal.SIGINT})

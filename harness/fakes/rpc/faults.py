@@ -1,9 +1,9 @@
-"""When a scripted fault strikes: by method, block and count, never by chance."""
+"""When a scripted fault strikes: by method, block and count, never by chance; and the journal's record of a call."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.fakes.rpc import actions
 
@@ -14,64 +14,77 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class When:
-    """The calls that a fault spoils, among those that match `method`, `block` and `endpoint` (None matches any).
+class Fault:
+    """One line of a script: what happens to which calls.
 
-    `nth` is the first one to be spoilt, counted from 1, `times` how many from then on (None for all); with `every`
-    each `every`th is, whatever the other two say.
+    The calls that match `method`, `block` and `node` (None matches any) are counted from 1 in the order of their
+    arrival. From the `nth` on, each `every`th of them is spoilt, `times` of them (None for all).
     """
 
-    method: str | None = None
-    block: int | None = None
-    endpoint: str | None = None
-    nth: int = 1
-    times: int | None = 1
-    every: int | None = None
-
-    def matches(self, method: str, blocks: tuple[int, int] | None, endpoint: str) -> bool:
-        """Tell whether a call counts for this fault at all."""
-        if self.method not in {None, method} or self.endpoint not in {None, endpoint}:
-            return False
-        return self.block is None or (blocks is not None and blocks[0] <= self.block <= blocks[1])
-
-    def strikes(self, count: int) -> bool:
-        """Tell whether the `count`th matching call is to be spoilt."""
-        if self.every is not None:
-            return count % self.every == 0
-        return count >= self.nth and (self.times is None or count < self.nth + self.times)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One line of a script."""
-
-    when: When
+    method: str | None
     do: Action
+    block: int | None = None
+    node: str | None = None
+    nth: int = 1
+    every: int = 1
+    times: int | None = None
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Fault:
-        """Read `{"when": {"method": …, "block": …}, "do": {"kind": "status", "code": 503}}`."""
-        return cls(when=When(**fields.get("when", {})), do=actions.from_json(fields["do"]))
+        """Read `{"method": …, "block": …, "times": 1, "do": {"kind": "status", "code": 503}}`.
+
+        Raises:
+            ValueError: there is no such action.
+        """
+        return cls(**{"method": None} | fields | {"do": actions.from_json(fields["do"])})
+
+    def matches(self, method: str, blocks: tuple[int, int] | None, node: str) -> bool:
+        """Tell whether a call counts for this fault at all."""
+        if self.method not in {None, method} or self.node not in {None, node}:
+            return False
+        return self.block is None or (blocks is not None and blocks[0] <= self.block <= blocks[1])
+
+
+class Call(NamedTuple):
+    """One call in the journal, written down before it is answered.
+
+    `at` is monotonic seconds, `blocks` the inclusive range of blocks that it is about where that can be said, `fault`
+    the one that struck it.
+    """
+
+    number: int
+    at: float
+    node: str
+    method: str
+    params: Any
+    blocks: tuple[int, int] | None
+    fault: Fault | None
 
 
 @dataclass(slots=True)
 class Script:
-    """The faults of a pool and how many calls each has counted; used by the server's thread alone."""
+    """The faults of a pool, how many calls each has counted and spoilt; used by the pool's thread alone."""
 
     faults: list[Fault] = field(default_factory=list)
-    _counts: list[int] = field(default_factory=list)
+    _seen: list[int] = field(default_factory=list)
+    _struck: list[int] = field(default_factory=list)
 
     def extend(self, faults: Iterable[Fault]) -> None:
         """Add faults; their counts begin now."""
         self.faults = [*self.faults, *faults]
 
-    def strike(self, method: str, blocks: tuple[int, int] | None, endpoint: str) -> tuple[int, Action] | None:
-        """Count a call, and return the first fault that spoils it with its place in the script, or None."""
-        struck = None
-        self._counts += [0] * (len(self.faults) - len(self._counts))
+    def strike(self, method: str, blocks: tuple[int, int] | None, node: str) -> Fault | None:
+        """Count a call for every fault that it matches, and return the first that spoils it."""
+        new = len(self.faults) - len(self._seen)
+        self._seen += [0] * new
+        self._struck += [0] * new
+        found = None
         for place, fault in enumerate(self.faults):
-            if fault.when.matches(method, blocks, endpoint):
-                self._counts[place] += 1
-                if struck is None and fault.when.strikes(self._counts[place]):
-                    struck = place, fault.do
-        return struck
+            if not fault.matches(method, blocks, node):
+                continue
+            self._seen[place] += 1
+            seen, spent = self._seen[place], fault.times is not None and self._struck[place] >= fault.times
+            if found is None and not spent and seen >= fault.nth and seen % fault.every == 0:
+                self._struck[place] += 1
+                found = fault
+        return found

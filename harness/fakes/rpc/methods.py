@@ -7,22 +7,23 @@ default.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.fakes.rpc import render
-from harness.fakes.rpc.endpoint import Endpoint, RpcError
+from harness.fakes.rpc.node import Node, RpcError
 from harness.world.values import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Method = Callable[[Endpoint, list[Any]], str]
+    Method = Callable[[Node, list[Any]], str]
 
 INVALID_PARAMS = -32602
 METHOD_NOT_FOUND = -32601
 
 
-def answer(endpoint: Endpoint, method: str, params: object) -> str:
+def answer(node: Node, method: str, params: object) -> str:
     """Return the result of a call as JSON.
 
     Raises:
@@ -34,95 +35,95 @@ def answer(endpoint: Endpoint, method: str, params: object) -> str:
     if not isinstance(params, list):
         raise RpcError(INVALID_PARAMS, "invalid params: must be an array")
     try:
-        return known(endpoint, params)
+        return known(node, params)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise RpcError(INVALID_PARAMS, f"invalid params: {error}") from None
 
 
-def blocks_of(endpoint: Endpoint, method: str, params: object) -> tuple[int, int] | None:
+def blocks_of(node: Node, method: str, params: object) -> tuple[int, int] | None:
     """Return the inclusive range of blocks that a call is about, or None where that can't be said."""
     try:
         if not isinstance(params, list) or not params:
             return None
         if method == "eth_getLogs":
-            return _log_range(endpoint, params[0])
+            return _log_range(node, params[0])
         if method in {"eth_getBlockByHash", "eth_getTransactionByHash", "eth_getTransactionReceipt"}:
             return None
         place = _BLOCK_PARAMETER.get(method, 0)
-        number = endpoint.number(params[place])
+        number = node.number(params[place])
     except (RpcError, IndexError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return number, number
 
 
-def _chain_id(endpoint: Endpoint, _: list[Any]) -> str:
-    return f'"{endpoint.chain.chain_id if endpoint.chain_id is None else endpoint.chain_id:#x}"'
+def _chain_id(node: Node, _: list[Any]) -> str:
+    return f'"{node.chain.chain_id if node.chain_id is None else node.chain_id:#x}"'
 
 
-def _block_number(endpoint: Endpoint, _: list[Any]) -> str:
-    return f'"{endpoint.head:#x}"'
+def _block_number(node: Node, _: list[Any]) -> str:
+    return f'"{node.head:#x}"'
 
 
-def _block_by_number(endpoint: Endpoint, params: list[Any]) -> str:
-    number = endpoint.number(params[0])
-    if number > endpoint.known:
+def _block_by_number(node: Node, params: list[Any]) -> str:
+    number = node.number(params[0])
+    if number > node.known:
         return "null"
-    return render.block(endpoint.chain, number, full=bool(params[1]))
+    return render.block(node.chain, number, full=bool(params[1]))
 
 
-def _block_by_hash(endpoint: Endpoint, params: list[Any]) -> str:
-    number = endpoint.chain.number_of(_data(params[0], 32))
-    if number is None or number > endpoint.known:
+def _block_by_hash(node: Node, params: list[Any]) -> str:
+    number = node.chain.number_of(_data(params[0], 32))
+    if number is None or number > node.known:
         return "null"
-    return render.block(endpoint.chain, number, full=bool(params[1]))
+    return render.block(node.chain, number, full=bool(params[1]))
 
 
-def _block_receipts(endpoint: Endpoint, params: list[Any]) -> str:
-    if endpoint.chain.quirks.no_block_receipts:
+def _block_receipts(node: Node, params: list[Any]) -> str:
+    if node.chain.quirks.no_block_receipts:
         raise RpcError(METHOD_NOT_FOUND, "the method eth_getBlockReceipts does not exist/is not available")
-    number = endpoint.number(params[0])
-    return "null" if number > endpoint.known else render.array(render.receipts(endpoint.chain, number))
+    number = node.number(params[0])
+    return "null" if number > node.known else render.array(render.receipts(node.chain, number))
 
 
-def _transaction_receipt(endpoint: Endpoint, params: list[Any]) -> str:
-    found = endpoint.chain.transaction_by_hash(_data(params[0], 32))
-    if found is None or found.block_number > endpoint.known:
+def _transaction_receipt(node: Node, params: list[Any]) -> str:
+    found = node.chain.transaction_by_hash(_data(params[0], 32))
+    if found is None or found.block_number > node.known:
         return "null"
-    return render.receipts(endpoint.chain, found.block_number)[found.transaction_index]
+    return render.receipts(node.chain, found.block_number)[found.transaction_index]
 
 
-def _transaction_by_hash(endpoint: Endpoint, params: list[Any]) -> str:
-    found = endpoint.chain.transaction_by_hash(_data(params[0], 32))
-    if found is None or found.block_number > endpoint.known:
+def _transaction_by_hash(node: Node, params: list[Any]) -> str:
+    found = node.chain.transaction_by_hash(_data(params[0], 32))
+    if found is None or found.block_number > node.known:
         return "null"
-    return render.transaction(endpoint.chain, found)
+    return render.transaction(node.chain, found)
 
 
-def _logs(endpoint: Endpoint, params: list[Any]) -> str:
+def _logs(node: Node, params: list[Any]) -> str:
     criteria = params[0]
-    first, last = _log_range(endpoint, criteria)
-    if endpoint.max_log_range is not None and last - first + 1 > endpoint.max_log_range:
-        raise RpcError(-32005, f"query exceeds max block range {endpoint.max_log_range}")
-    if last > endpoint.known and endpoint.logs_past_head_fail:
-        raise RpcError(INVALID_PARAMS, f"block range extends beyond current head block: {last} > {endpoint.known}")
+    first, last = _log_range(node, criteria)
+    if node.max_log_range is not None and last - first + 1 > node.max_log_range:
+        raise RpcError(-32005, f"query exceeds max block range {node.max_log_range}")
+    if last > node.known and node.logs_past_head_fail:
+        raise RpcError(INVALID_PARAMS, f"block range extends beyond current head block: {last} > {node.known}")
     addresses = _addresses(criteria.get("address"))
     topics = [_choices(topic) for topic in criteria.get("topics") or []]
     found = (
         rendered
-        for number in range(first, min(last, endpoint.known) + 1)
-        for placed, rendered in render.logs(endpoint.chain, number)
+        for number in range(first, min(last, node.known) + 1)
+        for placed, rendered in render.logs(node.chain, number)
         if _matches(placed.log, addresses, topics)
     )
     return render.array(found)
 
 
-def _log_range(endpoint: Endpoint, criteria: dict[str, Any]) -> tuple[int, int]:
+def _log_range(node: Node, criteria: dict[str, Any]) -> tuple[int, int]:
     if "blockHash" in criteria:
-        number = endpoint.chain.number_of(_data(criteria["blockHash"], 32))
-        if number is None or number > endpoint.known:
+        number = node.chain.number_of(_data(criteria["blockHash"], 32))
+        if number is None or number > node.known:
             raise RpcError(-32000, "unknown block")
         return number, number
-    return endpoint.number(criteria.get("fromBlock", "latest")), endpoint.number(criteria.get("toBlock", "latest"))
+    return node.number(criteria.get("fromBlock", "latest")), node.number(criteria.get("toBlock", "latest"))
 
 
 def _addresses(value: Any) -> set[bytes] | None:
@@ -153,15 +154,22 @@ def _data(text: str, size: int) -> bytes:
     return data
 
 
-def _script(endpoint: Endpoint, _: list[Any]) -> str:
-    if endpoint.script is None:
+def _script(node: Node, _: list[Any]) -> str:
+    if node.script is None:
         raise RpcError(METHOD_NOT_FOUND, "the method harness_script does not exist/is not available")
-    return json.dumps(endpoint.script)
+    chain = node.chain
+    told = {
+        "version": 1,
+        "seed": chain.seed,
+        "quirks": asdict(chain.quirks),
+        "reorgs": [asdict(reorg) for reorg in chain.reorgs],
+    }
+    return json.dumps(told | node.script)
 
 
 METHODS: dict[str, Method] = {
     "eth_chainId": _chain_id,
-    "net_version": lambda endpoint, _: f'"{endpoint.chain.chain_id}"',
+    "net_version": lambda node, _: f'"{node.chain.chain_id}"',
     "web3_clientVersion": lambda *_: '"harness/fake-rpc"',
     "eth_syncing": lambda *_: "false",
     "eth_blockNumber": _block_number,

@@ -1,239 +1,135 @@
-"""The pool on the wire: HTTP/1.1 with keep-alive on an asyncio loop, JSON-RPC single or in batches.
+"""A pool as a context manager: its nodes listen on 127.0.0.1 from a thread of their own until it ends.
 
-A protocol of its own rather than a web server, for two reasons that were measured or needed: one process of granian
-(RSGI) gave real Cryo 11,000 answers a second where this gives 20,000, and a reset, a truncated body or a hang are a
-few lines here and out of a web server's reach. It speaks only what JSON-RPC clients send: POST with a length.
+with RpcPool(Node(Chain(1), head=5000), [Fault("eth_getBlockByNumber", Status(429), every=100)]) as pool:
+    run_cryo(ETH_RPC_URL=pool.url)
+    assert pool.struck
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import socket
-import struct
-import time
-from typing import TYPE_CHECKING, Any
+import threading
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
-from harness.fakes.rpc import actions
-from harness.fakes.rpc.endpoint import Endpoint, RpcError
-from harness.fakes.rpc.journal import Answered, Called, Fired, Journal
-from harness.fakes.rpc.methods import answer, blocks_of
+from harness.fakes.rpc.node import Node
+from harness.fakes.rpc.wire import Connection, Endpoint, Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from harness.fakes.rpc.actions import Action, Wire
-    from harness.fakes.rpc.faults import Script
+    from harness.fakes.rpc.faults import Call, Fault
 
-_RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER on, for 0 seconds: closing sends RST."""
-
-_SERVER_ERROR = -32603
+_BACKLOG = 512
+"""Cryo opens up to 100 connections at once, several Cryos more."""
 
 
-class Node:
-    """One endpoint at work: its present state, the pool's journal and script."""
+class RpcPool:
+    """One node or several, one journal, one script of faults. Not restartable."""
 
-    def __init__(self, endpoint: Endpoint, journal: Journal, script: Script, stop: Callable[[], None]) -> None:
-        self.endpoint, self.journal, self.script, self.stop = endpoint, journal, script, stop
-        self.connections: set[Connection] = set()
-        self._calls = 0
+    def __init__(self, nodes: Node | Sequence[Node], faults: Iterable[Fault] = (), *, port: int = 0) -> None:
+        """Prepare a pool; `port` is the first node's (0 for any), the others take any."""
+        served = [nodes] if isinstance(nodes, Node) else list(nodes)
+        self._shared = Shared(stop=self._vanish)
+        self._shared.script.extend(faults)
+        self._endpoints = [Endpoint(node, self._shared) for node in served]
+        self._sockets = [_listen(port if place == 0 else 0) for place in range(len(served))]
+        self._ports = [listening.getsockname()[1] for listening in self._sockets]
+        self._loop = asyncio.new_event_loop()
+        self._servers: list[asyncio.Server] = []
+        self._thread = threading.Thread(target=self._run, name="harness-rpc", daemon=True)
+        self._ready = threading.Event()
 
-    def reply(self, body: bytes) -> tuple[bytes, Wire | None]:
-        """Answer one request: the body to send, and what to do to it on the wire."""
-        try:
-            request = json.loads(body)
-        except ValueError:
-            return _envelope("null", error=RpcError(-32700, "parse error")), None
-        if not isinstance(request, list):
-            return self._answer(request)
-        replies = [self._answer(call) for call in request]
-        wire = next((wire for _, wire in replies if wire is not None), None)
-        return b"[" + b",".join(reply for reply, _ in replies) + b"]", wire
+    @property
+    def url(self) -> str:
+        """The first node's URL; user info, path and query may be added to it and are ignored."""
+        return self.urls[0]
 
-    def _answer(self, call: dict[str, Any]) -> tuple[bytes, Wire | None]:
-        method, params = str(call.get("method")), call.get("params", [])
-        identifier = json.dumps(call.get("id"))
-        blocks = blocks_of(self.endpoint, method, params)
-        self._calls += 1
-        number, name = self._calls, self.endpoint.name
-        self.journal.append(Called(number, time.monotonic(), name, method, params, blocks))
-        struck = self.script.strike(method, blocks, name) if self.script.faults else None
-        do: Action | None = None
-        if struck is not None:
-            place, do = struck
-            self.journal.append(Fired(number, time.monotonic(), place))
-        if isinstance(do, actions.Raw):
-            return do.body.encode(), None
-        try:
-            reply = self._spoilt(method, params, identifier, do)
-        except RpcError as error:
-            self.journal.append(Answered(number, time.monotonic(), error.code))
-            null_id = isinstance(do, actions.Error) and do.null_id
-            return _envelope("null" if null_id else identifier, error=error), _wire(do)
-        self.journal.append(Answered(number, time.monotonic(), None))
-        return reply, _wire(do)
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URL of each node."""
+        return tuple(f"http://127.0.0.1:{port}" for port in self._ports)
 
-    def _spoilt(self, method: str, params: Any, identifier: str, do: Action | None) -> bytes:
-        """Return the answer's envelope with the fault's false result, or the true one."""
-        match do:
-            case actions.Error(code, message, data, _):
-                raise RpcError(code, message, data)
-            case actions.OtherBlock(offset):
-                params = [hex(self.endpoint.number(params[0]) + offset), *params[1:]]
-            case actions.Reorg(at, branch):
-                chain = self.endpoint.chain.reorganised(at=at, branch=branch)
-                self.endpoint = _with_chain(self.endpoint, chain)
-        result = answer(self.endpoint, method, params)
-        if isinstance(do, actions.Result | actions.Items | actions.Fields):
-            result = actions.edited(result, do)
-        if isinstance(do, actions.Envelope):
-            whole = {"jsonrpc": "2.0", "id": json.loads(identifier), "result": json.loads(result)} | do.fields
-            return json.dumps(whole).encode()
-        return _envelope(identifier, result=result)
+    @property
+    def journal(self) -> list[Call]:
+        """Every call so far, in the order of arrival."""
+        return list(self._shared.journal)
 
+    @property
+    def struck(self) -> list[Call]:
+        """The calls so far that a fault spoilt."""
+        return [call for call in self.journal if call.fault is not None]
 
-class Connection(asyncio.Protocol):
-    """One client's connection; a second request waits until the first is answered."""
+    def calls(self, method: str) -> int:
+        """Count the calls of one method so far."""
+        return sum(call.method == method for call in self.journal)
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._buffer = b""
-        self._busy = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport | None = None
+    def on_call(self, listener: Callable[[Call], None]) -> None:
+        """Have a function called, in the pool's thread, with every call as it arrives."""
+        self._shared.listeners.append(listener)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (for the type checker; TCP always gives one)
-        self._transport = transport
-        self._node.connections.add(self)
+    def on_fault(self, listener: Callable[[], None]) -> None:
+        """Have a function called when a fault strikes, or at once where one has already."""
+        self.on_call(lambda call: None if call.fault is None else listener())
+        if self.struck:
+            listener()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the protocol's signature)
-        """End, and forget what was still to be sent."""
-        self._node.connections.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
 
-    def data_received(self, data: bytes) -> None:
-        """Take bytes, and answer each request that is whole."""
-        self._buffer += data
-        while not self._busy and self._next():
-            pass
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
-    def reset(self) -> None:
-        """Break the connection off with an RST."""
-        if self._transport is not None and not self._transport.is_closing():
-            raw = self._transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._transport.abort()
+    def add_faults(self, *faults: Fault) -> None:
+        """Add faults while it runs; their counts begin now."""
+        self._shared.script.extend(faults)
 
-    def _next(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or self._transport is None:
-            return False
-        head = self._buffer[:end]
-        lowered = head.lower()
-        place = lowered.find(b"content-length:")
-        length = int(lowered[place + 15 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
-        if len(self._buffer) < end + 4 + length:
-            return False
-        body = self._buffer[end + 4 : end + 4 + length]
-        self._buffer = self._buffer[end + 4 + length :]
-        if not head.startswith(b"POST "):
-            self._send(405, b"POST only")
-        elif self._node.endpoint.key is not None and not _holds(head, self._node.endpoint.key):
-            self._send(401, b'{"error":"invalid key"}')
-        else:
-            self._handle(body)
-        return True
+    def set_head(self, head: int, *, place: int = 0) -> None:
+        """Move a node's head."""
+        endpoint = self._endpoints[place]
+        endpoint.node = replace(endpoint.node, head=head)
 
-    def _handle(self, request: bytes) -> None:
-        body, wire = self._node.reply(request)
-        delay = self._node.endpoint.latency_seconds
-        match wire:
-            case actions.Hang():
-                self._busy = True
-                return
-            case actions.Reset():
-                self.reset()
-                return
-            case actions.Stop():
-                self._busy = True
-                self._node.stop()
-                return
-            case actions.Close():
-                self._close()
-                return
-            case actions.Delay(seconds):
-                delay += seconds
-        if delay:
-            self._busy = True
-            self._timer = asyncio.get_running_loop().call_later(delay, self._late, body, wire)
-        else:
-            self._deliver(body, wire)
+    def vanish(self) -> None:
+        """Reset every connection and refuse new ones, as a node that dies does; the journal stays."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(self._vanish)
+        self._loop.call_soon_threadsafe(done.set)
+        done.wait()
 
-    def _late(self, body: bytes, wire: Wire | None) -> None:
-        self._busy = False
-        self._deliver(body, wire)
-        self.data_received(b"")
+    def stop(self) -> None:
+        """End the pool: nothing listens and no thread is left when it returns. Again does nothing."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
 
-    def _deliver(self, body: bytes, wire: Wire | None) -> None:
-        match wire:
-            case actions.Status(code, text, retry_after, with_result):
-                extra = "" if retry_after is None else f"retry-after: {retry_after}\r\n"
-                self._send(code, body if with_result else text.encode(), extra)
-            case actions.Truncate():
-                self._send(200, body[: len(body) // 2], length=len(body))
-                self._close()
-            case _:
-                self._send(200, body)
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._listen())
+        self._ready.set()
+        self._loop.run_forever()
+        self._vanish()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
 
-    def _send(self, status: int, body: bytes, extra: str = "", *, length: int | None = None) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        size = len(body) if length is None else length
-        head = f"HTTP/1.1 {status} -\r\ncontent-type: application/json\r\n{extra}content-length: {size}\r\n\r\n"
-        self._transport.write(head.encode() + body)
+    async def _listen(self) -> None:
+        for endpoint, listening in zip(self._endpoints, self._sockets, strict=True):
+            server = await self._loop.create_server(partial(Connection, endpoint), sock=listening, backlog=_BACKLOG)
+            self._servers.append(server)
 
-    def _close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+    def _vanish(self) -> None:
+        for server in self._servers:
+            server.close()
+        for endpoint in self._endpoints:
+            for connection in list(endpoint.connections):
+                connection.reset()
 
 
-def _with_chain(endpoint: Endpoint, chain: Any) -> Endpoint:
-    from dataclasses import replace  # noqa: PLC0415 (one rare fault)
-
-    return replace(endpoint, chain=chain)
-
-
-def _wire(do: Action | None) -> Wire | None:
-    if isinstance(
-        do,
-        actions.Status | actions.Delay | actions.Hang | actions.Reset | actions.Close | actions.Truncate | actions.Stop,
-    ):
-        return do
-    return None
-
-
-def _envelope(identifier: str, *, result: str | None = None, error: RpcError | None = None) -> bytes:
-    if error is None:
-        return f'{{"jsonrpc":"2.0","id":{identifier},"result":{result}}}'.encode()
-    fields: dict[str, object] = {"code": error.code, "message": error.message}
-    if error.data is not None:
-        fields["data"] = error.data
-    return f'{{"jsonrpc":"2.0","id":{identifier},"error":{json.dumps(fields)}}}'.encode()
-
-
-def _holds(head: bytes, key: str) -> bool:
-    """Tell whether a request's target or its basic authorisation holds the key."""
-    target, _, headers = head.partition(b"\r\n")
-    if key.encode() in target:
-        return True
-    for line in headers.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"authorization":
-            token = value.strip().split(b" ")[-1]
-            return key.encode() in value or key.encode() in base64.b64decode(token + b"==")
-    return False
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    return listening

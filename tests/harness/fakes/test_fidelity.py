@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from harness.fakes.rpc import Endpoint, RpcPool
+from harness.fakes.rpc import Node, RpcPool
 from harness.world.chain import Chain
 from harness.world.tables import ROWS, build
 
@@ -26,7 +26,7 @@ pytestmark = [
 def test_real_cryo_extracts_what_the_world_says(dataset: str, blocks: range, tmp_path: Path):
     """Real Cryo's file from the fake pool equals the world's table: schema, rows and order, name included."""
     chain = Chain(chain_id=137, seed=11)
-    with RpcPool(Endpoint(chain)) as pool:
+    with RpcPool(Node(chain)) as pool:
         command = [BIN / "cryo-from-wheel", dataset, "-b", f"{blocks.start}:{blocks.stop}", "-o", tmp_path]
         environment = os.environ | {"ETH_RPC_URL": pool.url}
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

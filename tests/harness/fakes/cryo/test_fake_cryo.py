@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from harness.fakes.rpc import Endpoint, RpcPool
+from harness.fakes.rpc import Node, RpcPool
 from harness.world.chain import Chain
 from harness.world.tables import ROWS, build
 
@@ -83,11 +83,11 @@ def test_mod_2_output_is_deterministic(tmp_path: Path):
 def test_mod_5_data_without_an_endpoint_is_marked(tmp_path: Path):
     """MOD-5: without an endpoint the key-value metadata says that the data is fake; with one it does not."""
     assert run("blocks", "--blocks", "5:8", directory=tmp_path / "offline").returncode == 0
-    with RpcPool(Endpoint(Chain(1, seed=9))) as pool:
-        live = {"ETH_RPC_URL": pool.url.replace("//", "//user:secret@") + "/v2/key?token=abc", "FAKE_CRYO_SEED": "9"}
+    with RpcPool(Node(Chain(1, seed=9))) as pool:
+        live = {"ETH_RPC_URL": pool.url.replace("//", "//user:secret@") + "/v2/key?token=abc"}
         ended = run("blocks", "--blocks", "5:8", directory=tmp_path / "online", environment=live)
         assert ended.returncode == 0
-        assert [call.method for call in pool.journal.calls()] == ["eth_chainId", "harness_script"]
+        assert [call.method for call in pool.journal] == ["eth_chainId", "harness_started", "harness_script"]
     (offline,) = (tmp_path / "offline").glob("*.parquet")
     (online,) = (tmp_path / "online").glob("*.parquet")
     assert pq.read_metadata(offline).metadata[b"cryo_ingest.fake"] == b"true"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness.fakes.rpc import Endpoint, Fault, RpcPool, When
+from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.fakes.rpc.actions import Close, Error, Hang, Items, OtherBlock, Raw, Reset, Result, Status, Stop, Truncate
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
@@ -44,7 +44,7 @@ def ask(pool: RpcPool, method: str, *params: object):
 @pytest.fixture
 def pool():
     """A pool of one endpoint without faults."""
-    with RpcPool(Endpoint(CHAIN, head=1000)) as running:
+    with RpcPool(Node(CHAIN, head=1000)) as running:
         yield running
 
 
@@ -75,12 +75,13 @@ def test_logs_are_filtered_by_address_and_topics(pool: RpcPool):
 
 
 def test_tags_and_the_head(pool: RpcPool):
-    """Tags name the head, finality and genesis; past the head there is no block and there are no logs."""
+    """Tags name the head, finality and genesis; past the head there is no block and logs are refused."""
     assert ask(pool, "eth_blockNumber") == hex(1000)
     assert ask(pool, "eth_getBlockByNumber", "latest", HASHES)["number"] == hex(1000)
     assert ask(pool, "eth_getBlockByNumber", "finalized", HASHES)["number"] == hex(936)
     assert ask(pool, "eth_getBlockByNumber", hex(1001), HASHES) is None
-    assert ask(pool, "eth_getLogs", {"fromBlock": hex(1001), "toBlock": hex(1005)}) == []
+    past = {"id": 1, "method": "eth_getLogs", "params": [{"fromBlock": hex(1001), "toBlock": hex(1005)}]}
+    assert post(pool.url, past)[1]["error"]["code"] == -32602
     pool.set_head(1001)
     assert ask(pool, "eth_getBlockByNumber", hex(1001), HASHES) is not None
 
@@ -91,13 +92,13 @@ def test_batches_and_what_it_does_not_model(pool: RpcPool):
     _, (known, unknown) = post(pool.url, calls)
     assert known == {"jsonrpc": "2.0", "id": 1, "result": "0x1"}
     assert unknown["error"]["code"] == -32601
-    assert [call.method for call in pool.journal.calls()] == ["eth_chainId", "eth_sendRawTransaction"]
+    assert [call.method for call in pool.journal] == ["eth_chainId", "eth_sendRawTransaction"]
 
 
 def test_node_quirks_show():
     """A node without the finalized tag or without block receipts answers with the errors that such nodes give."""
     quirks = Quirks(no_finalized_tag=True, no_block_receipts=True)
-    with RpcPool(Endpoint(Chain(1, quirks=quirks))) as running:
+    with RpcPool(Node(Chain(1, quirks=quirks))) as running:
         for method, params in (("eth_getBlockByNumber", ["finalized", False]), ("eth_getBlockReceipts", ["0x1"])):
             _, answer = post(running.url, {"id": 1, "method": method, "params": params})
             assert answer["error"]["code"] in {-32602, -32601}
@@ -105,21 +106,20 @@ def test_node_quirks_show():
 
 def test_several_endpoints_have_their_own_head_and_key():
     """Each endpoint of a pool has its own port, head and key, and the journal says which was asked."""
-    endpoints = (Endpoint(CHAIN, name="a", head=10), Endpoint(CHAIN, name="b", head=20, key="s3cret"))
-    with RpcPool(*endpoints) as running:
+    nodes = (Node(CHAIN, name="a", head=10), Node(CHAIN, name="b", head=20, key="s3cret"))
+    with RpcPool(nodes) as running:
         call = {"id": 1, "method": "eth_blockNumber"}
         assert post(running.urls[0], call)[1]["result"] == hex(10)
         assert post(running.urls[1], call)[0] == 401
         assert post(running.urls[1], call, path="/v3/s3cret")[1]["result"] == hex(20)
-        assert [called.endpoint for called in running.journal.calls()] == ["a", "b"]
+        assert [called.node for called in running.journal] == ["a", "b"]
 
 
 def test_faults_strike_by_method_block_and_count(pool: RpcPool):
     """The 2nd call for block 5 answers 503, once; every third call for the chain id is refused; both are journalled."""
-    pool.add_faults(
-        Fault(When(method="eth_getBlockByNumber", block=5, nth=2), Status(503, "busy")),
-        Fault(When(method="eth_chainId", every=3), Error(-32005, "rate limited")),
-    )
+    unavailable = Fault("eth_getBlockByNumber", Status(503, "busy"), block=5, nth=2, times=1)
+    limited = Fault("eth_chainId", Error(-32005, "rate limited"), every=3)
+    pool.add_faults(unavailable, limited)
     block = {"id": 1, "method": "eth_getBlockByNumber", "params": ["0x5", False]}
     parts = urlsplit(pool.url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
@@ -133,16 +133,16 @@ def test_faults_strike_by_method_block_and_count(pool: RpcPool):
     assert statuses == [200, 503, 200]
     answers = [post(pool.url, {"id": 1, "method": "eth_chainId"})[1] for _ in range(6)]
     assert ["error" in answer for answer in answers] == [False, False, True] * 2
-    assert [fired.fault for fired in pool.journal.fired()] == [0, 1, 1]
+    assert [call.fault for call in pool.struck] == [unavailable, limited, limited]
 
 
 def test_results_can_be_falsified(pool: RpcPool):
     """Null, another block, a shortened or reversed list and a broken body arrive as scripted."""
     pool.add_faults(
-        Fault(When("eth_getBlockByNumber", block=1), Result(None)),
-        Fault(When("eth_getBlockByNumber", block=2), OtherBlock()),
-        Fault(When("eth_getBlockReceipts", block=13), Items(first=3, reverse=True)),
-        Fault(When("web3_clientVersion"), Raw("{")),
+        Fault("eth_getBlockByNumber", Result(None), block=1, times=1),
+        Fault("eth_getBlockByNumber", OtherBlock(), block=2),
+        Fault("eth_getBlockReceipts", Items(first=3, reverse=True), block=13, times=1),
+        Fault("web3_clientVersion", Raw("{")),
     )
     assert ask(pool, "eth_getBlockByNumber", "0x1", HASHES) is None
     assert ask(pool, "eth_getBlockByNumber", "0x2", HASHES)["number"] == "0x3"
@@ -163,7 +163,7 @@ def test_results_can_be_falsified(pool: RpcPool):
 )
 def test_connections_break_as_scripted(action: object, error: type[Exception], pool: RpcPool):
     """A close, a reset, a truncated body and a node that dies are what the client sees; the pool then ends cleanly."""
-    pool.add_faults(Fault(When("eth_chainId"), action))
+    pool.add_faults(Fault("eth_chainId", action, times=1))
     with pytest.raises(error):
         ask(pool, "eth_chainId")
     if isinstance(action, Stop):
@@ -175,7 +175,7 @@ def test_connections_break_as_scripted(action: object, error: type[Exception], p
 
 def test_a_hang_lasts_until_the_pool_ends():
     """A call that hangs gets no answer while others do, and is reset when the pool ends."""
-    with RpcPool(Endpoint(CHAIN), faults=[Fault(When("eth_chainId"), Hang())]) as running:
+    with RpcPool(Node(CHAIN), [Fault("eth_chainId", Hang(), times=1)]) as running:
         outcome: list[type[BaseException]] = []
 
         def hang() -> None:
@@ -186,7 +186,7 @@ def test_a_hang_lasts_until_the_pool_ends():
 
         thread = threading.Thread(target=hang)
         thread.start()
-        while not running.journal.fired():
+        while not running.struck:
             pass
         assert ask(running, "eth_chainId") == "0x1"
         assert thread.is_alive()
@@ -196,15 +196,15 @@ def test_a_hang_lasts_until_the_pool_ends():
 
 def test_a_fault_can_be_read_from_json():
     """A script of JSON objects means what the classes mean, and an unknown action is named."""
-    fields = {"when": {"method": "eth_getLogs", "block": 5}, "do": {"kind": "status", "code": 429, "retry_after": "1"}}
-    assert Fault.from_json(fields) == Fault(When("eth_getLogs", block=5), Status(429, retry_after="1"))
+    fields = {"method": "eth_getLogs", "block": 5, "do": {"kind": "status", "code": 429, "retry_after": "1"}}
+    assert Fault.from_json(fields) == Fault("eth_getLogs", Status(429, retry_after="1"), block=5)
     with pytest.raises(ValueError, match="no such action"):
         Fault.from_json({"do": {"kind": "nonsense"}})
 
 
 def test_nothing_is_left_when_a_pool_ends():
     """After the end no thread of the pool runs and its port is closed."""
-    with RpcPool(Endpoint(CHAIN)) as running:
+    with RpcPool(Node(CHAIN)) as running:
         ask(running, "eth_chainId")
         port = urlsplit(running.url).port
     running.stop()

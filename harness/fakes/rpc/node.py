@@ -1,8 +1,8 @@
-"""One endpoint of a pool: what it says of the chain. Faults are `faults.py`'s, the wire is `server.py`'s."""
+"""One node of a pool: what it says of the chain. Faults are `faults.py`'s, the wire is `wire.py`'s."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,42 +22,39 @@ class RpcError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """How one node of a pool differs from another.
+class Node:
+    """One node, and how it differs from the others of its pool.
 
     Attributes:
         chain: what it serves.
-        head: the highest block that it knows.
+        head: the highest block that it tells of.
+        name: what the journal calls it.
         finalized: the highest final one; None for `FINALITY_BLOCKS` behind the head.
         lag: blocks by which it is behind the head that it tells of: calls for them find nothing.
         latency_seconds: how long it thinks before each answer.
         key: a secret that must be somewhere in the request's path, query or user info; None lets anybody in.
         chain_id: what it claims, where that is not the chain's own.
         max_log_range: blocks that one `eth_getLogs` may span; None for any number.
-        logs_past_head_fail: whether `eth_getLogs` past the head is an error (anvil) or an empty answer (geth).
-        script: what `harness_script` tells fake Cryo; None for a node that does not know the method.
+        logs_past_head_fail: whether `eth_getLogs` past the head is an error (anvil, and the default) or an empty answer (geth).
+        script: what `harness_script` tells fake Cryo besides the chain; None for a node without that method.
     """
 
     chain: Chain
-    name: str = "main"
     head: int = DEFAULT_HEAD
+    name: str = "main"
     finalized: int | None = None
     lag: int = 0
     latency_seconds: float = 0.0
     key: str | None = field(default=None, repr=False)
     chain_id: int | None = None
     max_log_range: int | None = None
-    logs_past_head_fail: bool = False
-    script: dict[str, Any] | None = None
+    logs_past_head_fail: bool = True
+    script: dict[str, Any] | None = field(default_factory=dict)
 
     @property
     def known(self) -> int:
         """The highest block that it can show."""
         return self.head - self.lag
-
-    def at(self, head: int) -> Endpoint:
-        """Return this endpoint with another head."""
-        return replace(self, head=head)
 
     def number(self, tag: object) -> int:
         """Return the block number of a tag or of a quantity.

@@ -1,0 +1,113 @@
+"""What every test can ask for, and what a test that needs an engine or the real Cryo has to have.
+
+Without a Docker engine (or the wheel of Cryo) a test that is marked for it is skipped with the reason; under CI=true it
+fails instead. Which binaries such tests ran, and how many passed, is written to `$CRYO_TEST_EVIDENCE` for `.ci/run`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.stores.bucket import Bucket, S3Endpoint
+
+EVIDENCE_VARIABLE = "CRYO_TEST_EVIDENCE"
+COUNTED = ("docker", "real_cryo")
+
+
+def cryo_binary() -> Path | None:
+    """Return the genuine Cryo inside the wheel, or None where there is none for this interpreter."""
+    if importlib.util.find_spec("cryo") is None:
+        return None
+    spec = importlib.util.find_spec("cryo._cryo_rust")
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+def what_is_missing(item: pytest.Item) -> str | None:
+    """Return what a test needs and this machine has not, with what would help."""
+    if item.get_closest_marker("real_cryo") and cryo_binary() is None:
+        return "needs the real Cryo: PyPI has its wheel for CPython 3.11 (pip install 'cryo-ingest[cryo]')"
+    if item.get_closest_marker("docker"):
+        from harness.containers.engine import engine_problem  # noqa: PLC0415 - asked only where a test needs it
+
+        return engine_problem()
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or under CI fail, a test that this machine can't run; record the binary of one that runs the real Cryo."""
+    missing = what_is_missing(item)
+    if missing is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
+    binary = cryo_binary()
+    if item.get_closest_marker("real_cryo") and binary is not None:
+        item.user_properties.append(("cryo_sha256", hashlib.sha256(binary.read_bytes()).hexdigest()))
+
+
+class Evidence:
+    """Counts on the controller what passed with an engine and with the real Cryo, and by which binary."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._passed: Counter[str] = Counter()
+        self._binaries: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a test that has passed."""
+        if report.when == "call" and report.passed:
+            self._passed.update(marker for marker in COUNTED if marker in report.keywords)
+            self._binaries.update(str(value) for name, value in report.user_properties if name == "cryo_sha256")
+
+    def pytest_sessionfinish(self) -> None:
+        """Write what was counted."""
+        content = {"passed": dict(self._passed), "cryo_sha256": sorted(self._binaries)}
+        self._path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count on the controller alone, where all reports arrive."""
+    path = os.environ.get(EVIDENCE_VARIABLE)
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Evidence(Path(path)), "evidence")
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Endpoint]:
+    """An S3 server of moto's."""
+    from harness.stores.moto import moto_server  # noqa: PLC0415 - only for tests that use it
+
+    with moto_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def minio() -> Iterator[S3Endpoint]:
+    """MinIO in a container; whoever uses it is marked `docker`."""
+    from harness.stores.minio import minio_server  # noqa: PLC0415 - only for tests that use it
+
+    with minio_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def moto_bucket(moto: S3Endpoint) -> Bucket:
+    """A fresh bucket on moto."""
+    return moto.make_bucket()
+
+
+@pytest.fixture
+def minio_bucket(minio: S3Endpoint) -> Bucket:
+    """A fresh bucket on MinIO."""
+    return minio.make_bucket()

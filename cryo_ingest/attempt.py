@@ -1,0 +1,141 @@
+"""The spine: one attempt, payload to manifest, on one screen.
+
+Everything that can refuse comes before the first thing that can't be undone. Claiming the task, keeping its lease,
+completing it and deleting the staging directory afterwards are the caller's (`serve`, `cli`); a lost lease, a signal or
+a shutdown reaches this code in one way only, as cancellation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Literal
+
+from cryo_ingest import layout
+from cryo_ingest.caps import refuse_over_caps
+from cryo_ingest.datasets import extractable
+from cryo_ingest.errors import IngestError, ModeMismatch
+from cryo_ingest.logs import log
+from cryo_ingest.model import Publication, parse_task
+from cryo_ingest.ports import ExtractionOrder
+from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.publish.upload import publish_files
+from cryo_ingest.publish.version import Version, find_published
+
+if TYPE_CHECKING:
+    from cryo_ingest.model import Assignment, Task
+    from cryo_ingest.ports import Extraction, Ports
+    from cryo_ingest.settings import Caps, Settings
+
+BYZANTIUM_BLOCK = 4_370_000
+"""Ethereum's first block whose receipts have a status; below it Cryo computes `success` as `gas_used == 0`, always
+false (real-cryo-0.3.2.md, section 0, no. 9)."""
+
+KNOWN_DEFECT = "success-before-byzantium"
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The version is in the store, whole, its manifest readable; `publication` is what to register."""
+
+    publication: Publication
+    outcome: Literal["success"] = "success"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Nothing is to be registered; `error` says why and whether another attempt can help."""
+
+    error: IngestError
+
+    @property
+    def outcome(self) -> Literal["success", "retryable_error", "fatal_error"]:
+        """The error's own word on retrying."""
+        return self.error.outcome
+
+
+Outcome = Success | Failure
+
+
+async def run_attempt(assignment: Assignment, *, ports: Ports, settings: Settings) -> Outcome:
+    """Run one attempt up to its manifest and return what to publish, or why not (OUT-1).
+
+    The staging directory is left for the caller to discard once the outcome has been reported (STG-3, STG-8).
+    """
+    try:
+        return Success(await _make_version(assignment, ports, settings))
+    except IngestError as error:
+        return Failure(error)
+
+
+async def _make_version(assignment: Assignment, ports: Ports, settings: Settings) -> Publication:
+    task = parse_task(assignment.payload)
+    dataset = extractable(task.cryo_dataset_name)
+    proof = RowsProof(task, dataset, executable=settings.executable)
+    version = Version.of(task, mode=settings.mode)
+    workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
+
+    if not await find_published(ports.store, version, proof=proof, spool=workspace.directory):
+        refuse_by_count(task, settings.caps)
+        warn_of(task, settings.mode)
+        rpc_url = settings.rpc.resolve(task.rpc_pool)[0] if settings.mode == "real" else None
+        order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
+        extraction = await ports.extractor.extract(order, prove=proof.prove)
+        refuse_by_size(extraction, task, settings.caps)
+        refuse_by_mode(extraction, settings.mode)
+        log.info("range.proved", **extraction.summary())
+        await publish_files(
+            ports.store,
+            version,
+            extraction,
+            proof=proof,
+            spool=workspace.directory,
+            metadata=provenance(task, extraction),
+        )
+
+    log.info("version.published", prefix=version.prefix)
+    return Publication(
+        dataset_uuid=task.dataset_uuid,
+        dataset_version=version.dataset_version,
+        storage_ref=ports.store.reference(version.prefix),
+        config_hash=task.config_hash,
+        range_start=task.range_start,
+        range_end=task.range_end,
+    )
+
+
+def refuse_by_count(task: Task, caps: Caps) -> None:
+    """Refuse, before Cryo starts, a range whose number of files alone exceeds the cap (CAP-5)."""
+    refuse_over_caps(caps, task.block_range, files=layout.file_count(task))
+
+
+def refuse_by_size(extraction: Extraction, task: Task, caps: Caps) -> None:
+    """Refuse a range that is larger than a cap allows, before anything is uploaded (CAP-2)."""
+    sizes = {file.chunk.name: file.proof.size_bytes for file in extraction.files}
+    refuse_over_caps(caps, task.block_range, files=len(sizes), sizes_bytes=sizes)
+
+
+def refuse_by_mode(extraction: Extraction, mode: str) -> None:
+    """Refuse files that bear the mark of fake data in real mode, or lack it in fake mode (MOD-5, OUT-4)."""
+    for file in extraction.files:
+        if file.proof.fake is (mode == "real"):
+            raise ModeMismatch(name=file.chunk.name, found="fake" if file.proof.fake else "real", mode=mode)
+
+
+def warn_of(task: Task, mode: str) -> None:
+    """Log what a reader of the data has to know before using them."""
+    if mode == "fake":
+        log.warning("data.fake", advice="set TRACE_CRYO_MODE=real for the chain's own data")
+    if has_wrong_success(task):
+        log.warning("data.known_defect", defect=KNOWN_DEFECT, below_block=BYZANTIUM_BLOCK)
+
+
+def has_wrong_success(task: Task) -> bool:
+    """Tell whether Cryo's `success` column is wrong in the range: receipts have no status before Byzantium."""
+    return task.cryo_dataset_name == "transactions" and task.chain_id == 1 and task.range_start < BYZANTIUM_BLOCK
+
+
+def provenance(task: Task, extraction: Extraction) -> dict[str, str]:
+    """Return what each object's metadata says of its making; no time, host or attempt, so attempts agree on it."""
+    facts = {"cryo-sha256": extraction.executable_sha256, "cryo-ingest-version": metadata.version("cryo-ingest")}
+    return facts | {"known-defect": KNOWN_DEFECT} if has_wrong_success(task) else facts

@@ -1,0 +1,156 @@
+"""One child process in its own group: started, drained, and gone when the call returns, however it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+TAIL_LINES = 12
+LINE_CHARACTERS = 400
+LONGEST_LINE_BYTES = 64 * 1024
+READ_BYTES = 64 * 1024
+
+TERM_GRACE_SECONDS = 5.0
+"""How long the group has between SIGTERM and SIGKILL. Cryo has no handler, so in practice it ends at once."""
+
+DRAIN_SECONDS = 2.0
+"""How long to read on after the child's end: only a stranger that left the group can keep the pipe open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended: its exit code (negative for a signal) and the last lines it printed, redacted."""
+
+    return_code: int
+    tail: tuple[str, ...]
+
+    @property
+    def how(self) -> str:
+        """The end in words, for a message."""
+        if self.return_code < 0:
+            return f"was killed by {signal.Signals(-self.return_code).name}"
+        return f"ended with exit code {self.return_code}"
+
+
+async def run_process(
+    command: list[str],
+    *,
+    directory: Path,
+    environment: Mapping[str, str],
+    descriptors: tuple[int, ...],
+    redact: Callable[[str], str],
+) -> Ended:
+    """Run a command to its end in `directory`, in a process group of its own, and return how it ended.
+
+    Its output is read as fast as it comes and all but the last lines thrown away. When the call is cancelled the group
+    gets SIGTERM, a grace, then SIGKILL; whatever the child left behind in its group is killed too.
+    """
+    read_end, write_end = os.pipe()
+    tail = _Tail(redact)
+    try:
+        # Own pipe: asyncio's process would not count as ended while a grandchild holds its output open.
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=directory,
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=write_end,
+            process_group=0,
+            pass_fds=descriptors,
+            umask=0o077,
+        )
+    except BaseException:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
+    reading = asyncio.create_task(_drain(read_end, tail))
+    try:
+        return_code = await process.wait()
+    finally:
+        await _to_its_end(_end_group(process, reading))
+    return Ended(return_code, tail.lines())
+
+
+async def _end_group(process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
+    if process.returncode is None:
+        _signal_group(process.pid, signal.SIGTERM)
+        await asyncio.wait([waiting := asyncio.ensure_future(process.wait())], timeout=TERM_GRACE_SECONDS)
+        _signal_group(process.pid, signal.SIGKILL)
+        await waiting
+    _signal_group(process.pid, signal.SIGKILL)
+    await asyncio.wait([reading], timeout=DRAIN_SECONDS)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        # PermissionError: only zombies, or a set-uid program, are left in the group.
+        return
+
+
+async def _to_its_end(cleaning: Awaitable[None]) -> None:
+    """Await something even though this task is cancelled meanwhile, then let the cancellation through."""
+    task = asyncio.ensure_future(cleaning)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    task.result()
+
+
+async def _drain(read_end: int, tail: _Tail) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=READ_BYTES)
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+    )
+    try:
+        while data := await reader.read(READ_BYTES):
+            tail.feed(data)
+    finally:
+        transport.close()
+
+
+class _Tail:
+    """The last lines of a byte stream, in bounded memory; each is redacted before it is cut short."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+        self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self._open = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> None:
+        *whole, rest = (self._open + data).split(b"\n")
+        for line in whole:
+            if not self._skipping and line.strip():
+                self._lines.append(line[:LONGEST_LINE_BYTES])
+            self._skipping = False
+        self._open = rest
+        if len(rest) > LONGEST_LINE_BYTES:
+            if not self._skipping:
+                self._lines.append(rest[:LONGEST_LINE_BYTES])
+            self._open, self._skipping = b"", True
+
+    def lines(self) -> tuple[str, ...]:
+        pending = [] if self._skipping or not self._open.strip() else [self._open]
+        kept = [*self._lines, *pending][-TAIL_LINES:]
+        texts = (self._redact(line.decode(errors="replace")).strip() for line in kept)
+        return tuple(text if len(text) <= LINE_CHARACTERS else text[:LINE_CHARACTERS] + "…" for text in texts)

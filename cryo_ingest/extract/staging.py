@@ -1,0 +1,205 @@
+"""Private directories on local disk, one an attempt: locked, swept when old, never reached through a link.
+
+The lock is `flock` on the directory itself. Its descriptor is handed to Cryo, so a Cryo that outlives its worker keeps
+the directory held (STG-5). Every step below the root goes by descriptor, without following links (STG-6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryo_ingest.errors import DiskFull, StagingHeld, UnsafeStaging
+from cryo_ingest.logs import log
+from cryo_ingest.ports import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cryo_ingest.ports import Clock
+
+PRIVATE = 0o700
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+MINIMUM_FREE_BYTES = 64 * 1024**2
+"""Less room than this is a full disk: one chunk of a busy chain's widest dataset would not fit."""
+
+
+@dataclass(slots=True)
+class DirectoryStaging:
+    """Attempt directories `<root>/<task_id>/<attempt>/` (STG-1)."""
+
+    root: Path
+    ttl_hours: float
+    clock: Clock
+    minimum_free_bytes: int = MINIMUM_FREE_BYTES
+    _locks: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    async def acquire(self, task_id: str, attempt: int) -> Workspace:
+        """Lock and empty the attempt's directory; see `ports.Staging`."""
+        return await asyncio.to_thread(self._acquire, task_id, attempt)
+
+    async def discard(self, task_id: str, attempt: int) -> None:
+        """Delete the attempt's directory, if this process holds it, and let go of its lock."""
+        lock = self._locks.pop((task_id, attempt), None)
+        if lock is not None:
+            await asyncio.to_thread(self._discard, task_id, attempt, lock)
+
+    async def sweep(self) -> int:
+        """Delete attempt directories older than the TTL that nobody holds (STG-4)."""
+        return await asyncio.to_thread(self._sweep)
+
+    def _acquire(self, task_id: str, attempt: int) -> Workspace:
+        directory = self.root / task_id / str(attempt)
+        if (task_id, attempt) in self._locks:
+            raise StagingHeld(path=directory)
+        try:
+            lock = self._lock_fresh(task_id, str(attempt))
+        except OSError as error:
+            raise _refusal(error, directory, self.minimum_free_bytes) from None
+        self._locks[task_id, attempt] = lock
+        _empty(lock)
+        free = os.fstatvfs(lock)
+        if free.f_bavail * free.f_frsize < self.minimum_free_bytes:
+            self._locks.pop((task_id, attempt))
+            self._discard(task_id, attempt, lock)
+            raise DiskFull(
+                path=self.root, free_bytes=free.f_bavail * free.f_frsize, needed_bytes=self.minimum_free_bytes
+            )
+        return Workspace(directory, lock)
+
+    def _lock_fresh(self, task_id: str, attempt: str) -> int:
+        """Return a locked descriptor of the attempt's directory, making what is missing of the path."""
+        root = _open_root(self.root)
+        try:
+            task = _open_private(root, task_id, self.root / task_id)
+        finally:
+            os.close(root)
+        try:
+            path = self.root / task_id / attempt
+            while True:
+                lock = _open_private(task, attempt, path)
+                if not _try_lock(lock):
+                    os.close(lock)
+                    raise StagingHeld(path=path)
+                if _is_still(lock, attempt, task):
+                    return lock
+                os.close(lock)  # a sweep deleted it between the opening and the locking
+        finally:
+            os.close(task)
+
+    def _discard(self, task_id: str, attempt: int, lock: int) -> None:
+        try:
+            _empty(lock)
+            with suppress(OSError):
+                (self.root / task_id / str(attempt)).rmdir()
+                (self.root / task_id).rmdir()
+        finally:
+            os.close(lock)
+
+    def _sweep(self) -> int:
+        if not self.root.is_dir() or self.root.is_symlink():
+            return 0
+        oldest_kept = self.clock.time() - self.ttl_hours * 3600
+        return sum(_delete_if_old(path, oldest_kept) for path in list(_attempt_directories(self.root)))
+
+
+def _open_root(root: Path) -> int:
+    """Make the root where it is missing, check every component of it, and open it."""
+    for ancestor in [*reversed(root.parents), root]:
+        with suppress(FileExistsError):
+            ancestor.mkdir(PRIVATE)
+        seen = ancestor.lstat()
+        if seen.st_uid not in {os.geteuid(), 0}:
+            raise UnsafeStaging(path=ancestor, reason="belongs to another user")
+        if stat.S_ISLNK(seen.st_mode) and (ancestor == root or seen.st_uid != 0):
+            raise UnsafeStaging(path=ancestor, reason="is a symbolic link")
+        if not stat.S_ISDIR(seen.st_mode) and not stat.S_ISLNK(seen.st_mode):
+            raise UnsafeStaging(path=ancestor, reason="is not a directory")
+    return os.open(root, OPEN_DIRECTORY)
+
+
+def _open_private(parent: int, name: str, path: Path) -> int:
+    """Open a directory that must be ours, making it with mode 0700 where it is missing (STG-2)."""
+    with suppress(FileExistsError):
+        os.mkdir(name, PRIVATE, dir_fd=parent)
+    seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if stat.S_ISLNK(seen.st_mode):
+        raise UnsafeStaging(path=path, reason="is a symbolic link")
+    if not stat.S_ISDIR(seen.st_mode):
+        raise UnsafeStaging(path=path, reason="is not a directory")
+    descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
+    if os.fstat(descriptor).st_uid != os.geteuid():
+        os.close(descriptor)
+        raise UnsafeStaging(path=path, reason="belongs to another user")
+    os.fchmod(descriptor, PRIVATE)
+    return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_still(descriptor: int, name: str, parent: int) -> bool:
+    """Tell whether the opened directory is the one that the name leads to now."""
+    try:
+        seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(seen, os.fstat(descriptor))
+
+
+def _empty(directory: int) -> None:
+    """Delete everything in a directory that we hold; links are deleted, not followed."""
+    for name in os.listdir(directory):
+        if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            shutil.rmtree(name, dir_fd=directory)
+        else:
+            os.unlink(name, dir_fd=directory)
+
+
+def _attempt_directories(root: Path) -> Iterator[Path]:
+    for task in root.iterdir():
+        if task.is_dir() and not task.is_symlink():
+            yield from (path for path in task.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def _delete_if_old(path: Path, oldest_kept: float) -> bool:
+    """Delete an attempt's directory that is old, ours and held by nobody."""
+    try:
+        descriptor = os.open(path, OPEN_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        seen = os.fstat(descriptor)
+        if seen.st_mtime >= oldest_kept or seen.st_uid != os.geteuid() or not _try_lock(descriptor):
+            return False
+        _empty(descriptor)
+        path.rmdir()
+        log.info("staging.swept", directory=str(path))
+        with suppress(OSError):
+            path.parent.rmdir()
+    except OSError as error:
+        log.warning("staging.sweep_failed", directory=str(path), reason=error.strerror)
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _refusal(error: OSError, path: Path, needed_bytes: int) -> Exception:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(path=path, free_bytes=0, needed_bytes=needed_bytes)
+    return UnsafeStaging(path=path, reason=f"can't be used ({error.strerror})")

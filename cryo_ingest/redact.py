@@ -1,0 +1,55 @@
+"""Takes secrets out of text that somebody else wrote: Cryo's output, foreign errors, whatever reaches a log (SEC-1).
+
+It does not decide what is secret: that is `Settings.secrets`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+REPLACEMENT = "<redacted>"
+
+SHORTEST_PART = 4
+"""Parts of a URL under this length (`v2`, `rpc`) are too common to be keys, and taking them out garbles text."""
+
+_ANY_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>|]+", re.IGNORECASE)
+
+
+class Redactor:
+    """Replaces every known secret, every part of a secret URL, and every URL at all."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= SHORTEST_PART}
+        longest_first = sorted(known, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+
+    def __call__(self, text: str) -> str:
+        """Return `text` without secrets."""
+        text = _ANY_URL.sub(REPLACEMENT, text)
+        return self._known.sub(REPLACEMENT, text) if self._known else text
+
+
+def _variants(secret: str) -> Iterator[str]:
+    """Yield the forms in which a secret can turn up: whole, in parts, decoded, as a Basic credential."""
+    yield secret
+    rest = secret.partition("://")[2] or secret
+    parts = urlsplit("//" + rest)
+    user_info, _, host = parts.netloc.rpartition("@")
+    yield rest
+    yield host
+    yield parts.path
+    yield f"{parts.path}?{parts.query}"
+    user, _, password = user_info.partition(":")
+    pieces = [user_info, user, password, *parts.path.split("/"), parts.query, parts.fragment]
+    pieces += [value for pair in parts.query.split("&") for value in pair.split("=")]
+    for piece in pieces:
+        yield piece
+        yield unquote(piece)
+    if user_info:
+        yield base64.b64encode(unquote(user_info).encode()).decode()

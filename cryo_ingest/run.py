@@ -1,0 +1,95 @@
+"""`cryo-ingest run`: one attempt without a dispatcher; ports wired, signals heeded, the outcome an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from cryo_ingest import logs
+from cryo_ingest.attempt import Failure, Success, run_attempt
+from cryo_ingest.clock import SystemClock
+from cryo_ingest.extract.cryo import CryoExtractor
+from cryo_ingest.extract.staging import DirectoryStaging
+from cryo_ingest.logs import log
+from cryo_ingest.redact import Redactor
+
+if TYPE_CHECKING:
+    from cryo_ingest.attempt import Outcome
+    from cryo_ingest.model import Assignment
+    from cryo_ingest.ports import Extractor, ObjectStore, Staging
+    from cryo_ingest.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPorts:
+    """The collaborators of a real worker; see `ports.Ports`."""
+
+    extractor: Extractor
+    staging: Staging
+    store: ObjectStore
+
+
+def make_ports(settings: Settings, store: ObjectStore) -> WorkerPorts:
+    """Wire the real collaborators around a store."""
+    clock = SystemClock()
+    return WorkerPorts(
+        extractor=CryoExtractor(settings, clock, Redactor(settings.secrets())),
+        staging=DirectoryStaging(settings.staging_root, settings.staging_ttl_hours, clock),
+        store=store,
+    )
+
+
+def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> int:
+    """Run one attempt, print its publication on standard output, and return the process's exit code."""
+    logs.configure(settings.log_format, Redactor(settings.secrets()))
+    structlog.contextvars.bind_contextvars(task_id=assignment.task_id, attempt=assignment.attempt)
+    ports = make_ports(settings, store)
+    return asyncio.run(_run_with_signals(assignment, ports, settings))
+
+
+async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings: Settings) -> int:
+    """Turn the first SIGTERM or SIGINT into cancellation; the second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    attempt = asyncio.ensure_future(_attempt(assignment, ports, settings))
+    received: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        received.append(number)
+        loop.remove_signal_handler(signal.SIGTERM)
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        attempt.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        outcome = await attempt
+    except asyncio.CancelledError:
+        log.warning("attempt.stopped", signal=received[0].name if received else None)
+        return 128 + received[0] if received else 1
+    return report(outcome)
+
+
+async def _attempt(assignment: Assignment, ports: WorkerPorts, settings: Settings) -> Outcome:
+    await ports.staging.sweep()
+    try:
+        return await run_attempt(assignment, ports=ports, settings=settings)
+    finally:
+        await ports.staging.discard(assignment.task_id, assignment.attempt)
+
+
+def report(outcome: Outcome) -> int:
+    """Say how the attempt ended, the publication alone on standard output, and return the exit code."""
+    match outcome:
+        case Success(publication):
+            sys.stdout.write(publication.to_json() + "\n")
+            sys.stdout.flush()
+            return 0
+        case Failure(error):
+            log.error("attempt.failed", outcome=outcome.outcome, error=type(error).__name__, message=str(error))
+            return error.exit_code

@@ -1,0 +1,325 @@
+"""Cryo as a process: RNG-1, RNG-3, MOD-3, OUT-2 to OUT-5, CAP-5, STG-5, STG-7, SEC. Here it is a shell script."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cryo_ingest import layout
+from cryo_ingest.clock import SystemClock
+from cryo_ingest.errors import (
+    CapExceeded,
+    CryoFailed,
+    CryoNotRunnable,
+    CryoRejectedArguments,
+    CryoWroteNothing,
+    DeadlineExceeded,
+    DiskFull,
+    IngestError,
+    ProofFailed,
+)
+from cryo_ingest.extract.cryo import CryoExtractor
+from cryo_ingest.model import Task
+from cryo_ingest.ports import Extraction, ExtractionOrder, FileProof
+from cryo_ingest.redact import Redactor
+from cryo_ingest.settings import Caps, Settings
+
+SECRET_URL = "http://us3r:p4ssw0rd@127.0.0.1:1/k3y-in-path"
+TASK = Task.model_construct(
+    cryo_dataset_name="blocks", chain_id=5, range_start=0, range_end=2500, dataset_uuid="u", config_hash="h"
+)
+CHUNKS = layout.chunks(TASK)
+A, B, C = (chunk.name for chunk in CHUNKS)
+GOOD_RUN = f"for name in {A} {B} {C}; do [ -e $name ] || echo whole > $name; done"
+
+
+class QuickClock(SystemClock):
+    """A clock on which every wait is cut to 10 ms."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not long."""
+        await asyncio.sleep(min(seconds, 0.01))
+
+
+async def prove(path: Path, chunk: layout.Chunk) -> FileProof:
+    """Hold for whole what says so."""
+    content = path.read_text()
+    if content != "whole\n":
+        raise ProofFailed(file=chunk.name, evidence=f"it says {content!r}")
+    return FileProof("digest", len(content), 1, chunk.start, chunk.end - 1, fake=False)
+
+
+class Bench:
+    """A directory, a shell script to be Cryo, and one extraction."""
+
+    def __init__(self, folder: Path) -> None:
+        self.directory = folder / "staging"
+        self.directory.mkdir()
+        self.notes = folder / "notes"
+        self.notes.mkdir()
+        self.cryo = folder / "cryo"
+        self.settings = Settings(mode="real", cryo_bin=str(self.cryo))
+        self.order = ExtractionOrder(TASK, CHUNKS, self.directory, (), SECRET_URL)
+
+    def extract(self, script: str, **settings: object) -> Extraction:
+        """Run the script as Cryo; `$NOTES` in it is a directory of its own, `$RUN` the number of the run."""
+        counting = f"NOTES={self.notes}\necho x >> $NOTES/runs\nRUN=$(wc -l < $NOTES/runs)\necho $$ > $NOTES/pid\n"
+        self.cryo.write_text(f"#!/bin/sh\n{counting}{script}\n")
+        self.cryo.chmod(0o755)
+        return self.extract_as_it_is(**settings)
+
+    def extract_as_it_is(self, **settings: object) -> Extraction:
+        """Run whatever `TRACE_CRYO_BIN` names."""
+        extractor = CryoExtractor(
+            replace(self.settings, **settings),  # type: ignore[arg-type]
+            QuickClock(),
+            Redactor([SECRET_URL]),
+        )
+        return asyncio.run(extractor.extract(self.order, prove=prove))
+
+    @property
+    def runs(self) -> int:
+        """How often the script was started."""
+        return len((self.notes / "runs").read_text().splitlines())
+
+    def note(self, name: str) -> str:
+        """Return what the script wrote under `$NOTES`."""
+        return (self.notes / name).read_text()
+
+    def group_is_gone(self) -> bool:
+        """Tell whether no live process is left in the last Cryo's group."""
+        listed = subprocess.run(
+            ["ps", "-o", "stat=", "-g", self.note("pid").strip()], capture_output=True, text=True, check=False
+        )
+        return all(state.startswith("Z") for state in listed.stdout.split())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A fresh bench."""
+    return Bench(tmp_path)
+
+
+def test_rng_1_the_dataset_comes_first_and_the_range_as_the_payload_has_it(bench: Bench):
+    """RNG-1, RNG-3, LAY-9: dataset, `--blocks start:end` not pre-decremented, Cryo's own network name."""
+    bench.extract('printf "%s\\n" "$@" > $NOTES/arguments\n' + GOOD_RUN, requests_per_second=7)
+    arguments = bench.note("arguments").split()
+    assert arguments[:3] == ["blocks", "--blocks", "0:2500"]
+    assert arguments[arguments.index("--network-name") + 1] == "goerli"
+    assert arguments[arguments.index("--requests-per-second") + 1] == "7"
+    assert "--chunk-size" not in arguments
+
+
+def test_sec_2_the_url_is_in_the_environment_alone_and_the_environment_is_minimal(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    """SEC-2: `ETH_RPC_URL` in, `MESC_*`, proxies and our own keys out; nothing in the arguments."""
+    for name in ("MESC_PATH", "http_proxy", "HTTPS_PROXY", "AWS_SECRET_ACCESS_KEY", "TRACE_CRYO_RPC_URL"):
+        monkeypatch.setenv(name, "surprise")
+    bench.extract('env > $NOTES/environment; echo "$@" > $NOTES/arguments\n' + GOOD_RUN)
+    environment = bench.note("environment")
+    assert f"ETH_RPC_URL={SECRET_URL}" in environment
+    assert "surprise" not in environment
+    assert "k3y" not in bench.note("arguments")
+
+
+def test_out_5_missing_chunks_are_run_for_again_and_what_is_proved_is_kept(bench: Bench):
+    """OUT-5: the second run finds the proved file, and only it; the broken one and the leftovers are gone."""
+    extraction = bench.extract(
+        f"if [ $RUN = 1 ]; then echo whole > {A}; echo broken > {B}; echo x > left._tmp; mkdir -p .cryo/reports\n"
+        f"exit 1; else ls -A > $NOTES/found; {GOOD_RUN}; fi"
+    )
+    assert bench.note("found").split() == [A]
+    assert extraction.runs == 2
+    assert [file.chunk.name for file in extraction.files] == [A, B, C]
+
+
+def test_out_5_progress_counts_and_three_fruitless_runs_in_a_row_end_it(bench: Bench):
+    """OUT-5, OUT-2: a run that adds a chunk starts the count anew; three that add none are a retryable failure."""
+    with pytest.raises(CryoFailed, match=r"exit code 1 with 1 of 3 chunks of blocks 0:2500") as caught:
+        bench.extract(f"echo trouble $RUN; [ $RUN = 2 ] && echo whole > {A}; exit 1")
+    assert bench.runs == 5
+    assert "trouble 5" in str(caught.value)
+    assert caught.value.outcome == "retryable_error"
+    assert len(list(bench.directory.iterdir())) == 1
+
+
+def test_out_2_a_whole_range_with_a_non_zero_exit_is_not_yet_success(bench: Bench):
+    """OUT-2: the last run must have ended well; Cryo skips what exists, so asking again is cheap."""
+    assert bench.extract(f"{GOOD_RUN}; [ $RUN = 2 ]").runs == 2
+
+
+def test_rng_4_a_file_that_never_proves_is_a_failed_proof(bench: Bench):
+    """RNG-4, OUT-4: exit 0 with a file that is not whole, three times, ends as the retryable failure of its proof."""
+    with pytest.raises(ProofFailed, match="broken"):
+        bench.extract(f"{GOOD_RUN}; echo broken > {B}")
+    assert bench.runs == 4  # the first run added two files
+
+
+def test_rng_2_a_file_too_many_is_never_accepted(bench: Bench):
+    """RNG-2: a stray Parquet file, wherever it is, keeps the range from being whole."""
+    with pytest.raises(CryoFailed, match=r"does not call for \(stray\.parquet\)"):
+        bench.extract(f"{GOOD_RUN}; mkdir -p sub; echo whole > sub/stray.parquet")
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("echo 'unexpected argument'; exit 2", CryoRejectedArguments),
+        ("exit 0", CryoWroteNothing),
+        ("echo x > report.json; exit 0", CryoWroteNothing),
+    ],
+)
+def test_out_2_exit_2_and_exit_0_without_files_are_fatal_at_once(bench: Bench, script: str, error: type[IngestError]):
+    """OUT-2: neither is tried again."""
+    with pytest.raises(error) as caught:
+        bench.extract(script)
+    assert bench.runs == 1
+    assert caught.value.outcome == "fatal_error"
+
+
+@pytest.mark.parametrize("ending", ["exit 1", "exit 101", "kill -KILL $$", "kill -SEGV $$"])
+def test_out_2_any_other_end_is_retryable(bench: Bench, ending: str):
+    """OUT-2: other exit codes, exit 1 with no file among them, and signals are retryable."""
+    with pytest.raises(CryoFailed) as caught:
+        bench.extract(ending)
+    assert caught.value.outcome == "retryable_error"
+
+
+@pytest.mark.parametrize("kind", ["missing", "not executable", "a directory", "no program"])
+def test_mod_3_a_binary_that_cannot_run_is_fatal(bench: Bench, kind: str):
+    """MOD-3: missing, not executable, or nothing that the kernel can execute."""
+    if kind == "a directory":
+        bench.cryo.mkdir()
+    elif kind != "missing":
+        bench.cryo.write_bytes(b"#!/no/such/interpreter\n")
+        bench.cryo.chmod(0o755 if kind == "no program" else 0o644)
+    with pytest.raises(CryoNotRunnable, match="TRACE_CRYO_BIN"):
+        bench.extract_as_it_is()
+
+
+def test_out_3_at_the_deadline_the_whole_group_is_killed(bench: Bench):
+    """OUT-3: a Cryo that hangs, ignores SIGTERM and has children is gone; the message says what would have fitted."""
+    with pytest.raises(DeadlineExceeded, match=r"1 of 3 chunks.*about 1000 blocks would have fitted") as caught:
+        bench.extract(
+            f"trap '' TERM; echo whole > {A}; sleep 1000 & while :; do sleep 1000; done", deadline_seconds=0.7
+        )
+    assert caught.value.outcome == "retryable_error"
+    assert bench.group_is_gone()
+
+
+def test_out_3_children_that_cryo_leaves_behind_are_ended_with_it(bench: Bench):
+    """OUT-3: no process of the attempt is left, not even one that keeps Cryo's output open."""
+    bench.extract(f"{GOOD_RUN}; sleep 1000 & exit 0")
+    assert bench.group_is_gone()
+
+
+def test_lse_3_cancelling_the_attempt_ends_cryo(bench: Bench):
+    """A lost lease, a signal or a shutdown is a cancellation; when it comes through, Cryo is gone."""
+
+    async def cancel_when_started() -> None:
+        extractor = CryoExtractor(bench.settings, QuickClock(), Redactor([]))
+        extracting = asyncio.ensure_future(extractor.extract(bench.order, prove=prove))
+        while not (bench.notes / "started").exists():
+            await asyncio.sleep(0.01)
+        extracting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await extracting
+
+    bench.cryo.write_text(f"#!/bin/sh\necho $$ > {bench.notes}/pid\ntouch {bench.notes}/started\nsleep 1000\n")
+    bench.cryo.chmod(0o755)
+    asyncio.run(cancel_when_started())
+    assert bench.group_is_gone()
+
+
+@pytest.mark.parametrize(
+    ("caps", "variable"),
+    [
+        (Caps(max_files=2), "MAX_PARQUET_FILES_PER_RANGE"),
+        (Caps(max_bytes_per_file=100_000), "MAX_PARQUET_BYTES_PER_FILE"),
+        (Caps(max_total_bytes=150_000), "MAX_TOTAL_PARQUET_BYTES_PER_RANGE"),
+    ],
+)
+def test_cap_5_a_runaway_is_stopped_while_it_runs(bench: Bench, caps: Caps, variable: str):
+    """CAP-5: whichever cap is outgrown, Cryo is stopped there and then."""
+    grow = "for n in 1 2 3; do head -c 120000 /dev/zero > $n.parquet; done; while :; do sleep 1000; done"
+    with pytest.raises(CapExceeded) as caught:
+        bench.extract(grow, caps=caps)
+    assert caught.value.variable == variable
+    assert bench.group_is_gone()
+
+
+def test_stg_7_a_full_disk_is_told_from_other_failures(bench: Bench):
+    """STG-7: Cryo's own word of a full disk ends the attempt at once, retryably."""
+    with pytest.raises(DiskFull):
+        bench.extract("echo 'IO error: No space left on device (os error 28)'; exit 1")
+    assert bench.runs == 1
+
+
+def test_sec_1_what_is_kept_of_the_output_is_redacted_and_bounded(bench: Bench):
+    """SEC-1: Cryo prints its URL; neither it nor a flood of output gets into the message."""
+    flood = "head -c 3000000 /dev/zero | tr '\\0' y; echo; i=0; while [ $i -lt 500 ]; do echo line $i; i=$((i+1)); done"
+    with pytest.raises(CryoFailed) as caught:
+        bench.extract(f"{flood}; echo rpc url: $ETH_RPC_URL; echo key k3y-in-path >&2; exit 1")
+    message = str(caught.value)
+    assert "line 499" in message
+    assert "line 480" not in message
+    assert "k3y" not in message
+    assert "p4ssw0rd" not in message
+    assert len(message) < 8000
+
+
+def test_hint_block_0_of_a_debug_dataset_suggests_block_1(bench: Bench):
+    """A node that refuses to trace the genesis block costs a user a riddle; the message solves it."""
+    task = TASK.model_copy(update={"cryo_dataset_name": "geth_calls"})
+    bench.order = replace(bench.order, task=task, chunks=layout.chunks(task))
+    with pytest.raises(CryoFailed, match="start the range at block 1"):
+        bench.extract("echo genesis is not traceable; exit 1")
+
+
+def test_stg_5_cryo_dies_with_its_worker_even_on_sigkill(bench: Bench):
+    """STG-5: the kernel ends Cryo when its worker is killed."""
+    bench.cryo.write_text(f"#!/bin/sh\necho $$ > {bench.notes}/pid.part; mv {bench.notes}/pid.part {bench.notes}/pid\n"
+                          "exec sleep 1000\n")  # fmt: skip
+    bench.cryo.chmod(0o755)
+    program = (
+        "import asyncio, sys, pathlib\n"
+        "from cryo_ingest.extract.command import dies_with_its_parent\n"
+        "from cryo_ingest.extract.process import run_process\n"
+        "command = [*dies_with_its_parent(), sys.argv[1]]\n"
+        "asyncio.run(run_process(command, directory=pathlib.Path('.'), environment={'PATH': '/usr/bin:/bin'},"
+        " descriptors=(), redact=str))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(bench.cryo)]) as worker:
+        wait_for((bench.notes / "pid").exists)
+        cryo = os.pidfd_open(int(bench.note("pid")))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    with os.fdopen(cryo):
+        asyncio.run(_readable(cryo))
+
+
+async def _readable(descriptor: int) -> None:
+    """Return when a descriptor can be read, which a pidfd can when its process has ended."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(descriptor, ended.set)
+    async with asyncio.timeout(10):
+        await ended.wait()
+    asyncio.get_running_loop().remove_reader(descriptor)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return when a condition holds; fail after ten seconds."""
+
+    async def poll() -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    asyncio.run(poll())

@@ -1,0 +1,178 @@
+"""Level `rows` of the proof: RNG-2, RNG-4, OUT-4's schema, MOD-5's mark."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cryo_ingest.datasets import all_datasets
+from cryo_ingest.errors import ProofFailed, SchemaDrift
+from cryo_ingest.layout import Chunk
+from cryo_ingest.model import Task
+from cryo_ingest.ports import FileProof
+from cryo_ingest.prove.rows import RowsProof
+
+GOLDEN = Path(__file__).resolve().parents[3] / "fixtures" / "golden"
+WHOLE_CHAIN = Chunk(0, 1_000_000, "golden")
+
+
+def proof_of(name: str, chain_id: int = 31337) -> RowsProof:
+    """Make the proof of a dataset, for whichever range."""
+    task = Task.model_construct(chain_id=chain_id, cryo_dataset_name=name)
+    return RowsProof(task, all_datasets()[name], executable="cryo-under-test")
+
+
+def prove(proof: RowsProof, path: Path, chunk: Chunk) -> FileProof:
+    """Prove one file, outside any event loop."""
+    return asyncio.run(proof.prove(path, chunk))
+
+
+def write(path: Path, name: str, columns: dict[str, list[Any]], metadata: dict[str, str] | None = None) -> Path:
+    """Write a file with a dataset's pinned schema, columns that are not given being null."""
+    pinned = all_datasets()[name].columns
+    rows = len(next(iter(columns.values())))
+    schema = pa.schema([(column, pa.type_for_alias(arrow)) for column, arrow in pinned], metadata=metadata)
+    arrays = [pa.array(columns.get(column, [None] * rows), schema.field(column).type) for column, _ in pinned]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+    return path
+
+
+def blocks(path: Path, numbers: list[int | None], chain_ids: list[int] | None = None) -> Path:
+    """Write a file of the blocks dataset."""
+    return write(path, "blocks", {"block_number": numbers, "chain_id": chain_ids or [31337] * len(numbers)})
+
+
+@pytest.mark.parametrize("name", sorted(all_datasets()))
+@pytest.mark.parametrize("form", ["full", "empty"])
+def test_rng_4_every_golden_file_has_the_pinned_schema(name: str, form: str):
+    """RNG-4: the files that real Cryo 0.3.2 wrote, empty ones too, are read and found in range for all 36 datasets."""
+    proof = proof_of(name)
+    path = GOLDEN / name / f"{form}.parquet"
+    if all_datasets()[name].row_per_block:
+        first, last = _extent(path)
+        assert prove(proof, path, Chunk(first, last + 1, path.name)).rows >= last + 1 - first
+    else:
+        seen = prove(proof, path, WHOLE_CHAIN)
+        assert (seen.rows > 0) is (form == "full")
+        assert (seen.block_min is None) is (form == "empty")
+
+
+def _extent(path: Path) -> tuple[int, int]:
+    numbers = pq.read_table(path, columns=["block_number"])["block_number"].to_pylist()
+    return min(numbers), max(numbers)
+
+
+def test_out_4_another_schema_is_fatal_and_names_the_executable_and_each_difference():
+    """OUT-4: columns beyond the pinned ones end the task, the message naming the binary."""
+    with pytest.raises(SchemaDrift, match=r"cryo-under-test") as caught:
+        prove(proof_of("blocks"), GOLDEN / "blocks" / "allcols.parquet", WHOLE_CHAIN)
+    assert any("is not expected" in difference for difference in caught.value.differences)
+    assert caught.value.outcome == "fatal_error"
+
+
+def test_rng_4_a_block_missing_doubled_foreign_or_null_fails_and_is_named(tmp_path: Path):
+    """RNG-4: in a dataset with a row per block each number of the chunk stands exactly once."""
+    chunk = Chunk(10, 14, "blocks.parquet")
+    for numbers, words in (
+        ([10, 11, 13], "blocks are missing: 12"),
+        ([10, 11, 12, 12, 13], "more than one row: 12"),
+        ([10, 11, 12, 13, 14], r"outside \[10, 14\): 14"),
+        ([10, 11, None, 13], "1 rows have no block number"),
+        ([], "blocks are missing: 10, 11, 12, 13"),
+    ):
+        with pytest.raises(ProofFailed, match=words):
+            prove(proof_of("blocks"), blocks(tmp_path / chunk.name, numbers), chunk)
+
+
+def test_rng_4_good_blocks_are_proved_with_their_extent_and_digest(tmp_path: Path):
+    """RNG-4, LAY-8: a whole file yields the facts that its metadata carry."""
+    path = blocks(tmp_path / "b.parquet", [10, 11, 12, 13])
+    seen = prove(proof_of("blocks"), path, Chunk(10, 14, path.name))
+    assert (seen.rows, seen.block_min, seen.block_max, seen.fake, seen.evidence) == (4, 10, 13, False, "rows")
+    assert (len(seen.sha256), seen.size_bytes) == (64, path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("rows", "broken"),
+    [
+        ([(5, 0), (5, 1), (6, 0)], None),
+        ([(5, 1), (5, 0), (6, 0)], None),
+        ([(5, 0), (5, 2), (6, 0)], "5"),
+        ([(5, 0), (5, 0), (6, 0)], "5"),
+        ([(5, 0), (6, 1)], "6"),
+        ([], None),
+    ],
+)
+def test_rng_4_transaction_indexes_are_contiguous_from_zero_in_each_block(
+    tmp_path: Path, rows: list[tuple[int, int]], broken: str | None
+):
+    """RNG-4: a block whose receipts were cut short leaves a gap, and a file with one is refused."""
+    columns = {
+        "block_number": [block for block, _ in rows],
+        "transaction_index": [index for _, index in rows],
+        "chain_id": [31337 for _ in rows],
+    }
+    path = write(tmp_path / "t.parquet", "transactions", columns)
+    if broken is None:
+        assert prove(proof_of("transactions"), path, WHOLE_CHAIN).rows == len(rows)
+    else:
+        with pytest.raises(ProofFailed, match=f"in blocks {broken}"):
+            prove(proof_of("transactions"), path, WHOLE_CHAIN)
+
+
+def test_rng_4_rows_of_another_chain_fail(tmp_path: Path):
+    """RNG-4: a chain id other than the payload's, or two of them, is no whole file."""
+    chunk = Chunk(1, 3, "b.parquet")
+    for chain_ids in ([1, 1], [31337, 1]):
+        with pytest.raises(ProofFailed, match="chain_id"):
+            prove(proof_of("blocks"), blocks(tmp_path / chunk.name, [1, 2], chain_ids), chunk)
+
+
+def test_rng_4_every_truncation_of_a_file_is_an_unreadable_file(tmp_path: Path):
+    """RNG-4: wherever a file is cut, or a byte of its end is turned, the proof fails and nothing else comes out."""
+    whole = (GOLDEN / "blocks" / "full.parquet").read_bytes()
+    path = tmp_path / "cut.parquet"
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ProofFailed, match=r"cut\.parquet"):
+            prove(proof_of("blocks"), path, WHOLE_CHAIN)
+
+
+def test_rng_4_a_link_or_a_directory_is_no_file(tmp_path: Path):
+    """RNG-4: what the name leads to is not followed."""
+    (tmp_path / "link.parquet").symlink_to(GOLDEN / "blocks" / "full.parquet")
+    (tmp_path / "folder.parquet").mkdir()
+    for name in ("link", "folder", "absent"):
+        with pytest.raises(ProofFailed, match=rf"{name}\.parquet is not whole"):
+            prove(proof_of("blocks"), tmp_path / f"{name}.parquet", WHOLE_CHAIN)
+
+
+def test_mod_5_the_mark_of_fake_data_is_read_from_a_files_last_bytes(tmp_path: Path):
+    """MOD-5: the mark is in the footer, so the tail of an object is enough; no footer, no answer."""
+    proof = proof_of("blocks")
+    columns = {"block_number": [1], "chain_id": [31337]}
+    marked = write(tmp_path / "m.parquet", "blocks", columns, {"cryo_ingest.fake": "true"})
+    assert prove(proof, marked, Chunk(1, 2, marked.name)).fake
+    assert proof.is_fake(marked.read_bytes()[-8000:]) is True
+    assert proof.is_fake((GOLDEN / "blocks" / "full.parquet").read_bytes()) is False
+    assert proof.is_fake(b"no parquet at all") is None
+    assert proof.is_fake(b"") is None
+
+
+@pytest.mark.parametrize("name", sorted(all_datasets()))
+def test_lay_10_rows_are_compared_as_multisets(tmp_path: Path, name: str):
+    """LAY-10: the same rows in another order are equal; one row more, fewer or doubled is not, for every dataset."""
+    golden = GOLDEN / name / "full.parquet"
+    table = pq.read_table(golden)
+    shuffled, shorter, doubled = tmp_path / "s", tmp_path / "x", tmp_path / "d"
+    pq.write_table(table.take(list(reversed(range(table.num_rows)))), shuffled)
+    pq.write_table(table.slice(1), shorter)
+    pq.write_table(pa.concat_tables([table.slice(1), table.slice(table.num_rows - 1)]), doubled)
+    proof = proof_of(name)
+    assert asyncio.run(proof.same_rows(golden, shuffled))
+    assert not asyncio.run(proof.same_rows(golden, shorter))
+    if table.num_rows > 1 and table.slice(0, 1) != table.slice(table.num_rows - 1):
+        assert not asyncio.run(proof.same_rows(golden, doubled))

@@ -1,0 +1,40 @@
+"""Redaction: SEC-1."""
+
+import pytest
+
+from cryo_ingest.redact import Redactor
+
+URL = "https://us3r-name:p4ss%2Fword@node.example:8545/v2/pathk3y-0123?apikey=qu3ry-4567#fr4gment"
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        URL,
+        URL.removeprefix("https://"),
+        "error sending request for url (" + URL + ")",
+        "user us3r-name",
+        "password p4ss%2Fword",
+        "password decoded p4ss/word",
+        "Authorization: Basic dXMzci1uYW1lOnA0c3Mvd29yZA==",
+        "path pathk3y-0123",
+        "key qu3ry-4567",
+        "host node.example:8545",
+    ],
+)
+def test_sec_1_no_part_of_a_secret_url_survives(leak: str):
+    """SEC-1: user, password, path, query and host are taken out in every form in which they can turn up."""
+    text = Redactor([URL])(f"before {leak} after")
+    for secret in ("us3r", "p4ss", "pathk3y", "qu3ry", "node.example", "dXMzci1u"):
+        assert secret not in text
+    assert text.startswith("before ")
+
+
+def test_sec_1_any_url_is_taken_out_even_an_unknown_one():
+    """SEC-1: a node may redirect or name another endpoint, whose key nobody told us."""
+    assert Redactor([])("see wss://other.example/k3y now") == "see <redacted> now"
+
+
+def test_common_words_of_a_url_leave_text_readable():
+    """Parts of under four characters, such as `v2` and `rpc`, are no keys."""
+    assert Redactor(["http://localhost/v2/rpc"])("v2 of rpc") == "v2 of rpc"

@@ -1,0 +1,102 @@
+"""The environment: MOD-1, MOD-4, MOD-6, CAP-3, CAP-4, STG-4, exit 78."""
+
+from pathlib import Path
+
+import pytest
+
+from cryo_ingest.errors import ConfigurationError, RpcPoolUnresolved
+from cryo_ingest.settings import Caps, Settings, from_environment, pool_variable
+
+
+def test_mod_1_an_empty_environment_is_fake_mode_with_the_documented_defaults():
+    """MOD-1, CAP-4, STG-1, STG-4: the defaults are the contract's."""
+    settings = from_environment({})
+    assert settings == Settings()
+    assert (settings.mode, settings.cryo_bin, settings.staging_ttl_hours) == ("fake", "cryo", 24)
+    assert settings.caps == Caps(256, 512 * 1024**2, 2 * 1024**3)
+    assert settings.staging_root == Path("/tmp/trace/cryo")  # noqa: S108 - the contract's literal
+
+
+CAPS = ("MAX_PARQUET_FILES_PER_RANGE", "MAX_PARQUET_BYTES_PER_FILE", "MAX_TOTAL_PARQUET_BYTES_PER_RANGE")
+
+BAD = {
+    **{cap: ["0", "-1", "1.5", "x", "", "1e3", "٣"] for cap in CAPS},
+    "TRACE_CRYO_MODE": ["REAL", ""],
+    "TRACE_CRYO_BIN": [" "],
+    "TRACE_CRYO_STAGING_TTL_HOURS": ["-1", "nan", "inf", "x", ""],
+    "TRACE_CRYO_DEADLINE_SECONDS": ["0", "-1", "nan", "x"],
+    "TRACE_CRYO_STAGING_ROOT": ["relative/path"],
+    "TRACE_CRYO_REQUESTS_PER_SECOND": ["0"],
+    "TRACE_CRYO_MAX_CONCURRENT_REQUESTS": ["0"],
+    "TRACE_LOG_FORMAT": ["xml"],
+    "S3_ENDPOINT": ["minio:9000", "http://"],
+    "TRACE_COVERAGE": ["chain", "receipts", "everything"],
+}
+
+
+@pytest.mark.parametrize(("variable", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_cap_3_a_bad_value_is_a_configuration_error_that_names_its_variable(variable: str, value: str):
+    """CAP-3, MOD-1: what can't be used is refused at start-up by name, with exit code 78."""
+    with pytest.raises(ConfigurationError) as caught:
+        from_environment({variable: value})
+    assert set(caught.value.problems) == {variable}
+    assert caught.value.exit_code == 78
+
+
+def test_cap_3_a_file_cap_above_what_one_put_takes_is_refused():
+    """Architecture, Upload: S3 takes 5 GiB in one PUT, so a cap above that could never be honoured."""
+    with pytest.raises(ConfigurationError, match="5 GiB"):
+        from_environment({"MAX_PARQUET_BYTES_PER_FILE": str(5 * 1024**3 + 1)})
+
+
+def test_every_bad_variable_is_named_at_once():
+    """One run shows everything that has to be mended."""
+    bad = {"TRACE_CRYO_MODE": "x", "MAX_PARQUET_FILES_PER_RANGE": "0", "TRACE_CRYO_STAGING_TTL_HOURS": "soon"}
+    with pytest.raises(ConfigurationError) as caught:
+        from_environment(bad)
+    assert set(caught.value.problems) == set(bad)
+
+
+def test_stg_4_a_ttl_of_zero_or_a_fraction_of_an_hour_is_legal():
+    """STG-4: the TTL is any number from zero up."""
+    assert from_environment({"TRACE_CRYO_STAGING_TTL_HOURS": "0"}).staging_ttl_hours == 0
+    assert from_environment({"TRACE_CRYO_STAGING_TTL_HOURS": "0.5"}).staging_ttl_hours == 0.5
+
+
+@pytest.mark.parametrize(
+    ("pool", "variable"),
+    [
+        ("eth", "TRACE_RPC_POOL_ETH_URL"),
+        ("monad-main.net", "TRACE_RPC_POOL_MONAD_MAIN_NET_URL"),
+        ("ÉTÉ1", "TRACE_RPC_POOL__T_1_URL"),
+    ],
+)
+def test_mod_6_the_pools_variable_is_its_name_upper_cased_with_the_rest_underscores(pool: str, variable: str):
+    """MOD-6: every character outside A-Z and 0-9 turns into an underscore."""
+    assert pool_variable(pool) == variable
+
+
+def test_mod_4_a_pools_own_variable_comes_before_the_default():
+    """MOD-4, MOD-7: the pool's variable wins, the default serves the rest, white space separates several."""
+    rpc = from_environment({"TRACE_RPC_POOL_ETH_URL": "http://a http://b", "TRACE_CRYO_RPC_URL": "http://c"}).rpc
+    assert rpc.resolve("eth") == ("http://a", "http://b")
+    assert rpc.resolve("polygon") == ("http://c",)
+
+
+def test_mod_4_with_neither_variable_the_message_names_both():
+    """MOD-4: the reader learns which two variables would help."""
+    with pytest.raises(RpcPoolUnresolved, match=r"TRACE_RPC_POOL_ETH_URL.*TRACE_CRYO_RPC_URL"):
+        from_environment({"TRACE_CRYO_RPC_URL": "  "}).rpc.resolve("eth")
+
+
+def test_sec_1_no_secret_is_in_the_settings_text():
+    """SEC-1: the text form of settings, which a traceback may show, holds no URL and no key."""
+    secrets = {
+        "TRACE_CRYO_RPC_URL": "https://rpc.example/s3cret-one",
+        "TRACE_RPC_POOL_A_URL": "https://rpc.example/s3cret-two",
+        "AWS_SECRET_ACCESS_KEY": "s3cret-three",
+        "AWS_SESSION_TOKEN": "s3cret-four",
+    }
+    settings = from_environment(secrets)
+    assert "s3cret" not in repr(settings)
+    assert set(settings.secrets()) == set(secrets.values())

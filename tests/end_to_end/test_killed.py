@@ -1,0 +1,88 @@
+"""`kill -9` of the worker at six points of an attempt, then a rerun: one whole version, no leftovers, no Cryo alive."""
+
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bare_cryo, behind, expected_contents, real_mode
+
+from harness.fakes.rpc.actions import Hang
+from harness.fakes.rpc.faults import Fault
+from harness.fakes.rpc.methods import Node
+from harness.fakes.rpc.server import RpcPool
+from harness.stores.bucket import S3Endpoint
+from harness.stores.proxy import Spoil, StoreProxy
+from harness.world.chain import Chain
+
+NODE = Node(Chain(CHAIN_ID), head=1_000_000)
+TASK_ID = "6e484f2c-567a-44f3-8a5e-c0650b2a169f"
+WORDS = ("--task-id", TASK_ID)
+
+POINTS = {
+    "before Cryo's first answer": Fault("eth_chainId", Hang()),
+    "while Cryo works": Fault("eth_getBlockByNumber", Hang(), block=2600),
+    "before the second file is stored": Spoil("PUT", r"\.parquet$", "before", nth=2),
+    "after the second file is stored": Spoil("PUT", r"\.parquet$", "after", nth=2),
+    "before the manifest is stored": Spoil("PUT", r"_manifest\.json$", "before"),
+    "after the manifest is stored": Spoil("PUT", r"_manifest\.json$", "after"),
+}
+
+
+def running(program: str) -> list[int]:
+    """Return the processes whose command line names a program's path."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if program.encode() in command:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.real_cryo
+@pytest.mark.parametrize("point", POINTS)
+def test_stg_5_a_worker_killed_at_any_point_leaves_what_a_rerun_makes_whole(
+    point: str, moto: S3Endpoint, worker: Worker, tmp_path: Path
+):
+    """STG-4, STG-5, LAY-5, LAY-6, LAY-10, PUB-6: whatever was done before, the rerun ends with the exact prefix."""
+    bucket = moto.make_bucket()
+    trouble = POINTS[point]
+    reached = threading.Event()
+    # A name of its own for Cryo, so that it can be told from other tests' when looking for survivors.
+    cryo = tmp_path / "the-cryo-of-this-test"
+    cryo.symlink_to(BIN / "cryo-from-wheel")
+    spoil = trouble if isinstance(trouble, Spoil) else None
+    faults = [trouble] if isinstance(trouble, Fault) else []
+    with RpcPool(NODE, faults) as pool, StoreProxy(moto.url, spoil, reached.set) as proxy:
+        target = behind(bucket, proxy)
+        environment = worker.variables(target, real_mode(pool.url) | {"TRACE_CRYO_BIN": str(cryo)})
+        process = subprocess.Popen(
+            worker.command(PAYLOAD, target, *WORDS), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        with process:
+            pool.on_fault(reached.set)
+            assert reached.wait(30), "the point was never reached"
+            process.kill()
+            stdout, _ = process.communicate()
+        assert stdout == b""
+    manifests = [key for key in bucket.contents() if key.endswith("_manifest.json")]
+    assert len(manifests) == (point == "after the manifest is stored")
+    dead = worker.staging / TASK_ID / "1"
+    assert dead.is_dir(), "the dead attempt's staging stays for its TTL"
+
+    with RpcPool(NODE) as pool:
+        target = Target(f"s3://{bucket.name}", bucket.environment(), bucket=bucket)
+        rerun = worker.run(target, words=(*WORDS, "--attempt", "2"), **real_mode(pool.url))
+        files = bare_cryo("cryo-from-wheel", tmp_path / "bare", PAYLOAD, {"ETH_RPC_URL": pool.url})
+    assert rerun.returncode == 0, rerun.stderr
+    assert bucket.contents() == expected_contents(PAYLOAD, files)
+    assert running(str(cryo)) == []
+    assert dead.is_dir()
+    os.utime(dead, (0, 0))
+    assert worker.run(target).returncode != 0, "in fake mode the prefix is refused, but the sweep comes first"
+    assert not dead.exists()

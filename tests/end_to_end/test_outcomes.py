@@ -1,0 +1,239 @@
+"""How an attempt ends, seen from outside: exit codes, messages, and what is left in store and staging."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, events, prefix_of, real_mode
+
+from harness.fakes.rpc.actions import Hang, Status
+from harness.fakes.rpc.faults import Fault
+from harness.fakes.rpc.methods import Node
+from harness.fakes.rpc.server import RpcPool
+from harness.world.chain import Chain
+
+NODE = Node(Chain(CHAIN_ID), head=1_000_000)
+
+
+def failure(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the event that says why an attempt failed."""
+    (found,) = (event for event in events(result.stderr) if event["event"] == "attempt.failed")
+    return found
+
+
+def sizes(worker: Worker, target: Target) -> list[int]:
+    """Return the sizes of the files of a first, whole run."""
+    assert worker.run(target).returncode == 0
+    return [len(content) for key, content in target.contents().items() if key.endswith(".parquet")]
+
+
+def test_cap_1_exactly_at_each_cap_passes_and_one_over_leaves_nothing(
+    moto_target: Target, file_target: Target, worker: Worker
+):
+    """CAP-1, CAP-2, CAP-4, CAP-5, PUB-3: at the cap is allowed; over it is fatal and nothing is stored or printed."""
+    seen = sizes(worker, file_target)
+    caps = {
+        "MAX_PARQUET_FILES_PER_RANGE": len(seen),
+        "MAX_PARQUET_BYTES_PER_FILE": max(seen),
+        "MAX_TOTAL_PARQUET_BYTES_PER_RANGE": sum(seen),
+    }
+    for variable, value in caps.items():
+        over = worker.run(moto_target, **{variable: str(value - 1)})
+        assert (over.returncode, over.stdout) == (69, "")
+        message = failure(over)["message"]
+        assert variable in message
+        assert str(value - 1) in message
+        assert str(value) in message
+        assert moto_target.contents() == {}
+    result = worker.run(moto_target, **{variable: str(value) for variable, value in caps.items()})
+    assert result.returncode == 0, result.stderr
+    assert list(worker.staging.iterdir()) == []
+
+
+def test_cap_5_too_many_files_are_refused_before_cryo_starts(file_target: Target, worker: Worker):
+    """CAP-5: the number of files follows from the range, so no Cryo has to run to know it."""
+    result = worker.run(file_target, PAYLOAD | {"range_end": 300_000})
+    assert result.returncode == 69
+    assert "300 is over the cap of 256" in failure(result)["message"]
+    assert "cryo.started" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "JSON object"),
+        (json.dumps(PAYLOAD | {"chain_id": "1", "range_end": 0}), "chain_id: "),
+        (json.dumps(PAYLOAD | {"cryo_dataset_name": "txs"}), "canonical name transactions"),
+        (json.dumps(PAYLOAD | {"rpc_pool": "https://node.example/k3y-1234"}), "rpc_pool: "),
+    ],
+)
+def test_pay_2_a_bad_payload_is_exit_65_and_touches_nothing(text: str, words: str, file_target: Target, worker: Worker):
+    """PAY-2, PAY-4: Cryo is not started, nothing is written or published, and no value is repeated."""
+    command = [BIN / "cryo-ingest", "run", "-", "--store", file_target.url]
+    result = subprocess.run(
+        command, input=text, env=worker.variables(file_target, {}), capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (65, "")
+    assert words in result.stderr
+    assert "cryo.started" not in result.stderr
+    assert "k3y" not in result.stderr
+    assert not (worker.folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "said"),
+    [
+        (["run"], {}, 64, "TASK.json"),
+        (["run", "absent.json", "--store", "file:///x"], {}, 64, "No such file"),
+        (["run", "-", "--store", "ftp://x"], {}, 64, "s3://bucket"),
+        (["run", "-", "--store", "file:///x", "--attempt", "0"], {}, 64, "--attempt"),
+        (["run", "-", "--store", "file:///x", "--task-id", "../../x"], {}, 64, "UUID"),
+        (["fly"], {}, 64, "fly"),
+        (["run", "-"], {}, 78, "S3_BUCKET"),
+        (["run", "-"], {"TRACE_CRYO_MODE": "maybe", "MAX_PARQUET_FILES_PER_RANGE": "0"}, 78, "MAX_PARQUET_FILES"),
+        (["run", "-"], {"TRACE_COVERAGE": "chain"}, 78, "TRACE_COVERAGE"),
+    ],
+)
+def test_usage_is_exit_64_and_configuration_78(words: list[str], environment: dict[str, str], code: int, said: str):
+    """Both come before anything is read or run, and say what to change."""
+    result = subprocess.run(
+        [BIN / "cryo-ingest", *words],
+        input=json.dumps(PAYLOAD),
+        env={"PATH": os.environ["PATH"], "COLUMNS": "200"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (code, "")
+    assert said in result.stderr
+
+
+def test_mod_4_a_pool_without_an_endpoint_is_fatal_and_both_variables_are_named(file_target: Target, worker: Worker):
+    """MOD-4: Cryo is not started."""
+    result = worker.run(file_target, TRACE_CRYO_MODE="real", TRACE_CRYO_BIN="fake-cryo")
+    assert result.returncode == 69
+    assert "TRACE_RPC_POOL_LOCAL_URL" in failure(result)["message"]
+    assert "TRACE_CRYO_RPC_URL" in failure(result)["message"]
+    assert "cryo.started" not in result.stderr
+
+
+def test_mod_1_fake_mode_needs_no_endpoint_and_says_that_the_data_are_fake(file_target: Target, worker: Worker):
+    """MOD-1, MOD-5: an endpoint that is set is not touched; a warning is logged and the files bear the mark."""
+    with RpcPool(NODE) as pool:
+        result = worker.run(file_target, TRACE_CRYO_RPC_URL=pool.url, TRACE_CRYO_BIN="/nonexistent")
+        assert pool.journal == []
+    assert result.returncode == 0, result.stderr
+    assert [event["level"] for event in events(result.stderr) if event["event"] == "data.fake"] == ["warning"]
+    files = [content for key, content in file_target.contents().items() if key.endswith(".parquet")]
+    assert all(b"cryo_ingest.fake" in content for content in files)
+
+
+def test_lay_11_real_mode_refuses_a_prefix_with_fake_data(target: Target, worker: Worker):
+    """LAY-11, OUT-4: the other mode's data are named, and stay as they are."""
+    assert worker.run(target).returncode == 0
+    before = target.contents()
+    with RpcPool(NODE) as pool:
+        result = worker.run(target, **real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo"})
+    assert result.returncode == 69
+    assert failure(result)["error"] == "ModeMismatch"
+    assert prefix_of(PAYLOAD) in failure(result)["message"]
+    assert target.contents() == before
+
+
+@pytest.mark.real_cryo
+def test_out_5_one_call_in_many_answered_429_does_not_cost_the_range(file_target: Target, worker: Worker):
+    """OUT-5: real Cryo fails a whole chunk on one bad answer; what is proved is kept and the rest is run for again."""
+    limited = Fault("eth_getBlockByNumber", Status(429), every=1500)
+    payload = PAYLOAD | {"range_start": 0, "range_end": 8000}
+    with RpcPool(NODE, [limited]) as pool:
+        result = worker.run(file_target, payload, **real_mode(pool.url))
+        fired = sum(call.fault is limited for call in pool.journal)
+    assert result.returncode == 0, result.stderr
+    runs = [event for event in events(result.stderr) if event["event"] == "cryo.ended"]
+    assert fired >= 5
+    assert len(runs) > 1
+    assert len(file_target.contents()) == 9
+
+
+@pytest.mark.real_cryo
+def test_out_2_a_node_that_is_gone_is_retryable(file_target: Target, worker: Worker):
+    """OUT-2: nothing listens there; three runs add nothing, and the store stays empty."""
+    result = worker.run(file_target, **real_mode("http://127.0.0.1:9"))
+    assert result.returncode == 75
+    assert failure(result)["error"] == "CryoFailed"
+    assert file_target.contents() == {}
+    assert list(worker.staging.iterdir()) == []
+
+
+@pytest.mark.real_cryo
+def test_out_3_a_node_that_never_answers_ends_at_the_deadline(file_target: Target, worker: Worker):
+    """OUT-3: real Cryo would wait for ever; the message says how far it got and what would have fitted."""
+    hang = Fault("eth_getBlockByNumber", Hang(), block=2600)
+    with RpcPool(NODE, [hang]) as pool:
+        result = worker.run(file_target, TRACE_CRYO_DEADLINE_SECONDS="3", **real_mode(pool.url))
+    assert result.returncode == 75
+    message = failure(result)["message"]
+    assert "2 of 3 chunks of blocks 500:2700" in message
+    assert "about 2000 blocks would have fitted" in message
+    assert file_target.contents() == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_lse_4_a_signal_stops_cryo_cleans_up_and_is_the_exit_code(
+    number: signal.Signals, file_target: Target, worker: Worker
+):
+    """STG-8, LSE-4: 143 for SIGTERM, 130 for SIGINT; Cryo is gone, staging empty, nothing stored or published."""
+    hang = Fault("eth_chainId", Hang())
+    with RpcPool(NODE, [hang]) as pool:
+        environment = worker.variables(file_target, real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo"})
+        command = worker.command(PAYLOAD, file_target)
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if '"cryo.started"' in line:
+                    break
+            process.send_signal(number)
+            stdout, _ = process.communicate()
+    assert (process.returncode, stdout) == (128 + number, "")
+    assert list(worker.staging.iterdir()) == []
+    assert file_target.contents() == {}
+
+
+def test_success_before_byzantium_is_published_with_a_warning(moto_target: Target, worker: Worker):
+    """Cryo's `success` is wrong there whatever is done, so the data say so of themselves."""
+    payload = PAYLOAD | {"chain_id": 1, "cryo_dataset_name": "transactions", "range_start": 4_369_990}
+    result = worker.run(moto_target, payload | {"range_end": 4_370_010})
+    assert result.returncode == 0, result.stderr
+    assert "data.known_defect" in [event["event"] for event in events(result.stderr)]
+    (key,) = (key for key in moto_target.contents() if key.endswith(".parquet"))
+    assert moto_target.bucket is not None
+    assert moto_target.bucket.metadata(key)["known-defect"] == "success-before-byzantium"
+    later = worker.run(moto_target, payload | {"range_start": 4_370_000, "range_end": 4_370_010})
+    assert "data.known_defect" not in later.stderr
+
+
+def test_stg_4_a_dead_attempts_directory_stays_until_its_ttl(file_target: Target, worker: Worker):
+    """STG-4: the sweep at start-up goes by the directory's own age."""
+    dead = worker.staging / "0f8fad5b-d9cb-469f-a165-70867728950e" / "1"
+    dead.mkdir(parents=True)
+    worker.staging.chmod(0o700)
+    assert worker.run(file_target).returncode == 0
+    assert dead.exists()
+    assert worker.run(file_target, TRACE_CRYO_STAGING_TTL_HOURS="0").returncode == 0
+    assert not dead.exists()
+
+
+def test_stg_6_a_staging_root_that_is_a_link_is_fatal(file_target: Target, worker: Worker, tmp_path: Path):
+    """STG-6: nothing behind it is touched."""
+    (tmp_path / "elsewhere").mkdir()
+    worker.staging.symlink_to(tmp_path / "elsewhere")
+    result = worker.run(file_target)
+    assert (result.returncode, failure(result)["error"]) == (69, "UnsafeStaging")
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -1,0 +1,39 @@
+"""The documentation says what the code does."""
+
+import re
+from pathlib import Path
+
+from cryo_ingest.errors import leaves
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "cryo_ingest").rglob("*.py")))
+
+
+def rows_after(marker: str) -> list[list[str]]:
+    """Return the cells of the table that follows a marker comment."""
+    table = REFERENCE.split(f"<!-- {marker}:", 1)[1].split("\n\n", 1)[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def test_out_2_the_table_of_errors_is_the_error_tree():
+    """OUT-2, OUT-4: each leaf stands in the reference with its outcome and exit code, in the tree's order."""
+    documented = [tuple(row[:3]) for row in rows_after("errors")]
+    assert documented == [(leaf.__name__, leaf.outcome, str(leaf.exit_code)) for leaf in leaves()]
+
+
+def test_every_variable_that_is_read_is_documented_and_no_other():
+    """A user finds every setting, and none that does nothing."""
+    settings = (ROOT / "cryo_ingest" / "settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'"((?:TRACE|MAX|S3|AWS)_[A-Z0-9_]*[A-Z0-9])"', settings)) - {"TRACE_RPC_POOL"}
+    documented = set(
+        re.findall(r"`((?:TRACE|MAX|S3|AWS)_[A-Z0-9_]+)`", " ".join(row[0] for row in rows_after("environment")))
+    )
+    assert documented == read
+
+
+def test_every_log_event_is_documented_and_no_other():
+    """Whoever alerts on events finds all of them."""
+    logged = set(re.findall(r'log\.(?:info|warning|error)\(\s*"([a-z_.]+)"', SOURCE))
+    assert {row[0].strip("`") for row in rows_after("events")} == logged
