@@ -35,7 +35,7 @@ class Node:
         key: a secret that must be somewhere in the request's path, query or user info; None lets anybody in.
         chain_id: what it claims, where that is not the chain's own.
         max_log_range: blocks that one `eth_getLogs` may span; None for any number.
-        logs_past_head_fail: whether `eth_getLogs` past the head is an error (anvil, and the default) or an empty answer (geth).
+        logs_past_head_fail: whether `eth_getLogs` past the head is an error (anvil) or an empty answer (geth).
         script: what `harness_script` tells fake Cryo besides the chain; None for a node without that method.
     """
 
