@@ -1,146 +1,251 @@
-"""The chain: a pure function of (seed, chain id, block number), any block at random access, the same everywhere.
+"""The chain: a pure function of (seed, chain id, block number), at random access, the same on every machine.
 
-Hashes are labels, not digests of content: each holds its own number, so that a transaction is found by its hash without
-an index, and a block's parent hash is the label of the block below. Signatures are none, state is none so far.
+Block hashes are labels that link by parent hash, signatures are not valid, state is closed-form; blooms are true. This
+module owns headers and transactions; what a transaction does is `programs`', what it changes `state`'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from struct import unpack
+from typing import TYPE_CHECKING
 
-from harness.world.draws import Draws
-from harness.world.model import Block, Log, Transaction
+from harness.world import programs
+from harness.world.actors import Actors, settle
+from harness.world.bloom import BLOOM_BYTES, logs_bloom
+from harness.world.entropy import BLOCK, GAS, TRANSACTION, Entropy
+from harness.world.programs.base import DRAW_BYTES, INTRINSIC_GAS, KIND, PROGRAM, SENDER, TIP
+from harness.world.quirks import Quirks
+from harness.world.values import ZERO_ADDRESS, ZERO_HASH, Header, PlacedLog, Transaction
 
-GENESIS_TIMESTAMP = 1_438_269_988
-BLOCKS_PER_SECOND = 2
-"""Two, so that the last block that uint32 numbers reach still has a uint32 timestamp."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-FEE_FORK_BLOCK = 100
-"""The first block with a base fee."""
+LAST_BLOCK = 2**32 - 1
+"""The highest block there is: the largest number that Cryo's columns hold."""
 
-QUIET_EVERY, QUIET_FROM, QUIET_TO = 10_000, 4_000, 4_050
-"""In every ten thousand blocks these fifty have no transactions."""
+BASE_FEE_FORK = 64
+"""The first block with a base fee, and with transactions of the types 2 and above."""
 
-BUSY_EVERY, BUSY_TRANSACTIONS = 100, 40
-"""Each hundredth block is full."""
+EMPTY_RUN = range(80, 96)
+"""Blocks whose number modulo 128 lies here have no transactions, so that a range of only such blocks can be asked."""
 
-MOST_TRANSACTIONS = 6
-BLOCK_GAS_LIMIT = 30_000_000
-TYPES = (0, 0, 1, 2, 2, 2, 3, 4, 0x7E)
-"""How often each transaction type comes up; the last one is no type of Ethereum's (the OP stack's deposits have it)."""
+_FIRST_TIMESTAMP = 1_438_269_988
+_SLOW_BLOCKS = 2**27
+_SLOW_SECONDS = 12
+"""A block every 12 s for the first 2^27, four a second after: the last block's timestamp still fits 32 bits."""
 
-VALUES = (0, 1, 10**9, 10**18, 2**64, 2**128 + 1, 2**255, 2**256 - 1)
-
-TRANSFER_TOPIC = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
-"""keccak256("Transfer(address,address,uint256)"), of ERC-20 and ERC-721 alike."""
+_CROWD_CYCLE, _CROWD_BLOCK = 97, 13
+_NONCES_PER_BLOCK = 128
+_LEGACY_TYPES = (0, 0, 0, 1)
+_TYPES = (2, 2, 2, 2, 2, 2, 0, 0, 1, 1, 3, 3, 4, 2, 2, 0x6A)
+"""0x6a is a type that no node knows today."""
 
 
 @dataclass(frozen=True, slots=True)
+class Reorg:
+    """A branch: from block `at` on, the chain of another `branch` number is the canonical one."""
+
+    at: int
+    branch: int
+
+
+@dataclass(frozen=True, eq=False)
 class Chain:
-    """One chain; two with the same parameters are the same chain."""
+    """One chain, equal only to itself; of `reorgs`, oldest first, the last one that holds a block decides."""
 
     chain_id: int
     seed: int = 0
+    quirks: Quirks = field(default_factory=Quirks)
+    reorgs: tuple[Reorg, ...] = ()
 
-    def block(self, number: int) -> Block:
-        """Return the block at a height; there is no highest one, since the head is whoever serves it's to say."""
-        draws = Draws(self.seed, self.chain_id, "block", number)
-        transactions: list[Transaction] = []
-        first_log = 0
-        for index in range(_transaction_count(draws, number)):
-            transaction = self._transaction(number, index, first_log)
-            first_log += len(transaction.logs)
-            transactions.append(transaction)
-        return Block(
+    def __post_init__(self) -> None:
+        keys = tuple(Entropy.of(self.seed, self.chain_id, reorg.at, reorg.branch) for reorg in self.reorgs)
+        trunk = Entropy.of(self.seed, self.chain_id)
+        object.__setattr__(self, "_trunk", trunk)
+        starts = (reorg.at for reorg in self.reorgs)
+        object.__setattr__(self, "_branches", tuple(zip(starts, keys, strict=True))[::-1])
+        object.__setattr__(self, "actors", settle(trunk))
+
+    _trunk: Entropy = field(init=False, repr=False, compare=False)
+    _branches: tuple[tuple[int, Entropy], ...] = field(init=False, repr=False, compare=False)
+    actors: Actors = field(init=False, repr=False, compare=False)
+
+    def reorganised(self, *, at: int, branch: int = 1) -> Chain:
+        """Return the chain after a reorg that replaced all blocks from `at` on."""
+        return replace(self, reorgs=(*self.reorgs, Reorg(at, branch)))
+
+    def entropy(self, number: int) -> Entropy:
+        """Return what the canonical block of a number draws its bytes from."""
+        for at, branch in self._branches:
+            if number >= at:
+                return branch
+        return self._trunk
+
+    def header(self, number: int) -> Header:
+        """Return one block's header.
+
+        Raises:
+            ValueError: the number is negative or past `LAST_BLOCK`.
+        """
+        if not 0 <= number <= LAST_BLOCK:
+            message = f"block {number} is not between 0 and {LAST_BLOCK}"
+            raise ValueError(message)
+        entropy = self.entropy(number)
+        draw = entropy.draw(BLOCK, number, 0, 96)
+        count = self._count(number, draw)
+        fees = number >= BASE_FEE_FORK
+        return Header(
             number=number,
-            hash=self.block_hash(number),
-            parent_hash=self.block_hash(number - 1) if number else bytes(32),
-            timestamp=GENESIS_TIMESTAMP + number // BLOCKS_PER_SECOND,
-            author=draws.bytes(20),
-            extra_data=draws.bytes(draws.below(33)),
-            base_fee=7 + draws.below(10**10) if number >= FEE_FORK_BLOCK else None,
-            gas_limit=BLOCK_GAS_LIMIT,
-            transactions=tuple(transactions),
+            hash=entropy.seal(draw, number, 0),
+            parent_hash=self.hash(number - 1) if number else ZERO_HASH,
+            author=self.actors.authors[draw[33] % 8],
+            timestamp=self.timestamp(number),
+            gas_limit=60_000_000,
+            gas_used=sum(self._gas(number, count)),
+            base_fee_per_gas=7 + int.from_bytes(draw[34:39], "big") if fees else None,
+            extra_data=draw[64 : 64 + draw[39] % 33] if draw[39] < 240 else b"world".ljust(32, b"."),  # noqa: PLR2004
+            size=540 + 180 * count + draw[40],
+            total_difficulty=131_072 * (number + 1) if not fees else 131_072 * BASE_FEE_FORK,
+            transaction_count=count,
         )
 
-    def block_hash(self, number: int) -> bytes:
-        """Return the hash of a block without making the block."""
-        return Draws(self.seed, self.chain_id, "block-hash", number).bytes(24) + number.to_bytes(8, "big")
+    def hash(self, number: int) -> bytes:
+        """Return the label that stands for a block's hash."""
+        entropy = self.entropy(number)
+        return entropy.seal(entropy.draw(BLOCK, number, 0, 24), number, 0)
 
-    def transaction_hash(self, number: int, index: int) -> bytes:
-        """Return the hash of a transaction by its place."""
-        label = Draws(self.seed, self.chain_id, "transaction-hash", number, index).bytes(20)
-        return label + number.to_bytes(8, "big") + index.to_bytes(4, "big")
+    def number_of(self, block_hash: bytes) -> int | None:
+        """Return the number of the canonical block that has a hash, or None."""
+        for entropy in (self._trunk, *(branch for _, branch in self._branches)):
+            number, _ = entropy.unseal(block_hash)
+            if self.hash(number) == block_hash:
+                return number
+        return None
 
-    def find_transaction(self, transaction_hash: bytes) -> tuple[Block, Transaction] | None:
-        """Return a transaction and its block by hash, or None where the chain has no such hash."""
-        number = int.from_bytes(transaction_hash[20:28], "big")
-        index = int.from_bytes(transaction_hash[28:], "big")
-        if self.transaction_hash(number, index) != transaction_hash:
-            return None
-        block = self.block(number)
-        return (block, block.transactions[index]) if index < len(block.transactions) else None
+    def transaction_by_hash(self, transaction_hash: bytes) -> Transaction | None:
+        """Return the transaction of the canonical chain that has a hash, or None."""
+        for entropy in (self._trunk, *(branch for _, branch in self._branches)):
+            number, index = entropy.unseal(transaction_hash)
+            found = self.transactions(number)[index : index + 1]
+            if found and found[0].hash == transaction_hash:
+                return found[0]
+        return None
 
-    def _transaction(self, number: int, index: int, first_log: int) -> Transaction:
-        draws = Draws(self.seed, self.chain_id, "transaction", number, index)
-        kind = draws.choice(TYPES)
-        creates = draws.below(16) == 0
-        succeeded = draws.below(8) != 0
-        priority = draws.below(10**9)
-        gas_price = 10**9 + draws.below(10**11)
-        has_fees = kind in (2, 3, 4)
-        gas_used = 21_000 + draws.below(200_000)
-        return Transaction(
-            index=index,
-            hash=self.transaction_hash(number, index),
-            type=kind,
-            nonce=draws.below(10**6),
-            sender=draws.bytes(20),
-            to=None if creates else draws.bytes(20),
-            contract_address=draws.bytes(20) if creates else None,
-            value=draws.choice(VALUES) if draws.below(4) else int.from_bytes(draws.bytes(12), "big"),
-            input=_input(draws),
-            gas_limit=gas_used + draws.below(100_000),
-            gas_used=gas_used,
-            gas_price=gas_price,
-            max_priority_fee=priority if has_fees else None,
-            max_fee=gas_price + priority if has_fees else None,
-            succeeded=succeeded,
-            logs=_logs(draws, first_log) if succeeded else (),
-        )
+    def timestamp(self, number: int) -> int:
+        """Return a block's Unix time in seconds."""
+        if self.quirks.subsecond:
+            return _FIRST_TIMESTAMP + number // 4
+        return _FIRST_TIMESTAMP + _SLOW_SECONDS * min(number, _SLOW_BLOCKS) + max(0, number - _SLOW_BLOCKS) // 4
+
+    def transactions(self, number: int) -> tuple[Transaction, ...]:
+        """Return a block's transactions in order; block 0 has none."""
+        return _transactions(self, number)
+
+    def transaction_hashes(self, number: int) -> tuple[bytes, ...]:
+        """Return the hashes of a block's transactions in order."""
+        return tuple(transaction.hash for transaction in self.transactions(number))
+
+    def logs(self, number: int) -> Iterator[PlacedLog]:
+        """Yield a block's logs with their indexes, those of failed transactions not among them."""
+        actors, restarts = self.actors, self.quirks.restarting_log_index
+        log_index = 0
+        for transaction in self.transactions(number):
+            if restarts:
+                log_index = 0
+            program = transaction.program
+            for log in programs.PROGRAMS[program].logs(transaction, actors):
+                yield PlacedLog(transaction, log_index, log, program != programs.STATE_SYNC)
+                log_index += 1
+
+    def bloom(self, number: int) -> bytes:
+        """Return the logs bloom of a block's header."""
+        if self.quirks.zero_bloom:
+            return bytes(BLOOM_BYTES)
+        if self.quirks.full_bloom:
+            return b"\xff" * BLOOM_BYTES
+        return logs_bloom(placed.log for placed in self.logs(number) if placed.in_bloom)
+
+    def _count(self, number: int, draw: bytes) -> int:
+        return self._drawn_count(number, draw) + self.has_deposit(number) + self.has_state_sync(number)
+
+    def _drawn_count(self, number: int, draw: bytes) -> int:
+        if number == 0 or number % 128 in EMPTY_RUN:
+            return 0
+        return 48 + draw[32] % 64 if number % _CROWD_CYCLE == _CROWD_BLOCK else draw[32] % 7
+
+    def has_deposit(self, number: int) -> bool:
+        """Tell whether a block begins with a deposit."""
+        return self.quirks.deposits and number > 0
+
+    def has_state_sync(self, number: int) -> bool:
+        """Tell whether a block ends with a state sync."""
+        return self.quirks.state_sync and number > 0 and number % 16 == 0
+
+    def _gas(self, number: int, count: int) -> list[int]:
+        """Return what each transaction of a block used; a state sync uses none."""
+        extras = unpack(f">{count}H", self.entropy(number).draw(GAS, number, 0, 2 * count))
+        gas = [INTRINSIC_GAS + 2 * extra for extra in extras]
+        if self.has_state_sync(number):
+            gas[-1] = 0
+        return gas
 
 
-def _transaction_count(draws: Draws, number: int) -> int:
-    if QUIET_FROM <= number % QUIET_EVERY < QUIET_TO or number == 0:
-        return 0
-    if number % BUSY_EVERY == 0:
-        return BUSY_TRANSACTIONS
-    return draws.below(MOST_TRANSACTIONS + 1)
+@lru_cache(maxsize=512)
+def _transactions(chain: Chain, number: int) -> tuple[Transaction, ...]:
+    header = chain.header(number)
+    last = header.transaction_count - 1
+    transactions = []
+    for index, gas_used in enumerate(chain._gas(number, header.transaction_count)):  # noqa: SLF001 (one module)
+        draw = chain.entropy(number).draw(TRANSACTION, number, index, DRAW_BYTES)
+        program = draw[PROGRAM] % programs.DRAWN
+        if index == 0 and chain.has_deposit(number):
+            program = programs.DEPOSIT
+        elif index == last and chain.has_state_sync(number):
+            program = programs.STATE_SYNC
+        transactions.append(_transaction(chain, header, _Place(index, draw, program, gas_used)))
+    return tuple(transactions)
 
 
-def _input(draws: Draws) -> bytes:
-    """Call data: none, a selector and words with many zero bytes, or dense bytes."""
-    form = draws.below(3)
-    if form == 0:
-        return b""
-    if form == 1:
-        words = (bytes(28) + draws.bytes(4) for _ in range(draws.below(4)))
-        return draws.bytes(4) + b"".join(words)
-    return draws.bytes(draws.below(200))
+@dataclass(frozen=True, slots=True)
+class _Place:
+    index: int
+    draw: bytes
+    program: int
+    gas_used: int
 
 
-def _logs(draws: Draws, first: int) -> tuple[Log, ...]:
-    """Events with 0 to 4 topics and any data, among them transfers of tokens of both standards."""
-    logs = []
-    for index in range(first, first + draws.below(4)):
-        address = draws.bytes(20)
-        parties = tuple(bytes(12) + draws.bytes(20) for _ in range(2))
-        form = draws.below(4)
-        if form == 0:
-            logs.append(Log(index, address, (TRANSFER_TOPIC, *parties), draws.bytes(32)))
-        elif form == 1:
-            logs.append(Log(index, address, (TRANSFER_TOPIC, *parties, draws.bytes(32)), b""))
-        else:
-            topics = tuple(draws.bytes(32) for _ in range(draws.below(5)))
-            logs.append(Log(index, address, topics, draws.bytes(32 * draws.below(4))))
-    return tuple(logs)
+def _transaction(chain: Chain, header: Header, place: _Place) -> Transaction:
+    draw, actors = place.draw, chain.actors
+    intent = programs.PROGRAMS[place.program].intent(draw, actors)
+    base_fee = header.base_fee_per_gas
+    tip = int.from_bytes(draw[TIP], "big") >> 8
+    system = place.program >= programs.DRAWN
+    if place.program == programs.DEPOSIT:
+        kind = 0x7E
+    elif system or base_fee is None:
+        kind = 0 if system else _LEGACY_TYPES[draw[KIND] % 4]
+    else:
+        kind = _TYPES[draw[KIND] % 16]
+    capped = kind >= 2 and base_fee is not None and not system  # noqa: PLR2004 (EIP-1559 and after)
+    price = 0 if system else tip + (base_fee or 1_000_000_000)
+    return Transaction(
+        block_number=header.number,
+        transaction_index=place.index,
+        hash=chain.entropy(header.number).seal(draw, header.number, place.index),
+        draw=draw,
+        program=place.program,
+        sender=ZERO_ADDRESS if system else actors.people[draw[SENDER] % 64],
+        to=intent.to,
+        nonce=header.number * _NONCES_PER_BLOCK + place.index,
+        value=intent.value,
+        input=intent.input,
+        gas_limit=place.gas_used + (0 if system else draw[SENDER] * draw[KIND]),
+        gas_used=place.gas_used,
+        gas_price=price,
+        type=kind,
+        max_priority_fee_per_gas=tip if capped else None,
+        max_fee_per_gas=2 * (base_fee or 0) + tip if capped else None,
+        success=intent.success,
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bare_cryo, behind, expected_contents, real_mode
 
+from harness.fakes.rpc.actions import Hang
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
@@ -20,8 +21,8 @@ TASK_ID = "6e484f2c-567a-44f3-8a5e-c0650b2a169f"
 WORDS = ("--task-id", TASK_ID)
 
 POINTS = {
-    "before Cryo's first answer": Fault("eth_chainId", "hang"),
-    "while Cryo works": Fault("eth_getBlockByNumber", "hang", block=2600),
+    "before Cryo's first answer": Fault("eth_chainId", Hang()),
+    "while Cryo works": Fault("eth_getBlockByNumber", Hang(), block=2600),
     "before the second file is stored": Spoil("PUT", r"\.parquet$", "before", nth=2),
     "after the second file is stored": Spoil("PUT", r"\.parquet$", "after", nth=2),
     "before the manifest is stored": Spoil("PUT", r"_manifest\.json$", "before"),

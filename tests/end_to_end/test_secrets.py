@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.worker import CHAIN_ID, PAYLOAD, Target, Worker
 
+from harness.fakes.rpc.actions import Hang, Status
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
@@ -16,9 +17,9 @@ CANARIES = ("us3r-canary", "p4ss-canary", "p4th-canary", "qu3ry-canary")
 
 ENDINGS = {
     "success": [],
-    "failed calls": [Fault("eth_getBlockByNumber", "status", 500)],
-    "no chain id": [Fault("eth_chainId", "status", 401)],
-    "deadline": [Fault("eth_getBlockByNumber", "hang", block=600)],
+    "failed calls": [Fault("eth_getBlockByNumber", Status(500))],
+    "no chain id": [Fault("eth_chainId", Status(401))],
+    "deadline": [Fault("eth_getBlockByNumber", Hang(), block=600)],
 }
 
 

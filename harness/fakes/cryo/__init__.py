@@ -1,1 +1,1 @@
-"""`fake-cryo`: Cryo 0.3.2's command line over the deterministic chain, as far as a worker uses it."""
+"""A fake Cryo: the command line of Cryo 0.3.2 over the deterministic chain. What it does not model it refuses."""

@@ -1,96 +1,210 @@
-"""The command line of `fake-cryo`. What it does not model is refused by name, never ignored."""
+"""Cryo 0.3.2's command line as clap parses it: flags, arities, messages, exit code 2. Meaning is `plan.py`'s.
+
+A small parser of its own because `argparse` differs from clap where it shows: greedy lists, repeated flags, messages.
+"""
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, Literal, NamedTuple
 
-USAGE = 2
+Arity = Literal["flag", "one", "integer", "many"]
 
-DEFAULT_CHUNK_BLOCKS = 1000
+
+class Flag(NamedTuple):
+    """One option; `modelled` is False for what the fake refuses by name."""
+
+    name: str
+    arity: Arity
+    short: str = ""
+    default: Any = None
+    modelled: bool = True
+
+
+FLAGS = (
+    Flag("blocks", "many", "b"),
+    Flag("timestamps", "many", modelled=False),
+    Flag("txs", "many", "t", modelled=False),
+    Flag("align", "flag", "a", default=False, modelled=False),
+    Flag("reorg-buffer", "integer", default=0, modelled=False),
+    Flag("include-columns", "many", "i", modelled=False),
+    Flag("exclude-columns", "many", "e", modelled=False),
+    Flag("columns", "many", modelled=False),
+    Flag("u256-types", "many", modelled=False),
+    Flag("hex", "flag", default=False, modelled=False),
+    Flag("sort", "many", "s", modelled=False),
+    Flag("exclude-failed", "flag", default=False, modelled=False),
+    Flag("rpc", "one", "r"),
+    Flag("network-name", "one"),
+    Flag("requests-per-second", "integer", "l"),
+    Flag("max-retries", "integer", default=5),
+    Flag("initial-backoff", "integer", default=500),
+    Flag("max-concurrent-requests", "integer"),
+    Flag("max-concurrent-chunks", "integer"),
+    Flag("chunk-order", "one"),
+    Flag("dry", "flag", "d", default=False),
+    Flag("remember", "flag", default=False, modelled=False),
+    Flag("verbose", "flag", "v", default=False),
+    Flag("no-verbose", "flag", default=False),
+    Flag("chunk-size", "integer", "c", default=1000),
+    Flag("n-chunks", "integer"),
+    Flag("partition-by", "many", modelled=False),
+    Flag("output-dir", "one", "o", default="."),
+    Flag("subdirs", "many", default=[]),
+    Flag("label", "one"),
+    Flag("overwrite", "flag", default=False),
+    Flag("csv", "flag", default=False, modelled=False),
+    Flag("json", "flag", default=False, modelled=False),
+    Flag("row-group-size", "integer"),
+    Flag("n-row-groups", "integer"),
+    Flag("no-stats", "flag", default=False),
+    Flag("compression", "many", default=["lz4"]),
+    Flag("report-dir", "one"),
+    Flag("no-report", "flag", default=False),
+    Flag("address", "many", modelled=False),
+    Flag("to-address", "many", modelled=False),
+    Flag("from-address", "many", modelled=False),
+    Flag("call-data", "many", modelled=False),
+    Flag("function", "many", modelled=False),
+    Flag("inputs", "many", modelled=False),
+    Flag("slot", "many", modelled=False),
+    Flag("contract", "many", modelled=False),
+    Flag("topic0", "many", modelled=False),
+    Flag("topic1", "many", modelled=False),
+    Flag("topic2", "many", modelled=False),
+    Flag("topic3", "many", modelled=False),
+    Flag("event-signature", "one", modelled=False),
+    Flag("inner-request-size", "integer", default=1),
+    Flag("js-tracer", "one", modelled=False),
+)
+"""In the order in which Cryo's reports list them (`args.rs`)."""
+
+_LONG = {flag.name: flag for flag in FLAGS} | {"event": next(flag for flag in FLAGS if flag.name == "topic0")}
+_SHORT = {flag.short: flag for flag in FLAGS if flag.short}
+_NUMBER = re.compile(r"-\d+(\.\d*)?\Z")
+_HELP_HINT = "\n\nFor more information, try '--help'."
+
+
+class Refused(Exception):
+    """The process ends here: `code` 2 with the message on stderr, or 0 with it on stdout (help, version)."""
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        self.code = code
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A command that is modelled: one dataset over the blocks `[start, end)`."""
+    """A parsed command line: the datatypes, and every option by its name with underscores."""
 
-    dataset: str
-    start: int
-    end: int
-    output_dir: Path
-    network_name: str | None
-    rpc: str | None
-    chunk_blocks: int
-    overwrite: bool
-    report: bool
-    words: tuple[str, ...]
+    datatype: tuple[str, ...]
+    options: dict[str, Any]
 
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.options[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
-class CommandError(Exception):
-    """The command fails as Cryo's own would: its text on standard output, exit code 1."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"error: {message} (fake-cryo does not model it, or Cryo 0.3.2 does not have it)\n")
-        raise SystemExit(USAGE)
+    def as_reported(self) -> dict[str, Any]:
+        """Return what a report's `args` holds."""
+        reported: dict[str, Any] = {"datatype": list(self.datatype)}
+        for flag in FLAGS:
+            name = flag.name.replace("-", "_")
+            reported[name] = self.options[name]
+        return reported
 
 
-def parse(words: list[str]) -> Arguments:
-    """Parse a command line.
+def parse(argv: list[str]) -> Arguments:
+    """Parse a command line without the program's name.
 
     Raises:
-        SystemExit: with code 2 for what is not modelled, 0 for `--version`.
-        CommandError: for what real Cryo refuses with exit code 1.
+        Refused: clap would refuse it, it asks for help or version, or the fake does not model a flag in it.
     """
-    parser = _Parser(prog="fake-cryo", allow_abbrev=False, description="A fake of Cryo 0.3.2 on a deterministic chain.")
-    parser.add_argument("--version", action="version", version="cryo 0.3.2")
-    parser.add_argument("dataset")
-    parser.add_argument("-b", "--blocks", required=True)
-    parser.add_argument("-o", "--output-dir", default=".", type=Path)
-    parser.add_argument("-r", "--rpc")
-    parser.add_argument("-c", "--chunk-size", default=DEFAULT_CHUNK_BLOCKS, type=_positive)
-    parser.add_argument("--network-name")
-    parser.add_argument("--no-report", action="store_true")
-    parser.add_argument("--overwrite", action="store_true")
-    # These change how fast the real one goes, never what it writes.
-    parser.add_argument("-l", "--requests-per-second", type=_positive)
-    parser.add_argument("--max-concurrent-requests", type=_positive)
-    parser.add_argument("--max-concurrent-chunks", type=int)
-    found = parser.parse_args(words)
-    start, end = _block_range(found.blocks, parser)
-    return Arguments(
-        dataset=found.dataset,
-        start=start,
-        end=end,
-        output_dir=found.output_dir,
-        network_name=found.network_name,
-        rpc=found.rpc,
-        chunk_blocks=found.chunk_size,
-        overwrite=found.overwrite,
-        report=not found.no_report,
-        words=tuple(words),
-    )
+    options: dict[str, Any] = {flag.name.replace("-", "_"): flag.default for flag in FLAGS}
+    datatypes: list[str] = []
+    seen: set[str] = set()
+    rest = list(argv)
+    while rest:
+        piece = rest.pop(0)
+        if piece == "--":
+            datatypes += rest
+            break
+        if not _is_flag(piece):
+            datatypes.append(piece)
+            continue
+        flag, attached = _lookup(piece, rest)
+        if flag.name in seen and flag.arity != "many":
+            raise Refused(f"error: the argument '{_usage(flag)}' cannot be used multiple times{_HELP_HINT}")
+        if not flag.modelled:
+            raise Refused(f"error: fake-cryo does not model --{flag.name}")
+        _store(options, flag, _values(flag, attached, rest), append=flag.name in seen)
+        seen.add(flag.name)
+    return Arguments(datatype=tuple(datatypes), options=options)
 
 
-def _block_range(text: str, parser: _Parser) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]+):([0-9]+)", text)
-    if match is None:
-        parser.error(f"--blocks {text}: only START:END is modelled")
-    start, end = int(match[1]), int(match[2])
-    if end <= start:
-        raise CommandError(
-            "Parsing error: Error: Cannot parse block range: end_block should not be less than start_block"
+def _is_flag(piece: str) -> bool:
+    return piece.startswith("-") and piece != "-" and not _NUMBER.match(piece)
+
+
+def _lookup(piece: str, rest: list[str]) -> tuple[Flag, str | None]:
+    """Find the flag of a piece, and the value attached to it by `=` or, for a short one, directly."""
+    if piece in {"-h", "--help"}:
+        raise Refused(
+            "cryo extracts blockchain data to parquet, csv, or json\n\nUsage: cryo [OPTIONS] [DATATYPE]...", 0
         )
-    return start, end
+    if piece in {"-V", "--version"}:
+        raise Refused("cryo 0.3.2", 0)
+    if piece.startswith("--"):
+        name, separator, value = piece[2:].partition("=")
+        flag, attached = _LONG.get(name), value if separator else None
+    else:
+        name, tail = piece[1], piece[2:]
+        flag, attached = _SHORT.get(name), tail.removeprefix("=") or None
+        if flag and flag.arity == "flag" and tail:
+            rest.insert(0, "-" + tail)
+            attached = None
+    if flag is None:
+        shown = f"--{name}" if piece.startswith("--") else f"-{name}"
+        raise Refused(f"error: unexpected argument '{shown}' found\n\nUsage: cryo [OPTIONS] [DATATYPE]...{_HELP_HINT}")
+    return flag, attached
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number <= 0:
-        raise ValueError
-    return number
+def _values(flag: Flag, attached: str | None, rest: list[str]) -> list[str]:
+    if flag.arity == "flag":
+        if attached is not None:
+            raise Refused(
+                f"error: unexpected value '{attached}' for '{_usage(flag)}' found; no more were expected{_HELP_HINT}"
+            )
+        return []
+    values = [] if attached is None else [attached]
+    if not values and rest and not _is_flag(rest[0]):
+        values.append(rest.pop(0))
+    limit = 2 if flag.name == "compression" else None
+    while flag.arity == "many" and attached is None and rest and not _is_flag(rest[0]) and len(values) != limit:
+        values.append(rest.pop(0))
+    if not values:
+        raise Refused(f"error: a value is required for '{_usage(flag)}' but none was supplied{_HELP_HINT}")
+    return values
+
+
+def _store(options: dict[str, Any], flag: Flag, values: list[str], *, append: bool) -> None:
+    name = flag.name.replace("-", "_")
+    if flag.arity == "flag":
+        options[name] = True
+    elif flag.arity == "many":
+        options[name] = [*options[name], *values] if append else values
+    elif flag.arity == "one":
+        options[name] = values[0]
+    elif values[0].isascii() and values[0].removeprefix("+").isdigit():
+        options[name] = int(values[0])
+    else:
+        raise Refused(
+            f"error: invalid value '{values[0]}' for '{_usage(flag)}': invalid digit found in string{_HELP_HINT}"
+        )
+
+
+def _usage(flag: Flag) -> str:
+    placeholder = flag.name.replace("-", "_").upper()
+    return f"--{flag.name}" if flag.arity == "flag" else f"--{flag.name} <{placeholder}>"

@@ -1,40 +1,32 @@
-"""`fake-cryo`: one run, from its arguments to its files. Start-up is kept short: imports wait until they are needed."""
+"""The executable `fake-cryo`: exit codes and streams as the real `main.rs` and clap have them.
+
+0 done; 1 a chunk failed, or a message on stdout; 2 a command line that clap or the fake refuses, on stderr.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 
-from harness.fakes.cryo.arguments import Arguments, CommandError, parse
-
-UNKNOWN_CHAIN = 1
+from harness.fakes.cryo.arguments import Refused, parse
+from harness.fakes.cryo.ranges import CryoError
 
 
 def main() -> None:
-    """Run the command line and exit as Cryo would."""
-    sys.exit(run(sys.argv[1:]))
+    """Run fake Cryo with this process's arguments."""
+    sys.exit(_exit_code(sys.argv[1:]))
 
 
-def run(words: list[str]) -> int:
-    """Run once and return the exit code: 0, or 1 for what real Cryo refuses."""
+def _exit_code(argv: list[str]) -> int:
     try:
-        return _run(parse(words))
-    except CommandError as error:
-        sys.stdout.write(f"{error}\n")
+        arguments = parse(argv)
+        if not arguments.datatype:
+            raise CryoError("could not load remembered command")  # noqa: TRY301 (Cryo's own refusal)
+        from harness.fakes.cryo.run import run  # noqa: PLC0415 (a refused command line imports nothing)
+
+        return run(arguments, argv)
+    except CryoError as error:
+        print(error)  # noqa: T201
         return 1
-
-
-def _run(arguments: Arguments) -> int:
-    from harness.fakes.cryo import freeze  # noqa: PLC0415 - pyarrow, which usage errors do without
-
-    freeze.refuse_unknown(arguments.dataset)
-    url = arguments.rpc or os.environ.get("ETH_RPC_URL")
-    if url is None:
-        chain_id = int(os.environ.get("FAKE_CRYO_CHAIN_ID", UNKNOWN_CHAIN))
-        seed = int(os.environ.get("FAKE_CRYO_SEED", "0"))
-    else:
-        from harness.fakes.cryo import endpoint  # noqa: PLC0415 - only with an endpoint
-
-        chain_id = endpoint.chain_id_of(url)
-        seed = int(endpoint.script_of(url, arguments.words).get("seed", 0))
-    return freeze.freeze(arguments, chain_id=chain_id, seed=seed, url=url)
+    except Refused as ending:
+        print(ending, file=sys.stderr if ending.code else sys.stdout)
+        return ending.code

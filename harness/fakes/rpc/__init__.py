@@ -1,5 +1,9 @@
-"""A JSON-RPC endpoint over the deterministic chain, which real Cryo cannot tell from a node; with faults by script.
+"""A fake RPC pool: the deterministic chain behind JSON-RPC over HTTP, with scripted faults and a typed journal."""
 
-`methods.py` answers, `render.py` puts the chain into a node's JSON, `faults.py` spoils answers, `server.py` is the
-wire.
-"""
+from __future__ import annotations
+
+from harness.fakes.rpc.faults import Call, Fault
+from harness.fakes.rpc.node import Node
+from harness.fakes.rpc.server import RpcPool
+
+__all__ = ["Call", "Fault", "Node", "RpcPool"]

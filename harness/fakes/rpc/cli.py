@@ -1,17 +1,18 @@
-"""`cryo-harness serve rpc`: the endpoint by hand."""
+"""`cryo-harness serve rpc`: the pool by hand, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
-import asyncio
+import json
+import signal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.fakes.rpc.methods import Node
-from harness.fakes.rpc.server import Endpoint, serve
+from harness.fakes.rpc.faults import Fault
+from harness.fakes.rpc.node import DEFAULT_HEAD, Node
+from harness.fakes.rpc.server import RpcPool
 from harness.world.chain import Chain
-
-DEFAULT_HEAD = 1_000_000
 
 
 def rpc(
@@ -19,9 +20,15 @@ def rpc(
     seed: Annotated[int, typer.Option(help="Which of the deterministic chains.")] = 0,
     head: Annotated[int, typer.Option(min=0, help="The newest block.")] = DEFAULT_HEAD,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 picks a free one.")] = 0,
+    faults: Annotated[Path | None, typer.Option(help="A JSON file: a list of faults.")] = None,
 ) -> None:
     """Serve a deterministic chain as a JSON-RPC node; prints its URL and runs until SIGTERM."""
+    script = [Fault.from_json(fault) for fault in json.loads(faults.read_text(encoding="utf-8"))] if faults else []
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
-        asyncio.run(serve(Endpoint(Node(Chain(chain_id, seed), head)), port=port))
+        pool = RpcPool(Node(Chain(chain_id, seed), head=head), script, port=port)
     except OSError as error:
         raise typer.BadParameter(f"can't listen on it: {error.strerror}", param_hint="--port") from None
+    with pool:
+        typer.echo(pool.url)
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})

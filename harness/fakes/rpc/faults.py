@@ -1,66 +1,90 @@
-"""Faults by script, never by chance: which calls are spoiled, and how. Each that fires is in the journal."""
+"""When a scripted fault strikes: by method, block and count, never by chance; and the journal's record of a call."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.fakes.rpc import actions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-FaultKind = Literal["status", "hang", "error"]
+    from harness.fakes.rpc.actions import Action
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Spoils the calls of one method that match, counted from 1 in the order of their arrival.
+    """One line of a script: what happens to which calls.
 
-    `block` narrows it to calls about one block, `every` to each so-manieth match, `times` to the first so many of
-    those. `status` is an HTTP status for the kind `status`, a JSON-RPC error code for `error`; `hang` never answers.
+    The calls that match `method`, `block` and `node` (None matches any) are counted from 1 in the order of their
+    arrival. From the `nth` on, each `every`th of them is spoilt, `times` of them (None for all).
     """
 
-    method: str
-    kind: FaultKind
-    status: int = 0
-    message: str = "fault by script"
+    method: str | None
+    do: Action
     block: int | None = None
+    node: str | None = None
+    nth: int = 1
     every: int = 1
     times: int | None = None
 
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Fault:
+        """Read `{"method": …, "block": …, "times": 1, "do": {"kind": "status", "code": 503}}`.
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call as the journal keeps it; `fault` is the one that fired on it, if any."""
+        Raises:
+            ValueError: there is no such action.
+        """
+        return cls(**{"method": None} | fields | {"do": actions.from_json(fields["do"])})
 
+    def matches(self, method: str, blocks: tuple[int, int] | None, node: str) -> bool:
+        """Tell whether a call counts for this fault at all."""
+        if self.method not in {None, method} or self.node not in {None, node}:
+            return False
+        return self.block is None or (blocks is not None and blocks[0] <= self.block <= blocks[1])
+
+
+class Call(NamedTuple):
+    """One call in the journal, written down before it is answered.
+
+    `at` is monotonic seconds, `blocks` the inclusive range of blocks that it is about where that can be said, `fault`
+    the one that struck it.
+    """
+
+    number: int
+    at: float
+    node: str
     method: str
-    params: Sequence[Any]
+    params: Any
+    blocks: tuple[int, int] | None
     fault: Fault | None
 
 
-class FaultScript:
-    """Counts matching calls and tells which fault fires; its state is all in the counts."""
+@dataclass(slots=True)
+class Script:
+    """The faults of a pool, how many calls each has counted and spoilt; used by the pool's thread alone."""
 
-    def __init__(self, faults: Sequence[Fault] = ()) -> None:
-        self._faults = tuple(faults)
-        self._seen = [0] * len(self._faults)
-        self._fired = [0] * len(self._faults)
+    faults: list[Fault] = field(default_factory=list)
+    _seen: list[int] = field(default_factory=list)
+    _struck: list[int] = field(default_factory=list)
 
-    def firing(self, method: str, params: Sequence[Any]) -> Fault | None:
-        """Return the first fault that this call sets off."""
-        for place, fault in enumerate(self._faults):
-            if fault.method != method or not _is_about(fault.block, params):
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Add faults; their counts begin now."""
+        self.faults = [*self.faults, *faults]
+
+    def strike(self, method: str, blocks: tuple[int, int] | None, node: str) -> Fault | None:
+        """Count a call for every fault that it matches, and return the first that spoils it."""
+        new = len(self.faults) - len(self._seen)
+        self._seen += [0] * new
+        self._struck += [0] * new
+        found = None
+        for place, fault in enumerate(self.faults):
+            if not fault.matches(method, blocks, node):
                 continue
             self._seen[place] += 1
-            spent = fault.times is not None and self._fired[place] >= fault.times
-            if self._seen[place] % fault.every == 0 and not spent:
-                self._fired[place] += 1
-                return fault
-        return None
-
-
-def _is_about(block: int | None, params: Sequence[Any]) -> bool:
-    if block is None:
-        return True
-    first = params[0] if params else None
-    tag = first.get("fromBlock") if isinstance(first, dict) else first
-    return tag == hex(block)
+            seen, spent = self._seen[place], fault.times is not None and self._struck[place] >= fault.times
+            if found is None and not spent and seen >= fault.nth and seen % fault.every == 0:
+                self._struck[place] += 1
+                found = fault
+        return found

@@ -1,107 +1,187 @@
-"""What the endpoint answers, method by method; no wire and no faults. What is not modelled is refused by name."""
+"""What each JSON-RPC method answers, as rendered JSON: the part of a node that Cryo, and a worker's proof, speak to.
+
+A method that is not here answers -32601 and is named in the journal like any other; nothing answers a plausible
+default.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.fakes.rpc import render
+from harness.fakes.rpc.node import Node, RpcError
+from harness.world.values import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.world.chain import Chain
-    from harness.world.model import Block
+    Method = Callable[[Node, list[Any]], str]
 
-METHOD_NOT_FOUND, INVALID_PARAMS, SERVER_ERROR = -32601, -32602, -32000
-FINALITY_BLOCKS = 64
-LARGEST_LOG_RANGE = 10_000
+INVALID_PARAMS = -32602
+METHOD_NOT_FOUND = -32601
 
 
-class RpcError(Exception):
-    """A JSON-RPC error answer."""
+def answer(node: Node, method: str, params: object) -> str:
+    """Return the result of a call as JSON.
 
-    def __init__(self, code: int, message: str) -> None:
-        self.code = code
-        super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node at a head: `head` is the newest block that it has."""
-
-    chain: Chain
-    head: int
-
-    def answer(self, method: str, params: list[Any]) -> Any:
-        """Return the result of a call.
-
-        Raises:
-            RpcError: as a node would answer it.
-        """
-        handler = HANDLERS.get(method)
-        if handler is None:
-            raise RpcError(METHOD_NOT_FOUND, f"the method {method} does not exist/is not available")
-        try:
-            return handler(self, *params)
-        except TypeError:
-            raise RpcError(INVALID_PARAMS, f"{method} does not take these params") from None
-
-    def find(self, tag: object) -> Block | None:
-        """Return the block that a number or a tag names; None past the head."""
-        if not isinstance(tag, str):
-            raise RpcError(INVALID_PARAMS, "invalid argument 0: a block number is a string")
-        named = {"latest": self.head, "pending": self.head, "earliest": 0}
-        named |= dict.fromkeys(("finalized", "safe"), max(0, self.head - FINALITY_BLOCKS))
-        if tag not in named and not re.fullmatch("0x(0|[1-9a-f][0-9a-f]*)", tag):
-            raise RpcError(INVALID_PARAMS, f"invalid argument 0: {tag!r} is no block number")
-        number = named[tag] if tag in named else int(tag, 16)
-        return self.chain.block(number) if number <= self.head else None
+    Raises:
+        RpcError: the answer is an error object.
+    """
+    known = METHODS.get(method)
+    if known is None:
+        raise RpcError(METHOD_NOT_FOUND, f"the method {method} does not exist/is not available")
+    if not isinstance(params, list):
+        raise RpcError(INVALID_PARAMS, "invalid params: must be an array")
+    try:
+        return known(node, params)
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise RpcError(INVALID_PARAMS, f"invalid params: {error}") from None
 
 
-def _block_by_number(node: Node, tag: object, full: object = False) -> dict[str, Any] | None:  # noqa: FBT002 - the wire's
-    found = node.find(tag)
-    return render.block(found, full=bool(full)) if found else None
+def blocks_of(node: Node, method: str, params: object) -> tuple[int, int] | None:
+    """Return the inclusive range of blocks that a call is about, or None where that can't be said."""
+    try:
+        if not isinstance(params, list) or not params:
+            return None
+        if method == "eth_getLogs":
+            return _log_range(node, params[0])
+        if method in {"eth_getBlockByHash", "eth_getTransactionByHash", "eth_getTransactionReceipt"}:
+            return None
+        place = _BLOCK_PARAMETER.get(method, 0)
+        number = node.number(params[place])
+    except (RpcError, IndexError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return number, number
 
 
-def _block_receipts(node: Node, tag: object) -> list[dict[str, Any]] | None:
-    found = node.find(tag)
-    return [render.receipt(found, each) for each in found.transactions] if found else None
+def _chain_id(node: Node, _: list[Any]) -> str:
+    return f'"{node.chain.chain_id if node.chain_id is None else node.chain_id:#x}"'
 
 
-def _transaction_receipt(node: Node, text: str) -> dict[str, Any] | None:
-    found = node.chain.find_transaction(bytes.fromhex(text.removeprefix("0x")))
-    return render.receipt(*found) if found and found[0].number <= node.head else None
+def _block_number(node: Node, _: list[Any]) -> str:
+    return f'"{node.head:#x}"'
 
 
-def _logs(node: Node, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    unknown = wanted.keys() - {"fromBlock", "toBlock", "topics"}
-    if unknown or any(wanted.get("topics") or []):
-        raise RpcError(INVALID_PARAMS, f"this filter is not modelled: {', '.join(sorted(unknown)) or 'topics'}")
-    first, last = node.find(wanted["fromBlock"]), node.find(wanted["toBlock"])
-    if first is None or last is None:
-        raise RpcError(INVALID_PARAMS, "block range extends beyond current head block")
-    if last.number - first.number >= LARGEST_LOG_RANGE:
-        raise RpcError(INVALID_PARAMS, f"block range is over {LARGEST_LOG_RANGE}")
-    blocks = [node.chain.block(number) for number in range(first.number, last.number + 1)]
-    return [log for block in blocks for log in render.logs(block, block.logs)]
+def _block_by_number(node: Node, params: list[Any]) -> str:
+    number = node.number(params[0])
+    if number > node.known:
+        return "null"
+    return render.block(node.chain, number, full=bool(params[1]))
 
 
-def _script(node: Node, words: list[str]) -> dict[str, Any]:
-    del words
-    return {"version": 1, "seed": node.chain.seed}
+def _block_by_hash(node: Node, params: list[Any]) -> str:
+    number = node.chain.number_of(_data(params[0], 32))
+    if number is None or number > node.known:
+        return "null"
+    return render.block(node.chain, number, full=bool(params[1]))
 
 
-HANDLERS: dict[str, Callable[..., Any]] = {
-    "eth_chainId": lambda node: hex(node.chain.chain_id),
-    "net_version": lambda node: str(node.chain.chain_id),
-    "web3_clientVersion": lambda _node: "cryo-harness/1",
-    "eth_blockNumber": lambda node: hex(node.head),
+def _block_receipts(node: Node, params: list[Any]) -> str:
+    if node.chain.quirks.no_block_receipts:
+        raise RpcError(METHOD_NOT_FOUND, "the method eth_getBlockReceipts does not exist/is not available")
+    number = node.number(params[0])
+    return "null" if number > node.known else render.array(render.receipts(node.chain, number))
+
+
+def _transaction_receipt(node: Node, params: list[Any]) -> str:
+    found = node.chain.transaction_by_hash(_data(params[0], 32))
+    if found is None or found.block_number > node.known:
+        return "null"
+    return render.receipts(node.chain, found.block_number)[found.transaction_index]
+
+
+def _transaction_by_hash(node: Node, params: list[Any]) -> str:
+    found = node.chain.transaction_by_hash(_data(params[0], 32))
+    if found is None or found.block_number > node.known:
+        return "null"
+    return render.transaction(node.chain, found)
+
+
+def _logs(node: Node, params: list[Any]) -> str:
+    criteria = params[0]
+    first, last = _log_range(node, criteria)
+    if node.max_log_range is not None and last - first + 1 > node.max_log_range:
+        raise RpcError(-32005, f"query exceeds max block range {node.max_log_range}")
+    if last > node.known and node.logs_past_head_fail:
+        raise RpcError(INVALID_PARAMS, f"block range extends beyond current head block: {last} > {node.known}")
+    addresses = _addresses(criteria.get("address"))
+    topics = [_choices(topic) for topic in criteria.get("topics") or []]
+    found = (
+        rendered
+        for number in range(first, min(last, node.known) + 1)
+        for placed, rendered in render.logs(node.chain, number)
+        if _matches(placed.log, addresses, topics)
+    )
+    return render.array(found)
+
+
+def _log_range(node: Node, criteria: dict[str, Any]) -> tuple[int, int]:
+    if "blockHash" in criteria:
+        number = node.chain.number_of(_data(criteria["blockHash"], 32))
+        if number is None or number > node.known:
+            raise RpcError(-32000, "unknown block")
+        return number, number
+    return node.number(criteria.get("fromBlock", "latest")), node.number(criteria.get("toBlock", "latest"))
+
+
+def _addresses(value: Any) -> set[bytes] | None:
+    if value is None:
+        return None
+    return {_data(item, 20) for item in ([value] if isinstance(value, str) else value)} or None
+
+
+def _choices(topic: Any) -> set[bytes] | None:
+    if topic is None:
+        return None
+    return {_data(item, 32) for item in ([topic] if isinstance(topic, str) else topic)} or None
+
+
+def _matches(log: Log, addresses: set[bytes] | None, topics: list[set[bytes] | None]) -> bool:
+    if addresses is not None and log.address not in addresses:
+        return False
+    if len(topics) > len(log.topics):
+        return False
+    return all(wanted is None or topic in wanted for topic, wanted in zip(log.topics, topics, strict=False))
+
+
+def _data(text: str, size: int) -> bytes:
+    data = bytes.fromhex(text.removeprefix("0x"))
+    if len(data) != size:
+        message = f"{text!r} is not {size} bytes"
+        raise ValueError(message)
+    return data
+
+
+def _script(node: Node, _: list[Any]) -> str:
+    if node.script is None:
+        raise RpcError(METHOD_NOT_FOUND, "the method harness_script does not exist/is not available")
+    chain = node.chain
+    told = {
+        "version": 1,
+        "seed": chain.seed,
+        "quirks": asdict(chain.quirks),
+        "reorgs": [asdict(reorg) for reorg in chain.reorgs],
+    }
+    return json.dumps(told | node.script)
+
+
+METHODS: dict[str, Method] = {
+    "eth_chainId": _chain_id,
+    "net_version": lambda node, _: f'"{node.chain.chain_id}"',
+    "web3_clientVersion": lambda *_: '"harness/fake-rpc"',
+    "eth_syncing": lambda *_: "false",
+    "eth_blockNumber": _block_number,
     "eth_getBlockByNumber": _block_by_number,
+    "eth_getBlockByHash": _block_by_hash,
     "eth_getBlockReceipts": _block_receipts,
     "eth_getTransactionReceipt": _transaction_receipt,
+    "eth_getTransactionByHash": _transaction_by_hash,
     "eth_getLogs": _logs,
     "harness_script": _script,
-    "harness_started": lambda _node, _started: True,
+    "harness_started": lambda *_: "true",
 }
+
+_BLOCK_PARAMETER = {"eth_getBalance": 1, "eth_getCode": 1, "eth_getTransactionCount": 1, "eth_getStorageAt": 2}
+"""Which parameter names the block, where it is not the first."""

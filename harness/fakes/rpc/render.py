@@ -1,121 +1,133 @@
-"""The chain in the JSON of a node: quantities as minimal hex, data as full hex, null where nodes give null."""
+"""The chain as nodes spell it in JSON: blocks, transactions, receipts, logs. Each is rendered once and kept.
+
+Values are strings of JSON, not objects: an answer is joined from them, and a chain never changes.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from harness.world.bloom import logs_bloom
+from harness.world.entropy import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.world.model import Block, Log, Transaction
+    from harness.world.chain import Chain
+    from harness.world.values import Header, PlacedLog, Transaction
 
-ZERO_HASH = "0x" + "00" * 32
-UNSIGNED = {"v": "0x1", "r": "0x1", "s": "0x1"}
-"""Cryo drops a transaction without a signature; these are valid in form only."""
+_EMPTY_UNCLES = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
+"""keccak256(rlp([])): the hash of no uncles."""
 
-TYPES_WITHOUT_ACCESS_LIST = (0, 0x7E)
-
-
-def data(raw: bytes) -> str:
-    """Render bytes."""
-    return "0x" + raw.hex()
+CACHED_BLOCKS = 20_000
 
 
-def optional_data(raw: bytes | None) -> str | None:
-    """Render bytes that may be absent."""
-    return None if raw is None else data(raw)
+def hexadecimal(data: bytes) -> str:
+    """Return bytes as JSON-RPC's DATA."""
+    return "0x" + data.hex()
 
 
-def block(subject: Block, *, full: bool) -> dict[str, Any]:
-    """Render a block with its transactions, whole or as hashes."""
-    rendered: dict[str, Any] = {
-        "number": hex(subject.number),
-        "hash": data(subject.hash),
-        "parentHash": data(subject.parent_hash),
-        "nonce": "0x0000000000000000",
-        "sha3Uncles": ZERO_HASH,
-        "logsBloom": data(logs_bloom(log for _, log in subject.logs)),
-        "transactionsRoot": ZERO_HASH,
-        "stateRoot": ZERO_HASH,
-        "receiptsRoot": ZERO_HASH,
-        "miner": data(subject.author),
-        "difficulty": "0x0",
-        "totalDifficulty": "0x0",
-        "extraData": data(subject.extra_data),
-        "size": "0x400",
-        "gasLimit": hex(subject.gas_limit),
-        "gasUsed": hex(subject.gas_used),
-        "timestamp": hex(subject.timestamp),
-        "mixHash": ZERO_HASH,
-        "uncles": [],
-        "transactions": [transaction(subject, each) if full else data(each.hash) for each in subject.transactions],
+def array(items: Iterable[str]) -> str:
+    """Join rendered values into a JSON array."""
+    return f"[{','.join(items)}]"
+
+
+@lru_cache(maxsize=CACHED_BLOCKS)
+def block(chain: Chain, number: int, *, full: bool) -> str:
+    """Return a block as `eth_getBlockByNumber` gives it, with whole transactions or their hashes."""
+    header = chain.header(number)
+    transactions = chain.transactions(number)
+    body = array(
+        (_transaction(chain, header, transaction) for transaction in transactions)
+        if full
+        else (f'"0x{transaction.hash.hex()}"' for transaction in transactions)
+    )
+    fee = "" if header.base_fee_per_gas is None else f'"baseFeePerGas":"{header.base_fee_per_gas:#x}",'
+    roots = [hexadecimal(chain.entropy(number).label(STATE, bytes((index,)) + header.hash)) for index in range(3)]
+    return (
+        f'{{"number":"{number:#x}","hash":"0x{header.hash.hex()}","parentHash":"0x{header.parent_hash.hex()}",'
+        f'"nonce":"0x0000000000000000","mixHash":"0x{header.hash.hex()}","sha3Uncles":"{_EMPTY_UNCLES}",'
+        f'"logsBloom":"0x{chain.bloom(number).hex()}","stateRoot":"{roots[0]}","transactionsRoot":"{roots[1]}",'
+        f'"receiptsRoot":"{roots[2]}","miner":"0x{header.author.hex()}","difficulty":"0x0",'
+        f'"totalDifficulty":"{header.total_difficulty:#x}","extraData":"0x{header.extra_data.hex()}",'
+        f'"size":"{header.size:#x}","gasLimit":"{header.gas_limit:#x}","gasUsed":"{header.gas_used:#x}",'
+        f'"timestamp":"{header.timestamp:#x}",{fee}"transactions":{body},"uncles":[]}}'
+    )
+
+
+def transaction(chain: Chain, found: Transaction) -> str:
+    """Return one transaction as `eth_getTransactionByHash` gives it."""
+    return _transaction(chain, chain.header(found.block_number), found)
+
+
+def _transaction(chain: Chain, header: Header, tx: Transaction) -> str:
+    fields: dict[str, object] = {
+        "hash": hexadecimal(tx.hash),
+        "blockHash": hexadecimal(header.hash),
+        "blockNumber": hex(tx.block_number),
+        "transactionIndex": hex(tx.transaction_index),
+        "from": hexadecimal(tx.sender),
+        "to": None if tx.to is None else hexadecimal(tx.to),
+        "nonce": hex(tx.nonce),
+        "value": hex(tx.value),
+        "input": hexadecimal(tx.input),
+        "gas": hex(tx.gas_limit),
+        "gasPrice": hex(tx.gas_price),
+        "type": hex(tx.type),
+        "chainId": hex(chain.chain_id),
+        "v": "0x1",
+        "r": hexadecimal(tx.draw[:32]),
+        "s": hexadecimal(tx.draw[32:64]),
     }
-    if subject.base_fee is not None:
-        rendered["baseFeePerGas"] = hex(subject.base_fee)
-    return rendered
+    if tx.max_fee_per_gas is not None and tx.max_priority_fee_per_gas is not None:
+        fields["maxFeePerGas"] = hex(tx.max_fee_per_gas)
+        fields["maxPriorityFeePerGas"] = hex(tx.max_priority_fee_per_gas)
+    if tx.type:
+        fields["accessList"] = []
+    return json.dumps(fields, separators=(",", ":"))
 
 
-def transaction(home: Block, subject: Transaction) -> dict[str, Any]:
-    """Render a transaction in its block."""
-    rendered: dict[str, Any] = {
-        "blockHash": data(home.hash),
-        "blockNumber": hex(home.number),
-        "transactionIndex": hex(subject.index),
-        "hash": data(subject.hash),
-        "type": hex(subject.type),
-        "nonce": hex(subject.nonce),
-        "from": data(subject.sender),
-        "to": optional_data(subject.to),
-        "value": hex(subject.value),
-        "input": data(subject.input),
-        "gas": hex(subject.gas_limit),
-        "gasPrice": hex(subject.gas_price),
-        **UNSIGNED,
-    }
-    if subject.type not in TYPES_WITHOUT_ACCESS_LIST:
-        rendered["accessList"] = []
-    if subject.max_fee is not None and subject.max_priority_fee is not None:
-        rendered["maxFeePerGas"] = hex(subject.max_fee)
-        rendered["maxPriorityFeePerGas"] = hex(subject.max_priority_fee)
-    return rendered
+@lru_cache(maxsize=CACHED_BLOCKS)
+def receipts(chain: Chain, number: int) -> tuple[str, ...]:
+    """Return the receipts of a block's transactions, in order."""
+    header = chain.header(number)
+    by_transaction: dict[int, list[PlacedLog]] = {}
+    for placed in chain.logs(number):
+        by_transaction.setdefault(placed.transaction.transaction_index, []).append(placed)
+    rendered = []
+    cumulative = 0
+    for tx in chain.transactions(number):
+        cumulative += tx.gas_used
+        placed_logs = by_transaction.get(tx.transaction_index, [])
+        created = f'"0x{tx.draw[96:116].hex()}"' if tx.to is None and tx.success else "null"
+        to = "null" if tx.to is None else f'"0x{tx.to.hex()}"'
+        bloom = logs_bloom(placed.log for placed in placed_logs if placed.in_bloom)
+        rendered.append(
+            f'{{"transactionHash":"0x{tx.hash.hex()}","transactionIndex":"{tx.transaction_index:#x}",'
+            f'"blockHash":"0x{header.hash.hex()}","blockNumber":"{number:#x}","from":"0x{tx.sender.hex()}","to":{to},'
+            f'"cumulativeGasUsed":"{cumulative:#x}","gasUsed":"{tx.gas_used:#x}","contractAddress":{created},'
+            f'"logs":{array(log(header, placed) for placed in placed_logs)},"logsBloom":"0x{bloom.hex()}",'
+            f'"status":"{int(tx.success):#x}","type":"{tx.type:#x}","effectiveGasPrice":"{tx.gas_price:#x}"}}'
+        )
+    return tuple(rendered)
 
 
-def receipt(home: Block, subject: Transaction) -> dict[str, Any]:
-    """Render the receipt of a transaction."""
-    before = (each.gas_used for each in home.transactions[: subject.index + 1])
-    return {
-        "blockHash": data(home.hash),
-        "blockNumber": hex(home.number),
-        "transactionIndex": hex(subject.index),
-        "transactionHash": data(subject.hash),
-        "type": hex(subject.type),
-        "from": data(subject.sender),
-        "to": optional_data(subject.to),
-        "contractAddress": optional_data(subject.contract_address),
-        "cumulativeGasUsed": hex(sum(before)),
-        "gasUsed": hex(subject.gas_used),
-        "effectiveGasPrice": hex(subject.gas_price),
-        "status": hex(subject.succeeded),
-        "logsBloom": data(logs_bloom(subject.logs)),
-        "logs": logs(home, [(subject, each) for each in subject.logs]),
-    }
+@lru_cache(maxsize=CACHED_BLOCKS)
+def logs(chain: Chain, number: int) -> tuple[tuple[PlacedLog, str], ...]:
+    """Return a block's logs, each with its rendering."""
+    header = chain.header(number)
+    return tuple((placed, log(header, placed)) for placed in chain.logs(number))
 
 
-def logs(home: Block, subjects: Iterable[tuple[Transaction, Log]]) -> list[dict[str, Any]]:
-    """Render logs of a block."""
-    return [
-        {
-            "address": data(log.address),
-            "topics": [data(topic) for topic in log.topics],
-            "data": data(log.data),
-            "blockHash": data(home.hash),
-            "blockNumber": hex(home.number),
-            "transactionHash": data(transaction.hash),
-            "transactionIndex": hex(transaction.index),
-            "logIndex": hex(log.index),
-            "removed": False,
-        }
-        for transaction, log in subjects
-    ]
+def log(header: Header, placed: PlacedLog) -> str:
+    """Return one log as `eth_getLogs` gives it."""
+    tx, log_index, (address, topics, data), _ = placed
+    rendered_topics = ",".join(f'"0x{topic.hex()}"' for topic in topics)
+    return (
+        f'{{"address":"0x{address.hex()}","topics":[{rendered_topics}],"data":"0x{data.hex()}",'
+        f'"blockHash":"0x{header.hash.hex()}","blockNumber":"{header.number:#x}",'
+        f'"transactionHash":"0x{tx.hash.hex()}","transactionIndex":"{tx.transaction_index:#x}","logIndex":"{log_index:#x}",'
+        '"removed":false}'
+    )

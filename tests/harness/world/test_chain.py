@@ -1,66 +1,150 @@
-"""The deterministic chain: the same blocks everywhere, and rich enough to hurt."""
+"""The chain: a pure function of seed, chain id and block number."""
 
 import hashlib
-from dataclasses import asdict
+import subprocess
+import sys
+from collections import Counter
 
 import pytest
 
-from harness.world.chain import FEE_FORK_BLOCK, QUIET_FROM, QUIET_TO, Chain
+from harness.world.bloom import bloom_bits, keccak256, logs_bloom
+from harness.world.chain import BASE_FEE_FORK, EMPTY_RUN, LAST_BLOCK, Chain
+from harness.world.programs import PROGRAMS
+from harness.world.quirks import Quirks
+from harness.world.values import MAX_UINT256
+
+PLACES = (0, 1, 13, BASE_FEE_FORK, 80, 1000, 99_999_999, 100_000_007, LAST_BLOCK)
+
+DIGEST_SCRIPT = """
+import hashlib
+from harness.world.chain import Chain
+digest = hashlib.sha256()
+for chain in (Chain(1), Chain(1, seed=7), Chain(137)):
+    for number in {places}:
+        digest.update(repr((chain.header(number), chain.transactions(number), list(chain.logs(number)))).encode())
+print(digest.hexdigest())
+"""
+
+GOLDEN = "4cef784fbae9d66c39a3b0b13b40e2f66695c12c2a46e03af4eec567bb8939d9"
 
 
-def digest(chain: Chain, numbers: range) -> str:
-    """Digest all that a few blocks hold."""
-    return hashlib.sha256(repr([asdict(chain.block(number)) for number in numbers]).encode()).hexdigest()[:16]
+def test_the_chain_is_the_same_everywhere():
+    """Headers, transactions and logs of three chains have the digest that they had when this test was written."""
+    digest = hashlib.sha256()
+    for chain in (Chain(1), Chain(1, seed=7), Chain(137)):
+        for number in PLACES:
+            digest.update(repr((chain.header(number), chain.transactions(number), list(chain.logs(number)))).encode())
+    assert digest.hexdigest() == GOLDEN
 
 
-@pytest.mark.parametrize(
-    ("chain", "numbers", "expected"),
-    [
-        (Chain(1), range(50), "8cde8edcab6fd17f"),
-        (Chain(1, seed=7), range(50), "056729ada184b3cb"),
-        (Chain(31337), range(100_000_000, 100_000_020), "0cc25bdc666b8ee5"),
-    ],
-)
-def test_a_block_is_the_same_on_every_machine_and_version(chain: Chain, numbers: range, expected: str):
-    """MOD-2 rests on it: digests recorded once, with this very function, hold everywhere."""
-    assert digest(chain, numbers) == expected
+def test_the_chain_does_not_depend_on_the_process():
+    """Another process, with another hash seed, computes the same digest."""
+    script = DIGEST_SCRIPT.format(places=PLACES)
+    command = [sys.executable, "-c", script]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "4711"})
+    assert printed.stdout.strip() == GOLDEN
 
 
-def test_blocks_link_and_any_height_is_reached_at_once():
-    """Each parent hash is the hash of the block below, at random access, up to the last number that Cryo can hold."""
-    chain = Chain(5)
-    for number in (1, 999, 123_456_789, 4_294_967_295):
-        assert chain.block(number).parent_hash == chain.block(number - 1).hash
-        assert chain.block(number).timestamp < 2**32
-    assert chain.block(0).parent_hash == bytes(32)
+def test_blocks_link_by_parent_hash():
+    """A block's parent hash is its parent's hash, at any height; block 0 has the hash of nothing."""
+    chain = Chain(1)
+    assert chain.header(0).parent_hash == bytes(32)
+    for number in PLACES[1:]:
+        assert chain.header(number).parent_hash == chain.header(number - 1).hash
 
 
-def test_a_transaction_is_found_by_its_hash_and_no_other_hash_finds_one():
-    """Hashes hold their place, and are still not to be guessed."""
-    chain = Chain(5)
-    block = chain.block(200)
-    for transaction in block.transactions:
-        assert chain.find_transaction(transaction.hash) == (block, transaction)
-    assert chain.find_transaction(bytes(20) + block.transactions[0].hash[20:]) is None
-    assert chain.find_transaction(Chain(6).block(200).transactions[0].hash) is None
+@pytest.mark.parametrize("other", [Chain(1, seed=1), Chain(5)])
+def test_another_seed_or_chain_id_is_another_chain(other: Chain):
+    """No block hash of one chain is found on another."""
+    assert not {Chain(1).hash(number) for number in range(50)} & {other.hash(number) for number in range(50)}
 
 
-def test_the_first_blocks_hold_every_kind_of_thing_that_hurts():
-    """Within 2,000 blocks: empty and full ones, all types, creations, failures, 0 to 4 topics, the largest value."""
-    blocks = [Chain(1).block(number) for number in range(2000)]
-    transactions = [transaction for block in blocks for transaction in block.transactions]
-    logs = [log for block in blocks for _, log in block.logs]
-    assert {len(block.transactions) for block in blocks} >= {0, 1, 6, 40}
-    assert {transaction.type for transaction in transactions} == {0, 1, 2, 3, 4, 0x7E}
-    assert {transaction.to is None for transaction in transactions} == {True, False}
-    assert {transaction.succeeded for transaction in transactions} == {True, False}
-    assert {len(log.topics) for log in logs} == {0, 1, 2, 3, 4}
-    assert max(transaction.value for transaction in transactions) == 2**256 - 1
-    assert {len(block.extra_data) for block in blocks} == set(range(33))
-    assert {block.base_fee is None for block in blocks[FEE_FORK_BLOCK:]} == {False}
-    assert {block.base_fee is None for block in blocks[:FEE_FORK_BLOCK]} == {True}
+def test_a_block_and_its_transactions_are_found_by_their_hashes():
+    """Every hash leads back to its block or transaction without an index; an unknown one leads nowhere."""
+    chain = Chain(1)
+    for number in PLACES:
+        assert chain.number_of(chain.hash(number)) == number
+        for transaction in chain.transactions(number):
+            assert chain.transaction_by_hash(transaction.hash) == transaction
+    assert chain.number_of(bytes(32)) is None
+    assert chain.transaction_by_hash(bytes(32)) is None
 
 
-def test_some_ranges_are_quiet():
-    """Ranges without a single transaction exist, for empty files."""
-    assert not any(Chain(1).block(number).transactions for number in range(QUIET_FROM, QUIET_TO))
+def test_a_reorg_replaces_the_blocks_from_its_first_on():
+    """After a reorg the blocks below it are the same, those above are others and still link."""
+    chain = Chain(1)
+    after = chain.reorganised(at=500)
+    assert after.hash(499) == chain.hash(499)
+    assert after.header(500).parent_hash == chain.hash(499)
+    assert after.hash(500) != chain.hash(500)
+    assert after.header(501).parent_hash == after.hash(500)
+    assert after.number_of(chain.hash(600)) is None
+
+
+def test_the_gas_of_a_block_is_the_sum_of_its_transactions():
+    """A header's gas used is what the receipts add up to, without any transaction being made."""
+    chain = Chain(1)
+    for number in range(300):
+        assert chain.header(number).gas_used == sum(tx.gas_used for tx in chain.transactions(number))
+
+
+def test_the_chain_is_rich_enough_to_hurt():
+    """400 blocks hold every transaction type and program, the extremes of values, and every number of topics."""
+    chain = Chain(1)
+    transactions = [tx for number in range(BASE_FEE_FORK, 464) for tx in chain.transactions(number)]
+    logs = [placed.log for number in range(BASE_FEE_FORK, 464) for placed in chain.logs(number)]
+    assert {tx.type for tx in transactions} == {0, 1, 2, 3, 4, 0x6A}
+    assert {type(PROGRAMS[tx.program]) for tx in transactions} == {type(program) for program in PROGRAMS[:16]}
+    assert {0, MAX_UINT256} < {tx.value for tx in transactions}
+    assert {True, False} == {tx.success for tx in transactions}
+    assert {len(log.topics) for log in logs} == set(range(5))
+    assert {len(log.data) == 0 for log in logs} == {True, False}
+    assert max(Counter(tx.block_number for tx in transactions).values()) > 40
+    assert {len(chain.header(number).extra_data) for number in range(2000)} == set(range(33))
+
+
+def test_a_run_of_blocks_is_empty_and_the_base_fee_begins_at_its_fork():
+    """`EMPTY_RUN` of every 128 blocks have no transactions; below the fork there is no base fee."""
+    chain = Chain(1)
+    assert not any(chain.transactions(128 * 9 + number) for number in EMPTY_RUN)
+    assert chain.header(BASE_FEE_FORK - 1).base_fee_per_gas is None
+    assert chain.header(BASE_FEE_FORK).base_fee_per_gas is not None
+
+
+def test_the_bloom_holds_every_address_and_topic():
+    """The header's bloom is the yellow paper's: three bits of keccak-256 for each address and topic."""
+    assert keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+    chain = Chain(1)
+    placed = list(chain.logs(13))
+    bloom = int.from_bytes(chain.bloom(13), "big")
+    for item in {topic for p in placed for topic in p.log.topics} | {p.log.address for p in placed}:
+        assert bloom & bloom_bits(item) == bloom_bits(item)
+    assert chain.bloom(80) == bytes(256) == logs_bloom(())
+
+
+@pytest.mark.parametrize("number", [-1, LAST_BLOCK + 1])
+def test_a_number_that_no_block_has_is_refused(number: int):
+    """Below 0 and past 32 bits there is no block, and it is said so."""
+    with pytest.raises(ValueError, match="is not between"):
+        Chain(1).header(number)
+
+
+def test_each_quirk_of_the_chain_shows():
+    """Deposits, state syncs, blooms, log indexes and timestamps are as their switches say, and only then."""
+    deposits = Chain(10, quirks=Quirks(deposits=True))
+    assert [tx.type for tx in deposits.transactions(80)] == [0x7E]
+    synced = Chain(137, quirks=Quirks(state_sync=True))
+    outside = [placed for placed in synced.logs(32) if not placed.in_bloom]
+    assert len(outside) == 2
+    assert synced.header(32).gas_used == sum(tx.gas_used for tx in synced.transactions(32))
+    assert Chain(1, quirks=Quirks(zero_bloom=True)).bloom(13) == bytes(256)
+    assert Chain(1, quirks=Quirks(full_bloom=True)).bloom(80) == b"\xff" * 256
+    restarting = [placed.log_index for placed in Chain(1, quirks=Quirks(restarting_log_index=True)).logs(13)]
+    assert restarting.count(0) > 1
+    assert Chain(1, quirks=Quirks(subsecond=True)).timestamp(5) == Chain(1, quirks=Quirks(subsecond=True)).timestamp(4)
+    assert list(range(len(list(Chain(1).logs(13))))) == [placed.log_index for placed in Chain(1).logs(13)]
+
+
+def test_every_timestamp_fits_32_bits():
+    """The last block's time still fits Cryo's column."""
+    assert Chain(1).timestamp(LAST_BLOCK) < 2**32

@@ -1,0 +1,78 @@
+"""One run of fake Cryo, from the parsed command line to its exit code, in Cryo's own order of events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.fakes.cryo import summary
+from harness.fakes.cryo.plan import Chunk, Plan, make_plan
+from harness.fakes.cryo.report import Reports
+from harness.fakes.cryo.source import connect
+from harness.fakes.cryo.write import write_table
+from harness.world.catalogue import datasets
+from harness.world.chain import Chain
+from harness.world.tables import build
+
+if TYPE_CHECKING:
+    from harness.fakes.cryo.arguments import Arguments
+
+
+def run(arguments: Arguments, argv: list[str]) -> int:
+    """Extract what the command line asks for and return the exit code: 1 where a chunk failed, else 0.
+
+    Raises:
+        CryoError: Cryo would print the message and end with exit code 1.
+        Refused: the fake does not model what is asked.
+    """
+    if arguments.datatype[:1] == ("help",):
+        return _help(arguments.datatype[1:])
+    source = connect(arguments, argv)
+    plan = make_plan(arguments, source)
+    started = datetime.now(tz=UTC).astimezone()
+    reports = _reports(arguments, plan, started)
+    if not arguments.no_verbose:
+        shown = None if reports is None else str(reports.path).replace(str(plan.directory), "$OUTPUT_DIR", 1)
+        print(summary.introduction(arguments, plan, source, shown), flush=True)  # noqa: T201 (Cryo's own output)
+    if arguments.dry:
+        return 0
+    if reports is not None:
+        reports.begin()
+    chain = Chain(chain_id=source.chain_id, seed=source.seed)
+    rows = 0
+    for chunk in plan.chunks:
+        rows += _collect(chunk, plan, chain, statistics=not arguments.no_stats, marked=source.url is None)
+    if not arguments.no_verbose:
+        ended = datetime.now(tz=UTC).astimezone()
+        collected = len(plan.chunks)
+        text = summary.conclusion(plan, started=started, ended=ended, collected=collected, rows=rows, errors=())
+        print(text, flush=True)  # noqa: T201
+    if reports is not None:
+        reports.end(plan.chunks, (), len(plan.skipped))
+    return 0
+
+
+def _collect(chunk: Chunk, plan: Plan, chain: Chain, *, statistics: bool, marked: bool) -> int:
+    """Write one chunk's file, by its temporary name first, and return its rows."""
+    table = build(chain, plan.dataset, sorted(chunk.blocks.numbers))
+    write_table(table, chunk.temporary, plan, statistics=statistics, marked=marked)
+    chunk.temporary.rename(chunk.path)
+    return int(table.num_rows)
+
+
+def _reports(arguments: Arguments, plan: Plan, started: datetime) -> Reports | None:
+    """Return where the run reports to: nowhere for `--no-report`, and when there is nothing to do."""
+    if arguments.no_report or not plan.chunks:
+        return None
+    directory = Path(arguments.report_dir) if arguments.report_dir else plan.directory / ".cryo" / "reports"
+    return Reports(directory, started, arguments)
+
+
+def _help(topics: tuple[str, ...]) -> int:
+    if topics == ("datasets",):
+        print("cryo datasets\n─────────────")  # noqa: T201
+        print("\n".join(f"- {name}" for name in datasets()))  # noqa: T201
+    else:
+        print("cryo extracts blockchain data to parquet, csv, or json\n\nUsage: cryo [OPTIONS] [DATATYPE]...")  # noqa: T201
+    return 0

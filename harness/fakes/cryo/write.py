@@ -1,0 +1,36 @@
+"""Parquet as Cryo 0.3.2 writes it: LZ4_RAW, one row group, none when there are no rows, every column optional.
+
+Not alike: `created_by` (Polars there, parquet-cpp here), which pages are dictionary-encoded, and the byte layout.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from harness.fakes.cryo.plan import Plan
+
+FAKE_MARK = {b"cryo_ingest.fake": b"true"}
+"""The mark of MOD-5, in the file's key-value metadata."""
+
+
+def write_table(table: pa.Table, path: Path, plan: Plan, *, statistics: bool, marked: bool) -> None:
+    """Write one file in place; renaming is the caller's."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 (slow to import; a refused command line never pays for it)
+
+    if marked:
+        table = table.replace_schema_metadata(FAKE_MARK)
+    with pq.ParquetWriter(
+        path,
+        table.schema,
+        compression=plan.compression,
+        compression_level=plan.compression_level,
+        version="2.6",
+        write_statistics=statistics,
+        write_page_index=statistics,
+    ) as writer:
+        if table.num_rows:
+            writer.write_table(table, row_group_size=plan.row_group_size or table.num_rows)

@@ -1,0 +1,65 @@
+"""Who lives on a chain: the accounts and contracts that its transactions name, and the contracts' code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.world.entropy import ACTOR, CODE, Entropy
+
+_PEOPLE, _TOKENS, _COLLECTIBLES, _POOLS, _FACTORIES, _ODDITIES, _AUTHORS, _CODES = 64, 12, 6, 8, 4, 4, 8, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Actors:
+    """The addresses of one chain by role; every tuple's length is fixed, so a byte modulo it picks one."""
+
+    people: tuple[bytes, ...]
+    tokens: tuple[bytes, ...]
+    collectibles: tuple[bytes, ...]
+    pools: tuple[bytes, ...]
+    factories: tuple[bytes, ...]
+    oddities: tuple[bytes, ...]
+    authors: tuple[bytes, ...]
+    library: bytes
+    registry: bytes
+    codes: tuple[bytes, ...]
+
+    @property
+    def contracts(self) -> frozenset[bytes]:
+        """The addresses that had code before block 0; all others are people, or were created later."""
+        return frozenset(
+            (
+                *self.tokens,
+                *self.collectibles,
+                *self.pools,
+                *self.factories,
+                *self.oddities,
+                self.library,
+                self.registry,
+            )
+        )
+
+    def code_of(self, address: bytes) -> bytes:
+        """Return the code of a contract; what was created later gets its own the same way."""
+        return self.codes[address[19] % len(self.codes)]
+
+
+def settle(entropy: Entropy) -> Actors:
+    """Draw the actors of a chain."""
+
+    def addresses(role: int, count: int) -> tuple[bytes, ...]:
+        return tuple(entropy.draw(ACTOR, role, index, 20) for index in range(count))
+
+    library, registry = addresses(7, 2)
+    return Actors(
+        people=addresses(0, _PEOPLE),
+        tokens=addresses(1, _TOKENS),
+        collectibles=addresses(2, _COLLECTIBLES),
+        pools=addresses(3, _POOLS),
+        factories=addresses(4, _FACTORIES),
+        oddities=addresses(5, _ODDITIES),
+        authors=addresses(6, _AUTHORS),
+        library=library,
+        registry=registry,
+        codes=tuple(b"\x60\x80" + entropy.draw(CODE, index, 0, 30 + 17 * index) for index in range(_CODES)),
+    )

@@ -1,0 +1,123 @@
+"""The shape of a program, and how it reads a transaction's 192 random bytes.
+
+The draw: 0..31 the hash, 32..63 choices a byte each, then four words of 32 bytes. A byte that two programs read means
+nothing across them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from harness.world.values import MAX_UINT256, Access, Frame, Log, Transaction
+
+if TYPE_CHECKING:
+    from harness.world.actors import Actors
+
+DRAW_BYTES = 192
+PROGRAM, SENDER, VALUE, KIND, RECIPIENT, AMOUNT, PLACE, OTHER = range(32, 40)
+TIP = slice(40, 46)
+
+TRANSFER_EVENT = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
+"""keccak256("Transfer(address,address,uint256)"): ERC-20's and ERC-721's alike."""
+
+APPROVAL_EVENT = bytes.fromhex("8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925")
+"""keccak256("Approval(address,address,uint256)")."""
+
+INTRINSIC_GAS = 21_000
+"""What any transaction costs before it does a thing (yellow paper, G_transaction)."""
+
+
+class Intent(NamedTuple):
+    """What a transaction asks for, and whether it will get it."""
+
+    to: bytes | None
+    value: int
+    input: bytes
+    success: bool = True
+
+
+class Program(Protocol):
+    """One kind of transaction: pure functions of the transaction and the chain's actors."""
+
+    def intent(self, draw: bytes, actors: Actors) -> Intent:
+        """Return what the transaction carries."""
+        ...
+
+    def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:
+        """Return the logs that it leaves, in order."""
+        ...
+
+    def root(self, transaction: Transaction, actors: Actors) -> Frame:
+        """Return its outermost call, holding all others."""
+        ...
+
+    def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:
+        """Return the storage slots that it looks at, each once."""
+        ...
+
+
+def pick(choices: tuple[bytes, ...], byte: int) -> bytes:
+    """Return one of the choices."""
+    return choices[byte % len(choices)]
+
+
+def word(draw: bytes, index: int) -> bytes:
+    """Return the `index`th of the draw's four words."""
+    return draw[64 + 32 * index : 96 + 32 * index]
+
+
+def padded(address: bytes) -> bytes:
+    """Return an address as a topic or an argument."""
+    return bytes(12) + address
+
+
+def amount(choice: int, entropy: bytes) -> int:
+    """Return an amount of tokens or wei: nothing, dust, ether, or as much as 256 bits hold."""
+    kind = choice & 15
+    if kind < 4:  # noqa: PLR2004 (quarters and sixteenths of the choices)
+        return 0
+    if kind < 8:  # noqa: PLR2004
+        return int.from_bytes(entropy[:2], "big") + 1
+    if kind < 14:  # noqa: PLR2004
+        return int.from_bytes(entropy[:8], "big")
+    return MAX_UINT256 if kind == 15 else int.from_bytes(entropy, "big")  # noqa: PLR2004
+
+
+def uint(value: int) -> bytes:
+    """Return an integer as the EVM's 32 bytes."""
+    return value.to_bytes(32, "big")
+
+
+def outermost(transaction: Transaction, **over: object) -> Frame:
+    """Return a transaction's own call without any below it; `over` replaces fields."""
+    gas = transaction.gas_limit - INTRINSIC_GAS
+    frame = Frame(
+        op="CALL",
+        sender=transaction.sender,
+        to=transaction.to,
+        value=transaction.value,
+        gas=gas,
+        gas_used=min(gas, transaction.gas_used - INTRINSIC_GAS),
+        input=transaction.input,
+        output=b"",
+        error=None,
+        calls=(),
+    )
+    return frame._replace(**over)  # type: ignore[arg-type]
+
+
+def inner(op: str, outer: Frame, to: bytes | None, data: bytes, **over: object) -> Frame:
+    """Return a call made by `outer`'s callee, with part of its gas."""
+    frame = Frame(
+        op=op,
+        sender=outer.to or b"",
+        to=to,
+        value=0,
+        gas=outer.gas * 63 // 64,
+        gas_used=outer.gas_used // 3,
+        input=data,
+        output=b"",
+        error=None,
+        calls=(),
+    )
+    return frame._replace(**over)  # type: ignore[arg-type]

@@ -1,0 +1,102 @@
+"""Programs that hurt careless readers: reverts, calls without any trace in the logs, logs of every odd shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.world.programs.base import (
+    AMOUNT,
+    OTHER,
+    PLACE,
+    RECIPIENT,
+    TRANSFER_EVENT,
+    VALUE,
+    Intent,
+    amount,
+    inner,
+    outermost,
+    padded,
+    pick,
+    uint,
+    word,
+)
+from harness.world.values import Access, Frame, Log, Transaction
+
+if TYPE_CHECKING:
+    from harness.world.actors import Actors
+
+_REASON = bytes.fromhex("08c379a0") + uint(32)
+
+
+class Revert:
+    """A call that reverts because one below it did; value goes back, nothing is logged."""
+
+    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
+        data = draw[OTHER : OTHER + 4] + word(draw, 0)
+        return Intent(pick(actors.oddities, draw[PLACE]), amount(draw[VALUE], word(draw, 3)), data, success=False)
+
+    def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
+        return ()
+
+    def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
+        draw = transaction.draw
+        reason = _REASON + uint(4) + draw[OTHER : OTHER + 4] + bytes(28)
+        call = outermost(transaction, output=reason, error="revert")
+        failed = inner("CALL", call, pick(actors.pools, draw[RECIPIENT]), call.input, output=reason, error="revert")
+        starved = inner("CALL", call, pick(actors.tokens, draw[AMOUNT]), call.input[:4], error="out of gas")
+        return call._replace(calls=(starved, failed) if draw[AMOUNT] % 2 else (failed,))
+
+    def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
+        return (Access(transaction.to or b"", uint(5), written=False),)
+
+
+class Zoo:
+    """Logs with nought to four topics, with and without data, and transfers that are none by their shape."""
+
+    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
+        return Intent(to=pick(actors.oddities, draw[PLACE]), value=0, input=draw[OTHER : OTHER + 4])
+
+    def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
+        draw, address = transaction.draw, transaction.to or b""
+        topics = tuple(word(draw, index) for index in range(4))
+        sender, other = padded(transaction.sender), padded(pick(actors.people, draw[RECIPIENT]))
+        plain = tuple(
+            Log(address, topics[:count], word(draw, 3)[: draw[AMOUNT] % 32] if (count + draw[OTHER]) % 2 else b"")
+            for count in range(5)
+        )
+        return (
+            *plain,
+            Log(address, (TRANSFER_EVENT, sender, other), b""),
+            Log(address, (TRANSFER_EVENT,), sender + other + word(draw, 0)),
+            Log(address, (TRANSFER_EVENT, sender, other, word(draw, 1)), word(draw, 2)),
+        )
+
+    def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: ARG002, D102
+        return outermost(transaction, output=word(transaction.draw, 0)[: transaction.draw[AMOUNT] % 33])
+
+    def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
+        address = transaction.to or b""
+        return (Access(address, word(transaction.draw, 2), written=True), Access(address, uint(5), written=False))
+
+
+class Quiet:
+    """A call that passes value on through two contracts and writes storage, but logs nothing."""
+
+    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
+        data = draw[OTHER : OTHER + 4] + word(draw, 0) + bytes(draw[AMOUNT] % 64)
+        return Intent(to=pick(actors.oddities, draw[PLACE]), value=amount(draw[VALUE] | 4, word(draw, 3)), input=data)
+
+    def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
+        return ()
+
+    def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
+        draw, value = transaction.draw, transaction.value
+        call = outermost(transaction)
+        hop = inner("CALL", call, pick(actors.pools, draw[RECIPIENT]), b"", value=value)
+        borrowed = inner("CALLCODE", hop, actors.library, draw[OTHER : OTHER + 4], value=value // 2)
+        last = inner("CALL", hop, pick(actors.people, draw[AMOUNT]), b"", value=value // 2)
+        return call._replace(calls=(hop._replace(calls=(borrowed, last)),))
+
+    def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
+        address = transaction.to or b""
+        return (Access(address, uint(7), written=True), Access(address, word(transaction.draw, 1), written=True))

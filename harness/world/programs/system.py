@@ -1,0 +1,51 @@
+"""Programs that only quirks put on a chain: the OP stack's deposit, Polygon's state sync."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.world.programs.base import AMOUNT, RECIPIENT, VALUE, Intent, amount, outermost, padded, pick, uint, word
+from harness.world.values import ZERO_ADDRESS, Access, Frame, Log, Transaction
+
+if TYPE_CHECKING:
+    from harness.world.actors import Actors
+
+_SET_L1_VALUES = bytes.fromhex("440a5e20")
+_STATE_COMMITTED_EVENT = bytes.fromhex("5a22725590b0a51c923940223f7458512164b1113359a735e86e7f27f44791ee")
+
+
+class Deposit:
+    """What every block of the OP stack begins with: the attributes of the block below, set by the system."""
+
+    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
+        return Intent(to=actors.registry, value=0, input=_SET_L1_VALUES + word(draw, 0) + word(draw, 1))
+
+    def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
+        return ()
+
+    def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: ARG002, D102
+        return outermost(transaction)
+
+    def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
+        return (Access(transaction.to or b"", uint(1), written=True),)
+
+
+class StateSync:
+    """What some blocks of Polygon end with: a transaction from nobody to nobody, whose logs no bloom holds."""
+
+    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: ARG002, D102
+        return Intent(to=ZERO_ADDRESS, value=0, input=b"")
+
+    def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
+        draw = transaction.draw
+        to = pick(actors.people, draw[RECIPIENT])
+        return (
+            Log(actors.registry, (_STATE_COMMITTED_EVENT, uint(draw[AMOUNT])), word(draw, 0)),
+            Log(actors.library, (word(draw, 1), padded(to)), uint(amount(draw[VALUE], word(draw, 2)))),
+        )
+
+    def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: ARG002, D102
+        return outermost(transaction)
+
+    def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
+        return ()

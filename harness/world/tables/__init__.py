@@ -1,0 +1,74 @@
+"""The chain as Cryo's tables: the oracle that real Cryo's files and fake Cryo's are held against.
+
+A dataset is a function from (chain, block number) to rows, in the order of Cryo's default sort, and the names of the
+rows' fields; a field of 256 bits becomes Cryo's three columns. Only `build` needs pyarrow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.world.catalogue import datasets
+from harness.world.tables import blocks, logs, transactions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import pyarrow as pa
+
+    from harness.world.chain import Chain
+
+    Rows = Callable[[Chain, int], Iterable[tuple[object, ...]]]
+
+ROWS: dict[str, tuple[tuple[str, ...], Rows]] = {
+    "blocks": (blocks.FIELDS, blocks.rows),
+    "transactions": (transactions.FIELDS, transactions.rows),
+    "logs": (logs.FIELDS, logs.rows),
+}
+"""Of each dataset that is modelled: the fields of a row, and the rows of a block."""
+
+
+def schema(dataset: str) -> pa.Schema:
+    """Return the schema of Cryo's file, empty or not."""
+    import pyarrow as pa  # noqa: PLC0415 (the only slow import; a refused command line never pays for it)
+
+    return pa.schema([pa.field(name, getattr(pa, _ARROW[kind])()) for name, kind in datasets()[dataset].columns])
+
+
+def build(chain: Chain, dataset: str, numbers: Iterable[int]) -> pa.Table:
+    """Return the table that Cryo extracts from some blocks, in Cryo's order."""
+    import pyarrow as pa  # noqa: PLC0415 (as above)
+
+    fields, rows = ROWS[dataset]
+    table_schema = schema(dataset)
+    records = [row for number in numbers for row in rows(chain, number)]
+    if not records:
+        return table_schema.empty_table()
+    columns: dict[str, list[object]] = dict(zip(fields, map(list, zip(*records, strict=True)), strict=True))
+    columns["chain_id"] = [chain.chain_id] * len(records)
+    arrays = [pa.array(_column(columns, field.name), type=field.type) for field in table_schema]
+    return pa.Table.from_arrays(arrays, schema=table_schema)
+
+
+_ARROW = {"bool": "bool_", "double": "float64"} | {
+    name: name for name in ("uint32", "uint64", "large_binary", "large_string")
+}
+
+
+def _column(columns: dict[str, list[object]], name: str) -> list[object]:
+    """Return a column of the file, computed where it is one of the three forms of a 256-bit field."""
+    if name in columns:
+        return columns[name]
+    field, _, form = name.rpartition("_")
+    return [value if value is None else _FORMS[form](value) for value in columns[field]]
+
+
+def _binary(value: object) -> object:
+    return value.to_bytes(32, "big")  # type: ignore[attr-defined]
+
+
+def _float(value: object) -> object:
+    return float(value)  # type: ignore[arg-type]
+
+
+_FORMS: dict[str, Callable[[object], object]] = {"binary": _binary, "string": str, "f64": _float}

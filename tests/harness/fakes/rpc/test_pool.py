@@ -1,0 +1,225 @@
+"""The fake RPC pool on the wire: answers, faults by script, the journal."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from harness.fakes.rpc import Fault, Node, RpcPool
+from harness.fakes.rpc.actions import Close, Error, Hang, Items, OtherBlock, Raw, Reset, Result, Status, Stop, Truncate
+from harness.world.chain import Chain
+from harness.world.quirks import Quirks
+
+CHAIN = Chain(1, seed=2)
+HASHES, WHOLE = False, True
+
+
+def post(url: str, body: object, path: str = "/", timeout: float = 20.0):
+    """Send one request on a connection of its own and return (status, parsed body)."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    try:
+        connection.request("POST", path, json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def ask(pool: RpcPool, method: str, *params: object):
+    """Make one call and return its result."""
+    _, answer = post(pool.url, {"jsonrpc": "2.0", "id": 7, "method": method, "params": list(params)})
+    assert answer["id"] == 7
+    return answer["result"]
+
+
+@pytest.fixture
+def pool():
+    """A pool of one endpoint without faults."""
+    with RpcPool(Node(CHAIN, head=1000)) as running:
+        yield running
+
+
+def test_it_answers_for_blocks_receipts_and_logs(pool: RpcPool):
+    """The answers for one block agree with each other and with the chain."""
+    block = ask(pool, "eth_getBlockByNumber", "0xd", WHOLE)
+    receipts = ask(pool, "eth_getBlockReceipts", "0xd")
+    logs = ask(pool, "eth_getLogs", {"blockHash": block["hash"]})
+    assert block["hash"] == "0x" + CHAIN.hash(13).hex()
+    assert ask(pool, "eth_getBlockByHash", block["hash"], WHOLE) == block
+    assert [receipt["transactionHash"] for receipt in receipts] == [tx["hash"] for tx in block["transactions"]]
+    assert [log for receipt in receipts for log in receipt["logs"]] == logs
+    assert logs == ask(pool, "eth_getLogs", {"fromBlock": "0xd", "toBlock": "0xd"})
+    assert ask(pool, "eth_getTransactionByHash", block["transactions"][3]["hash"]) == block["transactions"][3]
+    assert ask(pool, "eth_getTransactionReceipt", block["transactions"][3]["hash"]) == receipts[3]
+    assert int(block["gasUsed"], 16) == int(receipts[-1]["cumulativeGasUsed"], 16)
+
+
+def test_logs_are_filtered_by_address_and_topics(pool: RpcPool):
+    """`eth_getLogs` returns exactly the logs that its filter names, with alternatives and wildcards."""
+    every = ask(pool, "eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x40"})
+    chosen = next(log for log in every if len(log["topics"]) == 3)
+    topics = [None, [chosen["topics"][1], "0x" + "00" * 32]]
+    found = ask(pool, "eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x40", "topics": topics})
+    assert found == [log for log in every if log["topics"][1:2] and log["topics"][1] in topics[1]]
+    by_address = {"fromBlock": "0x0", "toBlock": "0x40", "address": chosen["address"]}
+    assert ask(pool, "eth_getLogs", by_address) == [log for log in every if log["address"] == chosen["address"]]
+
+
+def test_tags_and_the_head(pool: RpcPool):
+    """Tags name the head, finality and genesis; past the head there is no block and logs are refused."""
+    assert ask(pool, "eth_blockNumber") == hex(1000)
+    assert ask(pool, "eth_getBlockByNumber", "latest", HASHES)["number"] == hex(1000)
+    assert ask(pool, "eth_getBlockByNumber", "finalized", HASHES)["number"] == hex(936)
+    assert ask(pool, "eth_getBlockByNumber", hex(1001), HASHES) is None
+    past = {"id": 1, "method": "eth_getLogs", "params": [{"fromBlock": hex(1001), "toBlock": hex(1005)}]}
+    assert post(pool.url, past)[1]["error"]["code"] == -32602
+    pool.set_head(1001)
+    assert ask(pool, "eth_getBlockByNumber", hex(1001), HASHES) is not None
+
+
+def test_batches_and_what_it_does_not_model(pool: RpcPool):
+    """A batch is answered in order; an unknown method is -32601 and lies in the journal."""
+    calls = [{"id": 1, "method": "eth_chainId"}, {"id": 2, "method": "eth_sendRawTransaction", "params": ["0x"]}]
+    _, (known, unknown) = post(pool.url, calls)
+    assert known == {"jsonrpc": "2.0", "id": 1, "result": "0x1"}
+    assert unknown["error"]["code"] == -32601
+    assert [call.method for call in pool.journal] == ["eth_chainId", "eth_sendRawTransaction"]
+
+
+def test_node_quirks_show():
+    """A node without the finalized tag or without block receipts answers with the errors that such nodes give."""
+    quirks = Quirks(no_finalized_tag=True, no_block_receipts=True)
+    with RpcPool(Node(Chain(1, quirks=quirks))) as running:
+        for method, params in (("eth_getBlockByNumber", ["finalized", False]), ("eth_getBlockReceipts", ["0x1"])):
+            _, answer = post(running.url, {"id": 1, "method": method, "params": params})
+            assert answer["error"]["code"] in {-32602, -32601}
+
+
+def test_several_endpoints_have_their_own_head_and_key():
+    """Each endpoint of a pool has its own port, head and key, and the journal says which was asked."""
+    nodes = (Node(CHAIN, name="a", head=10), Node(CHAIN, name="b", head=20, key="s3cret"))
+    with RpcPool(nodes) as running:
+        call = {"id": 1, "method": "eth_blockNumber"}
+        assert post(running.urls[0], call)[1]["result"] == hex(10)
+        assert post(running.urls[1], call)[0] == 401
+        assert post(running.urls[1], call, path="/v3/s3cret")[1]["result"] == hex(20)
+        assert [called.node for called in running.journal] == ["a", "b"]
+
+
+def test_faults_strike_by_method_block_and_count(pool: RpcPool):
+    """The 2nd call for block 5 answers 503, once; every third call for the chain id is refused; both are journalled."""
+    unavailable = Fault("eth_getBlockByNumber", Status(503, "busy"), block=5, nth=2, times=1)
+    limited = Fault("eth_chainId", Error(-32005, "rate limited"), every=3)
+    pool.add_faults(unavailable, limited)
+    block = {"id": 1, "method": "eth_getBlockByNumber", "params": ["0x5", False]}
+    parts = urlsplit(pool.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    statuses = []
+    for _ in range(3):
+        connection.request("POST", "/", json.dumps(block))
+        answer = connection.getresponse()
+        statuses.append(answer.status)
+        answer.read()
+    connection.close()
+    assert statuses == [200, 503, 200]
+    answers = [post(pool.url, {"id": 1, "method": "eth_chainId"})[1] for _ in range(6)]
+    assert ["error" in answer for answer in answers] == [False, False, True] * 2
+    assert [call.fault for call in pool.struck] == [unavailable, limited, limited]
+
+
+def test_results_can_be_falsified(pool: RpcPool):
+    """Null, another block, a shortened or reversed list and a broken body arrive as scripted."""
+    pool.add_faults(
+        Fault("eth_getBlockByNumber", Result(None), block=1, times=1),
+        Fault("eth_getBlockByNumber", OtherBlock(), block=2),
+        Fault("eth_getBlockReceipts", Items(first=3, reverse=True), block=13, times=1),
+        Fault("web3_clientVersion", Raw("{")),
+    )
+    assert ask(pool, "eth_getBlockByNumber", "0x1", HASHES) is None
+    assert ask(pool, "eth_getBlockByNumber", "0x2", HASHES)["number"] == "0x3"
+    spoilt, true = ask(pool, "eth_getBlockReceipts", "0xd"), ask(pool, "eth_getBlockReceipts", "0xd")
+    assert spoilt == true[:3][::-1]
+    with pytest.raises(json.JSONDecodeError):
+        ask(pool, "web3_clientVersion")
+
+
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        (Close(), http.client.RemoteDisconnected),
+        (Reset(), ConnectionResetError),
+        (Truncate(), http.client.IncompleteRead),
+        (Stop(), ConnectionResetError),
+    ],
+)
+def test_connections_break_as_scripted(action: object, error: type[Exception], pool: RpcPool):
+    """A close, a reset, a truncated body and a node that dies are what the client sees; the pool then ends cleanly."""
+    pool.add_faults(Fault("eth_chainId", action, times=1))
+    with pytest.raises(error):
+        ask(pool, "eth_chainId")
+    if isinstance(action, Stop):
+        with pytest.raises(ConnectionRefusedError):
+            ask(pool, "eth_chainId")
+    else:
+        assert ask(pool, "eth_chainId") == "0x1"
+
+
+def test_a_hang_lasts_until_the_pool_ends():
+    """A call that hangs gets no answer while others do, and is reset when the pool ends."""
+    with RpcPool(Node(CHAIN), [Fault("eth_chainId", Hang(), times=1)]) as running:
+        outcome: list[type[BaseException]] = []
+
+        def hang() -> None:
+            try:
+                ask(running, "eth_chainId")
+            except OSError as error:
+                outcome.append(type(error))
+
+        thread = threading.Thread(target=hang)
+        thread.start()
+        while not running.struck:
+            pass
+        assert ask(running, "eth_chainId") == "0x1"
+        assert thread.is_alive()
+    thread.join()
+    assert outcome == [ConnectionResetError]
+
+
+def test_a_fault_can_be_read_from_json():
+    """A script of JSON objects means what the classes mean, and an unknown action is named."""
+    fields = {"method": "eth_getLogs", "block": 5, "do": {"kind": "status", "code": 429, "retry_after": "1"}}
+    assert Fault.from_json(fields) == Fault("eth_getLogs", Status(429, retry_after="1"), block=5)
+    with pytest.raises(ValueError, match="no such action"):
+        Fault.from_json({"do": {"kind": "nonsense"}})
+
+
+def test_nothing_is_left_when_a_pool_ends():
+    """After the end no thread of the pool runs and its port is closed."""
+    with RpcPool(Node(CHAIN)) as running:
+        ask(running, "eth_chainId")
+        port = urlsplit(running.url).port
+    running.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name == "harness-rpc"]
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_serve_rpc_prints_its_url_and_ends_on_sigterm():
+    """`cryo-harness serve rpc` prints its URL first, serves the chain that was asked for, and exits 0 on SIGTERM."""
+    command = [Path(sys.executable).parent / "cryo-harness", "serve", "rpc", "--chain-id", "5", "--head", "77"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert post(url, {"id": 1, "method": "eth_chainId"})[1]["result"] == "0x5"
+        assert post(url, {"id": 1, "method": "eth_blockNumber"})[1]["result"] == hex(77)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
