@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from cryo_ingest.clock import SystemClock
 from cryo_ingest.extract.cryo import CryoExtractor
 from cryo_ingest.extract.staging import DirectoryStaging
 from cryo_ingest.logs import log
+from cryo_ingest.prove.rows import load
 from cryo_ingest.redact import Redactor
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> in
     logs.configure(settings.log_format, Redactor(settings.secrets()))
     structlog.contextvars.bind_contextvars(task_id=assignment.task_id, attempt=assignment.attempt)
     ports = make_ports(settings, store)
+    threading.Thread(target=load, name="load-proof", daemon=True).start()
     return asyncio.run(_run_with_signals(assignment, ports, settings))
 
 
