@@ -10,8 +10,9 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.fakes.rpc import render
+from harness.fakes.rpc import render, tracers
 from harness.fakes.rpc.node import Node, RpcError
+from harness.world import state
 from harness.world.values import Log
 
 if TYPE_CHECKING:
@@ -154,6 +155,46 @@ def _data(text: str, size: int) -> bytes:
     return data
 
 
+def _shown(node: Node, tag: object) -> int:
+    """Return the number of a block that the node can show, or the error of one that it can't."""
+    number = node.number(tag)
+    if number > node.known:
+        raise RpcError(-32000, f"block {number:#x} not found")
+    return number
+
+
+def _trace_block(node: Node, params: list[Any]) -> str:
+    return tracers.trace_block(node.chain, _shown(node, params[0]))
+
+
+def _replay(node: Node, params: list[Any]) -> str:
+    return tracers.replay_block(node.chain, _shown(node, params[0]), params[1])
+
+
+def _debug(node: Node, params: list[Any]) -> str:
+    options = params[1] if len(params) > 1 else {}
+    return tracers.debug_block(node.chain, _shown(node, params[0]), options)
+
+
+def _balance(node: Node, params: list[Any]) -> str:
+    return f'"{state.balance(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
+
+
+def _code(node: Node, params: list[Any]) -> str:
+    _shown(node, params[1])
+    return f'"{render.hexadecimal(state.code(node.chain, _data(params[0], 20)))}"'
+
+
+def _count(node: Node, params: list[Any]) -> str:
+    return f'"{state.nonce(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
+
+
+def _storage(node: Node, params: list[Any]) -> str:
+    slot = int(params[1], 16).to_bytes(32, "big")
+    place = state.place_of(_shown(node, params[2]) + 1)
+    return f'"{render.hexadecimal(state.storage(node.chain, _data(params[0], 20), slot, place))}"'
+
+
 def _script(node: Node, _: list[Any]) -> str:
     if node.script is None:
         raise RpcError(METHOD_NOT_FOUND, "the method harness_script does not exist/is not available")
@@ -179,6 +220,13 @@ METHODS: dict[str, Method] = {
     "eth_getTransactionReceipt": _transaction_receipt,
     "eth_getTransactionByHash": _transaction_by_hash,
     "eth_getLogs": _logs,
+    "eth_getBalance": _balance,
+    "eth_getCode": _code,
+    "eth_getTransactionCount": _count,
+    "eth_getStorageAt": _storage,
+    "trace_block": _trace_block,
+    "trace_replayBlockTransactions": _replay,
+    "debug_traceBlockByNumber": _debug,
     "harness_script": _script,
     "harness_started": lambda *_: "true",
 }

@@ -22,7 +22,7 @@ PROGRAMS: tuple[Program, ...] = (
     Deploy(),
     Revert(),
     Zoo(),
-    Pay(),
+    Collect(),
     Transfer(),
     Quiet(),
     Swap(),

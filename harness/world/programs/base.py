@@ -90,14 +90,14 @@ def uint(value: int) -> bytes:
 
 def outermost(transaction: Transaction, **over: object) -> Frame:
     """Return a transaction's own call without any below it; `over` replaces fields."""
-    gas = transaction.gas_limit - INTRINSIC_GAS
+    gas = max(0, transaction.gas_limit - INTRINSIC_GAS)
     frame = Frame(
         op="CALL",
         sender=transaction.sender,
         to=transaction.to,
         value=transaction.value,
         gas=gas,
-        gas_used=min(gas, transaction.gas_used - INTRINSIC_GAS),
+        gas_used=min(gas, max(0, transaction.gas_used - INTRINSIC_GAS)),
         input=transaction.input,
         output=b"",
         error=None,

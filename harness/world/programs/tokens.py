@@ -134,7 +134,7 @@ class Swap:
 
 
 class Collect:
-    """An ERC-721 mint: a transfer with four topics and no data, and an approval."""
+    """An ERC-721 transfer, half of them mints: four topics and no data; and an approval."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
         to, token_id = padded(pick(actors.people, draw[RECIPIENT])), uint(amount(draw[AMOUNT] | 4, word(draw, 0)))
@@ -144,9 +144,10 @@ class Collect:
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
         address = transaction.to or b""
         to, token_id = transaction.input[4:36], transaction.input[36:68]
+        giver = padded(transaction.sender if transaction.draw[OTHER] % 2 else ZERO_ADDRESS)
         return (
             Log(address, (APPROVAL_EVENT, to, padded(actors.registry), token_id), b""),
-            Log(address, (TRANSFER_EVENT, padded(ZERO_ADDRESS), to, token_id), b""),
+            Log(address, (TRANSFER_EVENT, giver, to, token_id), b""),
         )
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102

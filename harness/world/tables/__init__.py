@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.world.catalogue import datasets
-from harness.world.tables import blocks, logs, transactions
+from harness.world.tables import appearances, blocks, geth, logs, state, traces, transactions, transfers, vm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +24,19 @@ ROWS: dict[str, tuple[tuple[str, ...], Rows]] = {
     "blocks": (blocks.FIELDS, blocks.rows),
     "transactions": (transactions.FIELDS, transactions.rows),
     "logs": (logs.FIELDS, logs.rows),
+    "erc20_transfers": (transfers.ERC20_FIELDS, transfers.erc20_rows),
+    "erc721_transfers": (transfers.ERC721_FIELDS, transfers.erc721_rows),
+    "traces": (traces.TRACE_FIELDS, traces.trace_rows),
+    "native_transfers": (traces.NATIVE_TRANSFER_FIELDS, traces.native_transfer_rows),
+    "contracts": (traces.CONTRACT_FIELDS, traces.contract_rows),
+    "geth_calls": (geth.CALL_FIELDS, geth.call_rows),
+    **{dataset: (fields, state.geth_diffs(dataset)) for dataset, fields in state.GETH_DIFFS.items()},
+    **{dataset: (fields, state.diffs(dataset)) for dataset, fields in state.DIFFS.items()},
+    **{dataset: (fields, state.reads(dataset)) for dataset, fields in state.READS.items()},
+    "address_appearances": (appearances.FIELDS, appearances.rows),
+    "four_byte_counts": (geth.COUNT_FIELDS, geth.count_rows),
+    "vm_traces": (vm.FIELDS, vm.rows),
+    "geth_opcodes": (geth.OPCODE_FIELDS, geth.opcode_rows),
 }
 """Of each dataset that is modelled: the fields of a row, and the rows of a block."""
 

@@ -33,4 +33,11 @@ def test_real_cryo_extracts_what_the_world_says(dataset: str, blocks: range, tmp
         assert ended.returncode == 0, ended.stdout
     (path,) = tmp_path.glob("*.parquet")
     assert path.name == f"polygon__{dataset}__{blocks.start:08d}_to_{blocks.stop - 1:08d}.parquet"
-    assert pq.read_table(path).equals(build(chain, dataset, blocks))
+    real, expected = pq.read_table(path), build(chain, dataset, blocks)
+    assert real.schema.equals(expected.schema)
+    if dataset.startswith("geth_") and dataset.endswith("_diffs"):
+        # Cryo walks a hash set of accounts here, so the order within a transaction is chance.
+        real, expected = sorted(real.to_pylist(), key=repr), sorted(expected.to_pylist(), key=repr)
+        assert real == expected
+    else:
+        assert real.equals(expected)

@@ -1,0 +1,63 @@
+"""Calls as Parity's trace module numbers them: one list a block, each trace with its address in the tree of calls."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.world.entropy import STATE
+from harness.world.state import root_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.world.chain import Chain
+    from harness.world.values import Frame, Transaction
+
+ERRORS = {"revert": "Reverted", "out of gas": "Out of gas"}
+CALL_TYPES = {"CALL": "call", "CALLCODE": "callcode", "DELEGATECALL": "delegatecall", "STATICCALL": "staticcall"}
+
+
+class Trace(NamedTuple):
+    """One trace; `transaction` and `frame` are None for a block reward, which goes to `author`."""
+
+    transaction: Transaction | None
+    frame: Frame | None
+    address: tuple[int, ...]
+    author: bytes
+    reward: int
+
+    @property
+    def kind(self) -> str:
+        """Parity's type of the trace."""
+        if self.frame is None:
+            return "reward"
+        if self.frame.op.startswith("CREATE"):
+            return "create"
+        return "suicide" if self.frame.op == "SELFDESTRUCT" else "call"
+
+    @property
+    def error(self) -> str | None:
+        """Parity's word for how it failed."""
+        return None if self.frame is None or self.frame.error is None else ERRORS[self.frame.error]
+
+
+@lru_cache(maxsize=2048)
+def traces(chain: Chain, number: int) -> tuple[Trace, ...]:
+    """Return a block's traces in the order in which a node lists them, a reward last where the chain has them."""
+    author = chain.header(number).author
+    found = [
+        Trace(transaction, frame, address, author, 0)
+        for transaction in chain.transactions(number)
+        for frame, address in _walk(root_of(chain, transaction), ())
+    ]
+    if chain.quirks.block_rewards and number:
+        amount = 2 * 10**18 + chain.entropy(number).label(STATE, b"reward" + author)[0]
+        found.append(Trace(None, None, (), author, amount))
+    return tuple(found)
+
+
+def _walk(frame: Frame, address: tuple[int, ...]) -> Iterator[tuple[Frame, tuple[int, ...]]]:
+    yield frame, address
+    for place, call in enumerate(frame.calls):
+        yield from _walk(call, (*address, place))

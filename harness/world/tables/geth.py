@@ -1,0 +1,123 @@
+"""The datasets of geth's tracers that follow calls: `geth_calls`, `four_byte_counts`, `geth_opcodes`.
+
+`four_byte_counts` keeps a slip of Cryo 0.3.2: it forgets transactions without any count and then numbers the rest from
+0, so that in a block with a plain payment the counts stand beside other transactions' hashes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.world.state import frames, root_of
+from harness.world.steps import flat, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.world.chain import Chain
+    from harness.world.values import Frame, Transaction
+
+ERRORS = {"revert": "execution reverted", "out of gas": "out of gas"}
+SELECTOR_BYTES = 4
+
+CALL_FIELDS = (
+    "typ",
+    "from_address",
+    "to_address",
+    "value",
+    "gas",
+    "gas_used",
+    "input",
+    "output",
+    "error",
+    "block_number",
+    "transaction_hash",
+    "transaction_index",
+    "trace_address",
+)
+COUNT_FIELDS = ("block_number", "transaction_index", "transaction_hash", "signature", "size", "count")
+OPCODE_FIELDS = (
+    "block_number",
+    "transaction_hash",
+    "transaction_index",
+    "trace_address",
+    "depth",
+    "error",
+    "gas",
+    "gas_cost",
+    "op",
+    "pc",
+    "refund_counter",
+    "return_data",
+)
+
+
+def call_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
+    """Yield every call of a block, each before those that it made."""
+    for transaction in chain.transactions(number):
+        yield from _calls(root_of(chain, transaction), transaction, "")
+
+
+def count_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
+    """Yield how often which selector was called with how much data."""
+    transactions = chain.transactions(number)
+    counted = (counts for counts in (selector_counts(chain, each) for each in transactions) if counts)
+    for transaction, counts in zip(transactions, counted, strict=False):
+        for name in sorted(counts):
+            selector, _, size = name.partition("-")
+            place = (number, transaction.transaction_index, transaction.hash)
+            yield (*place, bytes.fromhex(selector[2:]), int(size), counts[name])
+
+
+def selector_counts(chain: Chain, transaction: Transaction) -> Counter[str]:
+    """Count the calls with at least a selector as geth's 4byteTracer names them: selector, size of the rest."""
+    calls = (call for call in frames(root_of(chain, transaction)) if not call.op.startswith("CREATE"))
+    return Counter(
+        f"0x{call.input[:SELECTOR_BYTES].hex()}-{len(call.input) - SELECTOR_BYTES}"
+        for call in calls
+        if len(call.input) >= SELECTOR_BYTES
+    )
+
+
+def opcode_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
+    """Yield every step of a block; the last of each transaction has what it returned."""
+    for transaction in chain.transactions(number):
+        run = list(flat(steps(chain, transaction)))
+        for place, step in enumerate(run):
+            returned = root_of(chain, transaction).output if place == len(run) - 1 else None
+            yield (
+                number,
+                transaction.hash,
+                transaction.transaction_index,
+                "",
+                step.depth,
+                "out of gas" if step.failed else None,
+                step.gas,
+                step.cost,
+                step.op,
+                step.pc,
+                step.refund,
+                returned,
+            )
+
+
+def _calls(frame: Frame, transaction: Transaction, address: str) -> Iterator[tuple[object, ...]]:
+    failed_creation = frame.op.startswith("CREATE") and frame.error is not None
+    yield (
+        frame.op,
+        frame.sender,
+        None if failed_creation else frame.to,
+        None if frame.op == "STATICCALL" else frame.value,
+        frame.gas,
+        frame.gas_used,
+        frame.input,
+        frame.output or None,
+        None if frame.error is None else ERRORS[frame.error],
+        transaction.block_number,
+        transaction.hash,
+        transaction.transaction_index,
+        address,
+    )
+    for place, call in enumerate(frame.calls):
+        yield from _calls(call, transaction, f"{address} {place}".strip())
