@@ -204,6 +204,8 @@ def _script(node: Node, _: list[Any]) -> str:
         "seed": chain.seed,
         "quirks": asdict(chain.quirks),
         "reorgs": [asdict(reorg) for reorg in chain.reorgs],
+        "head": node.known,
+        "logs_past_head_fail": node.logs_past_head_fail,
     }
     return json.dumps(told | node.script)
 
