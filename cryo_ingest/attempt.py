@@ -74,12 +74,12 @@ async def run_attempt(assignment: Assignment, *, ports: Ports, settings: Setting
 async def _make_version(assignment: Assignment, ports: Ports, settings: Settings) -> Publication:
     task = parse_task(assignment.payload)
     dataset = extractable(task.cryo_dataset_name)
+    refuse_by_count(task, settings.caps)
     proof = RowsProof(task, dataset, executable=settings.executable)
     version = Version.of(task, mode=settings.mode)
     workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
 
     if not await find_published(ports.store, version, proof=proof, spool=workspace.directory):
-        refuse_by_count(task, settings.caps)
         warn_of(task, settings.mode)
         rpc_url = settings.rpc.resolve(task.rpc_pool)[0] if settings.mode == "real" else None
         order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
