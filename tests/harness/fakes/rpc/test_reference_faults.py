@@ -1,5 +1,6 @@
 """Each scripted fault makes real Cryo do what `real-cryo-0.3.2.md` says of it (sections 0 and 4)."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.fakes.rpc import actions as do
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
-import itertools
 
 BIN = Path(sys.executable).parent
 CHAIN = Chain(1)
