@@ -110,7 +110,7 @@ def _logs(node: Node, params: list[Any]) -> str:
     addresses = _addresses(criteria.get("address"))
     topics = [_choices(topic) for topic in criteria.get("topics") or []]
     shown = range(first, min(last, node.known) + 1)
-    if addresses is None and not any(topics):
+    if addresses is None and not topics:
         return render.array(filter(None, (render.all_logs(node.chain, number) for number in shown)))
     found = (
         rendered
