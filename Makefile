@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := cryo_ingest harness tests scripts .ci conftest.py
+SOURCES := cryo_ingest harness tests scripts benchmarks .ci conftest.py
 
 .PHONY: demo test fidelity check format coverage images benchmark lock clean
 

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.containers.node import Anvil
     from harness.stores.bucket import Bucket, S3Endpoint
 
 EVIDENCE_VARIABLE = "CRYO_TEST_EVIDENCE"
@@ -99,6 +101,20 @@ def minio() -> Iterator[S3Endpoint]:
 
     with minio_server() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def anvil() -> Iterator[Anvil]:
+    """A real node, anvil as a process, with a few hundred blocks mined; skipped where it can't be had, save in CI."""
+    from harness.containers.engine import EngineError  # noqa: PLC0415 - only for tests that use it
+    from harness.containers.node import anvil_process  # noqa: PLC0415 - as above
+
+    with ExitStack() as stack:
+        try:
+            node = stack.enter_context(anvil_process())
+        except EngineError as error:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+        yield node
 
 
 @pytest.fixture

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+DEFAULT_PORT = 2375
 HELP = "start one (Debian: apt-get install docker.io, then dockerd as root), or set DOCKER_HOST"
 
 
@@ -28,14 +33,29 @@ def client() -> Any:
     Raises:
         EngineError: no engine answers.
     """
+    refuse_unreachable(os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
     import docker  # noqa: PLC0415 - slow to load, and only tests with containers need it
 
     try:
-        opened = docker.from_env(timeout=60)
-        opened.ping()
+        return docker.from_env(timeout=60)
     except docker.errors.DockerException as error:
         raise EngineError(f"no Docker engine answers ({type(error).__name__}): {HELP}") from None
-    return opened
+
+
+def refuse_unreachable(host: str) -> None:
+    """Connect to the engine's address once, before docker-py does, which leaks its socket where nobody listens.
+
+    Raises:
+        EngineError: nobody listens there.
+    """
+    address = urlsplit(host)
+    unix = address.scheme == "unix"
+    try:
+        with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as probe:
+            probe.settimeout(5)
+            probe.connect(address.path if unix else (address.hostname, address.port or DEFAULT_PORT))
+    except OSError as error:
+        raise EngineError(f"no Docker engine answers at {host} ({error.strerror or error}): {HELP}") from None
 
 
 def configure_testcontainers() -> None:

@@ -9,20 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.containers.engine import EngineError, client
+from harness.containers.packages import MINIO_MODULE, MINIO_VERSION, minio_binary
 from harness.resources import dockerfiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MINIO_MODULE = "github.com/minio/minio"
-MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +45,9 @@ class Image:
         return dockerfiles() / self.name / "Dockerfile"
 
 
-def cache_folder() -> Path:
-    """Return the folder for binaries that outlive a run."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "cryo-harness"
-
-
 def make_minio(folder: Path, say: Callable[[str], None]) -> None:
-    """Put a static MinIO into the folder, building it from the Go module proxy where the cache has none.
-
-    Raises:
-        EngineError: there is no Go, or the build failed.
-    """
-    cached = cache_folder() / "bin" / f"minio-{MINIO_VERSION}"
-    if not cached.exists():
-        go = shutil.which("go")
-        if go is None:
-            raise EngineError("building MinIO needs Go: install it, or set HARNESS_MINIO_IMAGE to an image that has it")
-        say(f"building {MINIO_MODULE}@{MINIO_VERSION} with {go} (about 6 minutes, once)")
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent) as fresh:
-            environment = os.environ | {"GOBIN": fresh, "CGO_ENABLED": "0"}
-            built = subprocess.run([go, "install", f"{MINIO_MODULE}@{MINIO_VERSION}"], env=environment, check=False)
-            if built.returncode != 0:
-                raise EngineError("building MinIO failed: Go's own words are above")
-            (Path(fresh) / "minio").rename(cached)
-    shutil.copy2(cached, folder / "minio")
+    """Put a static MinIO into the folder of a build."""
+    shutil.copy2(minio_binary(say), folder / "minio")
 
 
 IMAGES = {

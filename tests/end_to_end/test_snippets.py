@@ -1,0 +1,50 @@
+"""The documentation's snippets run as they stand."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from support.worker import BIN
+
+ROOT = Path(__file__).resolve().parents[2]
+HOW_TO = (ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")
+
+
+def test_the_walk_without_a_node_publishes(tmp_path: Path):
+    """The shell snippet starts the chain, runs a worker on it and ends what it started."""
+    (snippet,) = re.findall(r"<!-- executed by a test -->\n```sh\n(.*?)```", HOW_TO, re.DOTALL)
+    environment = {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    ran = subprocess.run(
+        ["/bin/sh", "-ec", f"{snippet}\nwait"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout.startswith('{"dataset_uuid":"7f3c5c1e'), ran.stderr
+    assert len(list((tmp_path / "out").rglob("*.parquet"))) == 2
+    assert ran.returncode == 0
+
+
+def test_the_python_snippet_runs():
+    """The fakes can be had as the how-to has them."""
+    (snippet,) = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
+    subprocess.run([sys.executable, "-c", snippet], check=True)
+
+
+def test_the_readmes_commands_are_targets_of_the_makefile():
+    """`make demo` is the README's first command, `make test` its second."""
+    commands = re.findall(r"```sh\nmake (\w+)\n```", (ROOT / "README.md").read_text(encoding="utf-8"))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert commands == ["demo", "test"]
+    assert all(re.search(rf"^{command}:", makefile, re.MULTILINE) for command in commands)
+
+
+def test_every_link_between_documents_leads_somewhere():
+    """No page sends its reader to one that is not there."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
