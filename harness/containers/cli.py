@@ -42,7 +42,9 @@ def list_images() -> None:
     for image in IMAGES.values():
         state = "there" if is_there(image, engine) else "not built"
         sys.stdout.write(f"{image.name}  {state}  {image.tag}\n")
-        sys.stdout.write(f"    pin {image.pin}, from {image.source}; {image.variable} names another image\n")
+        sys.stdout.write(f"    {image.pin()}, from {image.source}\n")
+        if image.variable:
+            sys.stdout.write(f"    {image.variable} names another image{' (it does now)' * bool(image.given)}\n")
     engine.close()
 
 
