@@ -14,7 +14,7 @@ test: $(READY)  ## every test that this machine can run; what it can't is skippe
 	$(BIN)/pytest -n auto --dist worksteal
 
 fidelity: $(READY)  ## real Cryo against the fakes, 25 datasets, about two minutes; the table goes into docs/
-	$(BIN)/python scripts/fidelity.py --write docs/fidelity-table.md
+	$(BIN)/python scripts/fidelity.py --write docs/fidelity.md
 
 check: $(READY)  ## format, lint, types, imports, unit tests: what every commit passes
 	$(BIN)/ruff format --check $(SOURCES)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from cryo_ingest import layout
 from cryo_ingest.caps import refuse_over_caps
 from cryo_ingest.datasets import extractable
-from cryo_ingest.errors import IngestError, ModeMismatch
+from cryo_ingest.errors import IngestError, MachineFailed, ModeMismatch
 from cryo_ingest.logs import log
 from cryo_ingest.model import Publication, parse_task
 from cryo_ingest.ports import ExtractionOrder
@@ -66,17 +66,20 @@ async def run_attempt(assignment: Assignment, *, ports: Ports, settings: Setting
         return Success(await _make_version(assignment, ports, settings))
     except IngestError as error:
         return Failure(error)
+    except OSError as error:
+        # No path or URL can be in it: only the system's own words for the number.
+        return Failure(MachineFailed(reason=error.strerror or type(error).__name__))
 
 
 async def _make_version(assignment: Assignment, ports: Ports, settings: Settings) -> Publication:
     task = parse_task(assignment.payload)
     dataset = extractable(task.cryo_dataset_name)
+    refuse_by_count(task, settings.caps)
     proof = RowsProof(task, dataset, executable=settings.executable)
     version = Version.of(task, mode=settings.mode)
     workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
 
     if not await find_published(ports.store, version, proof=proof, spool=workspace.directory):
-        refuse_by_count(task, settings.caps)
         warn_of(task, settings.mode)
         rpc_url = settings.rpc.resolve(task.rpc_pool)[0] if settings.mode == "real" else None
         order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)

@@ -21,6 +21,7 @@
         ├── DeadlineExceeded
         ├── ProofFailed
         ├── DiskFull
+        ├── MachineFailed
         ├── StagingHeld
         ├── StoreUnavailable
         └── PrefixContended
@@ -255,6 +256,15 @@ class DiskFull(RetryableError):
         super().__init__(
             f"the disk under {path} has {free_bytes} bytes free and an attempt wants {needed_bytes}: free some space "
             "or set TRACE_CRYO_STAGING_ROOT to a larger disk. Nothing was uploaded"
+        )
+
+
+class MachineFailed(RetryableError):
+    """The operating system refused something that an attempt needs: processes, memory, descriptors, the local disk."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(
+            f"the machine failed the attempt: {reason}. Look at its disk, memory and limits, then try again"
         )
 
 

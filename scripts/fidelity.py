@@ -2,7 +2,7 @@
 
 Prints the table of docs/fidelity.md; exits 1 when anything is not equal that is not listed as a known difference, or
 when a dataset is not shown: under 100 rows outside the empty range, or a column constant here that varies in its
-golden. `--datasets NAME…` narrows it, `--write FILE` writes the table.
+golden. `--datasets NAME…` narrows it, `--write FILE` replaces the table in a Markdown file.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main() -> int:
         print(f"{dataset}: {outcome.files} files, {outcome.rows} rows, {verdict}", flush=True)
         outcomes.append(outcome)
     if chosen.write is not None:
-        chosen.write.write_text(_document(outcomes), encoding="utf-8")
+        _replace_table(chosen.write, _document(outcomes))
     failed = [each.dataset for each in outcomes if each.differences or not each.shown]
     print(f"{len(outcomes) - len(failed)} of {len(outcomes)} datasets are shown equal")
     return 1 if failed else 0
@@ -164,6 +164,13 @@ def _note(outcome: Outcome, table: pa.Table) -> None:
         seen = outcome.values.setdefault(name, set())
         if len(seen) < DISTINCT_LIMIT:
             seen.update(table[name].to_pylist())
+
+
+def _replace_table(path: Path, table: str) -> None:
+    """Put the table in the place of the one that a document has."""
+    before, _, rest = path.read_text(encoding="utf-8").partition("| dataset | files |")
+    after = rest.partition("\n\n")[2]
+    path.write_text(f"{before}{table}\n{after}", encoding="utf-8")
 
 
 def _document(outcomes: list[Outcome]) -> str:

@@ -97,11 +97,15 @@ class DirectoryStaging:
             os.close(task)
 
     def _discard(self, task_id: str, attempt: int, lock: int) -> None:
+        directory = self.root / task_id / str(attempt)
         try:
             _empty(lock)
+            directory.rmdir()
             with suppress(OSError):
-                (self.root / task_id / str(attempt)).rmdir()
-                (self.root / task_id).rmdir()
+                directory.parent.rmdir()
+        except OSError as error:
+            # The outcome has been reported; the sweep will find what is left.
+            log.warning("staging.discard_failed", directory=str(directory), reason=error.strerror)
         finally:
             os.close(lock)
 

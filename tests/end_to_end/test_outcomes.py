@@ -56,10 +56,11 @@ def test_cap_1_exactly_at_each_cap_passes_and_one_over_leaves_nothing(
 
 def test_cap_5_too_many_files_are_refused_before_cryo_starts(file_target: Target, worker: Worker):
     """CAP-5: the number of files follows from the range, so no Cryo has to run to know it."""
-    result = worker.run(file_target, PAYLOAD | {"range_end": 300_000})
-    assert result.returncode == 69
-    assert "300 is over the cap of 256" in failure(result)["message"]
-    assert "cryo.started" not in result.stderr
+    for end, files in ((300_000, 300), (4_294_967_295, 4_294_967)):
+        result = worker.run(file_target, PAYLOAD | {"range_end": end})
+        assert result.returncode == 69
+        assert f"{files} is over the cap of 256" in failure(result)["message"]
+        assert "cryo.started" not in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -207,4 +207,6 @@ def _store(options: dict[str, Any], flag: Flag, values: list[str], *, append: bo
 
 def _usage(flag: Flag) -> str:
     placeholder = flag.name.replace("-", "_").upper()
-    return f"--{flag.name}" if flag.arity == "flag" else f"--{flag.name} <{placeholder}>"
+    if flag.arity == "flag":
+        return f"--{flag.name}"
+    return f"--{flag.name} <{placeholder}>{'...' if flag.arity == 'many' else ''}"

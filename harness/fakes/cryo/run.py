@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.fakes.cryo import summary
-from harness.fakes.cryo.plan import Chunk, Plan, make_plan
+from harness.fakes.cryo.acts import Acts
+from harness.fakes.cryo.collect import Collection
+from harness.fakes.cryo.plan import Plan, make_plan
 from harness.fakes.cryo.report import Reports
 from harness.fakes.cryo.source import connect
-from harness.fakes.cryo.write import write_table
 from harness.world.catalogue import datasets
-from harness.world.chain import Chain
-from harness.world.tables import build
 
 if TYPE_CHECKING:
     from harness.fakes.cryo.arguments import Arguments
@@ -29,6 +28,8 @@ def run(arguments: Arguments, argv: list[str]) -> int:
     if arguments.datatype[:1] == ("help",):
         return _help(arguments.datatype[1:])
     source = connect(arguments, argv)
+    acts = Acts.of(source.script)
+    acts.begin(source.url)
     plan = make_plan(arguments, source)
     started = datetime.now(tz=UTC).astimezone()
     reports = _reports(arguments, plan, started)
@@ -39,26 +40,13 @@ def run(arguments: Arguments, argv: list[str]) -> int:
         return 0
     if reports is not None:
         reports.begin()
-    chain = Chain(chain_id=source.chain_id, seed=source.seed)
-    rows = 0
-    for chunk in plan.chunks:
-        rows += _collect(chunk, plan, chain, statistics=not arguments.no_stats, marked=source.url is None)
+    done = Collection(plan, source, acts, statistics=not arguments.no_stats).collect()
     if not arguments.no_verbose:
         ended = datetime.now(tz=UTC).astimezone()
-        collected = len(plan.chunks)
-        text = summary.conclusion(plan, started=started, ended=ended, collected=collected, rows=rows, errors=())
-        print(text, flush=True)  # noqa: T201
+        print(summary.conclusion(plan, done, started=started, ended=ended), flush=True)  # noqa: T201
     if reports is not None:
-        reports.end(plan.chunks, (), len(plan.skipped))
-    return 0
-
-
-def _collect(chunk: Chunk, plan: Plan, chain: Chain, *, statistics: bool, marked: bool) -> int:
-    """Write one chunk's file, by its temporary name first, and return its rows."""
-    table = build(chain, plan.dataset, sorted(chunk.blocks.numbers))
-    write_table(table, chunk.temporary, plan, statistics=statistics, marked=marked)
-    chunk.temporary.rename(chunk.path)
-    return int(table.num_rows)
+        reports.end(done.completed, [chunk for chunk, _ in done.errored], len(plan.skipped))
+    return 1 if done.errored else 0
 
 
 def _reports(arguments: Arguments, plan: Plan, started: datetime) -> Reports | None:

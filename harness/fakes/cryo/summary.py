@@ -9,10 +9,10 @@ from harness.fakes.cryo.report import VERSION
 from harness.world.catalogue import datasets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from harness.fakes.cryo.arguments import Arguments
+    from harness.fakes.cryo.collect import Collection
     from harness.fakes.cryo.plan import Plan
     from harness.fakes.cryo.source import Source
 
@@ -57,10 +57,10 @@ def introduction(arguments: Arguments, plan: Plan, source: Source, report: str |
     return "\n".join(lines)
 
 
-def conclusion(
-    plan: Plan, *, started: datetime, ended: datetime, collected: int, rows: int, errors: Sequence[str]
-) -> str:
+def conclusion(plan: Plan, done: Collection, *, started: datetime, ended: datetime) -> str:
     """Return what is printed after collecting: at most ten different error messages, with counts."""
+    errors = [message for _, message in done.errored]
+    collected = len(done.completed)
     lines = [f"started at {started:%Y-%m-%d %H:%M:%S.%f}"[:-3], f"   done at {ended:%Y-%m-%d %H:%M:%S.%f}"[:-3], "", ""]
     if errors:
         lines += [*_header("error summary"), f"(errors in {len(errors)} chunks)"]
@@ -68,19 +68,19 @@ def conclusion(
         lines += ["", ""]
     total = len(plan.chunks) + len(plan.skipped)
     seconds = max((ended - started).total_seconds(), 1e-6)
-    blocks = sum(len(chunk.blocks.numbers) for chunk in plan.chunks[:collected])
-    done = {"errored: ": len(errors), "skipped: ": len(plan.skipped), "collected:": collected}
+    blocks = sum(len(chunk.blocks.numbers) for chunk in done.completed)
+    counts = {"errored: ": len(errors), "skipped: ": len(plan.skipped), "collected:": collected}
     lines += [
         *_header("collection summary"),
         f"- total duration: {seconds:.3f} seconds",
         f"- total chunks: {total:,}",
-        *(f"    - chunks {name} {count:,} / {total:,} ({100 * count // total}.0%)" for name, count in done.items()),
+        *(f"    - chunks {name} {count:,} / {total:,} ({100 * count // total}.0%)" for name, count in counts.items()),
         f"- blocks collected: {blocks:,}",
         f"    - blocks per second: {blocks / seconds:,.1f}",
         f"    - blocks per minute: {blocks / seconds * 60:,.1f}",
         f"    - blocks per hour: {blocks / seconds * 3600:,.1f}",
         f"    - blocks per day: {blocks / seconds * 86400:,.1f}",
-        f"- rows written: {rows:,}",
+        f"- rows written: {done.rows:,}",
     ]
     return "\n".join(lines)
 

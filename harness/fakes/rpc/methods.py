@@ -109,9 +109,12 @@ def _logs(node: Node, params: list[Any]) -> str:
         raise RpcError(INVALID_PARAMS, f"block range extends beyond current head block: {last} > {node.known}")
     addresses = _addresses(criteria.get("address"))
     topics = [_choices(topic) for topic in criteria.get("topics") or []]
+    shown = range(first, min(last, node.known) + 1)
+    if addresses is None and not topics:
+        return render.array(filter(None, (render.all_logs(node.chain, number) for number in shown)))
     found = (
         rendered
-        for number in range(first, min(last, node.known) + 1)
+        for number in shown
         for placed, rendered in render.logs(node.chain, number)
         if _matches(placed.log, addresses, topics)
     )
@@ -204,6 +207,8 @@ def _script(node: Node, _: list[Any]) -> str:
         "seed": chain.seed,
         "quirks": asdict(chain.quirks),
         "reorgs": [asdict(reorg) for reorg in chain.reorgs],
+        "head": node.known,
+        "logs_past_head_fail": node.logs_past_head_fail,
     }
     return json.dumps(told | node.script)
 

@@ -111,9 +111,17 @@ class RpcPool:
         self._loop.run_until_complete(self._listen())
         self._ready.set()
         self._loop.run_forever()
-        self._vanish()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(self._drain())
         self._loop.close()
+
+    async def _drain(self) -> None:
+        """Close everything, connections that were just being accepted included."""
+        self._vanish()
+        accepting = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*accepting, return_exceptions=True)
+        self._vanish()
+        while any(endpoint.connections for endpoint in self._endpoints):  # noqa: ASYNC110 (closing takes a turn of the loop, not time)
+            await asyncio.sleep(0)
 
     async def _listen(self) -> None:
         for endpoint, listening in zip(self._endpoints, self._sockets, strict=True):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 
 from cryo_ingest import layout
 from cryo_ingest.clock import SystemClock
@@ -26,7 +27,7 @@ from cryo_ingest.errors import (
 )
 from cryo_ingest.extract.cryo import CryoExtractor
 from cryo_ingest.model import Task
-from cryo_ingest.ports import Extraction, ExtractionOrder, FileProof
+from cryo_ingest.ports import Extraction, ExtractionOrder, FileProof, ProveFile
 from cryo_ingest.redact import Redactor
 from cryo_ingest.settings import Caps, Settings
 
@@ -47,6 +48,18 @@ class QuickClock(SystemClock):
         await asyncio.sleep(min(seconds, 0.01))
 
 
+class LeapingClock(QuickClock):
+    """A clock on which half a minute passes between two looks at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Return a time half a minute on."""
+        self.now += 30
+        return self.now
+
+
 async def prove(path: Path, chunk: layout.Chunk) -> FileProof:
     """Hold for whole what says so."""
     content = path.read_text()
@@ -65,6 +78,8 @@ class Bench:
         self.notes.mkdir()
         self.cryo = folder / "cryo"
         self.settings = Settings(mode="real", cryo_bin=str(self.cryo))
+        self.clock: SystemClock = QuickClock()
+        self.prove: ProveFile = prove
         self.order = ExtractionOrder(TASK, CHUNKS, self.directory, (), SECRET_URL)
 
     def extract(self, script: str, **settings: object) -> Extraction:
@@ -78,10 +93,10 @@ class Bench:
         """Run whatever `TRACE_CRYO_BIN` names."""
         extractor = CryoExtractor(
             replace(self.settings, **settings),  # type: ignore[arg-type]
-            QuickClock(),
+            self.clock,
             Redactor([SECRET_URL]),
         )
-        return asyncio.run(extractor.extract(self.order, prove=prove))
+        return asyncio.run(extractor.extract(self.order, prove=self.prove))
 
     @property
     def runs(self) -> int:
@@ -273,6 +288,33 @@ def test_sec_1_what_is_kept_of_the_output_is_redacted_and_bounded(bench: Bench):
     assert "k3y" not in message
     assert "p4ssw0rd" not in message
     assert len(message) < 8000
+
+
+def test_progress_is_told_every_half_minute(bench: Bench):
+    """Chunks done of all, bytes and an estimate: a long range is not a silent one."""
+    bench.clock = LeapingClock()
+    with structlog.testing.capture_logs() as logged:
+        bench.extract(f"echo whole > {A}; sleep 0.2; {GOOD_RUN}")
+    told = [event for event in logged if event["event"] == "cryo.progress"]
+    assert told[-1]["chunks_done"] >= 1
+    assert told[-1]["chunks"] == 3
+    assert told[-1]["bytes"] >= 6
+    assert told[-1]["estimated_remaining_seconds"] is not None
+
+
+def test_rng_4_a_file_that_changes_after_its_proof_is_proved_again(bench: Bench):
+    """RNG-4: what is published is what was proved; here the file is spoiled once the watch has seen it whole."""
+    spoil = f"while [ ! -e $NOTES/proved ]; do sleep 0.01; done; echo broken > {A}"
+
+    async def prove_and_tell(path: Path, chunk: layout.Chunk) -> FileProof:
+        proof = await prove(path, chunk)
+        (bench.notes / "proved").touch()
+        return proof
+
+    bench.prove = prove_and_tell
+    extraction = bench.extract(f"{GOOD_RUN}; [ $RUN = 1 ] && {{ {spoil}; }}; exit 0")
+    assert extraction.runs == 2
+    assert all(file.path.read_text() == "whole\n" for file in extraction.files)
 
 
 def test_hint_block_0_of_a_debug_dataset_suggests_block_1(bench: Bench):

@@ -1,0 +1,266 @@
+"""Each scripted fault makes real Cryo do what `real-cryo-0.3.2.md` says of it (sections 0 and 4)."""
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from harness.fakes.rpc import Fault, Node, RpcPool
+from harness.fakes.rpc import actions as do
+from harness.world.chain import Chain
+from harness.world.quirks import Quirks
+
+BIN = Path(sys.executable).parent
+CHAIN = Chain(1)
+BUSY = next(number for number in range(100, 128) if len(CHAIN.transactions(number)) >= 5)
+BLOCKS, RECEIPTS, LOGS = "eth_getBlockByNumber", "eth_getBlockReceipts", "eth_getLogs"
+
+pytestmark = [
+    pytest.mark.real_cryo,
+    pytest.mark.skipif(find_spec("cryo") is None, reason="this interpreter has no wheel of Cryo 0.3.2"),
+]
+
+
+def extract(dataset: str, faults: list[Fault], folder: Path, *, chain: Chain = CHAIN, words: str = ""):
+    """Run real Cryo over blocks 90..149 in chunks of 20 and return its end, the pool and the tables by first block."""
+    command = [BIN / "cryo-from-wheel", dataset, "-b", "90:150", "-c", "20", "-o", folder, *words.split()]
+    with RpcPool(Node(chain, head=500), faults) as pool:
+        environment = os.environ | {"ETH_RPC_URL": pool.url}
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert all(any(call.fault is fault for call in pool.struck) for fault in faults)
+    tables = {int(path.stem[-20:-12]): pq.read_table(path) for path in sorted(folder.glob("*.parquet"))}
+    return ended, pool, tables
+
+
+FATAL_TO_A_CHUNK = {
+    "429": do.Status(429),
+    "429 with Retry-After": do.Status(429, retry_after="1"),
+    "500": do.Status(500),
+    "503 with an empty body": do.Status(503, body=""),
+    "-32000": do.Error(-32000, "missing trie node"),
+    "-32603": do.Error(-32603, "internal error"),
+    "-32029": do.Error(-32029, "rate limited"),
+    "-32601": do.Error(-32601, "no such method"),
+    "malformed JSON": do.Raw('{"jsonrpc":"2.0","id":1,"resu'),
+    "reset": do.Reset(),
+    "close": do.Close(),
+    "truncated body": do.Truncate(),
+    "null block": do.Result(None),
+    "id null": do.Envelope({"id": None}),
+    "id of a string": do.Envelope({"id": "1"}),
+    "unknown key in the envelope": do.Envelope({"extra": 1}),
+    "timestamp past 32 bits": do.Fields({"timestamp": "0x100000000"}),
+}
+
+
+@pytest.mark.parametrize("name", FATAL_TO_A_CHUNK)
+def test_one_bad_answer_costs_its_chunk_and_no_other(name: str, tmp_path: Path):
+    """It is not retried, the exit code is 1, the bad chunk has no file, the others are there."""
+    fault = Fault(BLOCKS, FATAL_TO_A_CHUNK[name], block=BUSY, times=1)
+    ended, pool, tables = extract("blocks", [fault], tmp_path)
+    assert ended.returncode == 1
+    assert sorted(tables) == sorted({90, 110, 130} - {90 + (BUSY - 90) // 20 * 20})
+    assert sum(call.blocks == (BUSY, BUSY) for call in pool.journal) == 1
+
+
+RETRIED = {
+    "-32005": do.Error(-32005, "limit exceeded"),
+    "429 in the envelope": do.Error(429, "too many requests"),
+    "-32016 with the words": do.Error(-32016, "rate limit exceeded"),
+    "header not found": do.Error(-32000, "header not found"),
+    "-32005 with id null": do.Error(-32005, "limit exceeded", null_id=True),
+    "-32005 with a backoff": do.Error(-32005, "limit", data={"rate": {"backoff_seconds": 1.0}}),
+}
+
+
+@pytest.mark.parametrize("name", RETRIED)
+def test_rate_limits_in_the_envelope_are_retried(name: str, tmp_path: Path):
+    """Such an error is asked again, and the extraction is whole."""
+    fault = Fault(BLOCKS, RETRIED[name], block=BUSY, times=1)
+    ended, pool, tables = extract("blocks", [fault], tmp_path, words="--initial-backoff 5")
+    assert ended.returncode == 0
+    assert sum(table.num_rows for table in tables.values()) == 60
+    assert sum(call.blocks == (BUSY, BUSY) for call in pool.journal) == 2
+
+
+TOLERATED = {
+    "500 with a valid result": do.Status(500, with_result=True),
+    "404 with a valid result": do.Status(404, with_result=True),
+    "another id": do.Envelope({"id": 99_999}),
+    "delay": do.Delay(0.2),
+}
+
+
+@pytest.mark.parametrize("name", TOLERATED)
+def test_some_oddities_are_not_even_noticed(name: str, tmp_path: Path):
+    """The status is never looked at, nor is the id's number."""
+    ended, _, tables = extract("blocks", [Fault(BLOCKS, TOLERATED[name], block=BUSY, times=1)], tmp_path)
+    assert ended.returncode == 0
+    assert sum(table.num_rows for table in tables.values()) == 60
+
+
+def rows_of(tables: dict[int, Any], number: int) -> list[dict[str, Any]]:
+    """Return one block's rows."""
+    return [row for table in tables.values() for row in table.to_pylist() if row["block_number"] == number]
+
+
+@pytest.mark.parametrize(("first", "left"), [(0, 0), (3, 3)])
+def test_short_receipts_drop_transactions_with_exit_0(first: int, left: int, tmp_path: Path):
+    """Surprise 1: receipts are zipped with transactions, so what has none is gone."""
+    ended, _, tables = extract("transactions", [Fault(RECEIPTS, do.Items(first=first), block=BUSY)], tmp_path)
+    assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, left)
+
+
+def test_reordered_receipts_give_transactions_the_wrong_outcome(tmp_path: Path):
+    """Surprise 1: reversed receipts give each transaction another's gas, exit 0."""
+    ended, _, tables = extract("transactions", [Fault(RECEIPTS, do.Items(reverse=True), block=BUSY)], tmp_path)
+    gas = [row["gas_used"] for row in rows_of(tables, BUSY)]
+    assert (ended.returncode, gas) == (0, [tx.gas_used for tx in CHAIN.transactions(BUSY)][::-1])
+
+
+@pytest.mark.parametrize("action", [do.Error(-32601, "no such method"), do.Result(None), do.Error(-32000, "busy")])
+def test_without_block_receipts_each_is_asked_for_by_hash(action: Any, tmp_path: Path):
+    """An error or null for a block's receipts falls back to one call a transaction."""
+    ended, pool, tables = extract("transactions", [Fault(RECEIPTS, action, block=BUSY)], tmp_path)
+    expected = len(CHAIN.transactions(BUSY))
+    assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, expected)
+    assert pool.calls("eth_getTransactionReceipt") == expected
+
+
+def test_a_node_without_block_receipts_is_served_by_the_fallback(tmp_path: Path):
+    """The quirk `no_block_receipts` costs a call a transaction and nothing else."""
+    chain = Chain(1, quirks=Quirks(no_block_receipts=True))
+    ended, pool, tables = extract("transactions", [], tmp_path, chain=chain)
+    assert ended.returncode == 0
+    assert pool.calls("eth_getTransactionReceipt") == sum(table.num_rows for table in tables.values())
+
+
+def test_another_block_than_asked_is_believed(tmp_path: Path):
+    """Surprise 2: the foreign block is there twice, the asked one not at all, exit 0."""
+    ended, _, tables = extract("blocks", [Fault(BLOCKS, do.OtherBlock(1), block=100)], tmp_path)
+    assert (ended.returncode, len(rows_of(tables, 100)), len(rows_of(tables, 101))) == (0, 0, 2)
+
+
+def test_an_empty_block_object_is_accepted(tmp_path: Path):
+    """Surprise 3: `{}` gives a row of nulls and zeros, exit 0."""
+    ended, _, tables = extract("blocks", [Fault(BLOCKS, do.Result({}), block=100)], tmp_path)
+    (row,) = rows_of(tables, None)
+    assert (ended.returncode, row["block_hash"], row["timestamp"], row["gas_used"]) == (0, None, 0, 0)
+
+
+LOST_LOGS = {
+    "none": (do.Result([]), 0),
+    "without an index": (do.Fields(drop=("logIndex",)), 0),
+    "every second missing": (do.Items(without_every=2), None),
+    "removed ones kept": (do.Fields({"removed": True}), -1),
+}
+
+
+@pytest.mark.parametrize("name", LOST_LOGS)
+def test_logs_are_lost_or_kept_without_a_word(name: str, tmp_path: Path):
+    """Surprises 4 and 5: `[]` means no logs, entries without a place are skipped, removed ones are kept; exit 0."""
+    number = next(number for number in range(100, 128) if len(list(CHAIN.logs(number))) >= 4)
+    action, left = LOST_LOGS[name]
+    ended, _, tables = extract("logs", [Fault(LOGS, action, block=number)], tmp_path)
+    whole = len(list(CHAIN.logs(number)))
+    expected = {None: whole - whole // 2, -1: whole}.get(left, left)
+    assert (ended.returncode, len(rows_of(tables, number))) == (0, expected)
+
+
+def test_logs_of_another_block_are_kept(tmp_path: Path):
+    """Surprise 5: foreign logs are taken for what they say they are."""
+    action = do.Fields({"blockNumber": "0x1869f"})
+    ended, _, tables = extract("logs", [Fault(LOGS, action, block=109)], tmp_path)
+    assert (ended.returncode, len(rows_of(tables, 99_999))) == (0, len(list(CHAIN.logs(109))))
+
+
+def test_a_wrong_chain_id_is_believed(tmp_path: Path):
+    """Surprise 8: files and the column follow what the node claims."""
+    ended, _, tables = extract("blocks", [Fault("eth_chainId", do.Result("0x89"))], tmp_path)
+    assert ended.returncode == 0
+    assert {value for table in tables.values() for value in table["chain_id"].to_pylist()} == {137}
+    assert all(path.name.startswith("polygon__") for path in tmp_path.glob("*.parquet"))
+
+
+def test_a_reorg_between_two_calls_is_not_noticed(tmp_path: Path):
+    """Blocks before and after a reorg stand side by side, their hashes not linking, exit 0."""
+    reorg = Fault(BLOCKS, do.Reorg(at=100), block=120, times=1)
+    ended, _, tables = extract("blocks", [reorg], tmp_path, words="--max-concurrent-chunks 1 -i parent_hash")
+    rows = [row for number in range(90, 150) for row in rows_of(tables, number)]
+    broken = [old["block_number"] for old, new in itertools.pairwise(rows) if old["block_hash"] != new["parent_hash"]]
+    assert ended.returncode == 0
+    assert len(rows) == 60
+    assert broken
+
+
+def test_a_stale_head_shortens_an_open_range(tmp_path: Path):
+    """`latest` is what the node says it is."""
+    with RpcPool(Node(CHAIN, head=500), [Fault("eth_blockNumber", do.Result("0x64"))]) as pool:
+        command = [BIN / "cryo-from-wheel", "blocks", "-b", "90:latest", "-o", tmp_path]
+        assert (
+            subprocess.run(
+                command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, stdout=subprocess.DEVNULL
+            ).returncode
+            == 0
+        )
+    assert [path.stem[-8:] for path in tmp_path.glob("*.parquet")] == ["00000100"]
+
+
+def test_a_range_too_large_is_not_split(tmp_path: Path):
+    """A provider's limit on the range of `eth_getLogs` fails the chunk after its retries."""
+    with RpcPool(Node(CHAIN, head=500, max_log_range=10)) as pool:
+        words = "logs -b 90:150 --inner-request-size 20 --max-retries 1 --initial-backoff 5"
+        command = [BIN / "cryo-from-wheel", *words.split(), "-o", tmp_path]
+        ended = subprocess.run(
+            command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, stdout=subprocess.DEVNULL
+        )
+    assert ended.returncode == 1
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], RpcPool]]:
+    """Real Cryo while one of its calls hangs."""
+    with RpcPool(Node(CHAIN, head=500), [Fault(BLOCKS, do.Hang(), block=95)]) as pool:
+        command = [BIN / "cryo-from-wheel", "blocks", "-b", "90:150", "-c", "20", "-o", tmp_path]
+        process = subprocess.Popen(command, env=os.environ | {"ETH_RPC_URL": pool.url}, stdout=subprocess.DEVNULL)
+        try:
+            yield process, pool
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_hang_holds_its_chunk_while_the_others_are_written(
+    hanging: tuple[subprocess.Popen[bytes], RpcPool], tmp_path: Path
+):
+    """Surprise 12: no timeout of its own; SIGTERM ends it at once, the incomplete report and whole files stay."""
+    process, _ = hanging
+    while len(list(tmp_path.glob("*.parquet"))) < 2:
+        assert process.poll() is None
+    process.terminate()
+    assert process.wait(timeout=20) == -15
+    assert not list(tmp_path.glob("*00000090*"))
+    (report,) = (tmp_path / ".cryo" / "reports").iterdir()
+    assert report.name.startswith("incomplete_")
+
+
+def test_a_refused_connection_is_tried_four_times(tmp_path: Path):
+    """A node that is gone is an error before anything is collected, or fails every chunk that is left."""
+    with RpcPool(Node(CHAIN, head=500), [Fault(BLOCKS, do.Stop(), nth=5, times=1)]) as pool:
+        command = [BIN / "cryo-from-wheel", "blocks", "-b", "90:150", "-c", "20", "-o", tmp_path]
+        ended = subprocess.run(
+            command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, capture_output=True, text=True
+        )
+        assert ended.returncode == 1
+        assert "error sending request" in ended.stdout
+    again = subprocess.run(command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, capture_output=True)
+    assert again.returncode == 1
+    assert not list(tmp_path.glob("*.parquet"))
