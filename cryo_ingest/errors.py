@@ -14,7 +14,8 @@
     │   ├── ModeMismatch
     │   ├── StoreDenied
     │   ├── NoSuchBucket
-    │   └── StoreUnfit
+    │   ├── StoreUnfit
+    │   └── UnmanageableKey
     └── RetryableError                      outcome retryable_error, exit 75
         ├── CryoFailed
         ├── DeadlineExceeded
@@ -183,10 +184,12 @@ class StoreDenied(FatalError):
 
 
 class NoSuchBucket(FatalError):
-    """The bucket does not exist."""
+    """The bucket does not exist, or not in this region; `reason` is the store's own short word."""
 
-    def __init__(self, *, bucket: str) -> None:
-        super().__init__(f"there is no bucket {bucket!r}: create it, or correct S3_BUCKET, S3_ENDPOINT or AWS_REGION")
+    def __init__(self, *, bucket: str, reason: str) -> None:
+        super().__init__(
+            f"there is no bucket {bucket!r} here ({reason}): create it, or correct S3_BUCKET, S3_ENDPOINT or AWS_REGION"
+        )
 
 
 class StoreUnfit(FatalError):
@@ -196,6 +199,18 @@ class StoreUnfit(FatalError):
         super().__init__(
             f"the object store can't do {operation}: {reason}. Publishing exactly once needs If-None-Match and "
             "If-Match on PUT: use a store that has them"
+        )
+
+
+class UnmanageableKey(FatalError):
+    """Somebody left a key below the prefix that can be neither addressed nor deleted, so it can't be made exact."""
+
+    def __init__(self, *, prefix: str, key: str | None) -> None:
+        self.key = key
+        found = f"the key {key!r}" if key else "a key with an empty or special segment"
+        super().__init__(
+            f"below {prefix} lies {found}, which this worker can't address and readers must not find. Nothing was "
+            "replaced or deleted; delete it by hand and submit the task again"
         )
 
 

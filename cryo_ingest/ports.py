@@ -187,8 +187,13 @@ class ObjectStore(Protocol):
         """Return the last `max_bytes` bytes of an object as listed, fewer if it is smaller, None if it is gone."""
         ...
 
-    async def download(self, key: str, into: Path) -> Mapping[str, str] | None:
-        """Write an object to a new local file and return its user metadata, or None where it is gone."""
+    async def download(self, stored: StoredObject, into: Path) -> Mapping[str, str] | None:
+        """Write the very content that was listed to a new local file and return its user metadata, None if it is gone.
+
+        Raises:
+            Changed: the key holds another content than `stored.etag` names; so what is judged is what was listed.
+            DiskFull: the local disk has no room for it.
+        """
         ...
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:

@@ -11,14 +11,16 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from cryo_ingest.errors import DiskFull, IngestError, StoreDenied, StoreUnavailable
+from cryo_ingest.errors import IngestError, StoreDenied, StoreUnavailable, StoreUnfit
 from cryo_ingest.model import StorageRef
 from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
+from cryo_ingest.publish.local import FULL, disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,24 +66,27 @@ class DirectoryStore:
 
         return await self._asked("get", stored.key, lambda: _or_none(read))
 
-    async def download(self, key: str, into: Path) -> Mapping[str, str] | None:
+    async def download(self, stored: StoredObject, into: Path) -> Mapping[str, str] | None:
         """Copy a file; there is never any metadata."""
+        with into.open("xb") as target:
 
-        def copy() -> dict[str, str]:
-            with self._path(key).open("rb") as source, into.open("xb") as target:
-                shutil.copyfileobj(source, target)
-            return {}
+            def copy() -> dict[str, str]:
+                with self._path(stored.key).open("rb") as source:
+                    if _etag(os.fstat(source.fileno())) != stored.etag:
+                        raise Changed
+                    _copy_to_disk(source, target, into, stored.size_bytes)
+                return {}
 
-        return await self._asked("get", key, lambda: _or_none(copy))
+            return await self._asked("get", stored.key, lambda: _or_none(copy))
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Link a finished file into place, which fails where something is there."""
         del metadata
 
         def create() -> None:
-            with self._written(body, key) as partial:
+            with self._written(body) as partial, self._locked(), self._made_parent(key) as path:
                 try:
-                    os.link(partial, self._path(key))
+                    os.link(partial, path)
                 except FileExistsError:
                     raise AlreadyStored from None
 
@@ -92,9 +97,12 @@ class DirectoryStore:
         del metadata
 
         def replace() -> None:
-            path = self._path(key)
-            with self._written(body, key) as partial, self._locked():
-                if not path.is_file() or _etag(path.stat()) != etag:
+            with self._written(body) as partial, self._locked(), self._made_parent(key) as path:
+                try:
+                    there = path.lstat()
+                except FileNotFoundError:
+                    raise Changed from None
+                if stat.S_ISDIR(there.st_mode) or _etag(there) != etag:
                     raise Changed
                 partial.rename(path)
 
@@ -104,12 +112,14 @@ class DirectoryStore:
         """Delete files, and the directories that this leaves empty."""
 
         def delete() -> None:
-            for key in keys:
-                path = self._path(key)
-                path.unlink(missing_ok=True)
-                with suppress(OSError):
-                    for parent in path.relative_to(self.root).parents[:-1]:
-                        (self.root / parent).rmdir()
+            with self._locked():
+                for key in keys:
+                    path = self._path(key)
+                    with suppress(NotADirectoryError):
+                        path.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        for parent in path.relative_to(self.root).parents[:-1]:
+                            (self.root / parent).rmdir()
 
         await self._asked("delete", "files", delete)
 
@@ -120,18 +130,20 @@ class DirectoryStore:
         return path
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, StoredObject]]:
-        for folder, _, names in os.walk(self._path(prefix)):
-            for name in names:
+        """Find all but directories: a symbolic link is a thing that readers meet, so it is listed, as itself."""
+        for folder, folders, names in os.walk(self._path(prefix), onerror=_unless_gone):
+            links = [name for name in folders if (Path(folder) / name).is_symlink()]
+            for name in (*names, *links):
                 path = Path(folder) / name
                 with suppress(FileNotFoundError):
-                    seen = path.stat()
+                    seen = path.lstat()
                     key = str(path.relative_to(self.root))
                     yield key, StoredObject(key, seen.st_size, _etag(seen))
 
     @contextmanager
-    def _written(self, body: Path | bytes, key: str) -> Iterator[Path]:
+    def _written(self, body: Path | bytes) -> Iterator[Path]:
         """Yield a finished, synced file in a hidden place; what is left of it afterwards is deleted."""
-        self._path(key).parent.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         self._sweep_partials()
         descriptor, partial = self._fresh_partial()
         try:
@@ -145,10 +157,21 @@ class DirectoryStore:
                 file.flush()
                 os.fsync(file.fileno())
             yield partial
-            _sync_directory(self._path(key).parent)
         finally:
             partial.unlink(missing_ok=True)
             os.close(descriptor)
+
+    @contextmanager
+    def _made_parent(self, key: str) -> Iterator[Path]:
+        """Yield a key's path, its directories made; sync what leads to it afterwards.
+
+        Asked for under the lock alone, so that no delete takes a new directory for an empty one that it may remove.
+        """
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield path
+        for parent in path.relative_to(self.root).parents:
+            _sync_directory(self.root / parent)
 
     def _fresh_partial(self) -> tuple[int, Path]:
         """Return a new hidden file, locked, so that nobody takes it for a dead writer's."""
@@ -164,11 +187,12 @@ class DirectoryStore:
         for partial in self.root.glob(f"{PARTIAL}*"):
             with suppress(OSError), partial.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(file.fileno()).st_nlink == 1:
-                    partial.unlink()
+                partial.unlink()  # also one that was linked into place: the key keeps its own name
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        """Hold the root's lock: what changes names below it does so one at a time, between processes too."""
+        self.root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -196,6 +220,23 @@ def _etag(seen: os.stat_result) -> str:
     return f"{seen.st_ino}-{seen.st_size}-{seen.st_mtime_ns}"
 
 
+def _unless_gone(error: OSError) -> None:
+    """Let a listing fail where a directory can't be read: what it hides is not nothing."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _copy_to_disk(source: BinaryIO, target: BinaryIO, into: Path, needed_bytes: int) -> None:
+    """Copy to the local disk, which is another one than the store's: a full one is told by its own path."""
+    try:
+        shutil.copyfileobj(source, target)
+        target.flush()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise disk_full(into, needed_bytes) from None
+
+
 def _sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -205,8 +246,9 @@ def _sync_directory(path: Path) -> None:
 
 
 def _fault(error: OSError, *, operation: str, key: str, root: Path) -> IngestError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return DiskFull(path=root, free_bytes=0, needed_bytes=1)
+    reason = f"{error.strerror or 'the file system failed'} (below {root})"
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP}:
-        return StoreDenied(operation=operation, key=key, reason=f"{error.strerror} below {root}")
-    return StoreUnavailable(operation=operation, key=key, reason=error.strerror or "the file system failed")
+        return StoreDenied(operation=operation, key=key, reason=reason)
+    if error.errno in {errno.EOPNOTSUPP, errno.ENOSYS}:
+        return StoreUnfit(operation=f"{operation} below {root}", reason="its file system has no hard links or locks")
+    return StoreUnavailable(operation=operation, key=key, reason=reason)

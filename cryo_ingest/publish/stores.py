@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import ObjectStore
     from cryo_ingest.settings import S3Settings
 
+BUCKET_PATTERN = r"[A-Za-z0-9._-]+"
+"""Wider than S3's own rule, which the store knows best; narrow enough to mean nothing else in a URL."""
+
 
 def open_store(url: str, s3: S3Settings) -> ObjectStore:
     """Return the store of `s3://bucket` or `file:///absolute/directory`; nothing is contacted or made yet.
@@ -21,8 +25,8 @@ def open_store(url: str, s3: S3Settings) -> ObjectStore:
         ValueError: the URL is neither.
     """
     scheme, separator, rest = url.partition("://")
-    if scheme == "s3" and separator and rest.strip("/") and "/" not in rest.rstrip("/"):
-        return S3ObjectStore(rest.rstrip("/"), s3)
+    if scheme == "s3" and separator and re.fullmatch(BUCKET_PATTERN, rest.removesuffix("/")):
+        return S3ObjectStore(rest.removesuffix("/"), s3)
     if scheme == "file" and separator:
         path = unquote(rest)
         if path.startswith("/") and "\0" not in path and path.strip("/"):

@@ -1,32 +1,51 @@
 """Brings proved files into the store, then the manifest: create-only, adopting what is whole, last things last.
 
 Another attempt may be doing the same on the same prefix. Both write the same names; whole data that is stored is never
-replaced; so whoever comes second adopts (LAY-10).
+replaced; so whoever comes second adopts (LAY-10). How much is on its way at once is `budget.py`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import IngestError, PrefixContended
+from cryo_ingest.errors import FatalError, IngestError, PrefixContended
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import AlreadyStored, Changed
-from cryo_ingest.publish.version import LARGEST_MANIFEST_BYTES, ROUNDS, judge, make_exact, refuse_other_mode
+from cryo_ingest.publish.budget import BYTES_IN_FLIGHT, FILES_IN_FLIGHT, Budget
+from cryo_ingest.publish.version import (
+    LARGEST_MANIFEST_BYTES,
+    ROUNDS,
+    find_published,
+    judge,
+    make_exact,
+    refuse_other_mode,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from cryo_ingest.ports import ExtractedFile, Extraction, FileProof, ObjectStore, Proof
     from cryo_ingest.publish.version import Judged, Version
 
-BYTES_IN_FLIGHT = 64 * 1024**2
-"""How much is on its way at once; a larger file goes alone. Files share the uplink, so more would gain nothing."""
-
-FILES_IN_FLIGHT = 8
-
 EVIDENCE_LEVELS = ("rows", "chain", "receipts")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One attempt's publishing: where to, how stored objects are judged, and what each object says besides its facts.
+
+    `judging` lets one stored object at a time onto the local disk.
+    """
+
+    store: ObjectStore
+    version: Version
+    proof: Proof
+    spool: Path
+    metadata: Mapping[str, str]
+    judging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 async def publish_files(
@@ -40,74 +59,105 @@ async def publish_files(
 ) -> None:
     """Upload a range, delete leftovers, write the manifest, return when the prefix is exact (LAY-5).
 
-    `metadata` is added to what each object says of itself; `spool` holds copies of stored objects being judged.
+    Where another attempt has published the version meanwhile, it stands and our files are dropped. `metadata` is
+    added to what each object says of itself; `spool` holds the copy of a stored object being judged.
 
     Raises:
         ModeMismatch: data of the other mode has turned up under the prefix.
         PrefixContended: another writer keeps changing it.
-        StoreDenied, StoreUnfit, NoSuchBucket, StoreUnavailable: the store's own faults.
+        StoreDenied, StoreUnfit, NoSuchBucket, UnmanageableKey, StoreUnavailable, DiskFull: the store's own faults, or
+            the local disk's; a fatal one goes first.
     """
-    budget = _Budget(BYTES_IN_FLIGHT, FILES_IN_FLIGHT)
+    upload = Upload(store, version, proof, spool, metadata)
+    if await find_published(store, version, proof=proof, spool=spool):
+        return
+    torn = version.manifest_key in await store.list(version.prefix)
+    disputed = await store_files(upload, extraction.files, over_torn_version=torn)
+    if disputed:
+        if await find_published(store, version, proof=proof, spool=spool):
+            return
+        await store_files(upload, disputed, over_torn_version=True)
+    await make_exact(store, version, frozenset(version.manifest.parquet_keys), proof=proof)
+    await store_manifest(store, version)
+    await make_exact(store, version, version.keys, proof=proof)
 
-    async def upload(file: ExtractedFile) -> None:
+
+async def store_files(
+    upload: Upload, files: Iterable[ExtractedFile], *, over_torn_version: bool = False
+) -> list[ExtractedFile]:
+    """Store files side by side and return those that stand against a version with a manifest (see `store_file`)."""
+    budget = Budget(BYTES_IN_FLIGHT, FILES_IN_FLIGHT)
+    disputed: list[ExtractedFile] = []
+
+    async def store_one(file: ExtractedFile) -> None:
         async with budget.of(file.proof.size_bytes):
-            await store_file(store, version, file, proof=proof, spool=spool, metadata=metadata)
+            if not await store_file(upload, file, over_torn_version=over_torn_version):
+                disputed.append(file)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for file in extraction.files:
-                group.create_task(upload(file))
+            for file in files:
+                group.create_task(store_one(file))
     except* IngestError as failures:
-        first = failures.exceptions[0]
+        faults = failures.exceptions
+        first = next((fault for fault in faults if isinstance(fault, FatalError)), faults[0])
     else:
-        await make_exact(store, version, frozenset(version.manifest.parquet_keys), proof=proof)
-        await store_manifest(store, version)
-        await make_exact(store, version, version.keys, proof=proof)
-        return
+        return disputed
     raise first
 
 
-async def store_file(
-    store: ObjectStore,
-    version: Version,
-    file: ExtractedFile,
-    *,
-    proof: Proof,
-    spool: Path,
-    metadata: Mapping[str, str],
-) -> None:
+async def store_file(upload: Upload, file: ExtractedFile, *, over_torn_version: bool = False) -> bool:
     """Create one object, or adopt the whole one that is stored, or replace the broken one.
 
-    An adopted object whose metadata do not tell the truth (LAY-8) is stored again with its own bytes and true metadata.
+    False, with nothing changed, where a whole object of other rows is stored and a manifest beside it: another attempt
+    may have published them. That is for the caller to find out; if the version turned out torn, `over_torn_version`
+    replaces them.
     """
-    key = version.key(file.chunk)
+    store, version, key = upload.store, upload.version, upload.version.key(file.chunk)
     for _ in range(ROUNDS):
         try:
-            await store.create(key, file.path, metadata=facts(file.proof, metadata))
+            await store.create(key, file.path, metadata=facts(file.proof, upload.metadata))
         except AlreadyStored:
             pass
         else:
-            return
-        stored = (await store.list(version.prefix)).get(key)
-        if stored is None:
+            return True
+        listed = await store.list(version.prefix)
+        if key not in listed:
             continue
-        await refuse_other_mode(store, version, [stored], proof=proof)
-        judged = await judge(store, version, file.chunk, proof=proof, spool=spool)
-        body, told = file.path, facts(file.proof, metadata)
-        if judged is not None and await _equal(judged, file, proof):
-            if not store.keeps_metadata or tells_the_truth(judged):
-                judged.copy.unlink()
-                return
-            body, told = judged.copy, facts(judged.proof, metadata)
-        try:
-            await store.replace(key, body, metadata=told, etag=stored.etag)
-        except Changed:
-            continue
-        finally:
-            if judged is not None:
-                judged.copy.unlink(missing_ok=True)
-        return
+        await refuse_other_mode(store, version, [listed[key]], proof=upload.proof)
+        async with upload.judging:
+            try:
+                judged = await judge(store, version, file.chunk, listed[key], proof=upload.proof, spool=upload.spool)
+                if judged is not None and not await _equal(judged, file, upload.proof):
+                    judged.copy.unlink()
+                    if version.manifest_key in listed and not over_torn_version:
+                        return False
+                    judged = None
+                await _settle(upload, file, judged, etag=listed[key].etag)
+            except Changed:
+                continue
+        return True
     raise PrefixContended(prefix=version.prefix, reason=f"{key} changes whenever it is looked at")
+
+
+async def _settle(upload: Upload, file: ExtractedFile, judged: Judged | None, *, etag: str) -> None:
+    """Replace a broken object, or adopt a whole one.
+
+    An adopted object whose metadata do not tell the truth (LAY-8) is stored again with its own bytes and true metadata.
+
+    Raises:
+        Changed: the object that was judged is no longer there.
+    """
+    key = upload.version.key(file.chunk)
+    if judged is None:
+        await upload.store.replace(key, file.path, metadata=facts(file.proof, upload.metadata), etag=etag)
+        return
+    try:
+        if upload.store.keeps_metadata and not tells_the_truth(judged):
+            told = facts(judged.proof, upload.metadata)
+            await upload.store.replace(key, judged.copy, metadata=told, etag=etag)
+    finally:
+        judged.copy.unlink()
 
 
 async def store_manifest(store: ObjectStore, version: Version) -> None:
@@ -134,14 +184,13 @@ async def store_manifest(store: ObjectStore, version: Version) -> None:
 
 
 def facts(seen: FileProof, more: Mapping[str, str]) -> dict[str, str]:
-    """Return the user metadata of an object (LAY-8)."""
-    return {
+    """Return the user metadata of an object (LAY-8); what was proved goes before whatever else is said."""
+    return dict(more) | {
         "sha256": seen.sha256,
         "rows": str(seen.rows),
         "block-min": "" if seen.block_min is None else str(seen.block_min),
         "block-max": "" if seen.block_max is None else str(seen.block_max),
         "evidence": seen.evidence,
-        **more,
     }
 
 
@@ -158,42 +207,3 @@ def tells_the_truth(judged: Judged) -> bool:
 async def _equal(judged: Judged, file: ExtractedFile, proof: Proof) -> bool:
     """Tell whether a stored object holds the rows of our own file, in whatever order (LAY-10)."""
     return judged.proof.sha256 == file.proof.sha256 or await proof.same_rows(judged.copy, file.path)
-
-
-class _Budget:
-    """Lets uploads begin while both their number and their bytes are below a limit; a larger one goes alone."""
-
-    def __init__(self, bytes_limit: int, files_limit: int) -> None:
-        self._bytes_limit, self._files_limit = bytes_limit, files_limit
-        self._bytes = self._files = 0
-        self._changed = asyncio.Condition()
-
-    def of(self, size_bytes: int) -> _Share:
-        return _Share(self, size_bytes)
-
-    async def take(self, size_bytes: int) -> None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._fits(size_bytes))
-            self._bytes += size_bytes
-            self._files += 1
-
-    async def give_back(self, size_bytes: int) -> None:
-        async with self._changed:
-            self._bytes -= size_bytes
-            self._files -= 1
-            self._changed.notify_all()
-
-    def _fits(self, size_bytes: int) -> bool:
-        fits = self._bytes + size_bytes <= self._bytes_limit and self._files < self._files_limit
-        return fits or self._files == 0
-
-
-class _Share:
-    def __init__(self, budget: _Budget, size_bytes: int) -> None:
-        self._budget, self._size_bytes = budget, size_bytes
-
-    async def __aenter__(self) -> None:
-        await self._budget.take(self._size_bytes)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._budget.give_back(self._size_bytes)

@@ -13,6 +13,8 @@ from cryo_ingest import layout
 from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, SchemaDrift
 from cryo_ingest.logs import log
 from cryo_ingest.model import make_manifest, parse_manifest
+from cryo_ingest.ports import Changed
+from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,10 +82,12 @@ class Judged:
 async def find_published(store: ObjectStore, version: Version, *, proof: Proof, spool: Path) -> bool:
     """Tell whether the version is in the store with its manifest, whole; if so, rid the prefix of leftovers (LAY-10).
 
-    Nothing is changed where it is not. `spool` is an empty directory for downloads, and empty again afterwards.
+    Nothing is changed where it is not. `spool` is a directory for downloads, one at a time, each deleted afterwards.
 
     Raises:
         ModeMismatch: the prefix holds data of the other mode (LAY-11).
+        PrefixContended: leftovers keep coming back.
+        StoreDenied, NoSuchBucket, UnmanageableKey, StoreUnavailable, DiskFull: as the store's own operations.
     """
     stored = await store.list(version.prefix)
     await refuse_other_mode(store, version, stored.values(), proof=proof)
@@ -92,8 +96,13 @@ async def find_published(store: ObjectStore, version: Version, *, proof: Proof, 
     content = await store.read(version.manifest_key, max_bytes=LARGEST_MANIFEST_BYTES)
     if content is None or parse_manifest(content) != version.manifest:
         return False
+    if not stored.keys() >= version.keys:
+        return False
     for chunk in version.chunks:
-        judged = await judge(store, version, chunk, proof=proof, spool=spool)
+        try:
+            judged = await judge(store, version, chunk, stored[version.key(chunk)], proof=proof, spool=spool)
+        except Changed:
+            return False
         if judged is None:
             return False
         judged.copy.unlink()
@@ -102,29 +111,37 @@ async def find_published(store: ObjectStore, version: Version, *, proof: Proof, 
     return True
 
 
-async def judge(store: ObjectStore, version: Version, chunk: Chunk, *, proof: Proof, spool: Path) -> Judged | None:
-    """Download a chunk's stored object and prove it; None where it is missing or not whole.
+async def judge(
+    store: ObjectStore, version: Version, chunk: Chunk, stored: StoredObject, *, proof: Proof, spool: Path
+) -> Judged | None:
+    """Download a chunk's stored object as it was listed and prove it; None where it is gone or not whole.
+
+    One that no single PUT could have made is no attempt's work, so it is not even downloaded. The copy of a whole one
+    is the caller's to delete.
 
     Raises:
         ModeMismatch: it is data of the other mode.
+        Changed: it is no longer the object that was listed.
     """
-    key, copy = version.key(chunk), spool / chunk.name
-    copy = copy.with_suffix(".stored")
+    if stored.size_bytes > SINGLE_PUT_LIMIT_BYTES:
+        return None
+    copy = (spool / chunk.name).with_suffix(".stored")
     copy.unlink(missing_ok=True)
-    metadata = await store.download(key, copy)
-    if metadata is None:
-        return None
+    whole = None
     try:
-        seen = await proof.prove(copy, chunk)
+        metadata = await store.download(stored, copy)
+        if metadata is not None:
+            seen = await proof.prove(copy, chunk)
+            if seen.fake is (version.mode == "real"):
+                raise _other_mode(version, stored.key, fake=seen.fake)
+            if metadata.get("sha256", seen.sha256) == seen.sha256:
+                whole = Judged(copy, seen, metadata)
     except (ProofFailed, SchemaDrift):
-        copy.unlink()
-        return None
-    if seen.fake is (version.mode == "real"):
-        raise _other_mode(version, key, fake=seen.fake)
-    if metadata.get("sha256", seen.sha256) != seen.sha256:
-        copy.unlink()
-        return None
-    return Judged(copy, seen, metadata)
+        pass
+    finally:
+        if whole is None:
+            copy.unlink(missing_ok=True)
+    return whole
 
 
 async def refuse_other_mode(
@@ -151,9 +168,10 @@ async def make_exact(store: ObjectStore, version: Version, keys: frozenset[str],
         PrefixContended: it would not settle.
         ModeMismatch: what does not belong is data of the other mode.
     """
+    strangers: list[str] = []
     for _ in range(ROUNDS):
         stored = await store.list(version.prefix)
-        strangers = stored.keys() - version.keys
+        strangers = sorted(stored.keys() - version.keys)
         if not strangers:
             missing = sorted(keys - stored.keys())
             if not missing:
@@ -161,7 +179,8 @@ async def make_exact(store: ObjectStore, version: Version, keys: frozenset[str],
             raise PrefixContended(prefix=version.prefix, reason=f"{missing[0]} was deleted by somebody")
         await refuse_other_mode(store, version, [stored[key] for key in strangers], proof=proof)
         await store.delete(strangers)
-    raise PrefixContended(prefix=version.prefix, reason="objects that do not belong there keep coming back")
+    reason = f"{strangers[0]} does not belong there and is back whenever it was deleted"
+    raise PrefixContended(prefix=version.prefix, reason=reason)
 
 
 def _other_mode(version: Version, key: str, *, fake: bool) -> ModeMismatch:

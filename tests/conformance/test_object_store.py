@@ -1,4 +1,4 @@
-"""One suite that every object store of the worker passes: the directory, S3 on moto, S3 on MinIO."""
+"""One suite that every object store passes: the harness's in memory, the directory, S3 on moto, S3 on MinIO."""
 
 import asyncio
 from collections.abc import Awaitable, Iterator
@@ -12,6 +12,7 @@ from cryo_ingest.ports import AlreadyStored, Changed, ObjectStore
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.settings import S3Settings, from_environment
 from harness.stores.bucket import Bucket
+from harness.stores.memory import MemoryStore
 
 T = TypeVar("T")
 
@@ -25,10 +26,12 @@ def wait(asked: Awaitable[T]) -> T:
     return asyncio.run(run())
 
 
-@pytest.fixture(params=["file", "moto", pytest.param("minio", marks=pytest.mark.docker)])
+@pytest.fixture(params=["memory", "file", "moto", pytest.param("minio", marks=pytest.mark.docker)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     """An empty store of each kind."""
-    if request.param == "file":
+    if request.param == "memory":
+        yield MemoryStore(AlreadyStored, Changed)
+    elif request.param == "file":
         yield open_store(f"file://{tmp_path}/a%20store", S3Settings())
         left = [path for path in tmp_path.glob("a store/*") if path.is_file()]
         assert left == [], "unfinished writes were left behind"
@@ -58,7 +61,7 @@ def test_what_is_created_is_listed_and_read_back_whole(store: ObjectStore, tmp_p
     assert all(found.etag for found in listed.values())
     assert content_of(store, "p/small") == b"abc"
     assert content_of(store, "p/empty") == b""
-    wait(store.download("p/large", tmp_path / "copy"))
+    wait(store.download(listed["p/large"], tmp_path / "copy"))
     assert (tmp_path / "copy").read_bytes() == (tmp_path / "large").read_bytes()
 
 
@@ -95,6 +98,30 @@ def test_lay_10_replace_needs_the_very_content_that_was_seen(store: ObjectStore)
     assert set(wait(store.list("p/"))) == {"p/key"}
 
 
+def test_lay_10_what_is_downloaded_is_what_was_listed(store: ObjectStore, tmp_path: Path):
+    """LAY-10: a listing that is out of date downloads nothing, so no other content is judged in its place."""
+    wait(store.create("p/key", b"first", metadata={}))
+    listed = wait(store.list("p/"))["p/key"]
+    wait(store.replace("p/key", b"other", metadata={}, etag=listed.etag))
+    with pytest.raises(Changed):
+        wait(store.download(listed, tmp_path / "copy"))
+
+
+def test_lay_10_of_two_racing_replaces_one_wins(store: ObjectStore):
+    """LAY-10: replace is atomic between concurrent writers that judged the same content."""
+    wait(store.create("p/key", b"broken", metadata={}))
+    seen = wait(store.list("p/"))["p/key"].etag
+
+    async def race() -> list[object]:
+        bodies = [bytes([65 + n]) * 1000 for n in range(8)]
+        replacing = (store.replace("p/key", body, metadata={}, etag=seen) for body in bodies)
+        return list(await asyncio.gather(*replacing, return_exceptions=True))
+
+    results = wait(race())
+    assert results.count(None) == 1
+    assert sum(isinstance(result, Changed) for result in results) == 7
+
+
 def test_of_two_racing_creates_one_wins(store: ObjectStore):
     """LAY-10: create is atomic between concurrent writers."""
 
@@ -117,13 +144,14 @@ def test_what_is_not_there_reads_as_none_and_deletes_in_silence(store: ObjectSto
     assert wait(store.list("p/")) == {}
     assert wait(store.read("p/key", max_bytes=9)) is None
     assert wait(store.read_tail(listed, max_bytes=9)) is None
-    assert wait(store.download("p/key", tmp_path / "copy")) is None
+    assert wait(store.download(listed, tmp_path / "copy")) is None
 
 
 def test_lay_8_metadata_come_back_where_the_store_keeps_any(store: ObjectStore, tmp_path: Path):
     """LAY-8: S3 gives user metadata back, an empty value as nothing or as empty; a directory keeps none."""
     wait(store.create("p/key", b"x", metadata={"sha256": "abc", "block-min": ""}))
-    seen = wait(store.download("p/key", tmp_path / "copy"))
+    listed = wait(store.list("p/"))["p/key"]
+    seen = wait(store.download(listed, tmp_path / "copy"))
     assert seen is not None
     assert store.keeps_metadata is (seen.get("sha256") == "abc")
     assert seen.get("block-min", "") == ""
@@ -132,6 +160,7 @@ def test_lay_8_metadata_come_back_where_the_store_keeps_any(store: ObjectStore, 
 def test_pub_2_the_reference_names_scheme_bucket_and_prefix(store: ObjectStore):
     """PUB-2: `s3` with its bucket, or `file` with the absolute directory and no bucket."""
     reference = store.reference("cryo/1/")
+    assert reference.glob == "*.parquet"
     if reference.scheme == "s3":
         assert reference.bucket
         assert reference.prefix == "cryo/1/"

@@ -41,6 +41,7 @@ class RpcPool:
         self._servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self._run, name="harness-rpc", daemon=True)
         self._ready = threading.Event()
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -96,8 +97,11 @@ class RpcPool:
     def vanish(self) -> None:
         """Reset every connection and refuse new ones, as a node that dies does; the journal stays."""
         done = threading.Event()
-        self._loop.call_soon_threadsafe(self._vanish)
-        self._loop.call_soon_threadsafe(done.set)
+
+        def begin() -> None:
+            self._vanish().add_done_callback(lambda _: done.set())
+
+        self._loop.call_soon_threadsafe(begin)
         done.wait()
 
     def stop(self) -> None:
@@ -111,29 +115,37 @@ class RpcPool:
         self._loop.run_until_complete(self._listen())
         self._ready.set()
         self._loop.run_forever()
-        self._loop.run_until_complete(self._drain())
+        self._loop.run_until_complete(self._vanish())
         self._loop.close()
-
-    async def _drain(self) -> None:
-        """Close everything, connections that were just being accepted included."""
-        self._vanish()
-        accepting = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*accepting, return_exceptions=True)
-        self._vanish()
-        while any(endpoint.connections for endpoint in self._endpoints):  # noqa: ASYNC110 (closing takes a turn of the loop, not time)
-            await asyncio.sleep(0)
 
     async def _listen(self) -> None:
         for endpoint, listening in zip(self._endpoints, self._sockets, strict=True):
             server = await self._loop.create_server(partial(Connection, endpoint), sock=listening, backlog=_BACKLOG)
             self._servers.append(server)
 
-    def _vanish(self) -> None:
-        for server in self._servers:
-            server.close()
+    def _vanish(self) -> asyncio.Task[None]:
+        """Break off every connection at once and begin to end, once, from within the loop."""
+        self._shared.gone = True
+        self._reset_all()
+        if self._ending is None:
+            self._ending = self._loop.create_task(self._end())
+        return self._ending
+
+    def _reset_all(self) -> None:
         for endpoint in self._endpoints:
             for connection in list(endpoint.connections):
                 connection.reset()
+
+    async def _end(self) -> None:
+        """Stop listening and return when every connection is closed."""
+        # The only other tasks set up what was just accepted; a server that is closed before them leaks their sockets.
+        while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*accepting, return_exceptions=True)
+        for server in self._servers:
+            server.close()
+        self._reset_all()
+        while any(endpoint.connections for endpoint in self._endpoints):  # noqa: ASYNC110 - a turn of the loop, no time
+            await asyncio.sleep(0)
 
 
 def _listen(port: int) -> socket.socket:

@@ -13,6 +13,7 @@ import json
 import socket
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ _RESET = struct.pack("ii", 1, 0)
 class Shared:
     """What the endpoints of a pool have in common; only the pool's thread writes it, any may read the journal."""
 
-    stop: Callable[[], None]
+    stop: Callable[[], object]
+    gone: bool = False
     script: Script = field(default_factory=Script)
     journal: list[Call] = field(default_factory=list)
     listeners: list[Callable[[Call], None]] = field(default_factory=list)
@@ -116,6 +118,8 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 (for the type checker; TCP always gives one)
         self._transport = transport
         self._endpoint.connections.add(self)
+        if self._endpoint.shared.gone:
+            self.reset()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the protocol's signature)
         """End, and forget what was still to be sent."""
@@ -131,9 +135,10 @@ class Connection(asyncio.Protocol):
 
     def reset(self) -> None:
         """Break the connection off with an RST."""
-        if self._transport is not None and not self._transport.is_closing():
-            raw = self._transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if self._transport is not None:
+            with suppress(OSError):  # closed already
+                raw = self._transport.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     def _next(self) -> bool:

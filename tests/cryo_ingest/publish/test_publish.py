@@ -1,15 +1,16 @@
 """Publishing once, whatever is on the prefix already: LAY-2 to LAY-11, PUB-4."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, StoreUnavailable
+from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, StoreDenied, StoreUnavailable
 from cryo_ingest.layout import Chunk
-from cryo_ingest.model import StorageRef, Task, parse_manifest
+from cryo_ingest.model import Task, parse_manifest
 from cryo_ingest.ports import (
     AlreadyStored,
     Changed,
@@ -19,7 +20,9 @@ from cryo_ingest.ports import (
     StoredObject,
 )
 from cryo_ingest.publish.upload import publish_files
-from cryo_ingest.publish.version import Version, find_published
+from cryo_ingest.publish.version import Version, find_published, judge
+from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
+from harness.stores.memory import MemoryStore, Operation, StoreFault
 
 TASK = Task(
     dataset_uuid="0f8fad5b-d9cb-469f-a165-70867728950e",
@@ -56,79 +59,9 @@ class WordProof:
         return {b"fake": True, b"real": False}.get(footer[:4])
 
 
-@dataclass
-class MemoryStore:
-    """A store in memory that keeps a journal and lets a test act just before any operation."""
-
-    objects: dict[str, tuple[bytes, dict[str, str], int]] = field(default_factory=dict)
-    journal: list[tuple[str, str]] = field(default_factory=list)
-    before: Callable[[str, str], None] = lambda _operation, _key: None
-    keeps_metadata: bool = True
-    version: int = 0
-
-    def reference(self, prefix: str) -> StorageRef:
-        """Name a prefix."""
-        return StorageRef("s3", "memory", prefix)
-
-    def _note(self, operation: str, key: str) -> None:
-        self.before(operation, key)
-        self.journal.append((operation, key))
-
-    def hold(self, key: str, content: bytes, metadata: Mapping[str, str] | None = None) -> None:
-        """Put an object there, as somebody else would."""
-        self.version += 1
-        self.objects[key] = (content, dict(metadata or {}), self.version)
-
-    def contents(self) -> dict[str, bytes]:
-        """Return what it holds."""
-        return {key: content for key, (content, _, _) in self.objects.items()}
-
-    def did(self, operation: str) -> list[str]:
-        """Return the keys of one operation, in order."""
-        return [key for name, key in self.journal if name == operation]
-
-    async def list(self, prefix: str) -> dict[str, StoredObject]:
-        """List objects."""
-        self._note("list", prefix)
-        found = {key: value for key, value in self.objects.items() if key.startswith(prefix)}
-        return {key: StoredObject(key, len(content), str(version)) for key, (content, _, version) in found.items()}
-
-    async def read(self, key: str, *, max_bytes: int) -> bytes | None:
-        """Return first bytes."""
-        self._note("get", key)
-        return self.objects[key][0][:max_bytes] if key in self.objects else None
-
-    async def read_tail(self, stored: StoredObject, *, max_bytes: int) -> bytes | None:
-        """Return last bytes."""
-        return await self.read(stored.key, max_bytes=max_bytes)
-
-    async def download(self, key: str, into: Path) -> Mapping[str, str] | None:
-        """Write to a file."""
-        self._note("get", key)
-        if key not in self.objects:
-            return None
-        into.write_bytes(self.objects[key][0])
-        return self.objects[key][1]
-
-    async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
-        """Create."""
-        self._note("create", key)
-        if key in self.objects:
-            raise AlreadyStored
-        self.hold(key, body if isinstance(body, bytes) else body.read_bytes(), metadata)
-
-    async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
-        """Replace."""
-        self._note("replace", key)
-        if key not in self.objects or str(self.objects[key][2]) != etag:
-            raise Changed
-        self.hold(key, body if isinstance(body, bytes) else body.read_bytes(), metadata)
-
-    async def delete(self, keys: Iterable[str]) -> None:
-        """Delete."""
-        for key in keys:
-            self._note("delete", key)
-            self.objects.pop(key, None)
+def make_store(*faults: StoreFault) -> MemoryStore:
+    """Return an empty store in memory that speaks the port's exceptions."""
+    return MemoryStore(AlreadyStored, Changed, faults)
 
 
 @pytest.fixture
@@ -172,8 +105,8 @@ def publisher(tmp_path: Path) -> Publisher:
     return Publisher(tmp_path)
 
 
-def holding(contents: Mapping[str, bytes]) -> MemoryStore:
-    store = MemoryStore()
+def holding(contents: Mapping[str, bytes], *faults: StoreFault) -> MemoryStore:
+    store = make_store(*faults)
     for key, content in contents.items():
         store.hold(key, content)
     store.journal.clear()
@@ -182,7 +115,7 @@ def holding(contents: Mapping[str, bytes]) -> MemoryStore:
 
 def test_lay_5_files_come_first_the_manifest_last_and_nothing_else(publisher: Publisher, extraction: Extraction):
     """LAY-2, LAY-3, LAY-5, LAY-6, PUB-4: create-only PUTs, the manifest after every file it lists."""
-    store = MemoryStore()
+    store = make_store()
     publisher.publish(store, extraction)
     assert sorted(store.did("create")[:3]) == KEYS
     assert store.did("create")[3:] == [REAL.manifest_key]
@@ -194,9 +127,9 @@ def test_lay_5_files_come_first_the_manifest_last_and_nothing_else(publisher: Pu
 
 def test_lay_8_each_file_says_what_was_proved_of_it(publisher: Publisher, extraction: Extraction):
     """LAY-8: digest, rows, extent and level, and the provenance beside them; the manifest says nothing of the kind."""
-    store = MemoryStore()
+    store = make_store()
     publisher.publish(store, extraction)
-    assert store.objects[KEYS[1]][1] == {
+    assert store.objects[KEYS[1]].metadata == {
         "sha256": b"real rows abc".hex(),
         "rows": "3",
         "block-min": "1000",
@@ -204,7 +137,7 @@ def test_lay_8_each_file_says_what_was_proved_of_it(publisher: Publisher, extrac
         "evidence": "rows",
         "cryo-sha256": "binary",
     }
-    assert store.objects[REAL.manifest_key][1] == {}
+    assert store.objects[REAL.manifest_key].metadata == {}
 
 
 def test_lay_10_a_whole_version_is_found_and_nothing_is_written(publisher: Publisher):
@@ -252,7 +185,7 @@ def test_lay_10_a_recorded_digest_that_does_not_match_the_bytes_makes_it_broken(
 
 def test_lay_10_the_same_rows_in_another_order_are_adopted(publisher: Publisher, extraction: Extraction):
     """LAY-10: some datasets are not byte-stable; what another attempt stored whole is never replaced by other bytes."""
-    store = MemoryStore()
+    store = make_store()
     facts = {"rows": "3", "block-min": "0", "block-max": "999", "evidence": "rows"}
     store.hold(KEYS[0], b"real rows cba", {"sha256": b"real rows cba".hex(), **facts})
     publisher.publish(store, extraction)
@@ -264,9 +197,9 @@ def test_lay_8_an_adopted_object_gets_true_metadata_with_its_own_bytes(publisher
     """LAY-8, LAY-10: a whole object that says nothing of itself is stored again, byte for byte, saying the truth."""
     store = holding({KEYS[0]: b"real rows cba"})
     publisher.publish(store, extraction)
-    content, metadata, _ = store.objects[KEYS[0]]
-    assert content == b"real rows cba"
-    assert metadata["sha256"] == b"real rows cba".hex()
+    stored = store.objects[KEYS[0]]
+    assert stored.body == b"real rows cba"
+    assert stored.metadata["sha256"] == b"real rows cba".hex()
     assert list(publisher.spool.iterdir()) == []
 
 
@@ -316,31 +249,151 @@ def test_lay_11_data_of_the_other_mode_stop_everything(mode: str, key: str, tmp_
     assert REAL.manifest_key not in store.contents()
 
 
-def test_lay_10_a_lost_answer_to_our_own_put_is_adopted(publisher: Publisher, extraction: Extraction):
-    """LAY-10: the create took effect, its answer was lost, the retry finds our own object and keeps it."""
-    store = MemoryStore()
-
-    def store_first(operation: str, key: str) -> None:
-        if operation == "create" and key not in store.objects:
-            content = REAL.manifest.to_bytes() if key == REAL.manifest_key else b"real rows abc"
-            rows = next((file.proof for file in extraction.files if REAL.key(file.chunk) == key), None)
-            told = {} if rows is None else _told(rows)
-            store.hold(key, content, told)
-
-    store.before = store_first
+@pytest.mark.parametrize("key", ["1000_to", r"_manifest\.json"])
+def test_lay_10_a_lost_answer_to_our_own_create_is_adopted(key: str, publisher: Publisher, extraction: Extraction):
+    """LAY-10: the create took effect, the client's own retry was told so, and the object is found to be ours."""
+    store = make_store(StoreFault("create", key, "after", AlreadyStored()))
     publisher.publish(store, extraction)
+    assert store.fired
     assert store.contents() == WHOLE
     assert store.did("replace") == []
 
 
-def _told(proof: FileProof) -> dict[str, str]:
-    extent = {"block-min": str(proof.block_min), "block-max": str(proof.block_max)}
-    return {"sha256": proof.sha256, "rows": str(proof.rows), "evidence": "rows"} | extent
+@pytest.mark.parametrize("key", ["1000_to", r"_manifest\.json"])
+def test_lay_10_a_lost_answer_to_our_own_replace_is_adopted(key: str, publisher: Publisher, extraction: Extraction):
+    """LAY-10: a 412 to `If-Match` after our own replace took effect: the key is read again and found to be ours."""
+    store = holding({KEYS[1]: b"garbage", REAL.manifest_key: b"{"}, StoreFault("replace", key, "after", Changed()))
+    publisher.publish(store, extraction)
+    assert store.fired
+    assert store.contents() == WHOLE
+    assert sorted(store.did("replace")) == [REAL.manifest_key, KEYS[1]]
+
+
+@pytest.mark.parametrize("operation", ["list", "get", "create", "replace", "delete"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_lay_10_an_attempt_after_one_that_broke_off_anywhere_ends_whole(
+    operation: Operation, when: Literal["before", "after"], tmp_path: Path, extraction: Extraction
+):
+    """LAY-5, LAY-10, PUB-3: after a break anywhere a readable manifest means whole files; the next attempt mends."""
+    before = {KEYS[0]: b"real rows cba", KEYS[1]: b"garbage", REAL.prefix + "stray": b"x", REAL.manifest_key: b"{"}
+    broken = StoreUnavailable(operation=operation, key="k", reason="HTTP 500")
+    for nth in range(1, 30):
+        store = holding(before, StoreFault(operation, "", when, broken, nth))
+        folder = tmp_path / f"{nth}"
+        folder.mkdir()
+        publisher = Publisher(folder)
+        with suppress(StoreUnavailable):
+            publisher.publish(store, extraction)
+        if not store.fired:
+            assert nth > 1, "the fault never fired"
+            return
+        store.faults = ()
+        if parse_manifest(store.contents()[REAL.manifest_key]) == REAL.manifest:
+            assert WHOLE | {KEYS[0]: b"real rows cba"} == store.contents()
+        if not publisher.find(store):
+            publisher.publish(store, extraction)
+        assert store.contents() == WHOLE | {KEYS[0]: b"real rows cba"}
+        assert list(publisher.spool.iterdir()) == []
+    pytest.fail("publishing never came to its end")
+
+
+def test_lay_10_a_version_published_meanwhile_with_other_rows_stands(publisher: Publisher, extraction: Extraction):
+    """LAY-10, PUB-6: what another attempt has published stands, though our node gave other rows."""
+    other = dict.fromkeys(KEYS, b"real rows xyz") | {REAL.manifest_key: REAL.manifest.to_bytes()}
+    store = holding(other)
+    publisher.publish(store, extraction)
+    assert store.contents() == other
+    assert store.did("replace") == store.did("delete") == []
+    assert list(publisher.spool.iterdir()) == []
+
+
+def test_lay_10_a_version_published_while_we_upload_stands(publisher: Publisher, extraction: Extraction):
+    """LAY-10: also when its manifest comes after our last look, before the first object that we would replace."""
+    store = make_store()
+
+    def publish_others(operation: str, _key: str) -> None:
+        if operation == "create" and not store.objects:
+            for key in KEYS:
+                store.hold(key, b"real rows xyz")
+            store.hold(REAL.manifest_key, REAL.manifest.to_bytes())
+
+    store.before = publish_others
+    publisher.publish(store, extraction)
+    assert store.contents() == dict.fromkeys(KEYS, b"real rows xyz") | {REAL.manifest_key: REAL.manifest.to_bytes()}
+    assert store.did("replace") == []
+
+
+def test_lay_10_other_rows_in_a_torn_version_give_way(publisher: Publisher, extraction: Extraction):
+    """LAY-10: the manifest of a torn version protects nothing, and views of the chain are not mixed."""
+    torn = dict.fromkeys(KEYS, b"real rows xyz") | {KEYS[2]: b"garbage", REAL.manifest_key: REAL.manifest.to_bytes()}
+    store = holding(torn)
+    publisher.publish(store, extraction)
+    assert store.contents() == WHOLE
+
+
+def test_lay_10_whole_data_that_came_after_the_look_are_not_replaced(publisher: Publisher, extraction: Extraction):
+    """LAY-10: what was judged broken is not what is there any more; it is judged again and adopted."""
+    store = holding({KEYS[0]: b"garbage"})
+
+    def mend(operation: str, key: str) -> None:
+        if operation in {"get", "replace"} and store.contents()[KEYS[0]] == b"garbage" and key == KEYS[0]:
+            mended.append(operation)
+            if len(mended) == 2:
+                store.hold(KEYS[0], b"real rows cba")
+
+    mended: list[str] = []
+    store.before = mend
+    publisher.publish(store, extraction)
+    assert store.contents() == WHOLE | {KEYS[0]: b"real rows cba"}
+
+
+def test_lay_10_an_object_deleted_in_between_is_created_again(publisher: Publisher, extraction: Extraction):
+    """LAY-10: a 404 to `If-Match` means create."""
+    store = holding({KEYS[0]: b"garbage"})
+
+    def vanish(operation: str, key: str) -> None:
+        if operation == "replace" and key == KEYS[0]:
+            del store.objects[key]
+
+    store.before = vanish
+    publisher.publish(store, extraction)
+    assert store.contents() == WHOLE
+    assert store.did("create").count(KEYS[0]) == 2
+
+
+def test_an_object_that_no_put_could_have_made_is_not_downloaded(tmp_path: Path):
+    """LAY-10: more than S3 takes in one PUT is no attempt's work, and the local disk is not filled with it."""
+    version, stored = REAL, StoredObject(KEYS[0], SINGLE_PUT_LIMIT_BYTES + 1, "e")
+    store = make_store()
+    judged = asyncio.run(judge(store, version, version.chunks[0], stored, proof=WordProof(), spool=tmp_path))
+    assert judged is None
+    assert store.journal == []
+
+
+def test_stored_objects_come_to_the_local_disk_one_at_a_time(publisher: Publisher, extraction: Extraction):
+    """A prefix full of other attempts' files costs the room of one."""
+    store = holding(dict.fromkeys(KEYS, b"real rows cba"))
+    most = []
+    store.before = lambda _operation, _key: most.append(len(list(publisher.spool.iterdir())))
+    publisher.publish(store, extraction)
+    assert max(most) == 1
+
+
+def test_a_fatal_fault_goes_before_a_retryable_one(publisher: Publisher, extraction: Extraction):
+    """OUT-1: where two uploads fail, the one that needs somebody to act is told."""
+    unavailable = StoreUnavailable(operation="put", key="k", reason="HTTP 500")
+    denied = StoreDenied(operation="put", key="k", reason="HTTP 403")
+    store = make_store(
+        StoreFault("create", "0000_to", "after", unavailable), StoreFault("create", "1000", "after", denied)
+    )
+
+    with pytest.raises(StoreDenied):
+        publisher.publish(store, extraction)
 
 
 def test_lay_10_two_publishers_on_one_prefix_end_with_one_version(tmp_path: Path, extraction: Extraction):
     """LAY-10, PUB-6: whoever comes second adopts; both find the prefix exact."""
-    store = MemoryStore()
+    store = make_store()
     publishers = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -356,14 +409,14 @@ def test_lay_10_two_publishers_on_one_prefix_end_with_one_version(tmp_path: Path
 
 def test_lay_10_a_prefix_that_will_not_settle_is_given_up_retryably(publisher: Publisher, extraction: Extraction):
     """LAY-6: a writer that keeps adding keys, or one that keeps changing a key, ends the attempt without publishing."""
-    store = MemoryStore()
+    store = make_store()
 
     def disturb(operation: str, _key: str) -> None:
         if operation == "list":
             store.hold(REAL.prefix + "again", b"x")
 
     store.before = disturb
-    with pytest.raises(PrefixContended, match="keep coming back") as caught:
+    with pytest.raises(PrefixContended, match="back whenever") as caught:
         publisher.publish(store, extraction)
     assert caught.value.outcome == "retryable_error"
 
@@ -380,7 +433,7 @@ def test_lay_10_a_prefix_that_will_not_settle_is_given_up_retryably(publisher: P
 
 def test_pub_3_a_fault_in_mid_upload_leaves_no_manifest(publisher: Publisher, extraction: Extraction):
     """PUB-3, LAY-5: the first fault ends the upload as itself, and no manifest is written."""
-    store = MemoryStore()
+    store = make_store()
 
     def fail(operation: str, key: str) -> None:
         if operation == "create" and key == KEYS[1]:

@@ -1,0 +1,19 @@
+"""The local disk that stored objects are copied to for judging: its faults are not the store's."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from typing import TYPE_CHECKING
+
+from cryo_ingest.errors import DiskFull
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def disk_full(copy: Path, needed_bytes: int) -> DiskFull:
+    """Say that the disk under a copy had no room for the object of so many bytes (STG-7)."""
+    return DiskFull(path=copy.parent, free_bytes=shutil.disk_usage(copy.parent).free, needed_bytes=needed_bytes)

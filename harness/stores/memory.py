@@ -1,0 +1,180 @@
+"""An object store in memory, for in-process targets: it satisfies a worker's store port structurally, not by its types.
+
+What is there already, or has changed, is told by exceptions of the worker's own, so the classes are given to it. Every
+operation is in its journal, and a scripted fault strikes before or after the effect of the one that it names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+Operation = Literal["list", "get", "create", "replace", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a prefix lies, as a publication names it."""
+
+    scheme: str
+    bucket: str | None
+    prefix: str
+    glob: str = "*.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One object as a listing shows it."""
+
+    key: str
+    size_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a key holds; `etag` is new with every write."""
+
+    body: bytes
+    metadata: Mapping[str, str]
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFault:
+    """Raises `error` at the `nth` operation whose kind and key match.
+
+    `after` lets it take its effect, if it has one, so that the answer alone is lost.
+    """
+
+    operation: Operation
+    key: str
+    when: Literal["before", "after"]
+    error: Exception
+    nth: int = 1
+
+    def matches(self, operation: Operation, key: str) -> bool:
+        """Tell whether an operation is one that this is about; `key` is a pattern, searched for."""
+        return operation == self.operation and re.search(self.key, key) is not None
+
+
+@dataclass
+class MemoryStore:
+    """A bucket in memory. `before` lets a test act, as another writer would, just before any operation."""
+
+    already_stored: type[Exception]
+    changed: type[Exception]
+    faults: tuple[StoreFault, ...] = ()
+    before: Callable[[Operation, str], None] = lambda _operation, _key: None
+    bucket: str = "memory"
+    keeps_metadata: bool = True
+    objects: dict[str, Content] = field(default_factory=dict)
+    journal: list[tuple[Operation, str]] = field(default_factory=list)
+    fired: list[StoreFault] = field(default_factory=list)
+    _seen: Counter[StoreFault] = field(default_factory=Counter)
+    _writes: int = 0
+
+    def hold(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
+        """Put an object there, as somebody else would; it is not in the journal."""
+        self._writes += 1
+        kept = dict(metadata or {}) if self.keeps_metadata else {}
+        self.objects[key] = Content(body, kept, f'"{self._writes}"')
+
+    def contents(self) -> dict[str, bytes]:
+        """Return what every key holds."""
+        return {key: content.body for key, content in self.objects.items()}
+
+    def did(self, operation: Operation) -> list[str]:
+        """Return the keys of one kind of operation, in order."""
+        return [key for name, key in self.journal if name == operation]
+
+    def reference(self, prefix: str) -> Reference:
+        """Name a prefix."""
+        return Reference("s3", self.bucket, prefix)
+
+    async def list(self, prefix: str) -> dict[str, Held]:
+        """List what lies below a prefix."""
+        self._begin("list", prefix)
+        found = {key: content for key, content in self.objects.items() if key.startswith(prefix)}
+        self._end("list", prefix)
+        return {key: Held(key, len(content.body), content.etag) for key, content in sorted(found.items())}
+
+    async def read(self, key: str, *, max_bytes: int) -> bytes | None:
+        """Return first bytes."""
+        content = self._get(key)
+        return None if content is None else content.body[:max_bytes]
+
+    async def read_tail(self, stored: Held, *, max_bytes: int) -> bytes | None:
+        """Return last bytes."""
+        content = self._get(stored.key)
+        return None if content is None else content.body[-max_bytes:]
+
+    async def download(self, stored: Held, into: Path) -> Mapping[str, str] | None:
+        """Write to a new file the content that was listed."""
+        content = self._get(stored.key)
+        if content is None:
+            return None
+        if content.etag != stored.etag:
+            raise self.changed
+        with into.open("xb") as file:
+            file.write(content.body)
+        return dict(content.metadata)
+
+    async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+        """Store under a key that holds nothing."""
+        self._begin("create", key)
+        if key in self.objects:
+            self._end("create", key)
+            raise self.already_stored
+        self.hold(key, _bytes(body), metadata)
+        self._end("create", key)
+
+    async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
+        """Store in place of the content that `etag` names."""
+        self._begin("replace", key)
+        if key not in self.objects or self.objects[key].etag != etag:
+            self._end("replace", key)
+            raise self.changed
+        self.hold(key, _bytes(body), metadata)
+        self._end("replace", key)
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects."""
+        for key in keys:
+            self._begin("delete", key)
+            self.objects.pop(key, None)
+            self._end("delete", key)
+
+    def _get(self, key: str) -> Content | None:
+        self._begin("get", key)
+        content = self.objects.get(key)
+        self._end("get", key)
+        return content
+
+    def _begin(self, operation: Operation, key: str) -> None:
+        self.before(operation, key)
+        self.journal.append((operation, key))
+        for fault in self.faults:
+            if fault.matches(operation, key):
+                self._seen[fault] += 1
+        self._strike("before", operation, key)
+
+    def _end(self, operation: Operation, key: str) -> None:
+        self._strike("after", operation, key)
+
+    def _strike(self, when: Literal["before", "after"], operation: Operation, key: str) -> None:
+        for fault in self.faults:
+            due = fault.when == when and fault.matches(operation, key) and self._seen[fault] == fault.nth
+            if due and fault not in self.fired:
+                self.fired.append(fault)
+                raise fault.error
+
+
+def _bytes(body: Path | bytes) -> bytes:
+    return body.read_bytes() if isinstance(body, Path) else body
