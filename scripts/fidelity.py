@@ -78,6 +78,8 @@ def main() -> int:
     parser.add_argument("--datasets", nargs="*", default=by_range_alone())
     parser.add_argument("--write", type=Path)
     chosen = parser.parse_args()
+    if chosen.write is not None and not chosen.write.is_file():
+        parser.error(f"--write {chosen.write}: must be a document that has the table already, such as docs/fidelity.md")
     outcomes = []
     for dataset in chosen.datasets:
         outcome = Outcome(dataset)
