@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.containers.images import IMAGES, build
 from harness.containers.mine import Mined, mine
 from harness.containers.node import ARGUMENTS
-from harness.containers.session import container, published
+from harness.containers.session import container, published, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +46,8 @@ def anvil_container(on: Session, alias: str) -> Iterator[tuple[AnvilServer, Any]
         EngineError: there is no engine, or the image could not be built.
     """
     made = _make(on, alias)
-    with made:
-        yield _server(made, alias), made.get_wrapped_container()
+    with running(made) as docker:
+        yield _server(made, alias), docker
 
 
 def _make(on: Session, alias: str) -> Any:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.containers import packages, provenance, trees
-from harness.containers.cache import cache_folder
+from harness.containers import packages, trees
+from harness.containers.cache import cache_folder, clear
 from harness.containers.engine import EngineError, client
 from harness.resources import checkout, dockerfiles
 
@@ -159,8 +159,6 @@ def build(image: Image, say: Say = lambda _text: None) -> str:
                 raise EngineError(f"{image.variable} names {image.given}, which the engine has not: docker pull it")
             else:
                 _make_and_build(engine, image, say)
-        if image is IMAGES["worker"]:
-            provenance.label_latest(engine, image.tag)
         return image.tag
     finally:
         engine.close()
@@ -170,8 +168,9 @@ def _make_and_build(engine: Any, image: Image, say: Say) -> None:
     import docker  # noqa: PLC0415 - slow to load
 
     arguments = {"BASE": build(IMAGES["base"], say)} if image.on_base else {}
+    clear(cache_folder(), prefix := f".build-{image.name}-")
     # In the cache's folder, so that large files can be linked rather than copied.
-    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix=".build-") as name:
+    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix=prefix) as name:
         folder = Path(name)
         (folder / "Dockerfile").write_text(image.recipe, encoding="utf-8")
         image.make(folder, say)

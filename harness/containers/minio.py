@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.containers.images import IMAGES, build
-from harness.containers.session import container, published
+from harness.containers.session import container, published, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,8 @@ def minio_container(on: Session, alias: str) -> Iterator[tuple[MinioServer, Any]
         EngineError: there is no engine, or the image could not be built.
     """
     made = _make(on, alias)
-    with made:
-        yield _server(made, alias), made.get_wrapped_container()
+    with running(made) as docker:
+        yield _server(made, alias), docker
 
 
 def _make(on: Session, alias: str) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import subprocess
 import tomllib
-from typing import Any
 
+from harness.containers.engine import client
 from harness.resources import checkout
 
 LATEST = "cryo_ingest:latest"
@@ -35,10 +35,14 @@ def revision() -> str:
     return ended.stdout.strip() or "unknown"
 
 
-def label_latest(engine: Any, tag: str) -> None:
-    """Tag an image as `cryo_ingest:latest` with today's labels: a layer without content, so it costs nothing.
+def label_latest(tag: str) -> str:
+    """Tag an image as `cryo_ingest:latest` with today's labels, which is a layer without content, and return that tag.
 
     The content's own tag depends on the content alone; the labels name the commit that it was last built from.
     """
-    recipe = io.BytesIO(f"FROM {tag}\n".encode())
-    engine.images.build(fileobj=recipe, tag=LATEST, labels=labels(), rm=True, pull=False)
+    engine = client()
+    try:
+        engine.images.build(fileobj=io.BytesIO(f"FROM {tag}\n".encode()), tag=LATEST, labels=labels(), rm=True)
+    finally:
+        engine.close()
+    return LATEST

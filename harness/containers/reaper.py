@@ -1,6 +1,7 @@
 """Removes containers, networks and volumes whose owner is gone: a killed test run can't clean up, so the next one does.
 
-Each bears its owner as a label: process id, start time, and the namespace in which that id means something.
+Each bears its owner as a label: process id, start time, the namespace in which that id means something, and, where a
+process has several sessions, which of them.
 One that was made elsewhere (another host or container on the same engine) is nobody's business here.
 """
 
@@ -61,7 +62,8 @@ def _remove(engine: Any, is_to_go: Callable[[str], bool]) -> list[str]:
 def is_orphan(owner: str) -> bool:
     """Tell whether an owner's label names a process of this namespace that is no more."""
     namespace, _, process = owner.rpartition("/")
-    pid, _, started = process.partition(":")
+    pid, _, rest = process.partition(":")
+    started = rest.partition(":")[0]
     if namespace != _namespace() or not pid.isdigit():
         return False
     return str(_started(int(pid))) != started

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+LOG_LINES = 40
 OLDEST_API = "1.25"
 """The engine API that the options here are written for; any later one takes them."""
 
@@ -77,8 +78,8 @@ class Session:
 
 @contextmanager
 def session(folder: Path) -> Iterator[Session]:
-    """Begin a session of this process alone and end it with all that it started."""
-    begun = Session(owner_label()[OWNER_LABEL], folder)
+    """Begin a session of this process, apart from any other of it, and end it with all that it started."""
+    begun = Session(f"{owner_label()[OWNER_LABEL]}:{uuid.uuid4().hex[:12]}", folder)
     try:
         yield begun
     finally:
@@ -117,7 +118,19 @@ def published(port: int) -> dict[str, tuple[str, None]]:
     return {f"{port}/tcp": ("127.0.0.1", None)}
 
 
-def last_words(owner: str, lines: int = 40) -> list[tuple[str, str]]:
+@contextmanager
+def running(made: Any) -> Iterator[Any]:
+    """Start a container, yield docker-py's view of it, and remove it; an error that passes by takes its log along."""
+    with made:
+        try:
+            yield made.get_wrapped_container()
+        except Exception as error:
+            log = made.get_wrapped_container().logs(tail=LOG_LINES).decode(errors="replace")
+            error.add_note(f"the container of {made.image} had written:\n{log}")
+            raise
+
+
+def last_words(owner: str) -> list[tuple[str, str]]:
     """Return the last lines of every container of an owner, each under its name; nothing where there is no engine."""
     try:
         engine = client()
@@ -128,7 +141,7 @@ def last_words(owner: str, lines: int = 40) -> list[tuple[str, str]]:
         return [
             (
                 f"container {one.name} ({one.image.tags[:1]}, {one.status})",
-                one.logs(tail=lines).decode(errors="replace"),
+                one.logs(tail=LOG_LINES).decode(errors="replace"),
             )
             for one in found
         ]

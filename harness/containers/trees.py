@@ -101,14 +101,22 @@ def debian_root(say: Say) -> Path:
             raise EngineError(f"making the base image needs root, as debootstrap does: become root, or {instead}")
         say(f"making Debian {SUITE} with debootstrap (about a minute, once)")
         root = into.parent / "root"
-        run([debootstrap, "--variant=minbase", f"--include={INCLUDED}", SUITE, root], what="debootstrap")
+        try:
+            run([debootstrap, "--variant=minbase", f"--include={INCLUDED}", SUITE, root], what="debootstrap")
+        finally:
+            # One that was broken off leaves these mounted, and what lies below them is no leftover of ours.
+            for mounted in (root / "proc", root / "sys"):
+                if mounted.is_mount():
+                    run(["umount", "--lazy", mounted], what="unmounting what debootstrap left")
         for pattern in LEFT_OUT:
             for path in root.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         for path in root.glob("usr/share/doc/*/*"):
             if path.name != "copyright":
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        run(["tar", "-C", root, "--numeric-owner", "-cf", into, "."], what="packing the base image")
+        run(
+            ["tar", "-C", root, "--one-file-system", "--numeric-owner", "-cf", into, "."], what="packing the base image"
+        )
 
     return cached(f"debian-{debian_inputs()}.tar", make)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.containers.images import IMAGES, build
-from harness.containers.session import container
+from harness.containers.session import container, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,8 +104,8 @@ def worker_container(
     payload.chmod(0o644)
     made = container(build(IMAGES["worker"]), on, alias="worker", **LOCKED_DOWN)
     made.with_envs(TRACE_LOG_FORMAT="json", **environment).with_volume_mapping(payload, "/task.json")
-    with made.with_command(["run", "/task.json", *words]):
-        yield Running(made.get_wrapped_container())
+    with running(made.with_command(["run", "/task.json", *words])) as docker:
+        yield Running(docker)
 
 
 def bare_cryo(on: Session, arguments: Sequence[str], *, rpc_url: str) -> tuple[Ended, dict[str, bytes]]:
@@ -115,7 +115,7 @@ def bare_cryo(on: Session, arguments: Sequence[str], *, rpc_url: str) -> tuple[E
         EngineError: there is no engine, or the image could not be built.
     """
     made = container(build(IMAGES["cryo"]), on, alias="cryo", entrypoint="cryo", working_dir=CRYO_OUTPUT)
-    with made.with_env("ETH_RPC_URL", rpc_url).with_command([*arguments, "--no-report"]):
-        running = Running(made.get_wrapped_container())
-        ended = running.ended()
-        return ended, {name.rpartition("/")[2]: content for name, content in running.files(CRYO_OUTPUT).items()}
+    with running(made.with_env("ETH_RPC_URL", rpc_url).with_command([*arguments, "--no-report"])) as docker:
+        program = Running(docker)
+        ended = program.ended()
+        return ended, {name.rpartition("/")[2]: content for name, content in program.files(CRYO_OUTPUT).items()}

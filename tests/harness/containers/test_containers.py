@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from harness.containers.anvil import anvil_container
 from harness.containers.engine import client
 from harness.containers.minio import shared_minio
-from harness.containers.reaper import OWNER_LABEL, is_orphan, owner_label, reap, remove_all_of
-from harness.containers.session import Session
+from harness.containers.reaper import OWNER_LABEL, is_orphan, owner_label, reap
+from harness.containers.session import Session, session
 
 BIN = Path(sys.executable).parent
 NO_ENGINE = {"PATH": os.environ["PATH"], "DOCKER_HOST": "unix:///nonexistent/docker.sock"}
@@ -26,6 +27,7 @@ def test_a_live_owner_keeps_its_containers_a_dead_one_does_not():
     namespace, _, process = owner.rpartition("/")
     pid = process.partition(":")[0]
     assert not is_orphan(owner)
+    assert not is_orphan(f"{owner}:one of its sessions")
     assert is_orphan(f"{namespace}/{pid}:1")
     assert is_orphan(f"{namespace}/4194305:1")
 
@@ -76,28 +78,17 @@ def owned_by(engine: Any, owner: str) -> tuple[list[Any], list[Any]]:
 @pytest.mark.docker
 def test_a_session_is_labelled_published_on_loopback_and_gone_afterwards(engine: Any, tmp_path: Path):
     """MinIO is reached on 127.0.0.1 alone, on a network of its session's own, bears its owner, and leaves nothing."""
-    with subprocess.Popen([sys.executable, "-c", NAMES_ITSELF], stdin=PIPE, stdout=PIPE, text=True) as owner:
-        mine = owner.stdout.readline().strip()  # a session of its own, so that ending it ends no other test's
-        on = Session(mine, tmp_path)
-        server = shared_minio(on)
-        assert shared_minio(Session(mine, tmp_path)) == server, "asked for again, it is the same one"
-        (container,), (network,) = owned_by(engine, mine)
+    with session(tmp_path) as begun:
+        server = shared_minio(begun)
+        assert shared_minio(Session(begun.owner, tmp_path)) == server, "asked for again, it is the same one"
+        (container,), (network,) = owned_by(engine, begun.owner)
         assert list(container.attrs["NetworkSettings"]["Networks"]) == [network.name]
         bindings = [binding for port in container.ports.values() for binding in port or []]
         assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
         assert server.url.endswith(bindings[0]["HostPort"])
         assert (tmp_path / "containers-minio.json").stat().st_mode & 0o077 == 0, "keys are in it"
-        assert set(remove_all_of(mine)) == {container.name, network.name}
-        assert owned_by(engine, mine) == ([], [])
-        owner.kill()
+    assert owned_by(engine, begun.owner) == ([], [])
 
-
-NAMES_ITSELF = """
-import sys
-from harness.containers.reaper import OWNER_LABEL, owner_label
-print(owner_label()[OWNER_LABEL], flush=True)
-sys.stdin.read()
-"""
 
 STARTS_AND_WAITS = """
 import pathlib, sys
@@ -159,3 +150,11 @@ def test_one_server_serves_all_processes_of_a_test_session_and_its_log_is_with_a
     assert len(found) == 1
     assert "MinIO Object Storage Server" in ran.stdout
     assert owned_by(engine, found.pop()[1]) == ([], [])
+
+
+@pytest.mark.docker
+def test_an_error_beside_a_container_takes_its_log_along(tmp_path: Path):
+    """A test that fails while its container runs shows what the container had written."""
+    with session(tmp_path) as begun, pytest.raises(AssertionError) as caught, anvil_container(begun, "anvil-of-mine"):
+        raise AssertionError
+    assert "Listening on 0.0.0.0:8545" in "".join(caught.value.__notes__)

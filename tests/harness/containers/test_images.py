@@ -84,6 +84,7 @@ def test_the_worker_image_is_small_unprivileged_and_says_where_it_comes_from(wor
     assert list(config["Volumes"]) == [STAGING]
     assert "TRACE_CRYO_MODE=real" in config["Env"]
     assert config["Entrypoint"] == ["/usr/bin/tini", "--", "cryo-ingest"]
+    assert harness("images", "build", "worker").returncode == 0
     latest = json.loads(docker("image", "inspect", "cryo_ingest:latest").stdout)[0]["Config"]["Labels"]
     assert latest["org.opencontainers.image.version"] == "0.1.0"
     assert len(latest["org.opencontainers.image.revision"].removesuffix("-dirty")) == 40
