@@ -6,11 +6,15 @@ import typer
 
 from harness.containers.cli import images
 from harness.fakes.rpc.cli import rpc
+from harness.serve import world
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-serving = typer.Typer(no_args_is_help=True, help="Start one fake by hand; its URL is the first line of stdout.")
+serving = typer.Typer(
+    no_args_is_help=True, help="Start one by hand, until SIGTERM; its URL is the first line of stdout."
+)
 app.add_typer(serving, name="serve")
 serving.command("rpc")(rpc)
+serving.command("world")(world)
 app.add_typer(images, name="images")
 
 

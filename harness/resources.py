@@ -17,3 +17,15 @@ def dockerfiles() -> Path:
     """Return the folder of the images' recipes."""
     installed = PACKAGE / "images"
     return installed if installed.is_dir() else PACKAGE.parent / "images"
+
+
+def checkout() -> Path:
+    """Return the root of the checkout that this runs from.
+
+    Raises:
+        FileNotFoundError: this is an installed wheel, which has no sources to build the worker's image from.
+    """
+    root = PACKAGE.parent
+    if not (root / "pyproject.toml").is_file():
+        raise FileNotFoundError("the images of Cryo and of the worker are built from a checkout of the repository")
+    return root

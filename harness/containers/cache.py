@@ -33,10 +33,17 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     with (found.parent / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not found.exists():
-            fresh = Path(tempfile.mkdtemp(dir=found.parent, prefix=f".{name}."))
+            clear(found.parent, f".{name}.folder-")
+            fresh = Path(tempfile.mkdtemp(dir=found.parent, prefix=f".{name}.folder-"))
             try:
                 make(fresh / "made")
                 (fresh / "made").rename(found)
             finally:
                 shutil.rmtree(fresh)
     return found
+
+
+def clear(folder: Path, prefix: str) -> None:
+    """Delete the folders that a killed process left; whoever calls this holds the lock that their maker held."""
+    for left in folder.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from harness.containers.engine import EngineError, client
 from harness.containers.images import IMAGES, build, is_there
+from harness.containers.provenance import label_latest
 
 images = typer.Typer(no_args_is_help=True, help="The container images, made from packages without a registry.")
 
@@ -25,8 +26,10 @@ def build_images(
         raise typer.BadParameter(f"no such image: {', '.join(unknown)}; there are {', '.join(IMAGES)}")
     try:
         for name in names or IMAGES:
-            build(IMAGES[name], _say)
-    except EngineError as error:
+            tag = build(IMAGES[name], _say)
+            if name == "worker":
+                _say(f"{name}: {label_latest(tag)} names it, with labels of this commit")
+    except (EngineError, FileNotFoundError) as error:
         _say(str(error))
         raise typer.Exit(FAILED) from None
 
@@ -39,11 +42,21 @@ def list_images() -> None:
     except EngineError as error:
         _say(str(error))
         raise typer.Exit(FAILED) from None
+    try:
+        _list(engine)
+    except FileNotFoundError as error:
+        _say(str(error))
+    finally:
+        engine.close()
+
+
+def _list(engine: Any) -> None:
     for image in IMAGES.values():
         state = "there" if is_there(image, engine) else "not built"
         sys.stdout.write(f"{image.name}  {state}  {image.tag}\n")
-        sys.stdout.write(f"    pin {image.pin}, from {image.source}; {image.variable} names another image\n")
-    engine.close()
+        sys.stdout.write(f"    {image.pin()}, from {image.source}\n")
+        if image.variable:
+            sys.stdout.write(f"    {image.variable} names another image{' (it does now)' * bool(image.given)}\n")
 
 
 def _say(text: str) -> None:

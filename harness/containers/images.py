@@ -1,11 +1,12 @@
 """The images, made from packages: binaries come from package managers on the host and are copied in.
 
 Nothing is installed inside a build and nothing is pulled. A tag holds a digest of what the image is made of, so it is
-built once, and again only when its inputs change.
+built once, and again only when its inputs change. What goes into each is made by `packages.py` and `trees.py`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,45 +15,118 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.containers import packages, trees
+from harness.containers.cache import cache_folder, clear
 from harness.containers.engine import EngineError, client
-from harness.containers.packages import MINIO_MODULE, MINIO_VERSION, minio_binary
-from harness.resources import dockerfiles
+from harness.resources import checkout, dockerfiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.containers.packages import Say
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image: `variable` names an image to use instead, `make` puts the files of its build into a folder."""
+    """One image: `variable` names an image to use instead, `make` puts the files of its build into a folder.
+
+    `pin` says in words what it is made of; `inputs` is all that its content depends on besides its recipe and its base.
+    """
 
     name: str
-    pin: str
     source: str
-    variable: str
-    make: Callable[[Path, Callable[[str], None]], None]
+    variable: str | None
+    pin: Callable[[], str]
+    inputs: Callable[[], str]
+    make: Callable[[Path, Say], None]
+    on_base: bool = True
+    repository: str = ""
+
+    @property
+    def given(self) -> str | None:
+        """The image that the variable names, to be used as it is."""
+        return (os.environ.get(self.variable) or None) if self.variable else None
 
     @property
     def tag(self) -> str:
         """The image that is used: the one that the variable names, else the one that is built here."""
-        given = os.environ.get(self.variable)
-        digest = hashlib.sha256(self.dockerfile.read_bytes() + self.pin.encode()).hexdigest()[:12]
-        return given or f"cryo-harness/{self.name}:{digest}"
+        if self.given:
+            return self.given
+        base = IMAGES["base"].tag if self.on_base else ""
+        digest = hashlib.sha256(f"{self.recipe}\0{self.inputs()}\0{base}".encode()).hexdigest()[:12]
+        return f"{self.repository or f'cryo-harness/{self.name}'}:{digest}"
 
     @property
-    def dockerfile(self) -> Path:
-        """The recipe, in the repository's `images/`."""
-        return dockerfiles() / self.name / "Dockerfile"
+    def recipe(self) -> str:
+        """The text of the Dockerfile, in the repository's `images/`."""
+        return (dockerfiles() / self.name / "Dockerfile").read_text(encoding="utf-8")
 
 
-def make_minio(folder: Path, say: Callable[[str], None]) -> None:
+def make_base(folder: Path, say: Say) -> None:
+    """Put a Debian into the folder of a build."""
+    os.link(trees.debian_root(say), folder / "rootfs.tar")
+
+
+def make_minio(folder: Path, say: Say) -> None:
     """Put a static MinIO into the folder of a build."""
-    shutil.copy2(minio_binary(say), folder / "minio")
+    shutil.copy2(packages.minio_binary(say), folder / "minio")
+
+
+def make_anvil(folder: Path, say: Say) -> None:
+    """Put anvil into the folder of a build."""
+    shutil.copy2(packages.anvil_binary(say), folder / "anvil")
+
+
+def make_cryo(folder: Path, say: Say) -> None:
+    """Put the wheel of Cryo and its launcher into the folder of a build."""
+    shutil.copytree(trees.wheels(trees.locked("cryo"), say), folder / "lib")
+    shutil.copy2(checkout() / "cryo_ingest" / "from_wheel.py", folder / "lib" / "cryo_from_wheel.py")
+    trees.launcher(folder / "bin" / "cryo", folders=["/opt/cryo/lib"], target="cryo_from_wheel:main")
+
+
+def make_worker(folder: Path, say: Say) -> None:
+    """Put the worker into the folder of a build: an init, locked wheels, our own package, launchers."""
+    shutil.copy2(trees.tini(say), folder / "tini")
+    shutil.copytree(trees.wheels(trees.locked(), say), folder / "lib")
+    trees.own_package(folder / "app")
+    for name, target in trees.WORKER_PROGRAMS.items():
+        folders = ["/opt/cryo-ingest/app", "/opt/cryo-ingest/lib"]
+        trees.launcher(folder / "bin" / name, folders=folders, target=target)
 
 
 IMAGES = {
     image.name: image
-    for image in (Image("minio", MINIO_VERSION, f"Go module {MINIO_MODULE}", "HARNESS_MINIO_IMAGE", make_minio),)
+    for image in (
+        Image(
+            "base",
+            "debootstrap",
+            "HARNESS_BASE_IMAGE",
+            trees.debian_pin,
+            trees.debian_inputs,
+            make_base,
+            on_base=False,
+        ),
+        Image(
+            "minio",
+            "the Go module proxy",
+            "HARNESS_MINIO_IMAGE",
+            packages.minio_pin,
+            packages.minio_pin,
+            make_minio,
+            on_base=False,
+        ),
+        Image("anvil", "npm", "HARNESS_ANVIL_IMAGE", packages.anvil_pin, packages.anvil_pin, make_anvil),
+        Image("cryo", "PyPI", "HARNESS_CRYO_IMAGE", trees.cryo_pin, trees.cryo_inputs, make_cryo),
+        Image(
+            "worker",
+            "PyPI and this checkout",
+            None,
+            trees.worker_pin,
+            trees.worker_inputs,
+            make_worker,
+            repository="cryo_ingest",
+        ),
+    )
 }
 
 
@@ -67,32 +141,45 @@ def is_there(image: Image, engine: Any) -> bool:
     return True
 
 
-def build(image: Image, say: Callable[[str], None]) -> None:
-    """Build an image unless the engine has it.
+def build(image: Image, say: Say = lambda _text: None) -> str:
+    """Build an image unless the engine has it, its base first, and return its tag.
 
     Raises:
         EngineError: there is no engine, or the build failed.
     """
     engine = client()
     try:
-        if is_there(image, engine):
-            say(f"{image.name}: {image.tag} is there")
-            return
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            shutil.copy2(image.dockerfile, folder / "Dockerfile")
-            image.make(folder, say)
-            say(f"{image.name}: building {image.tag}")
-            _build(engine, folder, image.tag)
-        say(f"{image.name}: {image.tag} is built")
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        # Two processes that want the same image build it once.
+        with (cache_folder() / f".build-{image.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if is_there(image, engine):
+                say(f"{image.name}: {image.tag} is there")
+            elif image.given:
+                raise EngineError(f"{image.variable} names {image.given}, which the engine has not: docker pull it")
+            else:
+                _make_and_build(engine, image, say)
+        return image.tag
     finally:
         engine.close()
 
 
-def _build(engine: Any, folder: Path, tag: str) -> None:
+def _make_and_build(engine: Any, image: Image, say: Say) -> None:
     import docker  # noqa: PLC0415 - slow to load
 
-    try:
-        engine.images.build(path=str(folder), tag=tag, rm=True, pull=False, network_mode="none")
-    except (docker.errors.BuildError, docker.errors.APIError) as error:
-        raise EngineError(f"building {tag} failed: {error}") from None
+    arguments = {"BASE": build(IMAGES["base"], say)} if image.on_base else {}
+    clear(cache_folder(), prefix := f".build-{image.name}-")
+    # In the cache's folder, so that large files can be linked rather than copied.
+    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix=prefix) as name:
+        folder = Path(name)
+        (folder / "Dockerfile").write_text(image.recipe, encoding="utf-8")
+        image.make(folder, say)
+        say(f"{image.name}: building {image.tag}")
+        try:
+            engine.images.build(
+                path=name, tag=image.tag, buildargs=arguments, rm=True, forcerm=True, pull=False, network_mode="none"
+            )
+        except (docker.errors.BuildError, docker.errors.APIError) as error:
+            raise EngineError(f"building {image.tag} failed: {error}") from None
+    size = engine.images.get(image.tag).attrs["Size"] / 1e6
+    say(f"{image.name}: {image.tag} is built, {size:.0f} MB")

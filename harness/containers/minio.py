@@ -4,49 +4,68 @@ from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from harness.containers.engine import client, configure_testcontainers
 from harness.containers.images import IMAGES, build
-from harness.containers.reaper import owner_label, reap
+from harness.containers.session import container, published, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from harness.containers.session import Session
 
 PORT = 9000
 
 
 @dataclass(frozen=True, slots=True)
 class MinioServer:
-    """Where a MinIO is, and the keys of its root user."""
+    """Where a MinIO is, from here (`url`) and from the session's containers (`inside_url`), and its root's keys."""
 
     url: str
+    inside_url: str
     access_key: str
     secret_key: str = field(repr=False)
 
 
-@contextmanager
-def minio_container() -> Iterator[MinioServer]:
-    """Run MinIO, its port published on 127.0.0.1 and its data in memory, and remove it afterwards.
+def shared_minio(on: Session) -> MinioServer:
+    """Return the one MinIO of a session, started by whoever asks first and removed with the session.
 
     Raises:
         EngineError: there is no engine, or the image could not be built.
     """
-    configure_testcontainers()
-    from testcontainers.community.minio import MinioContainer  # noqa: PLC0415 - slow to load
+    return MinioServer(**on.shared("minio", lambda: _started_for_good(on)))
 
-    build(IMAGES["minio"], lambda _text: None)
-    engine = client()
-    reap(engine)
-    engine.close()
-    keys = (secrets.token_hex(8), secrets.token_hex(16))
-    container = MinioContainer(
-        IMAGES["minio"].tag, port=PORT, access_key=keys[0], secret_key=keys[1], labels=owner_label()
-    )
-    container.with_env("MINIO_ROOT_USER", keys[0]).with_env("MINIO_ROOT_PASSWORD", keys[1])
-    container.with_tmpfs_mount("/data")
-    # testcontainers would publish on every address; docker-py takes the address with the port.
-    container.ports = {f"{PORT}/tcp": ("127.0.0.1", None)}  # type: ignore[dict-item]
-    with container:
-        yield MinioServer(f"http://127.0.0.1:{container.get_exposed_port(PORT)}", *keys)
+
+@contextmanager
+def minio_container(on: Session, alias: str) -> Iterator[tuple[MinioServer, Any]]:
+    """Run a MinIO of its own, yield it and its container (docker-py's, to be paused or stopped), and remove it.
+
+    Raises:
+        EngineError: there is no engine, or the image could not be built.
+    """
+    made = _make(on, alias)
+    with running(made) as docker:
+        yield _server(made, alias), docker
+
+
+def _make(on: Session, alias: str) -> Any:
+    from testcontainers.core.wait_strategies import HttpWaitStrategy  # noqa: PLC0415 - slow to load
+
+    keys = {"MINIO_ROOT_USER": secrets.token_hex(8), "MINIO_ROOT_PASSWORD": secrets.token_hex(16)}
+    made = container(build(IMAGES["minio"]), on, alias=alias)
+    made.with_command(f"server /data --address :{PORT}").with_envs(**keys).with_tmpfs_mount("/data")
+    made.ports = published(PORT)
+    return made.waiting_for(HttpWaitStrategy(PORT, "/minio/health/live"))
+
+
+def _started_for_good(on: Session) -> dict[str, Any]:
+    made = _make(on, "minio").start()
+    server = _server(made, "minio")
+    made.get_docker_client().client.close()
+    return asdict(server)
+
+
+def _server(made: Any, alias: str) -> MinioServer:
+    url = f"http://127.0.0.1:{made.get_exposed_port(PORT)}"
+    return MinioServer(url, f"http://{alias}:{PORT}", made.env["MINIO_ROOT_USER"], made.env["MINIO_ROOT_PASSWORD"])

@@ -35,12 +35,22 @@ def minio_binary(say: Say) -> Path:
 
     def make(into: Path) -> None:
         go = tool("go", why="building MinIO", instead="set HARNESS_MINIO_IMAGE to an image that has it")
-        say(f"building {MINIO_MODULE}@{MINIO_VERSION} with {go} (about 6 minutes, once)")
+        say(f"building {minio_pin()} with {go} (about 6 minutes, once)")
         settings = {"GOBIN": str(into.parent / "bin"), "CGO_ENABLED": "0", "GOFLAGS": "-trimpath"}
-        run([go, "install", "-ldflags=-s -w", f"{MINIO_MODULE}@{MINIO_VERSION}"], what="building MinIO", extra=settings)
+        run([go, "install", "-ldflags=-s -w", minio_pin()], what="building MinIO", extra=settings)
         (into.parent / "bin" / "minio").rename(into)
 
     return cached(f"minio-{MINIO_VERSION}", make)
+
+
+def minio_pin() -> str:
+    """Say what MinIO is built from."""
+    return f"{MINIO_MODULE}@{MINIO_VERSION}"
+
+
+def anvil_pin() -> str:
+    """Say which package anvil comes from."""
+    return f"{ANVIL_PACKAGE}@{anvil_version()}"
 
 
 def anvil_version() -> str:
@@ -59,7 +69,7 @@ def anvil_binary(say: Say) -> Path:
 
     def make(into: Path) -> None:
         npm = tool("npm", why="installing anvil", instead="set HARNESS_ANVIL_IMAGE for the container of it")
-        say(f"installing {ANVIL_PACKAGE}@{anvil_version()} with {npm}")
+        say(f"installing {anvil_pin()} with {npm}")
         for name in ("package.json", "package-lock.json"):
             shutil.copy2(dockerfiles() / "anvil" / name, into.parent / name)
         run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], what="installing anvil", folder=into.parent)

@@ -1,16 +1,21 @@
 """Images and containers: who owns what, and what is said where there is no engine."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
+from typing import Any
 
 import pytest
 
+from harness.containers.anvil import anvil_container
 from harness.containers.engine import client
-from harness.containers.images import IMAGES
-from harness.containers.minio import minio_container
+from harness.containers.minio import shared_minio
 from harness.containers.reaper import OWNER_LABEL, is_orphan, owner_label, reap
+from harness.containers.session import Session, session
 
 BIN = Path(sys.executable).parent
 NO_ENGINE = {"PATH": os.environ["PATH"], "DOCKER_HOST": "unix:///nonexistent/docker.sock"}
@@ -22,6 +27,7 @@ def test_a_live_owner_keeps_its_containers_a_dead_one_does_not():
     namespace, _, process = owner.rpartition("/")
     pid = process.partition(":")[0]
     assert not is_orphan(owner)
+    assert not is_orphan(f"{owner}:one of its sessions")
     assert is_orphan(f"{namespace}/{pid}:1")
     assert is_orphan(f"{namespace}/4194305:1")
 
@@ -56,29 +62,99 @@ def test_a_test_that_needs_an_engine_is_skipped_with_the_reason_and_fails_under_
         assert ran.returncode == code
 
 
+@pytest.fixture
+def engine() -> Iterator[Any]:
+    """A client of the engine."""
+    opened = client()
+    yield opened
+    opened.close()
+
+
+def owned_by(engine: Any, owner: str) -> tuple[list[Any], list[Any]]:
+    labelled = {"label": f"{OWNER_LABEL}={owner}"}
+    return engine.containers.list(all=True, filters=labelled), engine.networks.list(filters=labelled)
+
+
 @pytest.mark.docker
-def test_the_container_is_labelled_published_on_loopback_and_gone_afterwards():
-    """MinIO is reached on 127.0.0.1 alone, bears its owner, and leaves nothing."""
-    engine = client()
-    mine = {"label": [f"{OWNER_LABEL}={owner_label()[OWNER_LABEL]}"]}
-    before = {container.id for container in engine.containers.list(all=True, filters=mine)}
-    with minio_container() as server:
-        (container,) = [one for one in engine.containers.list(filters=mine) if one.id not in before]
+def test_a_session_is_labelled_published_on_loopback_and_gone_afterwards(engine: Any, tmp_path: Path):
+    """MinIO is reached on 127.0.0.1 alone, on a network of its session's own, bears its owner, and leaves nothing."""
+    with session(tmp_path) as begun:
+        server = shared_minio(begun)
+        assert shared_minio(Session(begun.owner, tmp_path)) == server, "asked for again, it is the same one"
+        (container,), (network,) = owned_by(engine, begun.owner)
+        assert list(container.attrs["NetworkSettings"]["Networks"]) == [network.name]
         bindings = [binding for port in container.ports.values() for binding in port or []]
         assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
         assert server.url.endswith(bindings[0]["HostPort"])
-        assert reap(engine) == []
-    assert {one.id for one in engine.containers.list(all=True, filters=mine)} == before
-    engine.close()
+        assert (tmp_path / "containers-minio.json").stat().st_mode & 0o077 == 0, "keys are in it"
+    assert owned_by(engine, begun.owner) == ([], [])
+
+
+STARTS_AND_WAITS = """
+import pathlib, sys
+from harness.containers.anvil import shared_anvil
+from harness.containers.session import session
+with session(pathlib.Path(sys.argv[1])) as begun:
+    shared_anvil(begun)
+    print(begun.owner, flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.mark.docker
-def test_what_a_killed_run_left_is_removed_by_the_next():
-    """A container whose owner was killed is found by its label and removed."""
-    engine = client()
-    namespace = owner_label()[OWNER_LABEL].rpartition("/")[0]
-    dead = {OWNER_LABEL: f"{namespace}/4194305:1"}
-    left = engine.containers.create(IMAGES["minio"].tag, labels=dead)
+def test_what_a_killed_run_left_is_removed_by_the_next(engine: Any, tmp_path: Path):
+    """After SIGKILL its container and its network stand; the next run removes both, and nothing of a live owner."""
+    command = [sys.executable, "-c", STARTS_AND_WAITS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as run:
+        owner = run.stdout.readline().strip()
+        reap(engine)
+        assert [len(kind) for kind in owned_by(engine, owner)] == [1, 1]
+        run.kill()
+    assert is_orphan(owner)
     reap(engine)
-    assert left.id not in {container.id for container in engine.containers.list(all=True)}
-    engine.close()
+    assert owned_by(engine, owner) == ([], [])
+
+
+SHARES = """
+import pytest
+@pytest.mark.docker
+@pytest.mark.parametrize("turn", range(4))
+def test_it(turn, minio, containers, worker_id):
+    '''Says where its MinIO is, and whose.'''
+    print(f"\\nMINIO {minio.url} {containers.owner}")
+    assert turn < 3
+"""
+
+
+@pytest.mark.docker
+def test_one_server_serves_all_processes_of_a_test_session_and_its_log_is_with_a_failed_test(
+    engine: Any, tmp_path: Path
+):
+    """Under xdist the processes share one MinIO, ended by the controller; a failed test's report has its last lines."""
+    root = Path(__file__).resolve().parents[3]
+    (tmp_path / "test_shares.py").write_text(SHARES)
+    command = [BIN / "pytest", "-p", "no:cacheprovider", "-c", root / "pyproject.toml", "--rootdir", root, "-rA", "-n2"]
+    command += [
+        "-p",
+        "conftest",
+        "--confcutdir",
+        tmp_path,
+        "--basetemp",
+        tmp_path / "base",
+        tmp_path / "test_shares.py",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "1 failed, 3 passed" in ran.stdout, ran.stdout + ran.stderr
+    found = set(re.findall(r"^MINIO (\S+) (\S+)$", ran.stdout, flags=re.MULTILINE))
+    assert len(found) == 1
+    assert "MinIO Object Storage Server" in ran.stdout
+    assert owned_by(engine, found.pop()[1]) == ([], [])
+
+
+@pytest.mark.docker
+def test_an_error_beside_a_container_takes_its_log_along(tmp_path: Path):
+    """A test that fails while its container runs shows what the container had written."""
+    with session(tmp_path) as begun, pytest.raises(AssertionError) as caught, anvil_container(begun, "anvil-of-mine"):
+        raise AssertionError
+    assert "Block Number: " in "".join(caught.value.__notes__)
