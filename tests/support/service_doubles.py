@@ -18,6 +18,7 @@ class SteadyRandom(Random):
     """Randomness without any: a backoff waits its full time."""
 
     def random(self) -> float:
+        """Return the least."""
         return 0.0
 
 
@@ -41,15 +42,18 @@ class ScriptedDispatcher:
     reports: list[Report] = field(default_factory=list)
 
     async def claim(self, _task_id: str) -> Claim | NotClaimed:
+        """Answer a claim."""
         answer: Claim | NotClaimed = await self._next("claim", self.claims)
         return answer
 
     async def heartbeat(self, _claim: Claim, *, timeout_seconds: float) -> Grant:
+        """Answer a heartbeat; a good one grants a full term from its sending."""
         sent_at = self.clock.monotonic()
         await self._next("heartbeat", self.heartbeats, timeout_seconds)
         return Grant(sent_at, TERM_SECONDS)
 
     async def complete(self, _claim: Claim, report: Report, *, timeout_seconds: float) -> None:
+        """Answer a completion and keep what was reported."""
         self.reports.append(report)
         await self._next("complete", self.completions, timeout_seconds)
 
@@ -85,6 +89,7 @@ class ListQueue:
     faults: dict[str, list[Exception]] = field(default_factory=dict)
 
     async def receive(self, *, wait_seconds: int) -> Message | None:
+        """Hand the next body out; wait for ever after the last one."""
         del wait_seconds
         self._fail("receive")
         if not self.bodies:
@@ -93,10 +98,12 @@ class ListQueue:
         return Message(self.bodies.pop(0), "receipt")
 
     async def hide(self, message: Message, *, seconds: int) -> None:
+        """Note it."""
         self._fail("hide")
         self.asked.append(("hide", message.body, seconds))
 
     async def acknowledge(self, message: Message) -> None:
+        """Note it."""
         self._fail("acknowledge")
         self.asked.append(("acknowledge", message.body))
 

@@ -21,12 +21,15 @@ class VirtualClock:
         self._order = itertools.count()
 
     def monotonic(self) -> float:
+        """Return the virtual now."""
         return self.now
 
     def time(self) -> float:
+        """Return the virtual now."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
+        """Return once time has come so far."""
         waking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self.now + max(0.0, seconds), next(self._order), waking))
         await waking

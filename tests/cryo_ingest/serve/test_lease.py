@@ -3,8 +3,8 @@
 import asyncio
 import json
 from collections.abc import Coroutine
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
