@@ -205,7 +205,10 @@ def refuse_full_disk(directory: Path) -> None:
 
 
 def executable_sha256(executable: Path) -> str:
-    """Return the SHA-256 of the program that really runs: for `cryo-from-wheel`, of the Cryo inside the wheel."""
-    genuine = from_wheel.genuine_binary() if executable.name == "cryo-from-wheel" else None
+    """Return the SHA-256 of the program that really runs: for `cryo-from-wheel`, of the Cryo inside the wheel.
+
+    A link counts as what it leads to: in the worker's image `cryo` is one to `cryo-from-wheel`.
+    """
+    genuine = from_wheel.genuine_binary() if executable.resolve().name == "cryo-from-wheel" else None
     with (genuine or executable).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

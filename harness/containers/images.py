@@ -92,6 +92,7 @@ def make_worker(folder: Path, say: Say) -> None:
     for name, target in trees.WORKER_PROGRAMS.items():
         folders = ["/opt/cryo-ingest/app", "/opt/cryo-ingest/lib"]
         trees.launcher(folder / "bin" / name, folders=folders, target=target)
+    (folder / "bin" / "cryo").symlink_to(trees.WORKER_CRYO)
 
 
 IMAGES = {

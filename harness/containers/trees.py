@@ -39,11 +39,13 @@ LEFT_OUT = (
 
 WORKER_PROGRAMS = {
     "cryo-ingest": "cryo_ingest.cli:main",
-    "cryo": "cryo_ingest.from_wheel:main",
     "cryo-from-wheel": "cryo_ingest.from_wheel:main",
     "fake-cryo": "harness.fakes.cryo.cli:main",
 }
-"""The programs of the worker's image; `cryo` is what `TRACE_CRYO_BIN` means by default."""
+"""The programs of the worker's image."""
+
+WORKER_CRYO = "cryo-from-wheel"
+"""What `cryo`, the default of `TRACE_CRYO_BIN`, is a link to: so the worker knows which binary really runs."""
 
 WORKER_SOURCES = ("cryo_ingest", "harness", "fixtures", "images", "pyproject.toml", "requirements/worker.lock")
 
@@ -78,7 +80,7 @@ def worker_pin() -> str:
 
 def worker_inputs() -> str:
     """Return what the worker's image depends on: every file that goes into our wheel, and the lock."""
-    found = hashlib.sha256(_digest(*UNUSED, *WORKER_PROGRAMS).encode())
+    found = hashlib.sha256(_digest(*UNUSED, *WORKER_PROGRAMS, WORKER_CRYO).encode())
     for name in WORKER_SOURCES:
         root = checkout() / name
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:

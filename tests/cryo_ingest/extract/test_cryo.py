@@ -1,6 +1,7 @@
 """Cryo as a process: RNG-1, RNG-3, MOD-3, OUT-2 to OUT-5, CAP-5, STG-5, STG-7, SEC. Here it is a shell script."""
 
 import asyncio
+import hashlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from cryo_ingest import layout
+from cryo_ingest import from_wheel, layout
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.errors import (
     CapExceeded,
@@ -25,7 +26,7 @@ from cryo_ingest.errors import (
     IngestError,
     ProofFailed,
 )
-from cryo_ingest.extract.cryo import CryoExtractor
+from cryo_ingest.extract.cryo import CryoExtractor, executable_sha256
 from cryo_ingest.model import Task
 from cryo_ingest.ports import Extraction, ExtractionOrder, FileProof, ProveFile
 from cryo_ingest.redact import Redactor
@@ -365,3 +366,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
                 await asyncio.sleep(0.01)
 
     asyncio.run(poll())
+
+
+@pytest.mark.real_cryo
+def test_a_link_to_cryo_from_wheel_is_known_by_the_binary_that_runs(tmp_path: Path):
+    """LAY-8: the recorded SHA-256 is that of the Cryo inside the wheel, by whatever name it is started."""
+    (tmp_path / "cryo").symlink_to(Path(sys.executable).parent / "cryo-from-wheel")
+    genuine = from_wheel.genuine_binary()
+    assert genuine is not None
+    assert executable_sha256(tmp_path / "cryo") == hashlib.sha256(genuine.read_bytes()).hexdigest()

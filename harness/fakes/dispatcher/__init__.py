@@ -1,0 +1,28 @@
+"""A dispatcher as strict as the platform's: tasks, leases, fencing, publications, over HTTP or in process.
+
+`Dispatcher` is the state machine, without a transport and with a clock as a parameter; `DispatcherServer` puts it on
+127.0.0.1. Whatever a worker asks outside the contract is refused and recorded as a violation with its clause.
+"""
+
+from harness.fakes.dispatcher.clock import HarnessClock, ManualClock, SystemClock
+from harness.fakes.dispatcher.faults import DispatcherFault
+from harness.fakes.dispatcher.machine import Dispatcher, Form
+from harness.fakes.dispatcher.server import DispatcherServer
+from harness.fakes.dispatcher.state import Status, TaskState
+from harness.fakes.dispatcher.wire import Answer, Exchange, Request, Violation
+
+__all__ = [
+    "Answer",
+    "Dispatcher",
+    "DispatcherFault",
+    "DispatcherServer",
+    "Exchange",
+    "Form",
+    "HarnessClock",
+    "ManualClock",
+    "Request",
+    "Status",
+    "SystemClock",
+    "TaskState",
+    "Violation",
+]

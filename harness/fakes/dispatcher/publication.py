@@ -1,0 +1,76 @@
+"""What a publication has to be for a payload, to the letter; computed from contract.md, independently of any worker."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+NAMESPACE = uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f")
+"""VER-2."""
+
+STORAGE_FIELDS = {"s3": {"scheme", "bucket", "prefix", "glob"}, "file": {"scheme", "prefix", "glob"}}
+
+
+def dataset_version(payload: Mapping[str, Any]) -> str:
+    """Return the deterministic version of a payload (VER-2)."""
+    parts = [str(payload["dataset_uuid"]).lower(), payload["config_hash"], payload["chain_id"]]
+    parts += [payload["range_start"], payload["range_end"]]
+    return str(uuid.uuid5(NAMESPACE, ":".join(["cryo_ingest", *map(str, parts)])))
+
+
+def prefix(payload: Mapping[str, Any]) -> str:
+    """Return the prefix of a payload's version (LAY-1), its slash at the end included."""
+    block_range = f"{payload['range_start']}_{payload['range_end']}"
+    owner = f"{payload['chain_id']}/{str(payload['dataset_uuid']).lower()}"
+    return f"cryo/{owner}/{block_range}/{dataset_version(payload)}/"
+
+
+def difference(payload: Mapping[str, Any], publication: Any, bucket: str | None) -> list[tuple[str, str]]:
+    """Return how a publication differs from what the payload calls for, each with its clause; empty means not at all.
+
+    Args:
+        payload: a valid payload.
+        publication: what the worker sent.
+        bucket: the bucket that it must name; None accepts any.
+    """
+    expected = {
+        "dataset_uuid": ("PUB-1", str(payload["dataset_uuid"]).lower()),
+        "dataset_version": ("VER-2", dataset_version(payload)),
+        "config_hash": ("PUB-1", payload["config_hash"]),
+        "range_start": ("PUB-1", payload["range_start"]),
+        "range_end": ("PUB-1", payload["range_end"]),
+    }
+    if not isinstance(publication, dict):
+        return [("PUB-1", "the publication is no JSON object")]
+    names = {*expected, "storage_ref"}
+    found = [("PUB-1", f"{name} is missing") for name in sorted(names - set(publication))]
+    found += [("PUB-1", f"{name} is unknown") for name in sorted(set(publication) - names)]
+    for name, (clause, value) in expected.items():
+        if name in publication and (publication[name] != value or isinstance(publication[name], bool)):
+            found.append((clause, f"{name} is {publication[name]!r}, the payload calls for {value!r}"))
+    if "storage_ref" in publication:
+        found += _storage_difference(prefix(payload), publication["storage_ref"], bucket)
+    return found
+
+
+def _storage_difference(prefix: str, reference: Any, bucket: str | None) -> list[tuple[str, str]]:
+    scheme = reference.get("scheme") if isinstance(reference, dict) else None
+    if not isinstance(scheme, str) or scheme not in STORAGE_FIELDS:
+        return [("PUB-2", f"storage_ref.scheme is {scheme!r}, neither 's3' nor 'file'")]
+    if set(reference) != STORAGE_FIELDS[scheme]:
+        return [("PUB-2", f"storage_ref has the fields {sorted(reference)}, not {sorted(STORAGE_FIELDS[scheme])}")]
+    found = []
+    if reference["glob"] != "*.parquet":
+        found.append(("PUB-2", f"storage_ref.glob is {reference['glob']!r}"))
+    given = reference["prefix"]
+    fits = isinstance(given, str) and (given == prefix if scheme == "s3" else _below_a_root(given, prefix))
+    if not fits:
+        found.append(("LAY-1", f"storage_ref.prefix is {given!r}, the payload calls for {prefix!r}"))
+    if scheme == "s3" and bucket is not None and reference["bucket"] != bucket:
+        found.append(("PUB-2", f"storage_ref.bucket is {reference['bucket']!r}, the platform's is {bucket!r}"))
+    return found
+
+
+def _below_a_root(given: str, prefix: str) -> bool:
+    return given.startswith("/") and given.endswith(f"/{prefix}")

@@ -1,0 +1,126 @@
+"""The dispatcher over HTTP: a context manager that listens on 127.0.0.1 from a thread of its own until it ends.
+
+with DispatcherServer(Dispatcher(queue=queue)) as server:
+    task_id = server.machine.add_task(payload)
+    start_worker(DISPATCHER_URL=server.url, TRACE_WORKER_TOKEN=server.worker_token)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from typing import Self
+
+from aiohttp import web
+
+from harness.fakes.dispatcher.faults import DispatcherFault
+from harness.fakes.dispatcher.machine import Dispatcher
+from harness.fakes.dispatcher.wire import Exchange, Request
+
+LOOPBACK = "127.0.0.1"
+TURN_SECONDS = 0.02
+"""How late a lease or a backoff may end: what is due is looked for so often."""
+
+
+class DispatcherServer:
+    """One dispatcher on one port, and on more addresses where containers must reach it. Not restartable."""
+
+    def __init__(
+        self,
+        machine: Dispatcher,
+        faults: Iterable[DispatcherFault] = (),
+        *,
+        port: int = 0,
+        addresses: Iterable[str] = (LOOPBACK,),
+    ) -> None:
+        """Prepare a server; `port` 0 takes any free one, the same on every address."""
+        self.machine = machine
+        machine.add_faults(*faults)
+        self._port, self._addresses = port, tuple(addresses)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._failed: list[OSError] = []
+        self._thread = threading.Thread(target=self._run, name="harness-dispatcher", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """DISPATCHER_URL for a worker of this machine."""
+        return f"http://{self._addresses[0]}:{self._port}"
+
+    def url_at(self, address: str) -> str:
+        """DISPATCHER_URL for a worker that reaches this machine by another of its addresses."""
+        return f"http://{address}:{self._port}"
+
+    @property
+    def worker_token(self) -> str:
+        """TRACE_WORKER_TOKEN."""
+        return self.machine.worker_token
+
+    @property
+    def journal(self) -> list[Exchange]:
+        """Every request so far with its answer."""
+        return list(self.machine.journal)
+
+    def on_request(self, listener: Callable[[Request], None]) -> None:
+        """Have a function called, in the server's thread, with every request before it has any effect."""
+        self.machine.on_request(listener)
+
+    def environment(self) -> dict[str, str]:
+        """Return the platform's variables that point a worker here."""
+        return {"DISPATCHER_URL": self.url, "TRACE_WORKER_TOKEN": self.worker_token}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if self._failed:
+            self._thread.join()
+            raise self._failed[0]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        try:
+            await runner.setup()
+            for address in self._addresses:
+                await web.TCPSite(runner, address, self._port).start()
+                self._port = runner.addresses[0][1]
+        except OSError as error:
+            self._failed.append(error)
+        self._ready.set()
+        if not self._failed:
+            ticking = asyncio.create_task(self._tick())
+            await self._stop.wait()
+            ticking.cancel()
+        await runner.cleanup()
+
+    async def _tick(self) -> None:
+        while True:
+            due = self.machine.next_due()
+            if due is not None and due <= self.machine.clock.time():
+                await asyncio.to_thread(self.machine.tick)
+            await asyncio.sleep(TURN_SECONDS)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked = Request(request.method, request.path, headers, await request.read())
+        # In a thread, since a wake-up is a request to the queue.
+        delivery = await asyncio.to_thread(self.machine.handle, asked)
+        if delivery.then == "hang":
+            await asyncio.Event().wait()
+        if delivery.then == "reset" and request.transport is not None:
+            request.transport.abort()
+        date = formatdate(delivery.answer.date, usegmt=True)
+        return web.json_response(dict(delivery.answer.body), status=delivery.answer.status, headers={"Date": date})

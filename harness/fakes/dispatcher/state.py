@@ -1,0 +1,67 @@
+"""A task as the dispatcher knows it: where it stands, which attempt holds its lease, what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Where a task stands; from `COMPLETED`, `FAILED` and `CANCELED` it never moves again."""
+
+    QUEUED = "queued"
+    WAITING = "waiting"  # an attempt ended retryable: it is queued again when its backoff is over
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How one attempt was reported: its outcome, the error's text, and the publication where there is one."""
+
+    attempt: int
+    outcome: str
+    error_message: str | None
+    publication: Mapping[str, Any] | None
+
+
+@dataclass(slots=True)
+class TaskState:
+    """One task. `expires_at` and `due_at` are the dispatcher's seconds; tokens are secrets."""
+
+    task_id: str
+    payload: Mapping[str, Any]
+    status: Status = Status.QUEUED
+    attempt: int = 0
+    lease_token: str = field(default="", repr=False)
+    capability_token: str = field(default="", repr=False)
+    expires_at: float = 0.0
+    due_at: float = 0.0
+    reports: list[Report] = field(default_factory=list)
+    expired_leases: int = 0
+    completion: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    attempt_of_capability: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def outcome(self) -> str | None:
+        """How the last attempt that was reported ended."""
+        return self.reports[-1].outcome if self.reports else None
+
+    @property
+    def error_message(self) -> str | None:
+        """The last reported error's text."""
+        return self.reports[-1].error_message if self.reports else None
+
+    @property
+    def publication(self) -> Mapping[str, Any] | None:
+        """What was published for the task."""
+        return self.reports[-1].publication if self.reports else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will ever happen to it any more."""
+        return self.status in {Status.COMPLETED, Status.FAILED, Status.CANCELED}

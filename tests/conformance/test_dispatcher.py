@@ -1,0 +1,287 @@
+"""One suite for the dispatcher's wire, in process and over HTTP: what a worker may ask, and what it is told."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import pytest
+
+from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Request, Status
+from harness.fakes.dispatcher.publication import dataset_version, prefix
+
+PAYLOAD: dict[str, Any] = {
+    "dataset_uuid": "7F3C5C1E-6a0e-4f0e-9d7e-2f6a3b1c9d10",
+    "dataset_key": "eth_logs",
+    "chain_id": 1,
+    "cryo_dataset_name": "logs",
+    "rpc_pool": "mainnet",
+    "range_start": 0,
+    "range_end": 1000,
+    "config_hash": "v1",
+}
+OTHER_ID = "11111111-2222-4333-8444-555555555555"
+
+Post = Callable[[str, dict[str, str], Any], tuple[int, dict[str, Any], dict[str, str]]]
+
+
+def bytes_of(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+@dataclass
+class Wire:
+    """A dispatcher with a clock that stands still, a queue that remembers, and a way to ask it."""
+
+    machine: Dispatcher
+    clock: ManualClock
+    woken: list[str]
+    post: Post
+
+    def claim(self, task_id: str, *, token: str | None = None) -> tuple[int, dict[str, Any]]:
+        """Claim a task."""
+        headers = {"X-Trace-Worker-Token": token or self.machine.worker_token}
+        return self.post("/internal/task-claim", headers, {"task_id": task_id, "worker_id": "w1"})[:2]
+
+    def heartbeat(self, held: dict[str, Any], task_id: str) -> tuple[int, dict[str, Any]]:
+        """Renew a lease."""
+        return self._held("/v1/task/heartbeat", held, {"task_id": task_id})
+
+    def complete(self, held: dict[str, Any], task_id: str, **fields: Any) -> tuple[int, dict[str, Any]]:
+        """Report an attempt, a success unless the fields say otherwise."""
+        return self._held("/v1/task/complete", held, success(task_id) | fields)
+
+    def _held(self, path: str, held: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        headers = {"X-Trace-Task-Capability": held["capability_token"]}
+        return self.post(path, headers, {"attempt": held["attempt"], "lease_token": held["lease_token"]} | body)[:2]
+
+    @property
+    def clauses(self) -> list[str]:
+        """The clauses that were broken, in order."""
+        return [violation.clause for violation in self.machine.violations]
+
+
+class Wakeups:
+    """A queue that only remembers."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def send(self, task_id: str) -> None:
+        """Remember."""
+        self.sent.append(task_id)
+
+
+@pytest.fixture(params=["in process", "http"])
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    clock, queue = ManualClock(), Wakeups()
+    machine = Dispatcher(queue=queue, clock=clock, lease_seconds=60, max_attempts=2, bucket="trace")
+    if request.param == "in process":
+        yield Wire(machine, clock, queue.sent, in_process(machine))
+        return
+    with DispatcherServer(machine) as server:
+        yield Wire(machine, clock, queue.sent, over_http(server.url))
+
+
+def in_process(machine: Dispatcher) -> Post:
+    def post(path: str, headers: dict[str, str], body: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
+        lower = {name.lower(): value for name, value in headers.items()}
+        delivery = machine.handle(Request("POST", path, lower, bytes_of(body)))
+        return delivery.answer.status, dict(delivery.answer.body), {}
+
+    return post
+
+
+def over_http(url: str) -> Post:
+    async def ask(path: str, headers: dict[str, str], body: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url + path, headers=headers, data=bytes_of(body)) as answer,
+        ):
+            return answer.status, await answer.json(), dict(answer.headers)
+
+    return lambda path, headers, body: asyncio.run(ask(path, headers, body))
+
+
+def publication() -> dict[str, Any]:
+    return {
+        "dataset_uuid": PAYLOAD["dataset_uuid"].lower(),
+        "dataset_version": dataset_version(PAYLOAD),
+        "storage_ref": {"scheme": "s3", "bucket": "trace", "prefix": prefix(PAYLOAD), "glob": "*.parquet"},
+        "config_hash": "v1",
+        "range_start": 0,
+        "range_end": 1000,
+    }
+
+
+def success(task_id: str) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "status": "Completed",
+        "outcome": "success",
+        "events": [],
+        "outputs": [],
+        "datasets_published": [publication()],
+        "error_message": None,
+    }
+
+
+def failure(outcome: str) -> dict[str, Any]:
+    return {"status": "Failed", "outcome": outcome, "datasets_published": [], "error_message": "it failed"}
+
+
+def test_a_task_is_claimed_kept_and_completed_once(wire: Wire):
+    """LSE-1, LSE-2, PUB-1, PUB-6: one version is registered, and a claim after it is told so."""
+    task_id = wire.machine.add_task(PAYLOAD)
+    assert wire.woken == [task_id]
+    status, held = wire.claim(task_id)
+    assert (status, held["status"], held["attempt"], held["task"]["config"]) == (200, "Claimed", 1, PAYLOAD)
+    assert wire.claim(task_id) == (200, {"status": "NotClaimed", "reason": "AlreadyRunning"})
+    wire.clock.advance(50)
+    assert wire.heartbeat(held, task_id)[0] == 200
+    wire.clock.advance(50)
+    assert wire.complete(held, task_id)[0] == 200
+    assert wire.complete(held, task_id)[0] == 200, "a lost answer is asked again"
+    assert wire.claim(task_id) == (200, {"status": "NotClaimed", "reason": "Completed"})
+    assert {version: len(times) for version, times in wire.machine.registered.items()} == {dataset_version(PAYLOAD): 1}
+    assert wire.machine.task(task_id).status is Status.COMPLETED
+    assert wire.clauses == []
+
+
+def test_the_lite_form_answers_409_for_what_can_not_be_claimed(wire: Wire):
+    """The wire: both forms of the claim are in the field."""
+    wire.machine.form = "lite"
+    task_id = wire.machine.add_task(PAYLOAD)
+    status, held = wire.claim(task_id)
+    assert (status, held["task_id"], held["work_payload"]) == (200, task_id, PAYLOAD)
+    assert [wire.claim(task_id)[0], wire.claim(OTHER_ID)[0]] == [409, 409]
+    assert wire.clauses == []
+
+
+def test_a_lease_that_ends_is_fenced_and_queued_again(wire: Wire):
+    """LSE-3, PUB-5: the stale attempt is told once without blame, and what it asks after that is a violation."""
+    task_id = wire.machine.add_task(PAYLOAD)
+    _, stale = wire.claim(task_id)
+    wire.clock.advance(60)
+    assert wire.machine.task(task_id).status is Status.QUEUED
+    assert wire.woken == [task_id, task_id]
+    _, fresh = wire.claim(task_id)
+    assert fresh["attempt"] == 2
+    assert wire.heartbeat(stale, task_id)[0] == 409
+    assert wire.clauses == []
+    assert wire.complete(stale, task_id)[0] == 409
+    assert wire.clauses == ["LSE-3"]
+    assert wire.complete(fresh, task_id)[0] == 200
+
+
+def test_retryable_errors_come_again_after_a_backoff_up_to_a_limit_and_fatal_ones_never(wire: Wire):
+    """OUT-1: the platform decides about the next attempt."""
+    task_id = wire.machine.add_task(PAYLOAD)
+    _, held = wire.claim(task_id)
+    assert wire.complete(held, task_id, **failure("retryable_error"))[0] == 200
+    assert wire.claim(task_id)[1]["reason"] == "AlreadyRunning"
+    wire.clock.advance(1)
+    wire.machine.tick()
+    assert wire.woken == [task_id, task_id]
+    _, held = wire.claim(task_id)
+    assert wire.complete(held, task_id, **failure("retryable_error"))[0] == 200
+    assert wire.machine.task(task_id).status is Status.FAILED, "two attempts are the limit"
+    other = wire.machine.add_task(PAYLOAD)
+    _, held = wire.claim(other)
+    assert wire.complete(held, other, **failure("fatal_error"))[0] == 200
+    assert wire.machine.task(other).status is Status.FAILED
+    assert wire.machine.registered == {}
+
+
+def test_tokens_are_checked_and_one_that_was_rotated_away_is_no_violation(wire: Wire):
+    """LSE-5: 401 for the worker's token, 403 for a capability of another task."""
+    task_id, other = wire.machine.add_task(PAYLOAD), wire.machine.add_task(PAYLOAD)
+    old = wire.machine.worker_token
+    wire.machine.rotate_token()
+    assert wire.claim(task_id, token=old)[0] == 401
+    assert wire.clauses == []
+    assert wire.claim(task_id, token="invented")[0] == 401
+    _, held = wire.claim(task_id)
+    assert wire.heartbeat(held, other)[0] == 403
+    assert wire.heartbeat(held | {"capability_token": "invented"}, task_id)[0] == 401
+    assert wire.clauses == ["LSE-1", "LSE-2", "LSE-2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "clause"),
+    [
+        ({"datasets_published": []}, 400, "PUB-1"),
+        ({"datasets_published": [publication()] * 2}, 400, "PUB-1"),
+        (failure("fatal_error") | {"datasets_published": [publication()]}, 400, "PUB-3"),
+        ({"status": "Failed"}, 400, "OUT-1"),
+        ({"outcome": "failure"}, 400, "OUT-1"),
+        ({"error_message": "none"}, 400, "OUT-1"),
+        ({"extra": 1}, 400, "OUT-1"),
+        ({"datasets_published": [publication() | {"range_end": 999}]}, 409, "PUB-1"),
+        ({"datasets_published": [publication() | {"dataset_version": OTHER_ID}]}, 409, "VER-2"),
+        ({"datasets_published": [publication() | {"extra": 1}]}, 409, "PUB-1"),
+        ({"datasets_published": [publication() | {"storage_ref": "s3://trace"}]}, 409, "PUB-2"),
+        (
+            {
+                "datasets_published": [
+                    publication() | {"storage_ref": publication()["storage_ref"] | {"prefix": "cryo/"}}
+                ]
+            },
+            409,
+            "LAY-1",
+        ),
+    ],
+)
+def test_a_completion_outside_the_contract_is_refused_with_its_clause(
+    change: dict[str, Any], status: int, clause: str, wire: Wire
+):
+    """OUT-1, PUB-1 to PUB-3, VER-2, LAY-1: nothing of it takes effect."""
+    task_id = wire.machine.add_task(PAYLOAD)
+    _, held = wire.claim(task_id)
+    assert wire.complete(held, task_id, **change)[0] == status
+    assert wire.clauses == [clause]
+    assert wire.machine.task(task_id).status is Status.RUNNING
+    assert wire.machine.registered == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/tasks", {}, 404),
+        ("/internal/task-claim", b"not json", 400),
+        ("/internal/task-claim", {"task_id": OTHER_ID}, 400),
+        ("/internal/task-claim", {"task_id": OTHER_ID.replace("1", "A"), "worker_id": "w"}, 400),
+        ("/v1/task/heartbeat", {"task_id": OTHER_ID, "attempt": True, "lease_token": "x"}, 400),
+    ],
+)
+def test_a_malformed_request_is_refused_and_recorded(path: str, body: Any, status: int, wire: Wire):
+    """The wire: exactly the fields of the contract, exactly its types."""
+    assert wire.post(path, {"X-Trace-Worker-Token": wire.machine.worker_token}, body)[0] == status
+    assert len(wire.clauses) == 1
+
+
+def test_no_secret_is_in_the_journal(wire: Wire):
+    """SEC-1: tokens are labels there."""
+    task_id = wire.machine.add_task(PAYLOAD)
+    _, held = wire.claim(task_id)
+    wire.complete(held, task_id)
+    written = repr(wire.machine.journal)
+    assert [exchange.kind for exchange in wire.machine.journal] == ["claim", "complete"]
+    for secret in (wire.machine.worker_token, held["lease_token"], held["capability_token"]):
+        assert secret not in written
+    assert "<lease token of attempt 1" in written
+
+
+def test_over_http_the_date_is_the_dispatchers_own():
+    """LSE-3: a lease is counted from the `Date` of the answer, so that clocks need not agree."""
+    clock = ManualClock(1_600_000_000.0)
+    with DispatcherServer(Dispatcher(clock=clock)) as server:
+        task_id = server.machine.add_task(PAYLOAD)
+        headers = {"X-Trace-Worker-Token": server.worker_token}
+        body = {"task_id": task_id, "worker_id": "w1"}
+        status, _, answered = over_http(server.url)("/internal/task-claim", headers, body)
+    assert status == 200
+    assert parsedate_to_datetime(answered["Date"]).timestamp() == clock.time()
