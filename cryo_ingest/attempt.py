@@ -7,6 +7,7 @@ a shutdown reaches this code in one way only, as cancellation.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from cryo_ingest import layout
 from cryo_ingest.caps import refuse_over_caps
 from cryo_ingest.datasets import extractable
-from cryo_ingest.errors import IngestError, MachineFailed, ModeMismatch
+from cryo_ingest.errors import BadPayload, IngestError, MachineFailed, ModeMismatch
 from cryo_ingest.logs import log
 from cryo_ingest.model import Publication, parse_task
 from cryo_ingest.ports import ExtractionOrder
@@ -69,6 +70,15 @@ async def run_attempt(assignment: Assignment, *, ports: Ports, settings: Setting
     except OSError as error:
         # No path or URL can be in it: only the system's own words for the number.
         return Failure(MachineFailed(reason=error.strerror or type(error).__name__))
+
+
+def log_fields(assignment: Assignment) -> dict[str, object]:
+    """Return what every log event of an attempt carries; dataset and range where the payload can be read."""
+    fields: dict[str, object] = {"task_id": assignment.task_id, "attempt": assignment.attempt}
+    with suppress(BadPayload):
+        task = parse_task(assignment.payload)
+        fields |= {"dataset": task.cryo_dataset_name, "range": task.block_range}
+    return fields
 
 
 async def _make_version(assignment: Assignment, ports: Ports, settings: Settings) -> Publication:

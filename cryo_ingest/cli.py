@@ -1,4 +1,4 @@
-"""The command line of the worker: `cryo-ingest run`."""
+"""The command line of the worker: `cryo-ingest run` and `cryo-ingest worker`."""
 
 from __future__ import annotations
 
@@ -58,6 +58,22 @@ def run(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--store" if store else "S3_BUCKET") from None
     raise typer.Exit(run_one(assignment, settings=settings, store=opened))
+
+
+@app.command()
+def worker() -> None:
+    """Take tasks from the wake-up queue and the dispatcher until told to end; the environment says where they are.
+
+    The first SIGTERM or SIGINT drains within TRACE_SHUTDOWN_GRACE_SECONDS, the second ends the process at once.
+    Exit codes: 0 drained, 78 bad configuration, 130/143 not drained in time.
+    """
+    from cryo_ingest.serve.settings import service_from_environment  # noqa: PLC0415 - only this command needs it
+
+    settings, service = service_from_environment(os.environ)
+
+    from cryo_ingest.serve.start import serve  # noqa: PLC0415 - bad configuration is told without loading the rest
+
+    raise typer.Exit(serve(settings, service))
 
 
 def _read_task(task: str) -> bytes:

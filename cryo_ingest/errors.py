@@ -24,7 +24,9 @@
         ├── MachineFailed
         ├── StagingHeld
         ├── StoreUnavailable
-        └── PrefixContended
+        ├── PrefixContended
+        ├── AttemptStopped                  in a service only, as is the next
+        └── AttemptCrashed
 
 Retry decisions read `outcome` and nothing else; the process's exit code is the leaf's `exit_code` (sysexits.h). The
 sources of the split are clauses OUT-2 and OUT-4. No message holds a URL, a key or the value of a payload field.
@@ -287,6 +289,25 @@ class PrefixContended(RetryableError):
 
     def __init__(self, *, prefix: str, reason: str) -> None:
         super().__init__(f"the prefix {prefix} would not settle: {reason}. Another attempt is writing there")
+
+
+class AttemptStopped(RetryableError):
+    """The worker was told to end and handed the attempt back (LSE-4)."""
+
+    def __init__(self, *, grace_seconds: float) -> None:
+        super().__init__(
+            f"the worker is shutting down and the attempt would not have ended within its {grace_seconds:g} s of "
+            "grace (TRACE_SHUTDOWN_GRACE_SECONDS): another attempt goes on"
+        )
+
+
+class AttemptCrashed(RetryableError):
+    """A bug of ours ended the attempt; `kind` is the exception's name, all else of it is in the worker's log."""
+
+    def __init__(self, *, kind: str) -> None:
+        super().__init__(
+            f"a bug of the worker ended the attempt ({kind}): report it with the event attempt.crashed of its log"
+        )
 
 
 def last_lines(tail: Sequence[str]) -> str:

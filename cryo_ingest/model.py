@@ -94,11 +94,15 @@ class Publication:
     range_start: int
     range_end: int
 
-    def to_json(self) -> str:
-        """Render the publication as one line of JSON, `bucket` left out where there is none."""
+    def to_wire(self) -> dict[str, Any]:
+        """Return the publication as a JSON object, `bucket` left out where there is none."""
         fields: dict[str, Any] = asdict(self)
         fields["storage_ref"] = {name: value for name, value in fields["storage_ref"].items() if value is not None}
-        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+        return fields
+
+    def to_json(self) -> str:
+        """Render the publication as one line of JSON."""
+        return json.dumps(self.to_wire(), separators=(",", ":"), ensure_ascii=False)
 
 
 class Manifest(BaseModel):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -22,17 +23,37 @@ _ANY_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>|]+", re.IGNORECASE)
 
 
 class Redactor:
-    """Replaces every known secret, every part of a secret URL, and every URL at all."""
+    """Replaces every known secret, every part of a secret URL, and every URL at all.
+
+    Secrets that arrive at run time are known for as long as a `with redactor.knowing(…)` block lasts.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        known = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= SHORTEST_PART}
-        longest_first = sorted(known, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+        self._secrets = list(secrets)
+        self._known = _pattern(self._secrets)
+
+    @contextmanager
+    def knowing(self, *secrets: str) -> Iterator[None]:
+        """Know more secrets for a while; blocks of several tasks may overlap."""
+        self._secrets += secrets
+        self._known = _pattern(self._secrets)
+        try:
+            yield
+        finally:
+            for secret in secrets:
+                self._secrets.remove(secret)
+            self._known = _pattern(self._secrets)
 
     def __call__(self, text: str) -> str:
         """Return `text` without secrets."""
         text = _ANY_URL.sub(REPLACEMENT, text)
         return self._known.sub(REPLACEMENT, text) if self._known else text
+
+
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    known = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= SHORTEST_PART}
+    longest_first = sorted(known, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if known else None
 
 
 def _variants(secret: str) -> Iterator[str]:

@@ -3,75 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from cryo_ingest import logs
-from cryo_ingest.attempt import Failure, Success, run_attempt
-from cryo_ingest.clock import SystemClock
+from cryo_ingest.attempt import Failure, Success, log_fields, run_attempt
 from cryo_ingest.errors import RetryableError
-from cryo_ingest.extract.cryo import CryoExtractor
-from cryo_ingest.extract.staging import DirectoryStaging
 from cryo_ingest.logs import log
 from cryo_ingest.prove.rows import load
 from cryo_ingest.redact import Redactor
+from cryo_ingest.signals import on_first_signal
+from cryo_ingest.wiring import make_ports
 
 if TYPE_CHECKING:
+    import signal
+
     from cryo_ingest.attempt import Outcome
     from cryo_ingest.model import Assignment
-    from cryo_ingest.ports import Extractor, ObjectStore, Staging
+    from cryo_ingest.ports import ObjectStore
     from cryo_ingest.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPorts:
-    """The collaborators of a real worker; see `ports.Ports`."""
-
-    extractor: Extractor
-    staging: Staging
-    store: ObjectStore
-
-
-def make_ports(settings: Settings, store: ObjectStore) -> WorkerPorts:
-    """Wire the real collaborators around a store."""
-    clock = SystemClock()
-    return WorkerPorts(
-        extractor=CryoExtractor(settings, clock, Redactor(settings.secrets())),
-        staging=DirectoryStaging(settings.staging_root, settings.staging_ttl_hours, clock),
-        store=store,
-    )
+    from cryo_ingest.wiring import WorkerPorts
 
 
 def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> int:
     """Run one attempt, print its publication on standard output, and return the process's exit code."""
-    logs.configure(settings.log_format, Redactor(settings.secrets()))
-    structlog.contextvars.bind_contextvars(task_id=assignment.task_id, attempt=assignment.attempt)
-    ports = make_ports(settings, store)
+    redactor = Redactor(settings.secrets())
+    logs.configure(settings.log_format, redactor)
+    structlog.contextvars.bind_contextvars(**log_fields(assignment))
+    ports = make_ports(settings, store, redactor)
     threading.Thread(target=load, name="load-proof", daemon=True).start()
     return asyncio.run(_run_with_signals(assignment, ports, settings))
 
 
 async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings: Settings) -> int:
     """Turn the first SIGTERM or SIGINT into cancellation; the second one ends the process at once."""
-    loop = asyncio.get_running_loop()
     await ports.staging.sweep()
     attempt = asyncio.ensure_future(run_attempt(assignment, ports=ports, settings=settings))
     received: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
         received.append(number)
-        loop.remove_signal_handler(signal.SIGTERM)
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         attempt.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
+    on_first_signal(stop)
     try:
         return report(await attempt)
     except asyncio.CancelledError:

@@ -29,6 +29,9 @@ DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
 SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
 """The most that S3 takes in one PUT; a file cap above it could never be honoured."""
 
+LOOPBACK = "127.0.0.1"
+LARGEST_PORT = 65535
+
 
 @dataclass(frozen=True, slots=True)
 class Caps:
@@ -110,7 +113,14 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     Raises:
         ConfigurationError: some variables can't be used; it names every one of them.
     """
-    reader = _Reader(environment)
+    reader = Reader(environment)
+    settings = read_settings(reader)
+    reader.raise_if_bad()
+    return settings
+
+
+def read_settings(reader: Reader) -> Settings:
+    """Read an attempt's settings; what is wrong is left with the reader, for whoever has more to read."""
     modes: tuple[Mode, ...] = ("fake", "real")
     formats: tuple[LogFormat, ...] = ("json", "console")
     settings = Settings(
@@ -122,12 +132,11 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         staging_root=reader.absolute_path("TRACE_CRYO_STAGING_ROOT", default=Settings().staging_root),
         staging_ttl_hours=reader.hours("TRACE_CRYO_STAGING_TTL_HOURS", default=24.0),
         caps=_read_caps(reader),
-        rpc=RpcPools({name: value for name, value in environment.items() if _is_rpc_variable(name)}),
+        rpc=RpcPools({name: value for name, value in reader.environment.items() if _is_rpc_variable(name)}),
         s3=_read_s3(reader),
         log_format=reader.one_of("TRACE_LOG_FORMAT", formats, default=None),
     )
     reader.coverage("TRACE_COVERAGE")
-    reader.raise_if_bad()
     return settings
 
 
@@ -135,7 +144,7 @@ def _is_rpc_variable(name: str) -> bool:
     return name == DEFAULT_RPC_VARIABLE or (name.startswith("TRACE_RPC_POOL_") and name.endswith("_URL"))
 
 
-def _read_caps(reader: _Reader) -> Caps:
+def _read_caps(reader: Reader) -> Caps:
     default = Caps()
     caps = Caps(
         max_files=reader.count("MAX_PARQUET_FILES_PER_RANGE", default=default.max_files),
@@ -149,7 +158,7 @@ def _read_caps(reader: _Reader) -> Caps:
     return caps
 
 
-def _read_s3(reader: _Reader) -> S3Settings:
+def _read_s3(reader: Reader) -> S3Settings:
     return S3Settings(
         bucket=reader.platform("S3_BUCKET"),
         endpoint=reader.http_url("S3_ENDPOINT"),
@@ -160,7 +169,7 @@ def _read_s3(reader: _Reader) -> S3Settings:
     )
 
 
-class _Reader:
+class Reader:
     """Reads variables one by one and collects what is wrong with them, never repeating a value that may be secret."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -168,6 +177,7 @@ class _Reader:
         self.problems: dict[str, str] = {}
 
     def raise_if_bad(self) -> None:
+        """Raise ConfigurationError when anything read so far can't be used."""
         if self.problems:
             raise ConfigurationError(self.problems)
 
@@ -205,6 +215,22 @@ class _Reader:
         if not self.environment.get(name):
             return None
         return self._parse(name, _http_url, None, "must be an http:// or https:// URL with a host")
+
+    def token(self, name: str) -> str | None:
+        """Read a secret that travels in a header; empty counts as not set."""
+        if not self.environment.get(name):
+            return None
+        return self._parse(name, _token, None, "must be visible ASCII without white space")
+
+    def required(self, name: str, value: str | None) -> str:
+        """Return what was read of a variable that must be set, noting where it is not."""
+        if value is None:
+            self.problems.setdefault(name, "must be set")
+        return value or ""
+
+    def address(self, name: str) -> tuple[str, int] | None:
+        """Read an address to listen on: `host:port`, or a port alone for loopback; port 0 picks a free one."""
+        return self._parse(name, _address, None, "must be a port, or host:port ([host]:port for IPv6)")
 
     def coverage(self, name: str) -> None:
         """Check the level of proof: only `rows` can be had so far."""
@@ -260,6 +286,19 @@ def _absolute_path(value: str) -> Path:
     if not path.is_absolute() or "\0" in value:
         raise ValueError
     return path
+
+
+def _token(value: str) -> str:
+    if not re.fullmatch("[!-~]+", value):
+        raise ValueError
+    return value
+
+
+def _address(value: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]*):)?([0-9]{1,5})", value)
+    if match is None or int(match[2]) > LARGEST_PORT:
+        raise ValueError
+    return (match[1] or LOOPBACK).strip("[]"), int(match[2])
 
 
 def _http_url(value: str) -> str:

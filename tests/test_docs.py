@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "cryo_ingest").rglob("*.py")))
 
+VARIABLE = r"(?:TRACE|MAX|S3|AWS|DISPATCHER|TASK|SQS)_[A-Z0-9_]"
+
 
 def rows_after(marker: str) -> list[list[str]]:
     """Return the cells of the table that follows a marker comment."""
@@ -25,11 +27,10 @@ def test_out_2_the_table_of_errors_is_the_error_tree():
 
 def test_every_variable_that_is_read_is_documented_and_no_other():
     """A user finds every setting, and none that does nothing."""
-    settings = (ROOT / "cryo_ingest" / "settings.py").read_text(encoding="utf-8")
-    read = set(re.findall(r'"((?:TRACE|MAX|S3|AWS)_[A-Z0-9_]*[A-Z0-9])"', settings)) - {"TRACE_RPC_POOL"}
-    documented = set(
-        re.findall(r"`((?:TRACE|MAX|S3|AWS)_[A-Z0-9_]+)`", " ".join(row[0] for row in rows_after("environment")))
-    )
+    paths = (ROOT / "cryo_ingest" / "settings.py", ROOT / "cryo_ingest" / "serve" / "settings.py")
+    settings = "".join(path.read_text(encoding="utf-8") for path in paths)
+    read = set(re.findall(rf'"({VARIABLE}*[A-Z0-9])"', settings)) - {"TRACE_RPC_POOL"}
+    documented = set(re.findall(rf"`({VARIABLE}+)`", " ".join(row[0] for row in rows_after("environment"))))
     assert documented == read
 
 

@@ -45,7 +45,13 @@ class DirectoryStaging:
 
     async def acquire(self, task_id: str, attempt: int) -> Workspace:
         """Lock and empty the attempt's directory; see `ports.Staging`."""
-        return await asyncio.to_thread(self._acquire, task_id, attempt)
+        acquiring = asyncio.ensure_future(asyncio.to_thread(self._acquire, task_id, attempt))
+        try:
+            return await asyncio.shield(acquiring)
+        except asyncio.CancelledError:
+            # The thread goes on: without waiting for it, `discard` would miss the lock that it is about to take.
+            await asyncio.wait([acquiring])
+            raise
 
     async def discard(self, task_id: str, attempt: int) -> None:
         """Delete the attempt's directory, if this process holds it, and let go of its lock."""

@@ -22,6 +22,7 @@ class Scripted:
 
     url: str
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 def error(status: int, code: str) -> Answer:
@@ -38,7 +39,7 @@ def scripted_http(answer: Answer) -> Iterator[Scripted]:
         protocol_version = "HTTP/1.1"
 
         def handle_any(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            scripted.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
             scripted.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
             if answer.status is None:
                 self.close_connection = True

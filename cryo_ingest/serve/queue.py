@@ -1,0 +1,146 @@
+"""The wake-up queue on SQS, through boto3 in threads of its own. What a message means is `slot.py`'s.
+
+boto3 comes with the extra `sqs` and is imported only here, when a service starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from cryo_ingest.errors import ConfigurationError
+from cryo_ingest.serve.ports import Message, QueueUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryo_ingest.serve.settings import ServiceSettings
+    from cryo_ingest.settings import S3Settings
+
+VISIBILITY_SECONDS = 60
+"""How long a delivered message is hidden at first, and by each extension: a dead worker's comes back after this."""
+
+POLL_SECONDS = 20
+"""SQS's longest long poll."""
+
+DEFAULT_REGION = "us-east-1"
+
+
+class SqsQueue:
+    """One SQS queue; see `ports.WakeupQueue`. `slots` is how many may wait for a message at once."""
+
+    def __init__(self, client: Any, url: str, *, slots: int) -> None:
+        self._client, self._url = client, url
+        # A poll holds its thread for 20 s, so polls and all other calls have threads apart.
+        self._polls = ThreadPoolExecutor(slots, thread_name_prefix="sqs-poll")
+        self._calls = ThreadPoolExecutor(slots, thread_name_prefix="sqs-call")
+
+    async def receive(self, *, wait_seconds: int) -> Message | None:
+        """Long-poll in a thread, which goes on after a cancellation and then gives back what it got."""
+        polling = self._polls.submit(self._receive, wait_seconds)
+        try:
+            return await asyncio.wrap_future(polling)
+        except asyncio.CancelledError:
+            polling.add_done_callback(self._give_back)
+            raise
+
+    async def hide(self, message: Message, *, seconds: int) -> None:
+        """Set the delivery's visibility timeout."""
+        await asyncio.wrap_future(self._calls.submit(self._hide, message, seconds))
+
+    async def acknowledge(self, message: Message) -> None:
+        """Delete the message."""
+        arguments = {"ReceiptHandle": message.receipt}
+        await asyncio.wrap_future(
+            self._calls.submit(self._ask, "DeleteMessage", self._client.delete_message, arguments)
+        )
+
+    def close(self) -> None:
+        """Let the threads go; a poll that is on its way ends by itself."""
+        self._polls.shutdown(wait=False)
+        self._calls.shutdown(wait=False)
+
+    def _receive(self, wait_seconds: int) -> Message | None:
+        arguments = {
+            "MaxNumberOfMessages": 1,
+            "WaitTimeSeconds": wait_seconds,
+            "VisibilityTimeout": VISIBILITY_SECONDS,
+        }
+        answer = self._ask("ReceiveMessage", self._client.receive_message, arguments)
+        messages = answer.get("Messages") or []
+        return Message(messages[0]["Body"], messages[0]["ReceiptHandle"]) if messages else None
+
+    def _hide(self, message: Message, seconds: int) -> None:
+        arguments = {"ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
+        self._ask("ChangeMessageVisibility", self._client.change_message_visibility, arguments)
+
+    def _give_back(self, polling: Future[Message | None]) -> None:
+        if polling.cancelled() or polling.exception() is not None:
+            return
+        message = polling.result()
+        if message is not None:
+            self._calls.submit(self._hide, message, 0)
+
+    def _ask(self, operation: str, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only in a service
+
+        try:
+            return call(QueueUrl=self._url, **arguments)
+        except ClientError as error:
+            # Not the error's own words: they hold the queue's URL.
+            raise QueueUnavailable(operation, error.response.get("Error", {}).get("Code", "unknown")) from None
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise QueueUnavailable(operation, type(error).__name__) from None
+
+
+async def open_queue(service: ServiceSettings, s3: S3Settings) -> SqsQueue:
+    """Make the client, half a second of boto3's, in a thread; nothing is contacted yet.
+
+    Raises:
+        ConfigurationError: the extra `sqs` is not installed.
+    """
+    client = await asyncio.to_thread(_client, service, s3)
+    return SqsQueue(client, service.queue_url, slots=service.concurrency)
+
+
+def _client(service: ServiceSettings, s3: S3Settings) -> Any:
+    try:
+        import boto3  # noqa: PLC0415 - only in a service
+        from botocore.config import Config  # noqa: PLC0415 - as above
+    except ImportError:
+        problem = "needs boto3: install this package with its extra, cryo-ingest[sqs]"
+        raise ConfigurationError({"TASK_WAKEUP_QUEUE": problem}) from None
+    keys: dict[str, Any] = {}
+    if s3.access_key_id and s3.secret_access_key:
+        keys = {
+            "aws_access_key_id": s3.access_key_id,
+            "aws_secret_access_key": s3.secret_access_key,
+            "aws_session_token": s3.session_token,
+        }
+    return boto3.client(
+        "sqs",
+        endpoint_url=service.sqs_endpoint or origin(service.queue_url),
+        region_name=region_of(service.queue_url) or s3.region or DEFAULT_REGION,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=POLL_SECONDS + 10,
+            retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=2 * service.concurrency,
+        ),
+        **keys,
+    )
+
+
+def origin(queue_url: str) -> str:
+    """Return the part of a queue's URL that requests go to."""
+    parts = urlsplit(queue_url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def region_of(queue_url: str) -> str | None:
+    """Return the region that the URL of a queue on AWS names: it need not be the bucket's."""
+    match = re.match(r"sqs\.([a-z0-9-]+)\.amazonaws\.com", urlsplit(queue_url).hostname or "")
+    return match[1] if match else None

@@ -1,0 +1,62 @@
+"""The service: its slots side by side, its housekeeping, and its end. What a slot does is `slot.py`'s."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Never
+
+from cryo_ingest.logs import log
+from cryo_ingest.serve.shutdown import DrainTimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryo_ingest.ports import Clock, Staging
+    from cryo_ingest.serve.shutdown import Shutdown
+    from cryo_ingest.serve.slot import Slot
+
+SWEEP_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that runs until the service has drained."""
+
+    slots: Sequence[Slot]
+    staging: Staging
+    shutdown: Shutdown
+    clock: Clock
+
+    async def run(self) -> bool:
+        """Work until drained; return whether every attempt was finished or handed back in time."""
+        with suppress(DrainTimedOut):
+            await self._run_all()
+            return True
+        return False
+
+    async def _run_all(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                lasting = [group.create_task(self._sweep()), group.create_task(self.shutdown.enforce())]
+                async with asyncio.TaskGroup() as working:
+                    for slot in self.slots:
+                        working.create_task(slot.run())
+                for task in lasting:
+                    task.cancel()
+        except* DrainTimedOut:
+            timed_out = True
+        else:
+            timed_out = False
+        if timed_out:
+            raise DrainTimedOut
+
+    async def _sweep(self) -> Never:
+        """Delete dead attempts' old directories now and every hour (STG-4, STG-8)."""
+        while True:
+            try:
+                await self.staging.sweep()
+            except OSError as error:
+                log.warning("staging.sweep_failed", reason=error.strerror)
+            await self.clock.sleep(SWEEP_SECONDS)

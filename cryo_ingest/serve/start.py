@@ -1,0 +1,83 @@
+"""`cryo-ingest worker`: the service put together from the environment's settings and run to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import threading
+import uuid
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from cryo_ingest import logs
+from cryo_ingest.clock import SystemClock
+from cryo_ingest.errors import ConfigurationError
+from cryo_ingest.logs import log
+from cryo_ingest.prove.rows import load
+from cryo_ingest.publish.stores import open_store
+from cryo_ingest.redact import Redactor
+from cryo_ingest.serve.backoff import Backoff
+from cryo_ingest.serve.claimed import AttemptRunner
+from cryo_ingest.serve.dispatcher import HttpDispatcher, open_session
+from cryo_ingest.serve.health import health_port
+from cryo_ingest.serve.queue import open_queue
+from cryo_ingest.serve.service import Service
+from cryo_ingest.serve.shutdown import Shutdown
+from cryo_ingest.serve.slot import Slot
+from cryo_ingest.serve.status import Status
+from cryo_ingest.signals import on_first_signal
+from cryo_ingest.wiring import make_ports
+
+if TYPE_CHECKING:
+    from cryo_ingest.ports import ObjectStore
+    from cryo_ingest.serve.settings import ServiceSettings
+    from cryo_ingest.settings import Settings
+
+LONGEST_PAUSE_SECONDS = 60.0
+"""Between two claims while the dispatcher is down: a wake-up is delivered at most once a minute then."""
+
+
+def serve(settings: Settings, service: ServiceSettings) -> int:
+    """Run the service until it is told to end; return 0 after a clean drain, else 128 and the signal's number.
+
+    Raises:
+        ConfigurationError: the bucket's name is none, boto3 is missing, or the health port is taken.
+    """
+    redactor = Redactor([*settings.secrets(), service.worker_token])
+    logs.configure(settings.log_format, redactor)
+    try:
+        store = open_store(f"s3://{service.bucket}", settings.s3)
+    except ValueError:
+        raise ConfigurationError({"S3_BUCKET": "must be the name of a bucket"}) from None
+    threading.Thread(target=load, name="load-proof", daemon=True).start()
+    return asyncio.run(_serve(settings, service, store=store, redactor=redactor))
+
+
+async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectStore, redactor: Redactor) -> int:
+    clock = SystemClock()
+    shutdown = Shutdown(service.shutdown_grace_seconds, clock)
+    on_first_signal(shutdown.begin)
+    status = Status(shutdown)
+    ports = make_ports(settings, store, redactor)
+    worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    queue = await open_queue(service, settings.s3)
+    async with health_port(service.health, status), open_session() as session:
+        dispatcher = HttpDispatcher(
+            session, service.dispatcher_url, worker_token=service.worker_token, worker_id=worker_id, clock=clock
+        )
+        jitter = random.SystemRandom()
+        runner = AttemptRunner(dispatcher, ports, settings, shutdown, clock, jitter, redactor)
+        backoff = Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS)
+        slot = Slot(queue, dispatcher, runner, shutdown, status, clock, backoff)
+        log.info(
+            "service.started",
+            worker_id=worker_id,
+            version=metadata.version("cryo-ingest"),
+            mode=settings.mode,
+            concurrency=service.concurrency,
+        )
+        clean = await Service([slot] * service.concurrency, ports.staging, shutdown, clock).run()
+        log.info("service.stopped", clean=clean, **status.counts)
+    queue.close()
+    return 0 if clean or shutdown.signal is None else 128 + shutdown.signal

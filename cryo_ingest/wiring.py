@@ -1,0 +1,34 @@
+"""Wires the real collaborators of an attempt, the same for one attempt and for a service of many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryo_ingest.clock import SystemClock
+from cryo_ingest.extract.cryo import CryoExtractor
+from cryo_ingest.extract.staging import DirectoryStaging
+
+if TYPE_CHECKING:
+    from cryo_ingest.ports import Extractor, ObjectStore, Staging
+    from cryo_ingest.redact import Redactor
+    from cryo_ingest.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPorts:
+    """The collaborators of a real worker; see `ports.Ports`."""
+
+    extractor: Extractor
+    staging: Staging
+    store: ObjectStore
+
+
+def make_ports(settings: Settings, store: ObjectStore, redactor: Redactor) -> WorkerPorts:
+    """Wire the real collaborators around a store."""
+    clock = SystemClock()
+    return WorkerPorts(
+        extractor=CryoExtractor(settings, clock, redactor),
+        staging=DirectoryStaging(settings.staging_root, settings.staging_ttl_hours, clock),
+        store=store,
+    )

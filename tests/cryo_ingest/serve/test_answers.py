@@ -1,0 +1,88 @@
+"""The dispatcher's answers: both forms, unknown fields, and what is none of either."""
+
+import json
+from typing import Any
+
+import pytest
+from support.service_doubles import TASK_ID
+
+from cryo_ingest.serve.answers import BadAnswer, parse_claim, parse_renewal
+from cryo_ingest.serve.ports import NotClaimed
+
+HEADERS = {"Date": "Mon, 23 Nov 2026 12:00:00 GMT"}
+LEASED: dict[str, Any] = {
+    "attempt": 3,
+    "lease_token": "l3ase-canary",
+    "lease_expires_at": "2026-11-23T12:01:00.500Z",
+    "capability_token": "c4pability-canary",
+}
+PAYLOAD = {"any": ["thing", 1.0, True]}
+DOCUMENTED = LEASED | {
+    "status": "Claimed",
+    "task": {"task_id": TASK_ID, "attempt": 3, "operator": "cryo_ingest", "config": PAYLOAD},
+}
+LITE = LEASED | {"task_id": TASK_ID.upper(), "work_payload": PAYLOAD}
+
+
+def parse(answer: object, headers: dict[str, str] = HEADERS) -> object:
+    return parse_claim(json.dumps(answer).encode(), headers, task_id=TASK_ID, sent_at=7.0)
+
+
+@pytest.mark.parametrize("form", [DOCUMENTED, LITE], ids=["documented", "lite"])
+def test_lse_1_both_forms_of_a_claim_say_the_same(form: dict[str, Any]):
+    """The wire: a worker takes both forms, unknown fields ignored, the payload untouched."""
+    claim = parse(form | {"unknown": {"x": 1}})
+    assert not isinstance(claim, NotClaimed)
+    assert claim.assignment.task_id == TASK_ID
+    assert claim.assignment.attempt == 3
+    assert repr(claim.assignment.payload) == repr(PAYLOAD)
+    assert (claim.lease_token, claim.capability_token) == ("l3ase-canary", "c4pability-canary")
+    assert (claim.grant.sent_at, claim.grant.term_seconds) == (7.0, 60.5)
+    assert "canary" not in repr(claim)
+
+
+def test_lse_1_a_task_that_is_not_to_be_had_is_no_error():
+    """LSE-1: the reason is kept for the log, whatever word it is."""
+    assert parse({"status": "NotClaimed", "reason": "Canceled"}) == NotClaimed("Canceled")
+    assert parse({"status": "NotClaimed"}) == NotClaimed("unknown")
+
+
+def without(form: dict[str, Any], field: str) -> dict[str, Any]:
+    return {name: value for name, value in form.items() if name != field}
+
+
+BAD = {
+    "no object": [],
+    "another status": DOCUMENTED | {"status": "Perhaps"},
+    "no attempt": without(LITE, "attempt"),
+    "an attempt that is no integer": LITE | {"attempt": "3"},
+    "a bool for an attempt": LITE | {"attempt": True},
+    "no token": without(DOCUMENTED, "capability_token"),
+    "a token that fits no header": LITE | {"capability_token": "c4pability-canary\r\nX: y"},
+    "a time without an offset": LITE | {"lease_expires_at": "2026-11-23T12:01:00"},
+    "no payload": without(LITE, "work_payload"),
+    "another task": LITE | {"task_id": "0" * 8 + TASK_ID[8:]},
+    "another task, documented": DOCUMENTED | {"task": DOCUMENTED["task"] | {"task_id": "x"}},
+}
+
+
+@pytest.mark.parametrize("answer", BAD.values(), ids=BAD)
+def test_lse_5_what_is_no_claim_is_an_error_of_ours_without_any_value(answer: object):
+    """LSE-5, SEC-1: a bad answer is told by its fields alone, since its values may be tokens."""
+    with pytest.raises(BadAnswer) as caught:
+        parse(answer)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b'{"lease_expires_at": 5}', b"null"])
+def test_lse_3_what_is_no_renewal_renews_nothing(body: bytes):
+    """LSE-3: only a good heartbeat counts."""
+    with pytest.raises(BadAnswer):
+        parse_renewal(body, HEADERS, sent_at=0)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
+def test_lse_3_without_a_date_the_lease_can_not_be_counted(headers: dict[str, str]):
+    """LSE-3: our own clock is no stand-in for the dispatcher's; the message names the header."""
+    with pytest.raises(BadAnswer, match="Date"):
+        parse(LITE, headers)

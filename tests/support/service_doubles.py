@@ -1,0 +1,112 @@
+"""In-process doubles of the service's ports: scripted answers out, a journal of what was asked in."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from cryo_ingest.model import Assignment
+from cryo_ingest.serve.backoff import Backoff
+from cryo_ingest.serve.ports import Claim, Grant, Message, NotClaimed, Report
+
+TASK_ID = "6e484f2c-567a-44f3-8a5e-c0650b2a169f"
+TERM_SECONDS = 60.0
+
+
+class SteadyRandom(Random):
+    """Randomness without any: a backoff waits its full time."""
+
+    def random(self) -> float:
+        """Return the least."""
+        return 0.0
+
+
+def backoff(longest_seconds: float = 4.0) -> Backoff:
+    return Backoff(SteadyRandom(), first_seconds=1.0, longest_seconds=longest_seconds)
+
+
+def claim_of(payload: object = None, *, sent_at: float = 1000.0, term_seconds: float = TERM_SECONDS) -> Claim:
+    return Claim(Assignment(TASK_ID, 1, payload), Grant(sent_at, term_seconds), "l3ase-canary", "c4pability-canary")
+
+
+@dataclass
+class ScriptedDispatcher:
+    """Answers each call with the next of its script: a value, an exception to raise, or `hang`; the last one stays."""
+
+    clock: Any
+    claims: list[Any] = field(default_factory=list)
+    heartbeats: list[Any] = field(default_factory=list)
+    completions: list[Any] = field(default_factory=list)
+    asked: list[tuple[str, float]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+
+    async def claim(self, _task_id: str) -> Claim | NotClaimed:
+        """Answer a claim."""
+        answer: Claim | NotClaimed = await self._next("claim", self.claims)
+        return answer
+
+    async def heartbeat(self, _claim: Claim, *, timeout_seconds: float) -> Grant:
+        """Answer a heartbeat; a good one grants a full term from its sending."""
+        sent_at = self.clock.monotonic()
+        await self._next("heartbeat", self.heartbeats, timeout_seconds)
+        return Grant(sent_at, TERM_SECONDS)
+
+    async def complete(self, _claim: Claim, report: Report, *, timeout_seconds: float) -> None:
+        """Answer a completion and keep what was reported."""
+        self.reports.append(report)
+        await self._next("complete", self.completions, timeout_seconds)
+
+    def times(self, operation: str) -> list[float]:
+        """Return when an operation was asked for."""
+        return [when for name, when in self.asked if name == operation]
+
+    async def _next(self, operation: str, script: list[Any], timeout_seconds: float = 10.0) -> Any:
+        self.asked.append((operation, self.clock.monotonic()))
+        answer = (script.pop(0) if len(script) > 1 else script[0]) if script else None
+        if isinstance(answer, Hang):
+            await self.clock.sleep(timeout_seconds)
+            answer = answer.then
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Give no answer until the request's own timeout, then this."""
+
+    then: Exception
+
+
+@dataclass
+class ListQueue:
+    """A queue of bodies; `asked` is what was done to messages, in order."""
+
+    bodies: list[str]
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    on_empty: Callable[[], None] = lambda: None
+    faults: dict[str, list[Exception]] = field(default_factory=dict)
+
+    async def receive(self, *, wait_seconds: int) -> Message | None:
+        """Hand the next body out; wait for ever after the last one."""
+        del wait_seconds
+        self._fail("receive")
+        if not self.bodies:
+            self.on_empty()
+            await asyncio.Event().wait()
+        return Message(self.bodies.pop(0), "receipt")
+
+    async def hide(self, message: Message, *, seconds: int) -> None:
+        """Note it."""
+        self._fail("hide")
+        self.asked.append(("hide", message.body, seconds))
+
+    async def acknowledge(self, message: Message) -> None:
+        """Note it."""
+        self._fail("acknowledge")
+        self.asked.append(("acknowledge", message.body))
+
+    def _fail(self, operation: str) -> None:
+        if self.faults.get(operation):
+            raise self.faults[operation].pop(0)
