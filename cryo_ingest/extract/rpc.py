@@ -135,9 +135,9 @@ class HttpNode:
         """Ask until every call of a batch is answered, or nothing more can be hoped for."""
         waiting, tries, backoff = batch, 0, FIRST_BACKOFF_SECONDS
         while waiting:
-            if len(waiting) > self.batch_calls:
-                for start in range(0, len(waiting), self.batch_calls):
-                    await self._ask_batch(waiting[start : start + self.batch_calls], answers, haste)
+            if len(waiting) > (size := self.batch_calls):
+                for start in range(0, len(waiting), size):
+                    await self._ask_batch(waiting[start : start + size], answers, haste)
                 return
             try:
                 found = await self._post(waiting, haste.timeout_seconds)
