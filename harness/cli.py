@@ -6,7 +6,8 @@ import typer
 
 from harness.containers.cli import images
 from harness.fakes.rpc.cli import rpc
-from harness.serve import world
+from harness.serve.dispatcher import dispatcher
+from harness.serve.world import world
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 serving = typer.Typer(
@@ -14,6 +15,7 @@ serving = typer.Typer(
 )
 app.add_typer(serving, name="serve")
 serving.command("rpc")(rpc)
+serving.command("dispatcher")(dispatcher)
 serving.command("world")(world)
 app.add_typer(images, name="images")
 

@@ -65,6 +65,19 @@ class Session:
         name: str = self.shared("network", self._make_network)["name"]
         return name
 
+    def gateway(self) -> str:
+        """Return this machine's address on the session's network, where servers that containers must reach listen.
+
+        Raises:
+            EngineError: there is no engine.
+        """
+        engine = client()
+        try:
+            address: str = engine.networks.get(self.network()).attrs["IPAM"]["Config"][0]["Gateway"]
+            return address
+        finally:
+            engine.close()
+
     def _make_network(self) -> dict[str, Any]:
         engine = client()
         try:

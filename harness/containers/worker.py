@@ -108,6 +108,24 @@ def worker_container(
         yield Running(docker)
 
 
+@contextmanager
+def service_container(on: Session, environment: Mapping[str, str], *, alias: str) -> Iterator[Running]:
+    """Start the worker's image as a service and remove it, staging included, afterwards.
+
+    Args:
+        on: whose container it is.
+        environment: the platform's and the operator's variables; servers of this machine are at `on.gateway()`.
+        alias: its name on the network.
+
+    Raises:
+        EngineError: there is no engine, or the image could not be built.
+    """
+    made = container(build(IMAGES["worker"]), on, alias=alias, **LOCKED_DOWN)
+    made.with_envs(TRACE_LOG_FORMAT="json", **environment)
+    with running(made.with_command(["worker"])) as docker:
+        yield Running(docker)
+
+
 def bare_cryo(on: Session, arguments: Sequence[str], *, rpc_url: str) -> tuple[Ended, dict[str, bytes]]:
     """Run real Cryo in its own image without any worker and return how it ended and the files that it wrote.
 

@@ -1,10 +1,14 @@
-"""`cryo-harness serve world --real`: what it prints is all that is needed to run the worker on a real node."""
+"""`cryo-harness serve world` and `serve dispatcher`: what they print is all that is needed to run the worker there."""
 
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,23 +17,43 @@ from support.worker import BIN
 from harness.containers.engine import client
 from harness.containers.reaper import OWNER_LABEL
 
+WORLDS = [
+    pytest.param(("--real", "--docker"), 305, marks=[pytest.mark.docker, pytest.mark.real_cryo]),
+    pytest.param(("--real", "--no-docker"), 305, marks=pytest.mark.real_cryo),
+    pytest.param((), 5001),
+]
 
-@pytest.mark.real_cryo
-@pytest.mark.parametrize("where", [pytest.param("--docker", marks=pytest.mark.docker), "--no-docker"])
-def test_the_printed_environment_and_command_publish_and_sigterm_ends_all(where: str, tmp_path: Path):
-    """The first line is the node's URL, the exports and the command work as they stand, nothing is left afterwards."""
-    command = [BIN / "cryo-harness", "serve", "world", "--real", where]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as world:
-        assert world.stdout is not None
-        lines = []
-        while not lines or not lines[-1].startswith("# echo"):
-            lines.append(world.stdout.readline())
+
+@contextmanager
+def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Start `cryo-harness serve …`, yield it and what it printed, and end it."""
+    command = [BIN / "cryo-harness", "serve", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().strip()]
+        last = "# echo" if "world" in words else "# POST"
+        while not lines[-1].startswith(last):
+            lines.append(process.stdout.readline().strip())
             assert lines[-1], "it ended before it had told everything"
-        url = lines[0].strip()
+        try:
+            yield process, lines
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(("words", "end"), WORLDS)
+def test_the_printed_environment_and_command_publish_and_sigterm_ends_all(
+    words: tuple[str, ...], end: int, tmp_path: Path
+):
+    """The first line is the node's URL, the exports and the command work as they stand, nothing is left afterwards."""
+    with served("world", *words) as (world, lines):
         # The last line is the command to try, as a comment so that the whole can be sourced.
-        script = "".join(lines[1:-1]) + lines[-1].removeprefix("# ")
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
-        assert f"TRACE_RPC_POOL_LOCAL_URL={url}\n" in script
+        script = "\n".join([*lines[1:-1], lines[-1].removeprefix("# ")])
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", lines[0])
+        assert f"TRACE_RPC_POOL_LOCAL_URL={lines[0]}\n" in script
+        for name in ("DISPATCHER_URL", "TRACE_WORKER_TOKEN", "TASK_WAKEUP_QUEUE", "SQS_ENDPOINT"):
+            assert f"export {name}=" in script
         ran = subprocess.run(
             ["/bin/sh", "-euc", script],
             env={"PATH": f"{BIN}:{os.environ['PATH']}", "TRACE_CRYO_STAGING_ROOT": str(tmp_path)},
@@ -37,17 +61,60 @@ def test_the_printed_environment_and_command_publish_and_sigterm_ends_all(where:
             text=True,
             check=False,
         )
-        world.send_signal(signal.SIGTERM)
-        world.communicate(timeout=60)
     assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout)["range_end"] == 305
+    assert json.loads(ran.stdout)["range_end"] == end
     assert world.returncode == 0
-    assert left_by(world.pid, where) == []
+    assert left_by(world.pid, *words) == []
 
 
-def left_by(pid: int, where: str) -> list[str]:
+def test_a_dispatcher_by_hand_takes_tasks_from_a_file_and_from_anyone(tmp_path: Path):
+    """`serve dispatcher`: its URL first, then the exports; what is POSTed is a task, what became of it can be read."""
+    (tmp_path / "tasks.jsonl").write_text('{"chain_id": 1}\n')
+    with served("dispatcher", "--tasks", str(tmp_path / "tasks.jsonl"), "--form", "lite") as (process, lines):
+        tasks = f"{lines[0]}/harness/tasks"
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("task "), "the file's tasks are entered"
+        with urllib.request.urlopen(tasks, data=b'{"chain_id": 2}') as answer:
+            entered = json.load(answer)["task_id"]
+        with urllib.request.urlopen(tasks) as answer:
+            told = json.load(answer)
+    assert [task["status"] for task in told] == ["queued", "queued"]
+    assert told[1]["task_id"] == entered
+    assert any(line.startswith("export TASK_WAKEUP_QUEUE=http://127.0.0.1:") for line in lines)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["world", "--docker"], 2, "--docker"),
+        (["dispatcher", "--form", "heavy"], 2, "--form"),
+        (["dispatcher", "--tasks", "/nonexistent"], 2, "--tasks"),
+        (["dispatcher", "--tasks", __file__], 2, "line 1 is no JSON object"),
+    ],
+)
+def test_a_mistake_is_told_by_its_option(words: list[str], code: int, message: str):
+    """Exit 2 for usage, the option named."""
+    ran = subprocess.run([BIN / "cryo-harness", "serve", *words], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (code, "")
+    assert message in ran.stderr
+
+
+def test_a_port_that_is_taken_is_told():
+    """Exit 1, the port named; nothing is left behind."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [BIN / "cryo-harness", "serve", "dispatcher", "--port", port]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert f"can't listen on port {port}" in ran.stderr
+
+
+def left_by(pid: int, *words: str) -> list[str]:
     """List the containers, or the processes, that a world left."""
-    if where == "--docker":
+    if "--docker" in words:
         engine = client()
         try:
             owned = engine.containers.list(all=True, filters={"label": OWNER_LABEL})
@@ -56,13 +123,6 @@ def left_by(pid: int, where: str) -> list[str]:
             engine.close()
     listed = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if line.split()[0] == str(pid)]
-
-
-def test_the_world_that_is_not_there_yet_is_a_usage_error():
-    """Without `--real` there is no world yet: exit 2, and it says so."""
-    ran = subprocess.run([BIN / "cryo-harness", "serve", "world"], capture_output=True, text=True, check=False)
-    assert ran.returncode == 2
-    assert "--real" in ran.stderr
 
 
 def test_without_an_engine_a_world_in_containers_is_refused_with_what_would_help():

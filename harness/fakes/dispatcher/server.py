@@ -8,6 +8,7 @@ with DispatcherServer(Dispatcher(queue=queue)) as server:
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
@@ -20,6 +21,7 @@ from harness.fakes.dispatcher.machine import Dispatcher
 from harness.fakes.dispatcher.wire import Exchange, Request
 
 LOOPBACK = "127.0.0.1"
+TASKS = "/harness/tasks"
 TURN_SECONDS = 0.02
 """How late a lease or a backoff may end: what is due is looked for so often."""
 
@@ -34,11 +36,22 @@ class DispatcherServer:
         *,
         port: int = 0,
         addresses: Iterable[str] = (LOOPBACK,),
+        open_to_tasks: bool = False,
     ) -> None:
-        """Prepare a server; `port` 0 takes any free one, the same on every address."""
+        """Prepare a server.
+
+        Args:
+            machine: what answers.
+            faults: added to its script.
+            port: 0 takes any free one; the same on every address.
+            addresses: where to listen.
+            open_to_tasks: whether whoever POSTs a payload to `/harness/tasks` enters a task; never where a worker is
+                judged, whose request there would be a violation.
+        """
         self.machine = machine
         machine.add_faults(*faults)
         self._port, self._addresses = port, tuple(addresses)
+        self._open_to_tasks = open_to_tasks
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -90,6 +103,9 @@ class DispatcherServer:
 
     async def _serve(self) -> None:
         application = web.Application()
+        if self._open_to_tasks:
+            application.router.add_post(TASKS, self._enter)
+            application.router.add_get(TASKS, self._tell)
         application.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         try:
@@ -112,6 +128,19 @@ class DispatcherServer:
             if due is not None and due <= self.machine.clock.time():
                 await asyncio.to_thread(self.machine.tick)
             await asyncio.sleep(TURN_SECONDS)
+
+    async def _enter(self, request: web.Request) -> web.Response:
+        try:
+            payload = json.loads(await request.read())
+        except ValueError:
+            payload = None
+        if not isinstance(payload, dict):
+            return web.json_response({"error": "the payload must be a JSON object"}, status=400)
+        task_id = await asyncio.to_thread(self.machine.add_task, payload)
+        return web.json_response({"task_id": task_id}, status=201)
+
+    async def _tell(self, _request: web.Request) -> web.Response:
+        return web.json_response([task.as_json() for task in self.machine.tasks])
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -65,3 +65,15 @@ class TaskState:
     def ended(self) -> bool:
         """Whether nothing will ever happen to it any more."""
         return self.status in {Status.COMPLETED, Status.FAILED, Status.CANCELED}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what may be shown of it: no token."""
+        return {
+            "task_id": self.task_id,
+            "status": self.status.value,
+            "attempt": self.attempt,
+            "outcome": self.outcome,
+            "error_message": self.error_message,
+            "publication": self.publication,
+            "expired_leases": self.expired_leases,
+        }

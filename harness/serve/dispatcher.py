@@ -1,0 +1,96 @@
+"""`cryo-harness serve dispatcher`: the fake dispatcher and a queue by hand, until SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.fakes.dispatcher import Dispatcher, DispatcherServer, Form
+from harness.serve.until import Stopped, heed_signals, print_lines, say, wait_for_the_end
+from harness.stores.moto import moto_server
+from harness.stores.queue import make_queue
+
+if TYPE_CHECKING:
+    from harness.stores.bucket import S3Endpoint
+    from harness.stores.queue import Queue
+
+FAILED = 1
+
+
+def dispatcher(
+    form: Annotated[
+        str, typer.Option(help="Which of the two claim answers it gives: documented or lite.")
+    ] = "documented",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 picks a free one.")] = 0,
+    tasks: Annotated[Path | None, typer.Option(help="Payloads to begin with, a JSON object a line.")] = None,
+    lease_seconds: Annotated[float, typer.Option(min=1, help="How long a claim or a heartbeat holds.")] = 60,
+) -> None:
+    """Serve the fake dispatcher and an SQS queue; the first line is its URL, then the environment to export.
+
+    POST a payload to /harness/tasks for one more task, GET that for what became of all.
+    """
+    payloads = _read(tasks)
+    heed_signals()
+    try:
+        with ExitStack() as stack:
+            endpoint = stack.enter_context(moto_server())
+            server, queue = start(endpoint, stack, form=_form(form), port=port, lease_seconds=lease_seconds)
+            exports = server.environment() | queue.environment()
+            lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
+            print_lines(
+                [server.url, *lines, f"# POST a payload to {server.url}/harness/tasks, GET it for what became of it"]
+            )
+            for payload in payloads:
+                say(f"task {server.machine.add_task(payload)}")
+            wait_for_the_end()
+    except OSError as error:
+        say(f"can't listen on port {port}: {error.strerror}")
+        raise typer.Exit(FAILED) from None
+    except Stopped:
+        return
+
+
+def start(
+    queue_on: S3Endpoint, stack: ExitStack, *, form: Form = "documented", port: int = 0, lease_seconds: float = 60
+) -> tuple[DispatcherServer, Queue]:
+    """Start a dispatcher that takes tasks from anyone, and its queue; the stack ends it.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    queue = make_queue(queue_on, visibility_seconds=int(lease_seconds))
+    machine = Dispatcher(queue=queue, form=form, lease_seconds=lease_seconds)
+    return stack.enter_context(DispatcherServer(machine, port=port, open_to_tasks=True)), queue
+
+
+def _form(given: str) -> Form:
+    if given == "documented":
+        return "documented"
+    if given == "lite":
+        return "lite"
+    raise typer.BadParameter("is neither documented nor lite", param_hint="--form")
+
+
+def _read(path: Path | None) -> list[dict[str, object]]:
+    """Read the payloads; what is no JSON object is a usage error that names its line."""
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"can't be read: {error}", param_hint="--tasks") from None
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            payload = json.loads(line)
+        except ValueError:
+            payload = None
+        if not isinstance(payload, dict):
+            raise typer.BadParameter(f"line {number} is no JSON object", param_hint="--tasks")
+        found.append(payload)
+    return found

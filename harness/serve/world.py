@@ -1,0 +1,148 @@
+"""`cryo-harness serve world`: all that a worker needs around it, until SIGTERM: node, store, queue, dispatcher.
+
+The node is a fake one on the deterministic chain, or with `--real` anvil, mined. With `--real` and a Docker engine
+anvil and MinIO run in containers; otherwise all are processes, and moto is the store. The queue is always moto's.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.containers.anvil import shared_anvil
+from harness.containers.engine import EngineError, engine_problem
+from harness.containers.images import IMAGES, build
+from harness.containers.minio import shared_minio
+from harness.containers.node import anvil_process
+from harness.containers.session import session
+from harness.fakes.rpc import Node, RpcPool
+from harness.serve.dispatcher import start
+from harness.serve.until import Stopped, heed_signals, print_lines, say, wait_for_the_end
+from harness.stores.minio import endpoint_of
+from harness.stores.moto import moto_server
+from harness.world.chain import Chain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from harness.containers.mine import Mined
+    from harness.stores.bucket import S3Endpoint
+
+FAILED = 1
+
+
+NODE_HEAD = 5_000
+FAKE_CHAIN_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """A node and a store that run; `chain_id` and `head` are the node's, `about` says what is on its chain."""
+
+    url: str
+    chain_id: int
+    head: int
+    about: str
+    store: S3Endpoint
+
+
+def world(
+    real: Annotated[bool, typer.Option("--real", help="A real node, anvil; without it a fake one.")] = False,  # noqa: FBT002
+    docker: Annotated[
+        bool | None,
+        typer.Option(help="With --real: in containers, or as processes. [default: containers where an engine answers]"),
+    ] = None,
+) -> None:
+    """Start a node, a store, a queue and a dispatcher; print the environment to export and commands to try.
+
+    The first line is the node's URL.
+    """
+    heed_signals()
+    try:
+        with _node_and_store(real=real, docker=docker) as around, ExitStack() as stack:
+            server, queue = start(stack.enter_context(moto_server()), stack)
+            platform = server.environment() | {"TASK_WAKEUP_QUEUE": queue.url, "SQS_ENDPOINT": queue.endpoint.url}
+            print_lines([around.url, *_exports(around, real=real), *_lines(platform), *_advice(around)])
+            wait_for_the_end()
+    except EngineError as error:
+        say(str(error))
+        raise typer.Exit(FAILED) from None
+    except Stopped:
+        return
+
+
+def _node_and_store(*, real: bool, docker: bool | None) -> AbstractContextManager[_Around]:
+    if not real:
+        if docker is not None:
+            raise typer.BadParameter("goes with --real: the fake node is no container", param_hint="--docker")
+        return _fake()
+    problem = engine_problem() if docker is not False else "not asked for"
+    if docker is None and problem is not None:
+        say(f"anvil and moto run as processes: {problem}")
+    return _in_containers() if docker or problem is None else _as_processes()
+
+
+@contextmanager
+def _fake() -> Iterator[_Around]:
+    with RpcPool(Node(Chain(FAKE_CHAIN_ID), head=NODE_HEAD)) as pool, moto_server() as store:
+        yield _Around(pool.url, FAKE_CHAIN_ID, NODE_HEAD, f"{NODE_HEAD} blocks of the deterministic chain", store)
+
+
+@contextmanager
+def _in_containers() -> Iterator[_Around]:
+    for name in ("anvil", "minio"):
+        build(IMAGES[name], say)
+    with tempfile.TemporaryDirectory() as folder, session(Path(folder)) as begun:
+        node, store = shared_anvil(begun), shared_minio(begun)
+        yield _around(node.url, node.mined, endpoint_of(store))
+
+
+@contextmanager
+def _as_processes() -> Iterator[_Around]:
+    with anvil_process(say) as node, moto_server() as store:
+        yield _around(node.url, node.mined, store)
+
+
+def _around(url: str, mined: Mined, store: S3Endpoint) -> _Around:
+    about = f"{mined.head} blocks, {mined.transactions} transactions, {mined.logs} logs, {mined.reverts} reverts"
+    return _Around(url, mined.chain_id, mined.head, about, store)
+
+
+def _exports(around: _Around, *, real: bool) -> list[str]:
+    # With a URL the fake Cryo reads that node as the real one would.
+    cryo = "cryo-from-wheel" if real else "fake-cryo"
+    mode = {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": cryo, "TRACE_RPC_POOL_LOCAL_URL": around.url}
+    return _lines(mode | around.store.make_bucket().environment())
+
+
+def _lines(variables: dict[str, str]) -> list[str]:
+    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+
+
+def _advice(around: _Around) -> list[str]:
+    task = {
+        "dataset_uuid": "7f3c5c1e-6a0e-4f0e-9d7e-2f6a3b1c9d10",
+        "dataset_key": "local_logs",
+        "chain_id": around.chain_id,
+        "cryo_dataset_name": "logs",
+        "rpc_pool": "local",
+        "range_start": 1,
+        "range_end": around.head + 1,
+        "config_hash": "local-1",
+    }
+    payload = shlex.quote(json.dumps(task))
+    return [
+        f"# on the chain: {around.about}; once the lines above are exported, try:",
+        "# as a service: cryo-ingest worker, and in another terminal",
+        f"# curl -d {payload} $DISPATCHER_URL/harness/tasks",
+        "# or one attempt without the dispatcher:",
+        f"# echo {payload} | cryo-ingest run -",
+    ]
