@@ -87,7 +87,7 @@ def test_out_1_a_task_is_claimed_published_reported_once_and_acknowledged(form: 
         until(world.queue_is_empty)
         assert service.stop() == 0
         assert (reported["task_id"], reported["attempt"], reported["outcome"]) == (task_id, 1, "success")
-        assert (reported["dataset"], reported["range"]) == ("blocks", "500:1500")
+        assert (reported["dataset"], reported["range"]) == ("blocks", "500:2000")
         assert registrations(world) == [1]
         assert kinds(world) == ["claim", "complete"]
         assert world.machine.violations == []
