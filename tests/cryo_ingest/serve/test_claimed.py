@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from cryo_ingest.serve.claimed import AttemptRunner
 from cryo_ingest.serve.ports import FENCED, CompletionRefused, DispatcherUnavailable, LeaseLost
 from cryo_ingest.serve.shutdown import Shutdown
 from cryo_ingest.settings import Settings
-from cryo_ingest.wiring import WorkerPorts
+from cryo_ingest.wiring import make_ports
 from harness.stores.memory import MemoryStore
 
 GRACE_SECONDS = 24.0
@@ -79,7 +80,8 @@ class World:
         self.store = MemoryStore(AlreadyStored, Changed)
         self.staging = Staging(self.dispatcher)
         self.redactor = Redactor([])
-        ports = WorkerPorts(self.extractor, self.staging, self.store)
+        wired = make_ports(Settings(), self.store, self.redactor)
+        ports = replace(wired, extractor=self.extractor, staging=self.staging)
         self.runner = AttemptRunner(
             self.dispatcher, ports, Settings(), self.shutdown, self.clock, SteadyRandom(), self.redactor
         )
