@@ -1,6 +1,8 @@
 """The wake-up queue on SQS: moto's server."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -115,3 +117,19 @@ def test_the_queues_own_url_says_where_it_is():
     assert origin(url) == "https://sqs.eu-west-3.amazonaws.com"
     assert region_of(url) == "eu-west-3"
     assert region_of("http://127.0.0.1:5000/123/name") is None
+
+
+def test_without_boto3_a_service_says_which_extra_it_needs():
+    """Exit 78: the extra is named; a worker without it still runs single attempts."""
+    program = (
+        "import sys; sys.modules['boto3'] = None; from cryo_ingest.cli import main; sys.argv[1:] = ['worker']; main()"
+    )
+    environment = {
+        "DISPATCHER_URL": "http://127.0.0.1:9",
+        "TRACE_WORKER_TOKEN": "token",
+        "TASK_WAKEUP_QUEUE": "http://127.0.0.1:9/1/q",
+        "S3_BUCKET": "bucket",
+    }
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (78, "")
+    assert "cryo-ingest[sqs]" in ran.stderr
