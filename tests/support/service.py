@@ -112,7 +112,11 @@ class Platform:
 
     def staged(self) -> list[str]:
         """Return the attempt directories that are there, as `task/attempt`."""
-        return [str(path.relative_to(self.staging)) for path in self.staging.glob("*/*")]
+        while True:
+            try:
+                return [str(path.relative_to(self.staging)) for path in self.staging.glob("*/*")]
+            except FileNotFoundError:  # deleted while it was looked into
+                continue
 
     def queue_is_empty(self) -> bool:
         """Tell whether every wake-up has been deleted."""
@@ -134,8 +138,8 @@ def platform(folder: Path, moto: S3Endpoint, **machine: Any) -> Iterator[Platfor
 
 
 def small(**changes: Any) -> dict[str, Any]:
-    """Return a payload of two chunks."""
-    return PAYLOAD | {"range_start": 500, "range_end": 1500} | changes
+    """Return a payload of two files."""
+    return PAYLOAD | {"range_start": 500, "range_end": 2000} | changes
 
 
 def until(condition: Callable[[], bool]) -> None:
