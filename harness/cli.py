@@ -6,6 +6,7 @@ import typer
 
 from harness.containers.cli import images
 from harness.fakes.rpc.cli import rpc
+from harness.reference.table import bugs
 from harness.serve.dispatcher import dispatcher
 from harness.serve.world import world
 
@@ -18,6 +19,7 @@ serving.command("rpc")(rpc)
 serving.command("dispatcher")(dispatcher)
 serving.command("world")(world)
 app.add_typer(images, name="images")
+app.command("bugs")(bugs)
 
 
 @app.callback()

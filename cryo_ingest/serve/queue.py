@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -82,7 +83,8 @@ class SqsQueue:
             return
         message = polling.result()
         if message is not None:
-            self._calls.submit(self._hide, message, 0)
+            with suppress(RuntimeError):  # closed meanwhile: the message comes back by itself
+                self._calls.submit(self._hide, message, 0)
 
     def _ask(self, operation: str, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only in a service

@@ -68,8 +68,18 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
         )
         jitter = random.SystemRandom()
         runner = AttemptRunner(dispatcher, ports, settings, shutdown, clock, jitter, redactor)
-        backoff = Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS)
-        slot = Slot(queue, dispatcher, runner, shutdown, status, clock, backoff)
+        slots = [
+            Slot(
+                queue,
+                dispatcher,
+                runner,
+                shutdown,
+                status,
+                clock,
+                Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
+            )
+            for _ in range(service.concurrency)
+        ]
         log.info(
             "service.started",
             worker_id=worker_id,
@@ -77,7 +87,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
             mode=settings.mode,
             concurrency=service.concurrency,
         )
-        clean = await Service([slot] * service.concurrency, ports.staging, shutdown, clock).run()
+        clean = await Service(slots, ports.staging, shutdown, clock).run()
         log.info("service.stopped", clean=clean, **status.counts)
     queue.close()
     return 0 if clean or shutdown.signal is None else 128 + shutdown.signal

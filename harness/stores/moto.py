@@ -18,16 +18,30 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 
 SERVER = """
-import logging, sys
+import logging, sys, threading
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address=sys.argv[1], port=0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+moto, one_write_at_a_time = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+def application(environ, start_response):
+    if environ["REQUEST_METHOD"] in ("GET", "HEAD") or "HTTP_X_AMZ_TARGET" in environ:
+        return moto(environ, start_response)
+    with one_write_at_a_time:
+        return moto(environ, start_response)
+
+server = make_server(sys.argv[1], 0, application, threaded=True)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_port, flush=True)
 sys.stdin.read()
-server.stop()
+server.shutdown()
 """
-"""Serves until its standard input is closed, which it is even when whoever started it was killed."""
+"""Serves until its standard input is closed, which it is even when whoever started it was killed.
+
+moto looks at a PUT's condition and stores in two steps, so that of two racing creates both can win, which no real
+store allows: S3's writes (all that is not SQS's, whose polls take 20 s) go one at a time here.
+"""
 
 
 @contextmanager

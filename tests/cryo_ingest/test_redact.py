@@ -38,3 +38,13 @@ def test_sec_1_any_url_is_taken_out_even_an_unknown_one():
 def test_common_words_of_a_url_leave_text_readable():
     """Parts of under four characters, such as `v2` and `rpc`, are no keys."""
     assert Redactor(["http://localhost/v2/rpc"])("v2 of rpc") == "v2 of rpc"
+
+
+def test_sec_1_secrets_that_arrive_at_run_time_are_known_for_as_long_as_asked():
+    """SEC-1: blocks of several attempts overlap; each takes away its own alone."""
+    redactor = Redactor(["first-secret"])
+    with redactor.knowing("second-secret"):
+        with redactor.knowing("second-secret", "third-secret"):
+            assert redactor("first-secret second-secret third-secret") == " ".join(["<redacted>"] * 3)
+        assert redactor("second-secret third-secret") == "<redacted> third-secret"
+    assert redactor("first-secret second-secret") == "<redacted> second-secret"

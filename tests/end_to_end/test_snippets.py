@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.worker import BIN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +30,12 @@ def test_the_walk_without_a_node_publishes(tmp_path: Path):
     assert ran.returncode == 0
 
 
-def test_the_python_snippet_runs():
+PYTHON = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
+
+
+@pytest.mark.parametrize("snippet", PYTHON, ids=range(len(PYTHON)))
+def test_the_python_snippets_run(snippet: str):
     """The fakes can be had as the how-to has them."""
-    (snippet,) = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
     subprocess.run([sys.executable, "-c", snippet], check=True)
 
 

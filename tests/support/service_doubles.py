@@ -86,6 +86,7 @@ class ListQueue:
     bodies: list[str]
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     on_empty: Callable[[], None] = lambda: None
+    on_asked: Callable[[], None] = lambda: None
     faults: dict[str, list[Exception]] = field(default_factory=dict)
 
     async def receive(self, *, wait_seconds: int) -> Message | None:
@@ -108,5 +109,6 @@ class ListQueue:
         self.asked.append(("acknowledge", message.body))
 
     def _fail(self, operation: str) -> None:
+        self.on_asked()
         if self.faults.get(operation):
             raise self.faults[operation].pop(0)

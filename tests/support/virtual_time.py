@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-IDLE_ROUNDS = 30
+IDLE_ROUNDS = 300
 """Turns of the loop without which a chain of callbacks can't be taken to have come to rest; doubles do no I/O."""
 
 

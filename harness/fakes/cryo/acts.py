@@ -1,7 +1,8 @@
 """What a scenario can have fake Cryo do wrong, by the `acts` of its `harness_script`. Each act happens where it says.
 
 An act is an object with its name under `act`; `chunk` picks a chunk by its place (0 is the first), `after_chunks` says
-how many are written before it. An act that is not here is refused with exit code 2 and its name.
+how many are written before it. An act that is not here is refused with exit code 2 and its name. The format is
+`harness/schemas/harness_script.json`, version 1; a pool refuses a script that breaks it before anything runs.
 
     exit {code, after_chunks}          ends at once, without the final report
     signal {number, after_chunks}      kills itself

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.schemas import check
+
 if TYPE_CHECKING:
     from harness.world.chain import Chain
 
@@ -50,6 +52,15 @@ class Node:
     max_log_range: int | None = None
     logs_past_head_fail: bool = True
     script: dict[str, Any] | None = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a script that fake Cryo could not follow.
+
+        Raises:
+            Malformed: `harness_script.json` says otherwise; every place is named.
+        """
+        if self.script:
+            check("harness_script", self.script)
 
     @property
     def known(self) -> int:

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,33 @@ def test_stg_7_too_little_room_is_a_retryable_refusal_that_leaves_nothing(tmp_pa
 def test_stg_3_discarding_what_was_never_acquired_is_nothing(tmp_path: Path):
     """STG-3: a caller may always discard."""
     discard(make(tmp_path))
+
+
+class SlowStaging(DirectoryStaging):
+    """Takes a lock only when it is let, in its thread."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, 24, SystemClock())
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def _acquire(self, task_id: str, attempt: int) -> Workspace:
+        self.begun.set()
+        self.go_on.wait()
+        return super()._acquire(task_id, attempt)
+
+
+def test_stg_8_an_attempt_cancelled_while_it_takes_its_directory_can_still_discard_it(tmp_path: Path):
+    """STG-8: the thread that takes the lock can't be stopped, so its end is waited for; nothing stays held."""
+    staging = SlowStaging(tmp_path / "staging")
+
+    async def main() -> None:
+        acquiring = asyncio.ensure_future(staging.acquire("task", 1))
+        await asyncio.to_thread(staging.begun.wait)
+        acquiring.cancel()
+        staging.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await acquiring
+        await staging.discard("task", 1)
+
+    asyncio.run(main())
+    assert list((tmp_path / "staging").glob("*")) == []

@@ -72,6 +72,35 @@ def test_quirky_chains_are_extracted_alike(dataset: str, tmp_path: Path):
         assert real.equals(fake)
 
 
+@pytest.mark.parametrize("quirk", ["zero_bloom", "full_bloom", "no_finalized_tag", "no_block_receipts"])
+@pytest.mark.parametrize("dataset", ["blocks", "transactions", "logs"])
+def test_a_quirk_of_headers_or_of_the_node_is_extracted_alike(quirk: str, dataset: str, tmp_path: Path):
+    """Cryo looks at no bloom and asks for no `finalized`: its rows are the fake's, logs outside a bloom among them."""
+    chain = Chain(10, quirks=Quirks(**{quirk: True}))
+    with RpcPool(Node(chain)) as pool:
+        for program in ("cryo-from-wheel", "fake-cryo"):
+            command = [BIN / program, dataset, "-b", "70:130", "-o", tmp_path / program]
+            ended = subprocess.run(
+                command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, capture_output=True
+            )
+            assert ended.returncode == 0, ended.stdout
+    real, fake = (
+        pq.read_table(next((tmp_path / program).glob("*.parquet"))) for program in ("cryo-from-wheel", "fake-cryo")
+    )
+    assert real.num_rows > 20
+    assert real.equals(fake)
+
+
+@pytest.mark.parametrize(("quirk", "bloom"), [("zero_bloom", bytes(256)), ("full_bloom", b"\xff" * 256)])
+def test_a_quirky_bloom_reaches_real_cryo_as_it_is(quirk: str, bloom: bytes, tmp_path: Path):
+    """What the header says is what the column holds: neither the pool nor Cryo makes it true."""
+    with RpcPool(Node(Chain(10, quirks=Quirks(**{quirk: True})))) as pool:
+        command = [BIN / "cryo-from-wheel", "blocks", "-b", "70:130", "-o", tmp_path, "-i", "logs_bloom"]
+        subprocess.run(command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=True, capture_output=True)
+    (path,) = tmp_path.glob("*.parquet")
+    assert set(pq.read_table(path)["logs_bloom"].to_pylist()) == {bloom}
+
+
 def test_a_node_that_refuses_to_trace_genesis_fails_its_chunk(tmp_path: Path):
     """As geth does: `debug_*` of block 0 is an error, so a chunk from there is lost, one from block 1 is not."""
     chain = Chain(1, quirks=Quirks(debug_refuses_genesis=True))

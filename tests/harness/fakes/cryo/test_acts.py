@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.fakes.cryo.acts import NAMES
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.fakes.rpc.actions import Fields
+from harness.schemas import Malformed, schema
 from harness.world.chain import Chain
 
 BIN = Path(sys.executable).parent
@@ -156,10 +159,37 @@ def test_it_can_fail_the_first_runs_only(tmp_path: Path):
 
 
 def test_an_unknown_act_is_refused_by_name(tmp_path: Path):
-    """What it can't do wrong it says, with exit code 2."""
-    code, _, stderr = play(tmp_path, {"act": "levitate"})
-    assert code == 2
+    """What it can't do wrong it says, with exit code 2, whoever's pool it is told by."""
+    told = Fault("harness_script", Fields({"acts": [{"act": "levitate"}]}))
+    with RpcPool(Node(Chain(1)), [told]) as pool, start(pool.url, tmp_path) as process:
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 2
     assert "levitate" in stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "place"),
+    [
+        ({"acts": [{"act": "levitate"}]}, "acts[0].act"),
+        ({"acts": [{"act": "orphan"}, {"act": "exit", "code": 1}]}, "acts[1]: 'after_chunks' is a required property"),
+        ({"acts": [{"act": "omit_rows", "chunk": 0, "every": 0}]}, "acts[0].every"),
+        ({"acts": [{"act": "empty_file", "chunk": 0, "name": "x"}]}, "acts[0]: Additional properties"),
+        ({"axts": []}, "Additional properties"),
+        ({"acts": {}}, "acts:"),
+    ],
+)
+def test_a_script_that_could_not_be_followed_is_refused_where_it_is_written(script: dict[str, Any], place: str):
+    """A mistake is told by its place, before anything runs: what does nothing would pass for a fault that was borne."""
+    with pytest.raises(Malformed, match="harness_script: ") as caught:
+        Node(Chain(1), script=script)
+    assert place in str(caught.value)
+
+
+def test_every_act_of_the_fake_is_in_the_schema_and_the_schema_is_one():
+    """The format's schema and what is modelled are the same list."""
+    found = schema("harness_script")
+    jsonschema.Draft202012Validator.check_schema(found)
+    assert set(found["$defs"]) == NAMES
 
 
 def test_it_tells_the_pool_who_asks(tmp_path: Path):

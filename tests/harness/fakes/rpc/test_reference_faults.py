@@ -57,6 +57,7 @@ FATAL_TO_A_CHUNK = {
     "id of a string": do.Envelope({"id": "1"}),
     "unknown key in the envelope": do.Envelope({"extra": 1}),
     "timestamp past 32 bits": do.Fields({"timestamp": "0x100000000"}),
+    "number past 32 bits": do.Fields({"number": "0x100000000"}),
 }
 
 
@@ -104,6 +105,88 @@ def test_some_oddities_are_not_even_noticed(name: str, tmp_path: Path):
     ended, _, tables = extract("blocks", [Fault(BLOCKS, TOLERATED[name], block=BUSY, times=1)], tmp_path)
     assert ended.returncode == 0
     assert sum(table.num_rows for table in tables.values()) == 60
+
+
+def in_transactions(*drop: str, **values: str) -> do.Fields:
+    """Change every transaction of a full block."""
+    return do.Fields(values, drop=drop, within="transactions")
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        *(pytest.param(in_transactions(name), id=f"without {name}") for name in ("v", "r", "s", "gas", "nonce")),
+        *(pytest.param(in_transactions(name), id=f"without {name}") for name in ("input", "value")),
+        pytest.param(in_transactions(gasPrice="0x10000000000000000"), id="gas price past 64 bits"),
+    ],
+)
+def test_a_transaction_that_can_not_be_read_costs_its_chunk(action: do.Fields, tmp_path: Path):
+    """Section 4: a full block whose transactions lack one of these fails its chunk, and no other."""
+    ended, _, tables = extract("transactions", [Fault(BLOCKS, action, block=BUSY)], tmp_path)
+    assert ended.returncode == 1
+    assert sorted(tables) == sorted({90, 110, 130} - {90 + (BUSY - 90) // 20 * 20})
+
+
+@pytest.mark.parametrize("name", ["from", "gasPrice", "chainId"])
+def test_a_transaction_without_these_is_accepted(name: str, tmp_path: Path):
+    """Section 4: a missing `from`, `gasPrice` or `chainId` costs no row, exit 0."""
+    ended, _, tables = extract("transactions", [Fault(BLOCKS, in_transactions(name), block=BUSY)], tmp_path)
+    assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, len(CHAIN.transactions(BUSY)))
+
+
+@pytest.mark.parametrize("kind", ["0x3", "0x4", "0x7e", "0x1ff"])
+def test_a_transaction_of_any_type_is_accepted(kind: str, tmp_path: Path):
+    """Section 4: types that Cryo does not know are fine if the fields are there."""
+    ended, _, tables = extract("transactions", [Fault(BLOCKS, in_transactions(type=kind), block=BUSY)], tmp_path)
+    assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, len(CHAIN.transactions(BUSY)))
+
+
+@pytest.mark.parametrize(("dataset", "method"), [("logs", LOGS), ("traces", "trace_block")])
+def test_null_logs_and_traces_fail_their_chunk(dataset: str, method: str, tmp_path: Path):
+    """Section 4: null where a list belongs can't be read, so the chunk has no file."""
+    ended, _, tables = extract(dataset, [Fault(method, do.Result(None), block=BUSY)], tmp_path)
+    assert ended.returncode == 1
+    assert sorted(tables) == sorted({90, 110, 130} - {90 + (BUSY - 90) // 20 * 20})
+
+
+def test_a_trace_with_gas_past_32_bits_panics_its_chunk(tmp_path: Path):
+    """Section 4, read there and run here: the chunk has no file, the exit code is 1."""
+    someone = "0x" + "11" * 20
+    call = {"callType": "call", "from": someone, "to": someone, "input": "0x", "value": "0x0", "gas": "0x100000000"}
+    fault = Fault("trace_block", do.Fields({"type": "call", "action": call}), block=BUSY)
+    ended, _, tables = extract("traces", [fault], tmp_path)
+    assert ended.returncode == 1
+    assert len(tables) == 2
+
+
+def test_a_transaction_without_a_receipt_is_missed_by_name(tmp_path: Path):
+    """Section 4: in the fallback, a null receipt fails the chunk."""
+    faults = [Fault(RECEIPTS, do.Result(None), block=BUSY), Fault("eth_getTransactionReceipt", do.Result(None))]
+    ended, _, tables = extract("transactions", faults, tmp_path)
+    assert ended.returncode == 1
+    assert "could not find tx receipt" in ended.stdout
+    assert len(tables) == 2
+
+
+FULL = 'mount -t tmpfs -o size=16k none "$0" && cd "$0" && "$@"; code=$?; ls "$0"; exit $code'
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+@pytest.mark.parametrize("program", ["cryo-from-wheel", "fake-cryo"])
+def test_a_full_disk_leaves_a_temporary_file_and_exit_1(program: str, tmp_path: Path):
+    """Section 4: ENOSPC fails the chunk; what was written stays under a `_tmp` name. The fake does the same, really."""
+    with RpcPool(Node(CHAIN, head=500)) as pool:
+        words = [BIN / program, "blocks", "-b", "0:400", "--no-report"]
+        ended = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", FULL, tmp_path, *words],
+            env=os.environ | {"ETH_RPC_URL": pool.url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    left = ended.stdout.split()[-1]
+    assert ended.returncode == 1
+    assert left.endswith("_tmp"), ended.stdout
 
 
 def rows_of(tables: dict[int, Any], number: int) -> list[dict[str, Any]]:

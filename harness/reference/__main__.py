@@ -1,0 +1,5 @@
+"""`python -m harness.reference`."""
+
+from harness.reference.cli import main
+
+main()

@@ -1,0 +1,124 @@
+"""One attempt, payload to prefix, in the order of architecture.md: every check before what can't be undone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.reference import chain, rpc
+from harness.reference.bugs import bug
+from harness.reference.cryo import check_caps
+from harness.reference.errors import AttemptError, BadPayload, Fatal, Retryable
+from harness.reference.extract import extract
+from harness.reference.payload import parse
+from harness.reference.publish import Found, Prefix
+from harness.reference.staging import Staging
+
+if TYPE_CHECKING:
+    from harness.reference.guard import Guard
+    from harness.reference.log import Log
+    from harness.reference.proof import File
+    from harness.reference.rpc import Endpoint
+    from harness.reference.settings import Settings
+    from harness.reference.store import Store
+    from harness.reference.task import Task
+
+
+class Attempt:
+    """One attempt; the end of its `with` block deletes its staging, so the report belongs inside (STG-8)."""
+
+    def __init__(  # noqa: PLR0913 - what an attempt is made of
+        self,
+        payload: Any,
+        task_id: str,
+        number: int,
+        *,
+        settings: Settings,
+        store: Store,
+        guard: Guard,
+        log: Log,
+    ) -> None:
+        self._payload, self._settings, self._store = payload, settings, store
+        self._guard, self._log = guard, log
+        self._staging = Staging(settings.staging_root, task_id, number)
+        self._failed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._staging.remove(failed=self._failed)
+
+    def run(self) -> dict[str, Any]:
+        """Return what to publish: the prefix is exact, the manifest readable.
+
+        Raises:
+            AttemptError: how the attempt ended instead.
+            LeaseLost: nothing may be reported.
+        """
+        task = self._parse()
+        if self._settings.is_fake and not bug("says-nothing-of-fake-data"):
+            self._log.write("data.fake", level="warning", note="TRACE_CRYO_MODE is fake: these are not a chain's data")
+        prefix = Prefix(task, self._store, self._settings, self._guard)
+        found = prefix.look()
+        if prefix.is_whole(found):
+            self._prove_what_is_stored(task, prefix, found)
+        else:
+            self._make(task, prefix, found)
+        prefix.make_exact()
+        self._failed = False
+        return prefix.publication()
+
+    def _parse(self) -> Task:
+        try:
+            return parse(self._payload)
+        except BadPayload as error:
+            if bug("bad-payload-is-retryable"):
+                raise Retryable(str(error)) from None
+            raise
+
+    @property
+    def _level(self) -> str:
+        return "rows" if self._settings.is_fake else self._settings.coverage
+
+    def _prove_what_is_stored(self, task: Task, prefix: Prefix, found: Found) -> None:
+        """Publish what is there, once there is as much evidence for it as is asked for (LAY-10)."""
+        self._log.write("version.adopted", prefix=prefix.path)
+        if prefix.needs_proof(found, self._level) and not bug("believes-less-evidence"):
+            endpoint = rpc.choose(task, self._settings, self._guard, self._log)
+            chain.prove(task, list(found.files.values()), endpoint, self._level, self._log)
+
+    def _make(self, task: Task, prefix: Prefix, found: Found) -> None:
+        endpoint = None
+        if not self._settings.is_fake or (bug("fake-mode-wants-a-url") and rpc.urls(task, self._settings)):
+            endpoint = rpc.choose(task, self._settings, self._guard, self._log)
+        self._staging.open()
+        url = None if endpoint is None or self._settings.is_fake else endpoint.url
+        files = extract(task, self._settings, url, self._staging, self._guard, self._log)
+        if endpoint is not None and not self._settings.is_fake:
+            self._prove(task, files, endpoint)
+        if bug("manifest-comes-first"):
+            prefix.write_manifest(found)
+        prefix.upload(files, found, self._level)
+        if bug("uploads-before-the-caps"):
+            check_caps(self._staging.path / "out", self._settings)
+        if not (bug("manifest-comes-first") or bug("manifest-is-late")):
+            prefix.write_manifest(found)
+        self._late = (prefix, found)
+
+    def _prove(self, task: Task, files: list[File], endpoint: Endpoint) -> None:
+        if self._level != "rows":
+            chain.prove(task, files, endpoint, self._level, self._log)
+
+    def finish_late(self) -> None:
+        """Write the manifest after the report: only the bug of PUB-4 does."""
+        if bug("manifest-is-late") and hasattr(self, "_late"):
+            prefix, found = self._late
+            prefix.write_manifest(found)
+
+
+def crashed(error: Exception) -> AttemptError:
+    """Return how an attempt that met a bug of ours is reported."""
+    return Retryable(f"the worker met a bug of its own: {type(error).__name__}")
+
+
+__all__ = ["Attempt", "Fatal", "crashed"]

@@ -1,0 +1,112 @@
+"""`python -m harness.reference worker` and `run PAYLOAD`, with the exit codes of architecture.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.reference import staging
+from harness.reference.attempt import Attempt
+from harness.reference.errors import AttemptError, BadConfiguration, BadPayload, HandedBack
+from harness.reference.guard import Guard
+from harness.reference.log import Log
+from harness.reference.s3 import open_store
+from harness.reference.service import Service
+from harness.reference.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+USAGE = 64
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "TRACE_WORKER_TOKEN", "TRACE_CRYO_RPC_URL")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    parser = _Parser(prog="python -m harness.reference", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("worker", help="serve wake-ups from the queue")
+    one = commands.add_parser("run", help="run one attempt without a dispatcher")
+    one.add_argument("payload", help="a file, or - for standard input")
+    one.add_argument("--store", help="s3://bucket or file:///directory")
+    one.add_argument("--task-id", default=str(uuid.uuid4()))
+    one.add_argument("--attempt", type=int, default=1)
+    given = parser.parse_args()
+    log = Log()
+    # An empty variable counts as not set, save those that must be usable when set.
+    log.hide(*(os.environ.get(name) for name in SECRETS))
+    for name, value in os.environ.items():
+        if name.startswith("TRACE_RPC_POOL_"):
+            log.hide(*value.split())
+    try:
+        settings = read_settings(os.environ)
+        if given.command == "worker":
+            Service(settings, log).run()
+            sys.exit(0)
+        sys.exit(_run(given, settings, log))
+    except AttemptError as error:
+        log.write("attempt.failed", outcome=error.outcome, message=str(error))
+        sys.exit(error.exit_code)
+
+
+def _run(given: argparse.Namespace, settings: Settings, log: Log) -> int:
+    """Run one attempt, print its publication, and return the exit code.
+
+    Raises:
+        AttemptError: how it ended instead.
+    """
+    guard = Guard()
+    signals: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        signals.append(number)
+        guard.stop(HandedBack("ended by a signal"))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    try:
+        store = open_store(given.store, settings, guard)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE
+    staging.sweep(settings.staging_root, settings.staging_ttl_hours, log)
+    log.write("task", task_id=given.task_id)
+    try:
+        with Attempt(
+            _read(given.payload),
+            given.task_id,
+            given.attempt,
+            settings=settings,
+            store=store,
+            guard=guard,
+            log=log,
+        ) as attempt:
+            publication = attempt.run()
+            sys.stdout.write(json.dumps(publication) + "\n")
+            sys.stdout.flush()
+            attempt.finish_late()
+    except HandedBack:
+        return 128 + signals[0]
+    return 0
+
+
+def _read(name: str) -> object:
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return json.loads(content)
+    except OSError as error:
+        raise BadConfiguration(f"the payload {name} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise BadPayload("the payload is not JSON") from None

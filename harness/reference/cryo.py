@@ -1,0 +1,225 @@
+"""Cryo as a process: its command line and environment, its deadline, the caps while it runs, its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from harness.reference.bugs import bug
+from harness.reference.errors import DeadlineExceeded, Fatal, Retryable
+
+if TYPE_CHECKING:
+    from harness.reference.guard import Guard
+    from harness.reference.settings import Settings
+    from harness.reference.staging import Staging
+    from harness.reference.task import Task
+
+KEPT_OUTPUT_BYTES = 4096
+WATCH_SECONDS = 0.02
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+LAUNCH = """
+import ctypes, os, signal, sys
+parent, program = int(sys.argv[1]), sys.argv[2]
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == parent:
+    os.execv(program, sys.argv[2:])
+"""
+"""Has the kernel kill the process when its parent's thread ends (PR_SET_PDEATHSIG outlives exec), then is Cryo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one run of Cryo ended: negative for a signal; `output` is the end of what it printed, not yet redacted."""
+
+    code: int
+    output: str
+
+
+def find_cryo(settings: Settings) -> str:
+    """Return the path of the executable that the mode calls for.
+
+    Raises:
+        Fatal: it is missing or can't be executed (MOD-3).
+    """
+    name = settings.cryo
+    if settings.is_fake:
+        beside = Path(sys.executable).parent / "fake-cryo"
+        name = str(beside) if beside.exists() else "fake-cryo"
+    found = shutil.which(name, path=settings.environment.get("PATH"))
+    if found is None:
+        error_class = Retryable if bug("missing-cryo-is-retryable") else Fatal
+        raise error_class(f"the Cryo executable {name!r} is missing or can't be executed: set TRACE_CRYO_BIN")
+    return os.path.abspath(found)  # noqa: PTH100 - without following links, by whose names programs know themselves
+
+
+def command(task: Task, settings: Settings, url: str | None, directory: Path) -> list[str]:
+    """Return Cryo's arguments (RNG-1, LAY-9)."""
+    end = task.end - 1 if bug("decrements-the-end") else task.end
+    words = [task.cryo_dataset_name, "--blocks", f"{task.range_start}:{end}", "--output-dir", str(directory)]
+    if bug("blocks-before-dataset"):
+        words = ["--blocks", f"{task.range_start}:{end}", "--", task.cryo_dataset_name]
+    if bug("network-of-the-pool"):
+        words += ["--network-name", task.rpc_pool]
+    if settings.requests_per_second is not None:
+        words += ["--requests-per-second", str(settings.requests_per_second)]
+    if settings.max_concurrent_requests is not None:
+        words += ["--max-concurrent-requests", str(settings.max_concurrent_requests)]
+    if url is not None and bug("url-in-arguments"):
+        words += ["--rpc", url]
+    return words
+
+
+def variables(task: Task, settings: Settings, url: str | None) -> dict[str, str]:
+    """Return Cryo's whole environment: the endpoint there and nowhere else, no other secret, no MESC (SEC-2)."""
+    passed = {name: value for name, value in settings.environment.items() if name in PASSED_ON}
+    if bug("passes-mesc-on"):
+        passed |= {name: value for name, value in settings.environment.items() if name.startswith("MESC_")}
+    if url is not None:
+        return passed | {"ETH_RPC_URL": url}
+    seed = {"FAKE_CRYO_SEED": str(time.time_ns() % 1000 + 1)} if bug("fake-data-by-the-clock") else {}
+    return passed | {"FAKE_CRYO_CHAIN_ID": str(task.chain_id), **seed}
+
+
+class Cryo:
+    """Runs Cryo for one attempt, all runs together within one deadline."""
+
+    def __init__(self, task: Task, settings: Settings, url: str | None, staging: Staging, guard: Guard) -> None:
+        self.program = find_cryo(settings)
+        self.directory = staging.path / "out"
+        self._task, self._settings, self._url = task, settings, url
+        self._staging, self._guard = staging, guard
+        self._deadline = time.monotonic() + settings.deadline_seconds
+
+    def remaining_seconds(self) -> float:
+        """Return how long Cryo may still run."""
+        return self._deadline - time.monotonic()
+
+    def run(self) -> Ended:
+        """Run Cryo once, to its end.
+
+        Raises:
+            DeadlineExceeded: it did not end in time; its process group is dead.
+            Fatal: a cap was exceeded while it ran.
+            LeaseLost: the lease ended; its process group is dead.
+            HandedBack: the worker is ending; its process group is dead.
+        """
+        arguments = command(self._task, self._settings, self._url, self.directory)
+        if bug("extracts-a-second-dataset"):
+            self._run_to_end(["blocks", *arguments[1:3], "--output-dir", str(self._staging.path / "second")])
+        return self._run_to_end(arguments)
+
+    def _run_to_end(self, arguments: list[str]) -> Ended:
+        held = self._staging.descriptor
+        launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid()), self.program]
+        outlives = bug("cryo-outlives-its-worker")
+        process = subprocess.Popen(
+            [self.program, *arguments] if outlives else [*launcher, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self._staging.path,
+            env=variables(self._task, self._settings, self._url),
+            pass_fds=() if held is None or bug("lock-is-not-inherited") else (held,),
+            start_new_session=True,
+        )
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        tail = _Tail(process.stdout)
+        try:
+            self._watch(process)
+        finally:
+            _kill_group(process)
+            process.wait()
+            tail.join()
+            process.stdout.close()
+        return Ended(process.returncode, tail.text)
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        while process.poll() is None:
+            try:
+                process.wait(WATCH_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._guard.check()
+                if not (bug("caps-are-not-watched") or bug("uploads-before-the-caps")):
+                    check_caps(self.directory, self._settings)
+                if self.remaining_seconds() <= 0 and not bug("no-deadline"):
+                    raise DeadlineExceeded(
+                        f"Cryo did not finish within {self._settings.deadline_seconds:g} s: raise"
+                        " TRACE_CRYO_DEADLINE_SECONDS or plan smaller ranges"
+                    ) from None
+
+
+class _Tail:
+    """Reads a pipe to its end in a thread of its own, keeping the last few kilobytes."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._kept = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while block := os.read(self._pipe.fileno(), 65536):
+            self._kept = (self._kept + block)[-KEPT_OUTPUT_BYTES:]
+
+    def join(self) -> None:
+        """Wait for the pipe's end: everything that wrote to it has been killed."""
+        self._thread.join()
+
+    @property
+    def text(self) -> str:
+        """What was kept."""
+        return self._kept.decode(errors="replace")
+
+
+def check_caps(directory: Path, settings: Settings) -> None:
+    """Compare what is staged with the caps (CAP-1): exactly at a cap is allowed.
+
+    Raises:
+        Fatal: a cap is exceeded (CAP-4).
+    """
+    sizes = {}
+    for path in directory.glob("*") if directory.is_dir() else ():
+        try:
+            if path.is_file():
+                sizes[path.name] = path.stat().st_size
+        except FileNotFoundError:
+            continue  # Cryo renamed it meanwhile
+    files = sum(name.endswith(".parquet") for name in sizes)
+    check_count(files, settings)
+    largest = max(sizes.values(), default=0) + bug("at-the-cap-is-over")
+    total = sum(sizes.values()) + bug("at-the-cap-is-over")
+    error_class = Retryable if bug("caps-are-retryable") else Fatal
+    if largest > settings.max_file_bytes:
+        raise error_class(f"a file of {largest} bytes is over MAX_PARQUET_BYTES_PER_FILE={settings.max_file_bytes}")
+    if total > settings.max_total_bytes:
+        raise error_class(f"{total} bytes are over MAX_TOTAL_PARQUET_BYTES_PER_RANGE={settings.max_total_bytes}")
+
+
+def check_count(files: int, settings: Settings) -> None:
+    """Compare a number of files with its cap.
+
+    Raises:
+        Fatal: it is exceeded.
+    """
+    if files + bug("at-the-cap-is-over") > settings.max_files:
+        error_class = Retryable if bug("caps-are-retryable") else Fatal
+        raise error_class(f"{files} files are over MAX_PARQUET_FILES_PER_RANGE={settings.max_files}")
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill Cryo and whatever it started."""
+    try:
+        if bug("kills-only-the-leader"):
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,94 @@
+"""A directory as a store: the same keys as files, no metadata (LAY-8)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.reference.errors import Conflict, Retryable
+from harness.reference.store import Stored, glob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.reference.guard import Guard
+
+
+class DirectoryStore:
+    """A directory; a replacement is by rename under a lock, and no metadata is kept."""
+
+    def __init__(self, root: Path, guard: Guard) -> None:
+        self._root, self._guard = root, guard
+
+    def entries(self, prefix: str) -> dict[str, str]:
+        """Return the ETag of every key below a prefix."""
+        self._guard.check()
+        files = (path for path in (self._root / prefix).rglob("*") if path.is_file())
+        return {str(path.relative_to(self._root)): _etag(path.read_bytes()) for path in files}
+
+    def get(self, key: str) -> Stored | None:
+        """Return an object; None if it is gone."""
+        self._guard.check()
+        try:
+            body = (self._root / key).read_bytes()
+        except FileNotFoundError:
+            return None
+        return Stored(body, _etag(body), {})
+
+    def create(self, key: str, body: bytes, metadata: dict[str, str]) -> None:  # noqa: ARG002 - LAY-8: it keeps none
+        """Store an object where there is none."""
+        with self._written(key, body) as temporary:
+            try:
+                os.link(temporary, self._root / key)
+            except FileExistsError:
+                raise Conflict(f"{key} is there") from None
+
+    def replace(self, key: str, body: bytes, metadata: dict[str, str], etag: str) -> None:  # noqa: ARG002 - as above
+        """Store an object in place of the one with this ETag."""
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            there = self.get(key)
+            if there is None or there.etag != etag:
+                raise Conflict(f"{key} is another")
+            with self._written(key, body) as temporary:
+                temporary.replace(self._root / key)
+        finally:
+            os.close(descriptor)
+
+    def delete(self, key: str) -> None:
+        """Delete an object, there or not."""
+        self._guard.check()
+        (self._root / key).unlink(missing_ok=True)
+
+    def reference(self, prefix: str) -> dict[str, str]:
+        """Return the storage reference of PUB-2."""
+        return {"scheme": "file", "prefix": f"{self._root}/{prefix}", "glob": glob()}
+
+    @contextlib.contextmanager
+    def _written(self, key: str, body: bytes) -> Iterator[Path]:
+        self._guard.check()
+        try:
+            (self._root / key).parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=".upload-", dir=self._root)
+        except OSError as error:
+            raise Retryable(f"the store's directory can't be written: {error.strerror}") from None
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(body)
+            temporary.chmod(0o644)
+            yield temporary
+        except OSError as error:
+            raise Retryable(f"the store's directory can't be written: {error.strerror}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

@@ -1,0 +1,240 @@
+"""What is stored already, the upload that adopts it, the manifest last (LAY)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.reference import proof
+from harness.reference.bugs import bug
+from harness.reference.errors import Conflict, Retryable
+
+if TYPE_CHECKING:
+    from harness.reference.guard import Guard
+    from harness.reference.settings import Settings
+    from harness.reference.store import Store, Stored
+    from harness.reference.task import Task
+
+LEVELS = ("rows", "chain", "receipts")
+ROUNDS = 6
+PAUSE_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class Found:
+    """What an earlier attempt, or anybody, left under the prefix. `files` are those that prove whole by their rows."""
+
+    entries: dict[str, str]
+    manifest: Stored | None = None
+    files: dict[str, proof.File] = field(default_factory=dict)
+    objects: dict[str, Stored] = field(default_factory=dict)
+
+    def evidence(self, key: str) -> str | None:
+        """Return the level that was proved of an object, as far as its record fits its bytes (LAY-10)."""
+        stored = self.objects[key]
+        recorded = stored.metadata.get("evidence")
+        fits = stored.metadata.get("sha256") == hashlib.sha256(stored.body).hexdigest()
+        return recorded if fits and recorded in LEVELS else None
+
+
+class Prefix:
+    """One version's place in a store."""
+
+    def __init__(self, task: Task, store: Store, settings: Settings, guard: Guard) -> None:
+        self.version = task.version
+        self.path = task.prefix(self.version)
+        self._task, self._store, self._settings, self._guard = task, store, settings, guard
+        self._chunks = {self.path + chunk.name: chunk for chunk in task.chunks()}
+        self.manifest_key = self.path + "_manifest.json"
+
+    def look(self) -> Found:
+        """Read all that is there.
+
+        Raises:
+            Fatal: some of it is the other mode's (LAY-11).
+        """
+        found = Found(self._store.entries(self.path))
+        for key in found.entries:
+            stored = self._store.get(key)
+            if stored is None:
+                continue
+            if key == self.manifest_key:
+                found.manifest = stored
+            elif key.endswith(".parquet"):
+                self._look_at(key, stored, found)
+        return found
+
+    def _look_at(self, key: str, stored: Stored, found: Found) -> None:
+        proof.check_mark(proof.is_fake(stored.body), mode_is_fake=self._settings.is_fake, where=key)
+        if key not in self._chunks:
+            return
+        found.objects[key] = stored
+        try:
+            found.files[key] = proof.read(self._chunks[key], stored.body, self._task.cryo_dataset_name)
+        except (proof.Broken, proof.OtherSchema):
+            return
+
+    def is_whole(self, found: Found) -> bool:
+        """Tell whether there is a manifest and everything that it should list is there and whole."""
+        if bug("always-runs-cryo") or found.manifest is None:
+            return False
+        if bug("believes-any-manifest"):
+            return True
+        return self._says_right(found.manifest) and found.files.keys() == self._chunks.keys()
+
+    def needs_proof(self, found: Found, level: str) -> bool:
+        """Tell whether some of what is stored has less evidence than is asked for."""
+        wanted = LEVELS.index(level)
+        recorded = [found.evidence(key) for key in found.files]
+        return any(LEVELS.index(evidence or "rows") < wanted for evidence in recorded)
+
+    def upload(self, files: list[proof.File], found: Found, level: str) -> None:
+        """Store every file, adopting what is there and whole.
+
+        Raises:
+            Retryable: somebody else keeps changing it.
+        """
+        for file in files:
+            key = self._key(file)
+            body = _rewritten(file) if bug("rewrites-the-parquet") else file.body
+            self._settle(key, body, _metadata(file, level), found.objects.get(key), file)
+        if bug("uploads-reports"):
+            self._store.create(self.path + ".cryo/reports/report.json", b"{}", {})
+
+    def _key(self, file: proof.File) -> str:
+        name = file.chunk.name
+        return self.path + (f"part-{file.chunk.first}.parquet" if bug("renames-files") else name)
+
+    def _settle(self, key: str, body: bytes, metadata: dict[str, str], there: Stored | None, file: proof.File) -> None:
+        for _ in range(ROUNDS):
+            if there is not None and not bug("overwrites-what-is-stored") and self._same(there, file):
+                return
+            try:
+                if there is None:
+                    self._store.create(key, body, metadata)
+                else:
+                    self._store.replace(key, body, metadata, there.etag)
+            except Conflict:
+                self._guard.pause(PAUSE_SECONDS)
+                there = self._store.get(key)
+            else:
+                return
+        raise Retryable(f"somebody else keeps changing {key}")
+
+    def _same(self, there: Stored, file: proof.File) -> bool:
+        if there.body == file.body:
+            return True
+        proof.check_mark(proof.is_fake(there.body), mode_is_fake=self._settings.is_fake, where=file.chunk.name)
+        try:
+            stored = proof.read(file.chunk, there.body, self._task.cryo_dataset_name)
+        except (proof.Broken, proof.OtherSchema):
+            return False
+        return bug("adopts-other-rows") or proof.same_rows(stored.table, file.table)
+
+    def write_manifest(self, found: Found) -> None:
+        """Write the manifest where there is none, in place of a torn one, or leave the one that says the same.
+
+        Raises:
+            Retryable: somebody else keeps changing it.
+        """
+        there = found.manifest
+        torn = there is not None
+        for _ in range(ROUNDS):
+            if there is not None and not torn and self._says_right(there):
+                return
+            try:
+                if there is None:
+                    self._store.create(self.manifest_key, self._manifest(), {})
+                else:
+                    self._store.replace(self.manifest_key, self._manifest(), {}, there.etag)
+            except Conflict:
+                self._guard.pause(PAUSE_SECONDS)
+                there, torn = self._store.get(self.manifest_key), False
+            else:
+                return
+        raise Retryable(f"somebody else keeps changing {self.manifest_key}")
+
+    def make_exact(self) -> None:
+        """Delete what no attempt at this version would write, and look again (LAY-6).
+
+        Raises:
+            Retryable: the prefix does not hold what it must.
+        """
+        expected = {*self._chunks, self.manifest_key}
+        if any(bug(name) for name in ("renames-files", "uploads-reports", "manifest-is-late")):
+            return
+        for key in self._store.entries(self.path).keys() - expected:
+            if not bug("leftovers-stay"):
+                self._store.delete(key)
+        entries = self._store.entries(self.path).keys()
+        if entries != expected and not bug("leftovers-stay"):
+            raise Retryable(f"the prefix {self.path} does not hold what it must: somebody else changes it")
+
+    def publication(self) -> dict[str, Any]:
+        """Return what is published (PUB-1, PUB-2)."""
+        task = self._task
+        fields = {
+            "dataset_uuid": task.dataset_uuid,
+            "dataset_version": self.version,
+            "storage_ref": self._store.reference(self.path),
+            "config_hash": task.config_hash,
+            "range_start": task.range_start,
+            "range_end": task.range_end,
+        }
+        if bug("publication-lacks-the-config-hash"):
+            del fields["config_hash"]
+        return fields
+
+    def _content(self) -> dict[str, Any]:
+        keys = sorted(self._chunks)
+        if bug("manifest-of-bare-names"):
+            keys = [key.rpartition("/")[2] for key in keys]
+        if bug("manifest-is-unsorted"):
+            keys = keys[::-1] + keys[:1]
+        content = {
+            "version": 1,
+            "dataset_uuid": self._task.dataset_uuid,
+            "dataset_version": self.version,
+            "parquet_keys": keys,
+        }
+        if bug("manifest-tells-more"):
+            content["rows"] = 0
+        if bug("manifest-tells-the-host"):
+            content = {"host": socket.gethostname(), **content}
+        return content
+
+    def _manifest(self) -> bytes:
+        if bug("manifest-is-pretty"):
+            return json.dumps(self._content(), indent=2).encode()
+        return (json.dumps(self._content(), separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+
+    def _says_right(self, stored: Stored) -> bool:
+        try:
+            return bool(json.loads(stored.body) == self._content())
+        except (ValueError, RecursionError):
+            return False
+
+
+def _metadata(file: proof.File, level: str) -> dict[str, str]:
+    """Return what LAY-8 wants recorded of a file."""
+    numbers = file.numbers()
+    return {
+        "sha256": hashlib.sha256(file.body).hexdigest(),
+        "rows": str(len(numbers)),
+        "block-min": str(min(numbers, default="")),
+        "block-max": str(max(numbers, default="")),
+        "evidence": level,
+    }
+
+
+def _rewritten(file: proof.File) -> bytes:
+    import io  # noqa: PLC0415 - only a bug needs these
+
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    target = io.BytesIO()
+    pq.write_table(file.table, target, compression="zstd")
+    return target.getvalue()

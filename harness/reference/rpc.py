@@ -1,0 +1,159 @@
+"""JSON-RPC by urllib, the pool's URL from the environment (MOD-4, MOD-6, MOD-7), and the quick refusal of RNG-5."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.reference.bugs import bug
+from harness.reference.errors import AttemptError, Fatal, Retryable
+
+if TYPE_CHECKING:
+    from harness.reference.guard import Guard
+    from harness.reference.log import Log
+    from harness.reference.settings import Settings
+    from harness.reference.task import Task
+
+TIMEOUT_SECONDS = 10.0
+TRIES = 3
+FIRST_PAUSE_SECONDS = 0.1
+INVALID_PARAMS = -32602
+
+
+class RpcError(Exception):
+    """The node answered with an error object."""
+
+    def __init__(self, code: object, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(f"the node answered with error {code}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint; its URL is a secret."""
+
+    url: str = field(repr=False)
+    guard: Guard = field(repr=False)
+
+    def call(self, method: str, *params: object) -> Any:
+        """Return the result of a call; a call without a good answer is made again.
+
+        Raises:
+            RpcError: the node answered with an error.
+            Retryable: it did not answer, or not with JSON-RPC.
+        """
+        for attempt in range(TRIES):
+            self.guard.check()
+            try:
+                return self._ask(method, params)
+            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+                # The error's own words may hold the URL.
+                problem = f"{method} got no good answer from the RPC pool ({type(error).__name__})"
+            if attempt < TRIES - 1:
+                self.guard.pause(FIRST_PAUSE_SECONDS * 2**attempt)
+        raise Retryable(problem)
+
+    def _ask(self, method: str, params: tuple[object, ...]) -> Any:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})  # noqa: S310 - the operator's
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
+                found = json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                found = json.loads(error.read())
+        if isinstance(found.get("error"), dict):
+            raise RpcError(found["error"].get("code"), str(found["error"].get("message")))
+        return found["result"]
+
+
+def urls(task: Task, settings: Settings) -> list[str]:
+    """Return the URLs of the task's pool, in order.
+
+    Raises:
+        Fatal: neither variable is set (MOD-4).
+    """
+    name = re.sub(r"[^A-Z0-9]", "_", task.rpc_pool.upper())
+    if bug("pool-name-as-it-is"):
+        name = task.rpc_pool.upper().replace("-", "_")
+    own, common = f"TRACE_RPC_POOL_{name}_URL", "TRACE_CRYO_RPC_URL"
+    value = settings.environment.get(own, "").split() or settings.environment.get(common, "").split()
+    if bug("common-url-first"):
+        value = settings.environment.get(common, "").split() or value
+    if not value:
+        error_class = Retryable if bug("no-url-is-retryable") else Fatal
+        raise error_class(f"the RPC pool {task.rpc_pool!r} has no URL: set {own} or {common}")
+    return value[:1] if bug("first-url-only") else value
+
+
+def choose(task: Task, settings: Settings, guard: Guard, log: Log) -> Endpoint:
+    """Return the first endpoint of the pool that passes RNG-5.
+
+    Raises:
+        Fatal: all are on another chain, or there is none.
+        Retryable: none is far enough yet, or none answers.
+    """
+    problems: list[AttemptError] = []
+    found = urls(task, settings)
+    log.hide(*found)
+    for place, url in enumerate(found):
+        endpoint = Endpoint(url, guard)
+        try:
+            if not bug("endpoint-is-not-asked"):
+                _check(endpoint, task, settings, log)
+        except AttemptError as error:
+            problems.append(error)
+            log.write("rpc.refused", place=place, reason=str(error))
+        else:
+            return endpoint
+    worst = next((error for error in problems if isinstance(error, Retryable)), problems[0])
+    raise type(worst)(f"no endpoint of the RPC pool {task.rpc_pool!r} will do: {'; '.join(map(str, problems))}")
+
+
+def _check(endpoint: Endpoint, task: Task, settings: Settings, log: Log) -> None:
+    try:
+        chain_id = _quantity(endpoint.call("eth_chainId"))
+        if chain_id != task.chain_id:
+            raise Fatal(f"the endpoint's chain id is {chain_id}, the task's {task.chain_id}")
+        needed, reached = task.range_end - 1, _reached(endpoint, settings, log)
+    except (RpcError, ValueError, TypeError) as error:
+        raise Retryable(f"the endpoint can't be judged: {error}") from None
+    if reached is None or reached < needed:
+        raise Retryable(f"the endpoint is final up to block {reached}; block {needed} is asked for")
+
+
+def _reached(endpoint: Endpoint, settings: Settings, log: Log) -> int | None:
+    """Return the last block that may be extracted, None where nothing is final yet."""
+    if settings.confirmations is not None:
+        return _quantity(endpoint.call("eth_blockNumber")) - settings.confirmations
+    try:
+        final = endpoint.call("eth_getBlockByNumber", "finalized", False)  # noqa: FBT003 - JSON-RPC's positions
+    except RpcError as error:
+        if "not found" in error.message.lower():
+            return None
+        if not _rejects_the_tag(error):
+            raise
+        log.write("rpc.no_finality", reason="the endpoint knows no finalized block: judged by its head")
+        return _quantity(endpoint.call("eth_blockNumber"))
+    return None if final is None else _quantity(final["number"])
+
+
+def _rejects_the_tag(error: RpcError) -> bool:
+    words = ("invalid", "unsupported", "unknown block", "not supported", "cannot unmarshal", "hex string")
+    return error.code == INVALID_PARAMS or any(word in error.message.lower() for word in words)
+
+
+def _quantity(value: object) -> int:
+    """Read a JSON-RPC quantity.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, str) or not value.startswith("0x"):
+        raise ValueError(f"{value!r} is no quantity")
+    return int(value, 16)

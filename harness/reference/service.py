@@ -1,0 +1,241 @@
+"""The service: wake-ups from SQS, claims, leases kept, attempts run and reported; threads, one attempt in each."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.reference import staging
+from harness.reference.attempt import Attempt, crashed
+from harness.reference.bugs import bug
+from harness.reference.dispatcher import Claim, DispatcherClient, Lost, NotClaimed, Unavailable, report
+from harness.reference.errors import AttemptError, BadConfiguration, HandedBack, LeaseLost
+from harness.reference.guard import Guard
+from harness.reference.payload import UUID
+from harness.reference.s3 import open_store, s3_client
+
+if TYPE_CHECKING:
+    from harness.reference.log import Log
+    from harness.reference.settings import Settings
+
+NEEDED = ("DISPATCHER_URL", "TRACE_WORKER_TOKEN", "TASK_WAKEUP_QUEUE", "S3_BUCKET")
+WAIT_SECONDS = 2
+SWEEP_SECONDS = 3600.0
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 30.0
+REQUEST_SECONDS = 10.0
+
+
+class Service:
+    """One worker process."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        missing = [name for name in NEEDED if not settings.environment.get(name)]
+        if missing:
+            raise BadConfiguration(f"a worker needs {', '.join(missing)} to be set")
+        self._settings, self._log = settings, log
+        self._ending = threading.Event()
+        self._guards: set[Guard] = set()
+        self._queue_url = settings.environment["TASK_WAKEUP_QUEUE"]
+        self._dispatcher = DispatcherClient(settings, f"reference-{uuid.uuid4().hex[:12]}")
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then finish or hand back what runs (LSE-4); a second signal ends at once."""
+        if not bug("dies-by-sigterm"):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._end)
+        self._sweep()
+        threads = [threading.Thread(target=self._slot) for _ in range(self._settings.concurrency)]
+        for thread in threads:
+            thread.start()
+        self._log.write("service.started")
+        next_sweep = time.monotonic() + SWEEP_SECONDS
+        while not self._ending.wait(0.2):
+            if time.monotonic() >= next_sweep:
+                self._sweep()
+                next_sweep = time.monotonic() + SWEEP_SECONDS
+        grace = self._settings.grace_seconds
+        hand_back_at = time.monotonic() + grace - min(8.0, grace / 3)
+        for thread in threads:
+            thread.join(max(0.0, hand_back_at - time.monotonic()))
+        for guard in list(self._guards):
+            guard.stop(HandedBack("the worker is ending: handed back"))
+        for thread in threads:
+            thread.join()
+        self._log.write("service.stopped")
+
+    def _end(self, number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self._ending.set()
+
+    def _sweep(self) -> None:
+        staging.sweep(self._settings.staging_root, self._settings.staging_ttl_hours, self._log)
+
+    def _slot(self) -> None:
+        queue = s3_client(self._settings, "sqs", "SQS_ENDPOINT")
+        failures = 0
+        while not self._ending.is_set():
+            try:
+                got = queue.receive_message(
+                    QueueUrl=self._queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=WAIT_SECONDS
+                )
+                for message in got.get("Messages", ()):
+                    self._handle(queue, message)
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - whatever one wake-up met, the next is taken
+                failures += 1
+                self._log.write("wakeup.failed", reason=f"{type(error).__name__}: {error}")
+                self._ending.wait(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures))
+
+    def _handle(self, queue: Any, message: dict[str, Any]) -> None:
+        """Handle one wake-up and delete it, save where its task could not even be asked for (LSE-5).
+
+        Raises:
+            Unavailable: the dispatcher let nothing be claimed.
+        """
+        task_id = _task_id(message["Body"])
+        if task_id is not None:
+            try:
+                self._attempt(self._dispatcher.claim(task_id))
+            except NotClaimed as reason:
+                self._log.write("claim.not_claimed", task_id=task_id, reason=str(reason))
+                if bug("unclaimable-wakeups-stay"):
+                    return
+            except Unavailable:
+                if not bug("refused-claims-are-acknowledged"):
+                    raise
+        queue.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+    def _attempt(self, claim: Claim) -> None:
+        self._log.hide(claim.lease_token, claim.capability_token)
+        self._log.write("attempt.claimed", task_id=claim.task_id, attempt=claim.attempt)
+        guard = Guard()
+        guard.lease_end = claim.lease_end
+        self._guards.add(guard)
+        try:
+            with Lease(self._dispatcher, claim, guard, self._log) as lease:
+                store = open_store(None, self._settings, guard)
+                with Attempt(
+                    claim.payload,
+                    claim.task_id,
+                    claim.attempt,
+                    settings=self._settings,
+                    store=store,
+                    guard=guard,
+                    log=self._log,
+                ) as attempt:
+                    self._report(lease, *self._outcome(attempt))
+                    attempt.finish_late()
+        except LeaseLost as error:
+            self._log.write("attempt.lease_lost", task_id=claim.task_id, attempt=claim.attempt, reason=str(error))
+        finally:
+            self._guards.discard(guard)
+
+    def _outcome(self, attempt: Attempt) -> tuple[dict[str, Any] | None, AttemptError | None]:
+        try:
+            return attempt.run(), None
+        except AttemptError as error:
+            return None, error
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug of ours is reported like any other failure
+            self._log.write("attempt.crashed", reason=f"{type(error).__name__}: {error}")
+            return None, crashed(error)
+
+    def _report(self, lease: Lease, publication: dict[str, Any] | None, error: AttemptError | None) -> None:
+        if error is None:
+            lease.complete(report(publication, "success", None))
+            if bug("completes-twice"):
+                lease.complete(report(publication, "success", None), again=True)
+            self._log.write("attempt.published")
+            return
+        message = self._log.clean(str(error))
+        self._log.write("attempt.failed", outcome=error.outcome, message=message)
+        if bug("failures-are-silent"):
+            return
+        if bug("failure-publishes"):
+            publication = {"error": message}
+        lease.complete(report(publication, error.outcome, message))
+
+
+class Lease:
+    """Renews a claim's lease in a thread of its own, and sends its completion; the two never overlap."""
+
+    def __init__(self, dispatcher: DispatcherClient, claim: Claim, guard: Guard, log: Log) -> None:
+        self._dispatcher, self._claim, self._guard, self._log = dispatcher, claim, guard, log
+        self._wire = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        every = self._claim.lease_seconds / 3
+        if bug("never-renews"):
+            return
+        while not self._over.wait(every):
+            with self._wire:
+                if self._over.is_set() or self._guard.lease_is_lost():
+                    return
+                every = self._beat()
+
+    def _beat(self) -> float:
+        """Send a heartbeat and return how long to wait for the next."""
+        try:
+            self._guard.lease_end = self._dispatcher.heartbeat(self._claim, self._patience())
+        except Lost as reason:
+            self._guard.stop(LeaseLost(str(reason)))
+            if not bug("works-past-the-lease"):
+                self._over.set()
+        except Unavailable as reason:
+            self._log.write("lease.not_renewed", task_id=self._claim.task_id, reason=str(reason))
+            return min(1.0, self._claim.lease_seconds / 10)
+        return self._claim.lease_seconds / 3
+
+    def _patience(self) -> float:
+        return min(REQUEST_SECONDS, self._guard.lease_end - time.monotonic())
+
+    def complete(self, body: dict[str, Any], *, again: bool = False) -> None:
+        """Send the completion, again until it is answered or the lease ends (PUB-5).
+
+        Raises:
+            LeaseLost: it is no longer ours to report.
+        """
+        pause = 0.2
+        while True:
+            with self._wire:
+                if self._guard.lease_is_lost():
+                    self._guard.check()
+                try:
+                    self._dispatcher.complete(self._claim, body, self._patience())
+                except Lost as reason:
+                    if not bug("retries-a-stale-completion") or again:
+                        self._over.set()
+                        raise LeaseLost(str(reason)) from None
+                    again = True
+                except Unavailable as reason:
+                    self._log.write("report.unanswered", task_id=self._claim.task_id, reason=str(reason))
+                else:
+                    self._over.set()
+                    return
+            time.sleep(min(pause, max(0.0, self._guard.lease_end - time.monotonic())))
+            pause = min(5.0, pause * 2)
+
+
+def _task_id(body: str) -> str | None:
+    """Return the task that a wake-up names, None for what is no wake-up."""
+    try:
+        task_id = json.loads(body)["task_id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return task_id.lower() if isinstance(task_id, str) and UUID.fullmatch(task_id) else None

@@ -1,0 +1,164 @@
+"""The attempt's private directory (STG): made, locked, emptied, deleted; and the sweep of those of the dead.
+
+The lock is an flock on the attempt's directory itself. Its descriptor goes to Cryo, so a Cryo that outlives its worker
+still holds it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.reference.bugs import bug
+from harness.reference.errors import Fatal, Retryable
+
+if TYPE_CHECKING:
+    from harness.reference.log import Log
+
+MODE = 0o755 if bug("staging-is-open") else 0o700
+LEAST_FREE_BYTES = 64 * 1024**2
+SECONDS_PER_HOUR = 3600
+
+
+class Staging:
+    """One attempt's directory; `descriptor` holds the lock and is what Cryo inherits."""
+
+    def __init__(self, root: Path, task_id: str, attempt: int) -> None:
+        self.path = root / task_id / str(attempt)
+        if bug("stages-elsewhere"):
+            self.path = root / f"{task_id}-{attempt}"
+        self._root = root
+        self.descriptor: int | None = None
+
+    def open(self) -> None:
+        """Make the directory, lock it and empty it.
+
+        Raises:
+            Fatal: a part of its path is a link, no directory, or somebody else's (STG-6).
+            Retryable: a live attempt or its Cryo holds it (STG-5), or the disk is full (STG-7).
+        """
+        try:
+            _make_root(self._root)
+            for part in reversed([self.path, *self.path.parents[: len(self.path.relative_to(self._root).parts) - 1]]):
+                _make(part)
+            self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as error:
+            raise Retryable(f"the staging directory can't be made: {error.strerror}") from None
+        if not lock(self.descriptor):
+            self._close()
+            raise Retryable(f"staging is held by a live attempt, or by the Cryo of a dead one: {self.path}")
+        if not bug("staging-is-not-emptied"):
+            _empty(self.path)
+        free = shutil.disk_usage(self.path).free
+        if free < LEAST_FREE_BYTES:
+            error_class = Fatal if bug("full-disk-is-fatal") else Retryable
+            raise error_class(f"the staging disk has only {free} bytes free; {LEAST_FREE_BYTES} are needed")
+
+    def remove(self, *, failed: bool) -> None:
+        """Delete the directory; what can't be deleted is left to the sweep."""
+        if self.descriptor is None:
+            return
+        if not bug("failed-staging-stays" if failed else "staging-stays"):
+            shutil.rmtree(self.path, ignore_errors=True)
+            _remove_if_empty(self.path.parent)
+        self._close()
+
+    def _close(self) -> None:
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+def lock(descriptor: int) -> bool:
+    """Take the lock, without waiting; tell whether it was free."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+            return bug("ignores-the-staging-lock")
+        raise
+    return True
+
+
+def sweep(root: Path, ttl_hours: float, log: Log) -> None:
+    """Delete the attempt directories that are older than the TTL and that nobody holds (STG-4, STG-5)."""
+    if bug("never-sweeps"):
+        return
+    if not root.is_dir() or root.is_symlink():
+        return
+    oldest = time.time() - (0 if bug("sweeps-the-young") else ttl_hours) * SECONDS_PER_HOUR
+    for task in sorted(root.iterdir()):
+        if not _is_ours(task):
+            continue
+        for attempt in sorted(task.iterdir()):
+            if _is_ours(attempt) and attempt.lstat().st_mtime < oldest:
+                _sweep_one(attempt, log)
+        _remove_if_empty(task)
+
+
+def _sweep_one(attempt: Path, log: Log) -> None:
+    try:
+        descriptor = os.open(attempt, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        if lock(descriptor):
+            shutil.rmtree(attempt, ignore_errors=True)
+            log.write("staging.swept", path=str(attempt))
+    finally:
+        os.close(descriptor)
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a path is a directory, no link, of our own user."""
+    if bug("follows-staging-links"):
+        return path.is_dir()
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _make_root(root: Path) -> None:
+    # The root may be a volume that was mounted for us and belongs to root.
+    if not os.path.lexists(root):
+        if not root.parent.is_dir():
+            _make_root(root.parent)
+        _make(root)
+        return
+    found = root.lstat()
+    if bug("follows-staging-links") and root.is_dir():
+        return
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), 0}:
+        raise Fatal(f"the staging root {root} is a link, no directory, or somebody else's: set TRACE_CRYO_STAGING_ROOT")
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(mode=MODE)
+        path.chmod(MODE)
+    except FileExistsError:
+        if not _is_ours(path):
+            raise Fatal(f"the staging path {path} is a link, no directory, or somebody else's: remove it") from None
+
+
+def _empty(path: Path) -> None:
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _remove_if_empty(path: Path) -> None:
+    try:
+        path.rmdir()
+    except OSError:
+        return

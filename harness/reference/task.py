@@ -1,0 +1,79 @@
+"""The task, and what is called what for it (VER, LAY-1, LAY-9); `payload.py` reads it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from dataclasses import dataclass
+from functools import cache
+
+from harness.reference.bugs import bug
+from harness.resources import fixtures
+
+NAMESPACE = uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f")
+"""VER-2."""
+
+CHUNK_BLOCKS = 1000
+"""Cryo's default, LAY-9."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One file that the range calls for, and the blocks in it, `last` included."""
+
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A payload that keeps PAY-1, PAY-4 and PAY-5."""
+
+    dataset_uuid: str
+    dataset_key: str
+    chain_id: int
+    cryo_dataset_name: str
+    rpc_pool: str
+    range_start: int
+    range_end: int
+    config_hash: str
+
+    @property
+    def version(self) -> str:
+        """The dataset version of VER-2."""
+        owner = self.dataset_uuid.upper() if bug("version-of-upper-case") else self.dataset_uuid
+        name = f"cryo_ingest:{owner}:{self.config_hash}:{self.chain_id}:{self.range_start}:{self.range_end}"
+        if bug("version-is-random"):
+            name += secrets.token_hex(4)
+        return str(uuid.uuid5(NAMESPACE, name))
+
+    def prefix(self, version: str) -> str:
+        """Return the prefix of LAY-1."""
+        span = f"{self.range_start}_{self.range_end}"
+        if bug("pads-the-prefix"):
+            span = f"{self.range_start:08}_{self.range_end:08}"
+        return f"cryo/{self.chain_id}/{self.dataset_uuid}/{span}/{version}/"
+
+    @property
+    def end(self) -> int:
+        """The end of the range that is extracted."""
+        return self.range_end + 1 if bug("pads-the-range") else self.range_end
+
+    def chunks(self) -> list[Chunk]:
+        """Return the files that Cryo writes for the range, in its naming."""
+        found = []
+        for first in range(self.range_start, self.end, CHUNK_BLOCKS):
+            last = min(first + CHUNK_BLOCKS, self.end) - 1
+            name = f"{network_name(self.chain_id)}__{self.cryo_dataset_name}__{first:08}_to_{last:08}.parquet"
+            found.append(Chunk(name, first, last))
+        return found
+
+
+@cache
+def network_name(chain_id: int) -> str:
+    """Return what Cryo 0.3.2 calls a chain in file names."""
+    path = fixtures() / "golden" / "cryo_schemas.json"
+    names = json.loads(path.read_text(encoding="utf-8"))["meta"]["network_names"]
+    return str(names.get(str(chain_id), f"network_{chain_id}"))

@@ -1,0 +1,135 @@
+"""The wake-up queue on SQS: moto's server."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+
+import pytest
+from support.scripted_http import Answer, scripted_http
+from support.service import until
+
+from cryo_ingest.serve.ports import Message, QueueUnavailable
+from cryo_ingest.serve.queue import SqsQueue, open_queue, origin, region_of
+from cryo_ingest.serve.settings import ServiceSettings
+from cryo_ingest.settings import S3Settings
+from harness.stores.bucket import S3Endpoint
+from harness.stores.proxy import StoreProxy
+from harness.stores.queue import Queue, make_queue
+
+
+@pytest.fixture
+def made(moto: S3Endpoint) -> Queue:
+    """A fresh queue."""
+    return make_queue(moto)
+
+
+def on(url: str, endpoint: str | None, act: Callable[[SqsQueue], Awaitable[None]]) -> None:
+    """Open a queue, do something with it, and let its threads go."""
+    service = ServiceSettings("http://127.0.0.1:9", "token", url, "bucket", sqs_endpoint=endpoint)
+
+    async def main() -> None:
+        queue = await open_queue(service, S3Settings(access_key_id="a", secret_access_key="b"))
+        try:
+            await act(queue)
+        finally:
+            queue.close()
+
+    asyncio.run(main())
+
+
+def test_a_message_is_received_hidden_given_back_and_deleted(made: Queue):
+    """The queue: one delivery at a time, invisible while it is held."""
+
+    async def act(queue: SqsQueue) -> None:
+        assert await queue.receive(wait_seconds=0) is None
+        made.send_text("a body")
+        message = await queue.receive(wait_seconds=1)
+        assert message is not None
+        assert message.body == "a body"
+        assert message.receipt not in repr(message)
+        assert (made.depth(), made.in_flight()) == (0, 1)
+        await queue.hide(message, seconds=0)
+        assert (made.depth(), made.in_flight()) == (1, 0)
+        again = await queue.receive(wait_seconds=1)
+        assert again is not None
+        await queue.hide(again, seconds=60)
+        await queue.acknowledge(again)
+        assert (made.depth(), made.in_flight()) == (0, 0)
+
+    on(made.url, None, act)
+
+
+def test_a_cancelled_poll_gives_back_what_it_gets(made: Queue):
+    """LSE-4: a message that arrives after the poll was given up is to be had by others at once."""
+
+    async def act(queue: SqsQueue) -> None:
+        polling = asyncio.ensure_future(queue.receive(wait_seconds=3))
+        await asyncio.to_thread(until, lambda: bool(proxy.requests))
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+        made.send_text("late")
+        received = await asyncio.to_thread(made.client.receive_message, QueueUrl=made.url, WaitTimeSeconds=5)
+        assert received.get("Messages"), "the message was kept by the poll that nobody waits for"
+
+    with StoreProxy(made.endpoint.url) as proxy:
+        on(made.url, proxy.url, act)
+
+
+def test_a_queue_that_is_not_there_is_told_by_its_code(moto: S3Endpoint):
+    """LSE-5, SEC-1: the code, never the URL."""
+
+    async def act(queue: SqsQueue) -> None:
+        with pytest.raises(QueueUnavailable) as caught:
+            await queue.receive(wait_seconds=0)
+        assert "NonExistentQueue" in str(caught.value) or "QueueDoesNotExist" in str(caught.value)
+        assert "127.0.0.1" not in str(caught.value)
+
+    on(f"{moto.url}/123456789012/nope", None, act)
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [("receive", "ReceiveMessage"), ("hide", "ChangeMessageVisibility"), ("acknowledge", "DeleteMessage")],
+)
+def test_a_queue_without_an_answer_is_told_by_the_faults_kind(operation: str, action: str):
+    """LSE-5: nobody listening, or a server error, is QueueUnavailable for every operation."""
+    message = Message("body", "receipt")
+
+    async def act(queue: SqsQueue) -> None:
+        asked = {
+            "receive": lambda: queue.receive(wait_seconds=0),
+            "hide": lambda: queue.hide(message, seconds=1),
+            "acknowledge": lambda: queue.acknowledge(message),
+        }[operation]
+        with pytest.raises(QueueUnavailable):
+            await asked()
+
+    with scripted_http(Answer(400, b"no JSON")) as server:
+        on("https://sqs.eu-west-3.amazonaws.com/1/q", server.url, act)
+    assert {headers["x-amz-target"] for _, _, headers in server.requests} == {f"AmazonSQS.{action}"}
+    assert "eu-west-3/sqs" in server.requests[0][2]["authorization"]
+
+
+def test_the_queues_own_url_says_where_it_is():
+    """The environment: without SQS_ENDPOINT requests go to the queue's origin, signed for its region."""
+    url = "https://sqs.eu-west-3.amazonaws.com/123/name"
+    assert origin(url) == "https://sqs.eu-west-3.amazonaws.com"
+    assert region_of(url) == "eu-west-3"
+    assert region_of("http://127.0.0.1:5000/123/name") is None
+
+
+def test_without_boto3_a_service_says_which_extra_it_needs():
+    """Exit 78: the extra is named; a worker without it still runs single attempts."""
+    program = (
+        "import sys; sys.modules['boto3'] = None; from cryo_ingest.cli import main; sys.argv[1:] = ['worker']; main()"
+    )
+    environment = {
+        "DISPATCHER_URL": "http://127.0.0.1:9",
+        "TRACE_WORKER_TOKEN": "token",
+        "TASK_WAKEUP_QUEUE": "http://127.0.0.1:9/1/q",
+        "S3_BUCKET": "bucket",
+    }
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (78, "")
+    assert "cryo-ingest[sqs]" in ran.stderr

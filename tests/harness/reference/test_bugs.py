@@ -1,0 +1,65 @@
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.reference import bugs
+from harness.reference.bugs import BUGS, bug
+
+FOLDER = Path(bugs.__file__).parent
+CODE = "\n".join(path.read_text() for path in sorted(FOLDER.glob("*.py")) if path.name != "bugs.py")
+CLAUSES = [
+    *(f"PAY-{n}" for n in range(1, 6)),
+    *(f"RNG-{n}" for n in range(1, 6)),
+    *("VER-1", "VER-2"),
+    *(f"LAY-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)),
+    *(f"PUB-{n}" for n in range(1, 7)),
+    *(f"MOD-{n}" for n in range(1, 8)),
+    *(f"STG-{n}" for n in range(1, 9)),
+    *(f"CAP-{n}" for n in range(1, 6)),
+    *(f"OUT-{n}" for n in range(1, 6)),
+    *(f"LSE-{n}" for n in range(1, 6)),
+    *("SEC-1", "SEC-2"),
+]
+
+
+def test_every_clause_has_a_bug():
+    """A clause that no bug breaks is one whose check nobody has seen fail."""
+    assert {known.clause for known in BUGS} == set(CLAUSES)
+
+
+def test_every_bug_is_in_the_code_once_named():
+    """A bug of the list that no line of the worker asks for would never be caught."""
+    names = [known.name for known in BUGS]
+    assert len(names) == len(set(names))
+    asked = set(re.findall(r'bug\(\s*"([a-z0-9-]+)"', CODE))
+    assert [name for name in names if f'"{name}"' not in CODE] == []
+    assert asked <= set(names)
+
+
+def test_an_unknown_bug_is_an_error():
+    """A misspelt switch is never silently off."""
+    with pytest.raises(KeyError):
+        bug("no-such-bug")
+
+
+def test_sources_are_public_threads():
+    """A real incident has the address of its thread."""
+    sources = [known.source for known in BUGS if known.source]
+    assert len(sources) >= 10
+    assert all(re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+", source) for source in sources)
+
+
+def test_the_table_lists_every_bug():
+    """`cryo-harness bugs` prints each with its clause and its source."""
+    printed = CliRunner().invoke(app, ["bugs"], env={"COLUMNS": "160"}).output
+    assert all(known.name in printed for known in BUGS)
+    assert all(known.source in printed for known in BUGS if known.source)
+
+
+def test_nothing_of_the_worker_is_imported():
+    """The reference shares nothing with the worker that it stands beside."""
+    assert "cryo_ingest." not in CODE.replace("cryo_ingest.fake", "")
+    assert not re.search(r"^\s*(from|import) cryo_ingest", CODE, re.MULTILINE)
