@@ -168,14 +168,16 @@ class _LogRows:
         self.blocks = list(range(chunk.start, chunk.end))
         self.members: dict[int, set[tuple[int, bytes]]] = defaultdict(set)
         self.rows: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+        self.indexes: dict[int, set[int]] = defaultdict(set)
         names = ["block_number", "transaction_index", "log_index", "transaction_hash", *self.columns]
         for batch in batches(path, names):
             for number, index, log_index, transaction_hash, *rest in zip(*(batch[name] for name in names), strict=True):
                 self.members[number].add((index, transaction_hash))
+                self.indexes[number].add(log_index)
                 self._add(self.rows[number], index, log_index, transaction_hash, *rest)
-                self.note(number, log_index, rest)
+                self.note(number, rest)
 
-    def note(self, number: int, log_index: int, rest: list[Any]) -> None:
+    def note(self, number: int, rest: list[Any]) -> None:
         """Take more of a row down."""
 
     @staticmethod
@@ -212,12 +214,10 @@ class LogsLedger(_LogRows):
     def __init__(self, path: Path, chunk: Chunk, *, dataset: str, digest: str) -> None:
         del dataset, digest
         self._blooms: dict[int, int] = defaultdict(int)
-        self._indexes: dict[int, set[int]] = defaultdict(set)
         super().__init__(path, chunk)
 
-    def note(self, number: int, log_index: int, rest: list[Any]) -> None:
-        """Add a row to its block's bloom and indexes."""
-        self._indexes[number].add(log_index)
+    def note(self, number: int, rest: list[Any]) -> None:
+        """Add a row to its block's bloom."""
         for item in rest[:-1]:
             if item is not None:
                 self._blooms[number] |= bits_of(item)
@@ -231,7 +231,7 @@ class LogsLedger(_LogRows):
         if header.bloom != self._blooms.get(number, 0):
             return Accusation("the bloom of its rows is not the header's", screen=True)
         count = self.rows[number][0] if number in self.rows else 0
-        indexes = self._indexes.get(number, set())
+        indexes = self.indexes.get(number, set())
         if count and (len(indexes) != count or max(indexes) - min(indexes) != count - 1):
             return Accusation("its log indexes have gaps or repeats", screen=True)
         return None
@@ -264,6 +264,8 @@ class TransfersLedger(_LogRows):
             return stranger
         if header.number not in self.rows and (header.bloom is None or may_hold(header.bloom, TRANSFER_TOPIC)):
             return Accusation("its bloom may hold a Transfer, the file has none", screen=True)
+        if header.number in self.rows and len(self.indexes[header.number]) != self.rows[header.number][0]:
+            return Accusation("its log indexes have repeats", screen=True)
         return None
 
     def settle(self, header: Header, logs: Iterable[Log], receipts: dict[bytes, Receipt] | None) -> str | None:
