@@ -97,6 +97,8 @@ def pair(blocks: int, url: str, folder: Path) -> tuple[Measured, Measured]:
         "TRACE_CRYO_MODE": "real",
         "TRACE_CRYO_BIN": "cryo-from-wheel",
         "TRACE_RPC_POOL_BENCH_URL": url,
+        "TRACE_CRYO_CONFIRMATIONS": "0",
+        "TRACE_COVERAGE": "rows",  # what the levels above cost is benchmarks/proof.py's to tell
         "TRACE_CRYO_STAGING_ROOT": str(folder / "staging"),
     }
     command = [BIN / "cryo-ingest", "run", folder / "task.json", "--store", f"file://{folder}/out"]

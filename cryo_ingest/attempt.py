@@ -19,7 +19,8 @@ from cryo_ingest.errors import BadPayload, IngestError, MachineFailed, ModeMisma
 from cryo_ingest.logs import log
 from cryo_ingest.model import Publication, parse_task
 from cryo_ingest.ports import ExtractionOrder
-from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.prove.endpoint import endpoint_of
+from cryo_ingest.prove.level import confirm_files, proof_of
 from cryo_ingest.publish.upload import publish_files
 from cryo_ingest.publish.version import Version, find_published
 
@@ -85,26 +86,27 @@ async def _make_version(assignment: Assignment, ports: Ports, settings: Settings
     task = parse_task(assignment.payload)
     dataset = extractable(task.cryo_dataset_name)
     refuse_by_count(task, settings.caps)
-    proof = RowsProof(task, dataset, executable=settings.executable)
     version = Version.of(task, mode=settings.mode)
-    workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
-
-    if not await find_published(ports.store, version, proof=proof, spool=workspace.directory):
-        warn_of(task, settings.mode)
-        rpc_url = settings.rpc.resolve(task.rpc_pool)[0] if settings.mode == "real" else None
-        order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
-        extraction = await ports.extractor.extract(order, prove=proof.prove)
-        refuse_by_size(extraction, task, settings.caps)
-        refuse_by_mode(extraction, settings.mode)
-        log.info("range.proved", **extraction.summary())
-        await publish_files(
-            ports.store,
-            version,
-            extraction,
-            proof=proof,
-            spool=workspace.directory,
-            metadata=provenance(task, extraction),
-        )
+    async with endpoint_of(task, settings=settings, chain=ports.chain, clock=ports.clock) as endpoint:
+        proof = proof_of(task, dataset, settings=settings, endpoint=endpoint)
+        workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
+        if not await find_published(ports.store, version, proof=proof, spool=workspace.directory):
+            warn_of(task, settings.mode)
+            rpc_url = await endpoint.choose_url() if settings.mode == "real" else None
+            order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
+            extraction = await ports.extractor.extract(order, prove=proof.prove)
+            refuse_by_size(extraction, task, settings.caps)
+            refuse_by_mode(extraction, settings.mode)
+            extraction = await confirm_files(extraction, proof=proof)
+            log.info("range.proved", asked=settings.coverage, **extraction.summary())
+            await publish_files(
+                ports.store,
+                version,
+                extraction,
+                proof=proof,
+                spool=workspace.directory,
+                metadata=provenance(task, extraction),
+            )
 
     log.info("version.published", prefix=version.prefix)
     return Publication(

@@ -1,4 +1,4 @@
-"""The command line of the worker: `cryo-ingest run` and `cryo-ingest worker`."""
+"""The command line of the worker: `cryo-ingest run`, `worker`, `verify` and `gaps`."""
 
 from __future__ import annotations
 
@@ -74,6 +74,53 @@ def worker() -> None:
     from cryo_ingest.serve.start import serve  # noqa: PLC0415 - bad configuration is told without loading the rest
 
     raise typer.Exit(serve(settings, service))
+
+
+@app.command()
+def verify(
+    references: Annotated[
+        list[str], typer.Argument(metavar="REF…", help="A version's s3:// or file:// prefix, or a publication's JSON.")
+    ],
+    against: Annotated[str | None, typer.Option(metavar="POOL", help="An RPC pool's name: ask it too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's way
+) -> None:
+    """Judge published versions from their stored files, and, with --against, by a node.
+
+    Exit codes: 0 all whole, 1 something is wrong, 64 usage, 69 and 75 the store or the node can't be asked.
+    """
+    from cryo_ingest.audit.commands import verify_all  # noqa: PLC0415 - usage errors and --help need none of it
+    from cryo_ingest.audit.places import NotAPlace, read_reference  # noqa: PLC0415 - as above
+
+    try:
+        places = [read_reference(text) for text in references]
+    except NotAPlace as error:
+        raise typer.BadParameter(str(error), param_hint="REF") from None
+    raise typer.Exit(verify_all(places, settings=from_environment(os.environ), against=against, as_json=as_json))
+
+
+@app.command()
+def gaps(
+    dataset: Annotated[str, typer.Argument(metavar="URL", help="s3://bucket/cryo/CHAIN/DATASET_UUID/, or file://.")],
+    start: Annotated[int, typer.Option("--from", min=0, help="The first block.")],
+    end: Annotated[int, typer.Option("--to", min=1, help="The block after the last one.")],
+    like: Annotated[Path | None, typer.Option(help="A payload's file, for the fields no listing tells.")] = None,
+) -> None:
+    """Find what is missing, overlapping, unpublished, torn or doubled, from listings alone.
+
+    Findings go to standard error, the tasks that would fill the gaps to standard output, one JSON line each.
+    Exit codes: 0 nothing is wrong, 1 something is, 64 usage, 69 and 75 the store can't be asked.
+    """
+    from cryo_ingest.audit.commands import gaps_in  # noqa: PLC0415 - usage errors and --help need none of it
+    from cryo_ingest.audit.places import NotAPlace, read_dataset_reference  # noqa: PLC0415 - as above
+
+    if end <= start:
+        raise typer.BadParameter("must be greater than --from", param_hint="--to")
+    try:
+        url, prefix = read_dataset_reference(dataset)
+    except NotAPlace as error:
+        raise typer.BadParameter(str(error), param_hint="URL") from None
+    settings = from_environment(os.environ)
+    raise typer.Exit(gaps_in(url, prefix, blocks=(start, end), settings=settings, like=like))
 
 
 def _read_task(task: str) -> bytes:

@@ -8,6 +8,8 @@
     │   ├── CryoRejectedArguments
     │   ├── CryoWroteNothing
     │   ├── RpcPoolUnresolved
+    │   ├── EndpointUnusable
+    │   ├── WrongChain
     │   ├── CapExceeded
     │   ├── SchemaDrift
     │   ├── UnsafeStaging
@@ -20,6 +22,8 @@
         ├── CryoFailed
         ├── DeadlineExceeded
         ├── ProofFailed
+        ├── StaleHead
+        ├── NodeUnavailable
         ├── DiskFull
         ├── MachineFailed
         ├── StagingHeld
@@ -127,6 +131,27 @@ class RpcPoolUnresolved(FatalError):
         super().__init__(
             f"the RPC pool has no endpoint: set {pool_variable}, or {default_variable} for all pools; "
             "Cryo was not started"
+        )
+
+
+class EndpointUnusable(FatalError):
+    """A pool's endpoint can't be asked at all: it is no HTTP URL."""
+
+    def __init__(self, *, endpoint: str) -> None:
+        super().__init__(
+            f"{endpoint} of the RPC pool is not an http:// or https:// URL with a host, so it can't be asked for its "
+            "chain: correct the pool's variable; Cryo was not started"
+        )
+
+
+class WrongChain(FatalError):
+    """The endpoint serves another chain than the payload's (RNG-5)."""
+
+    def __init__(self, *, endpoint: str, wanted: int, seen: int) -> None:
+        self.wanted, self.seen = wanted, seen
+        super().__init__(
+            f"{endpoint} of the RPC pool serves chain {seen}, but the task is for chain {wanted}: correct the pool's "
+            "variable or the payload's rpc_pool. Nothing was published"
         )
 
 
@@ -249,6 +274,23 @@ class ProofFailed(RetryableError):
     def __init__(self, *, file: str, evidence: str) -> None:
         self.file, self.evidence = file, evidence
         super().__init__(f"{file} is not whole: {evidence}. Nothing was published")
+
+
+class StaleHead(RetryableError):
+    """The endpoint has not come so far that the range is final (RNG-5); `reason` says how far it has come."""
+
+    def __init__(self, *, endpoint: str, last_block: int, reason: str) -> None:
+        super().__init__(
+            f"{endpoint} of the RPC pool does not have block {last_block} as final: {reason}. Try again later, or set "
+            "TRACE_CRYO_CONFIRMATIONS=N to judge by the head less N blocks; Cryo was not started"
+        )
+
+
+class NodeUnavailable(RetryableError):
+    """An endpoint gave no answer that can be used, after retries."""
+
+    def __init__(self, *, endpoint: str, method: str, reason: str) -> None:
+        super().__init__(f"{endpoint} of the RPC pool failed {method}: {reason}. Nothing was published")
 
 
 class DiskFull(RetryableError):

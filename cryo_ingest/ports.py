@@ -6,10 +6,11 @@ Implementations: `extract` (Extractor, Staging), `publish` (ObjectStore), and th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryo_ingest.layout import Chunk
 from cryo_ingest.model import StorageRef, Task
@@ -19,7 +20,8 @@ from cryo_ingest.model import StorageRef, Task
 class FileProof:
     """What was proved of one Parquet file, tied to its bytes by their SHA-256.
 
-    `block_min` and `block_max` are None for a file without rows; `fake` is the mark of MOD-5.
+    `block_min` and `block_max` are None for a file without rows; `fake` is the mark of MOD-5. `evidence` is the level
+    that was proved, `details` what else is kept of a proof by the chain: counts, and a digest of what the node said.
     """
 
     sha256: str
@@ -29,6 +31,7 @@ class FileProof:
     block_max: int | None
     fake: bool
     evidence: str = "rows"
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 ProveFile = Callable[[Path, Chunk], Awaitable[FileProof]]
@@ -44,6 +47,17 @@ class Proof(Protocol):
         Raises:
             ProofFailed: it does not hold what the chunk calls for.
             SchemaDrift: its columns are not the dataset's.
+        """
+        ...
+
+    async def confirm(self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: str | None = None) -> FileProof:
+        """Return what is proved of a file at the level that is asked, of which `seen` is the proof by rows.
+
+        `recorded` is the level that was proved of these very bytes before; it counts.
+
+        Raises:
+            ProofFailed: the node's evidence contradicts the rows.
+            NodeUnavailable, StaleHead, WrongChain, EndpointUnusable, RpcPoolUnresolved: there is no evidence.
         """
         ...
 
@@ -219,6 +233,58 @@ class ObjectStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One question to a node."""
+
+    method: str
+    params: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeError:
+    """A JSON-RPC error object as an answer; the node's own words are judged by and never repeated (SEC-1)."""
+
+    code: int
+    message: str = field(repr=False)
+
+
+class Node(Protocol):
+    """One endpoint of a pool, asked by our own client: bounded, paced, retried within the attempt's deadline."""
+
+    @property
+    def name(self) -> str:
+        """How messages name it: by its place in the pool, never by its URL."""
+        ...
+
+    @property
+    def billed_calls(self) -> int:
+        """How many calls were sent so far, repeated ones included."""
+        ...
+
+    async def ask(self, calls: Sequence[Call], *, quick: bool = False) -> list[Any]:
+        """Return the answer to each call, in order: its `result`, untrusted JSON still, or a NodeError.
+
+        A `quick` question gives up sooner: another endpoint may do.
+
+        Raises:
+            NodeUnavailable: some call got no answer at all, or only rate limits and faults of the endpoint.
+        """
+        ...
+
+
+class Chain(Protocol):
+    """Opens the endpoints of a pool."""
+
+    def open(self, url: str, *, name: str, until: float) -> AbstractAsyncContextManager[Node]:
+        """Open one endpoint, whose questions end by the monotonic time `until`; nothing is asked yet.
+
+        Raises:
+            EndpointUnusable: it is no HTTP URL.
+        """
+        ...
+
+
 class Clock(Protocol):
     """Time as a parameter, so that a simulated run never waits."""
 
@@ -251,4 +317,14 @@ class Ports(Protocol):
     @property
     def store(self) -> ObjectStore:
         """Keep objects."""
+        ...
+
+    @property
+    def chain(self) -> Chain:
+        """Ask the nodes of an RPC pool."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Tell the time."""
         ...

@@ -24,6 +24,9 @@ C = TypeVar("C", bound=str)
 
 Mode = Literal["fake", "real"]
 LogFormat = Literal["json", "console"]
+Coverage = Literal["rows", "chain", "receipts"]
+COVERAGE_LEVELS: tuple[Coverage, ...] = ("rows", "chain", "receipts")
+"""The levels of proof, each one holding those before it (RNG-4)."""
 
 DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
 SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
@@ -83,6 +86,8 @@ class Settings:
     deadline_seconds: float = 3600.0
     requests_per_second: int | None = None
     max_concurrent_requests: int | None = None
+    confirmations: int | None = None
+    asked_coverage: Coverage | None = None
     staging_root: Path = Path("/tmp/trace/cryo")  # noqa: S108 - the specification's own path (STG-1)
     staging_ttl_hours: float = 24.0
     caps: Caps = field(default_factory=Caps)
@@ -94,6 +99,11 @@ class Settings:
     def executable(self) -> str:
         """The name of what the mode runs, for messages."""
         return self.cryo_bin if self.mode == "real" else "fake-cryo"
+
+    @property
+    def coverage(self) -> Coverage:
+        """The level of proof: in fake mode, which has no endpoint, the rows alone (MOD-1)."""
+        return (self.asked_coverage or "chain") if self.mode == "real" else "rows"
 
     def secrets(self) -> tuple[str, ...]:
         """List every secret that the environment gave: what redaction has to know."""
@@ -123,12 +133,14 @@ def read_settings(reader: Reader) -> Settings:
     """Read an attempt's settings; what is wrong is left with the reader, for whoever has more to read."""
     modes: tuple[Mode, ...] = ("fake", "real")
     formats: tuple[LogFormat, ...] = ("json", "console")
-    settings = Settings(
+    return Settings(
         mode=reader.one_of("TRACE_CRYO_MODE", modes, default=modes[0]),
         cryo_bin=reader.text("TRACE_CRYO_BIN", default="cryo"),
         deadline_seconds=reader.seconds("TRACE_CRYO_DEADLINE_SECONDS", default=3600.0),
         requests_per_second=reader.count("TRACE_CRYO_REQUESTS_PER_SECOND", default=None),
         max_concurrent_requests=reader.count("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", default=None),
+        confirmations=reader.blocks("TRACE_CRYO_CONFIRMATIONS", default=None),
+        asked_coverage=reader.one_of("TRACE_COVERAGE", COVERAGE_LEVELS, default=None),
         staging_root=reader.absolute_path("TRACE_CRYO_STAGING_ROOT", default=Settings().staging_root),
         staging_ttl_hours=reader.hours("TRACE_CRYO_STAGING_TTL_HOURS", default=24.0),
         caps=_read_caps(reader),
@@ -136,8 +148,6 @@ def read_settings(reader: Reader) -> Settings:
         s3=_read_s3(reader),
         log_format=reader.one_of("TRACE_LOG_FORMAT", formats, default=None),
     )
-    reader.coverage("TRACE_COVERAGE")
-    return settings
 
 
 def _is_rpc_variable(name: str) -> bool:
@@ -189,6 +199,10 @@ class Reader:
         """Read a positive integer (CAP-3)."""
         return self._parse(name, _positive_integer, default, "must be a positive integer")
 
+    def blocks(self, name: str, *, default: T) -> int | T:
+        """Read a number of blocks that may be zero."""
+        return self._parse(name, _block_count, default, "must be a number of blocks, 0 or more")
+
     def seconds(self, name: str, *, default: float) -> float:
         """Read a duration greater than zero."""
         return self._parse(name, _positive_number, default, "must be a number of seconds greater than 0")
@@ -232,14 +246,6 @@ class Reader:
         """Read an address to listen on: `host:port`, or a port alone for loopback; port 0 picks a free one."""
         return self._parse(name, _address, None, "must be a port, or host:port ([host]:port for IPv6)")
 
-    def coverage(self, name: str) -> None:
-        """Check the level of proof: only `rows` can be had so far."""
-        value = self.environment.get(name, "rows")
-        if value in ("chain", "receipts"):
-            self.problems[name] = f"the level {value} is not available yet: unset it, or set it to rows"
-        elif value != "rows":
-            self.problems[name] = "must be rows, chain or receipts (of which only rows is available yet)"
-
     def _parse(self, name: str, parse: Callable[[str], V], default: T, problem: str) -> V | T:
         value = self.environment.get(name)
         if value is None:
@@ -263,6 +269,12 @@ def _non_empty(value: str) -> str:
 
 def _positive_integer(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", value) or int(value) == 0:
+        raise ValueError
+    return int(value)
+
+
+def _block_count(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", value):
         raise ValueError
     return int(value)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.extract.cryo import CryoExtractor
+from cryo_ingest.extract.rpc import HttpChain
 from cryo_ingest.extract.staging import DirectoryStaging
 
 if TYPE_CHECKING:
-    from cryo_ingest.ports import Extractor, ObjectStore, Staging
+    from cryo_ingest.ports import Chain, Clock, Extractor, ObjectStore, Staging
     from cryo_ingest.redact import Redactor
     from cryo_ingest.settings import Settings
 
@@ -22,6 +23,8 @@ class WorkerPorts:
     extractor: Extractor
     staging: Staging
     store: ObjectStore
+    chain: Chain
+    clock: Clock
 
 
 def make_ports(settings: Settings, store: ObjectStore, redactor: Redactor) -> WorkerPorts:
@@ -31,4 +34,6 @@ def make_ports(settings: Settings, store: ObjectStore, redactor: Redactor) -> Wo
         extractor=CryoExtractor(settings, clock, redactor),
         staging=DirectoryStaging(settings.staging_root, settings.staging_ttl_hours, clock),
         store=store,
+        chain=HttpChain(settings, clock),
+        clock=clock,
     )

@@ -7,7 +7,7 @@ replaced; so whoever comes second adopts (LAY-10). How much is on its way at onc
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryo_ingest.errors import FatalError, IngestError, PrefixContended
@@ -185,18 +185,22 @@ async def store_manifest(store: ObjectStore, version: Version) -> None:
 
 def facts(seen: FileProof, more: Mapping[str, str]) -> dict[str, str]:
     """Return the user metadata of an object (LAY-8); what was proved goes before whatever else is said."""
-    return dict(more) | {
-        "sha256": seen.sha256,
-        "rows": str(seen.rows),
-        "block-min": "" if seen.block_min is None else str(seen.block_min),
-        "block-max": "" if seen.block_max is None else str(seen.block_max),
-        "evidence": seen.evidence,
-    }
+    return (
+        dict(more)
+        | {f"evidence-{name}": value for name, value in seen.details.items()}
+        | {
+            "sha256": seen.sha256,
+            "rows": str(seen.rows),
+            "block-min": "" if seen.block_min is None else str(seen.block_min),
+            "block-max": "" if seen.block_max is None else str(seen.block_max),
+            "evidence": seen.evidence,
+        }
+    )
 
 
 def tells_the_truth(judged: Judged) -> bool:
     """Tell whether a stored object's metadata say of its bytes what was just proved of them, or a higher level."""
-    expected = facts(judged.proof, {})
+    expected = facts(replace(judged.proof, details={}), {})
     wanted = EVIDENCE_LEVELS.index(expected.pop("evidence"))
     recorded = judged.metadata.get("evidence")
     if recorded not in EVIDENCE_LEVELS[wanted:]:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Never, TypeVar
 
 from cryo_ingest.errors import AttemptStopped
+from cryo_ingest.logs import log
 
 if TYPE_CHECKING:
     import signal
@@ -69,6 +70,7 @@ class Shutdown:
             DrainTimedOut: it is over.
         """
         await self._draining.wait()
+        log.info("service.draining", signal=self.signal and self.signal.name, grace_seconds=self._grace_seconds)
         reserve = min(LONGEST_RESERVE_SECONDS, self._grace_seconds / 3)
         await self._clock.sleep(self._grace_seconds - reserve)
         self._stopping.set()

@@ -30,7 +30,8 @@ BAD = {
     "TRACE_CRYO_MAX_CONCURRENT_REQUESTS": ["0"],
     "TRACE_LOG_FORMAT": ["xml"],
     "S3_ENDPOINT": ["minio:9000", "http://"],
-    "TRACE_COVERAGE": ["chain", "receipts", "everything"],
+    "TRACE_COVERAGE": ["everything", ""],
+    "TRACE_CRYO_CONFIRMATIONS": ["-1", "1.5", "x", ""],
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, events, prefix_of, real_mode
 
-from harness.fakes.rpc.actions import Hang, Status
+from harness.fakes.rpc.actions import Hang, Status, Stop
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
@@ -97,7 +97,7 @@ def test_pay_2_a_bad_payload_is_exit_65_and_touches_nothing(text: str, words: st
         (["fly"], {}, 64, "fly"),
         (["run", "-"], {}, 78, "S3_BUCKET"),
         (["run", "-"], {"TRACE_CRYO_MODE": "maybe", "MAX_PARQUET_FILES_PER_RANGE": "0"}, 78, "MAX_PARQUET_FILES"),
-        (["run", "-"], {"TRACE_COVERAGE": "chain"}, 78, "TRACE_COVERAGE"),
+        (["run", "-"], {"TRACE_COVERAGE": "most"}, 78, "TRACE_COVERAGE"),
     ],
 )
 def test_usage_is_exit_64_and_configuration_78(words: list[str], environment: dict[str, str], code: int, said: str):
@@ -162,11 +162,21 @@ def test_out_5_one_call_in_many_answered_429_does_not_cost_the_range(file_target
 
 
 @pytest.mark.real_cryo
-def test_out_2_a_node_that_is_gone_is_retryable(file_target: Target, worker: Worker):
-    """OUT-2: nothing listens there; three runs add nothing, and the store stays empty."""
-    result = worker.run(file_target, **real_mode("http://127.0.0.1:9"))
+def test_out_2_a_node_that_dies_before_cryo_is_retryable(file_target: Target, worker: Worker):
+    """OUT-2: it was there to say how far it is, and gone for Cryo; three runs add nothing, the store stays empty."""
+    with RpcPool(NODE, [Fault("eth_chainId", Stop(), nth=2)]) as pool:
+        result = worker.run(file_target, **real_mode(pool.url))
     assert result.returncode == 75
     assert failure(result)["error"] == "CryoFailed"
+    assert file_target.contents() == {}
+    assert list(worker.staging.iterdir()) == []
+
+
+def test_rng_5_a_node_that_is_not_there_is_retryable_before_cryo_starts(file_target: Target, worker: Worker):
+    """RNG-5, OUT-2: nothing listens there."""
+    result = worker.run(file_target, **real_mode("http://127.0.0.1:9") | {"TRACE_CRYO_BIN": "fake-cryo"})
+    assert (result.returncode, failure(result)["error"]) == (75, "NodeUnavailable")
+    assert "cryo.started" not in result.stderr
     assert file_target.contents() == {}
     assert list(worker.staging.iterdir()) == []
 
@@ -189,7 +199,7 @@ def test_lse_4_a_signal_stops_cryo_cleans_up_and_is_the_exit_code(
     number: signal.Signals, file_target: Target, worker: Worker
 ):
     """STG-8, LSE-4: 143 for SIGTERM, 130 for SIGINT; Cryo is gone, staging empty, nothing stored or published."""
-    hang = Fault("eth_chainId", Hang())
+    hang = Fault("eth_chainId", Hang(), nth=2)
     with RpcPool(NODE, [hang]) as pool:
         environment = worker.variables(file_target, real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo"})
         command = worker.command(PAYLOAD, file_target)

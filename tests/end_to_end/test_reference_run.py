@@ -23,7 +23,7 @@ SMALL = PAYLOAD | {"range_end": 560}
 
 def run(folder: Path, payload: Any, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run one attempt of the reference worker, its payload on standard input."""
-    base = {"PATH": os.environ["PATH"], "TRACE_CRYO_STAGING_ROOT": str(folder / "staging")}
+    base = {"PATH": f"{BIN}:{os.environ['PATH']}", "TRACE_CRYO_STAGING_ROOT": str(folder / "staging")}
     return subprocess.run(
         [sys.executable, "-m", "harness.reference", "run", "-", *words],
         input=payload if isinstance(payload, str) else json.dumps(payload),

@@ -50,7 +50,9 @@ def endless() -> Iterator[tuple[RpcPool, threading.Event]]:
 
 
 def on(pool: RpcPool) -> dict[str, str]:
-    return {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": "fake-cryo", "TRACE_RPC_POOL_ENDLESS_URL": pool.url}
+    """Return the environment in which that endpoint is the pool `endless`; whoever drains does not wait for it long."""
+    real = {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": "fake-cryo", "TRACE_RPC_POOL_ENDLESS_URL": pool.url}
+    return real | {"TRACE_SHUTDOWN_GRACE_SECONDS": "1.5"}
 
 
 def endlessly() -> dict[str, Any]:
@@ -262,7 +264,7 @@ def test_lse_4_what_would_not_end_in_time_is_handed_back_as_retryable(
 ):
     """LSE-4: stopped within the grace, reported, its staging gone, its message deleted; exit 0."""
     pool, begun = endless
-    with world.service(TRACE_SHUTDOWN_GRACE_SECONDS="1.5", **on(pool)) as service:
+    with world.service(**on(pool)) as service:
         task = world.machine.add_task(endlessly())
         assert begun.wait(20)
         assert service.stop() == 0
@@ -286,6 +288,41 @@ def test_lse_5_a_claim_without_an_answer_keeps_the_wake_up_and_is_made_again(act
     assert world.machine.violations == []
 
 
+def test_lse_5_a_claim_whose_answer_was_lost_runs_out_and_the_task_is_done_by_the_next_attempt(hurried: Platform):
+    """LSE-1, LSE-5: nobody works under a lease that nobody was told of; its end sends a new wake-up."""
+    hurried.machine.add_faults(DispatcherFault("claim", "reset", when="after"))
+    with hurried.service() as service:
+        task = hurried.machine.add_task(small())
+        assert service.wait_for("attempt.reported")["attempt"] == 2
+        assert service.stop() == 0
+    assert hurried.machine.task(task).expired_leases == 1
+    assert registrations(hurried) == [1]
+    assert hurried.machine.violations == []
+
+
+@pytest.mark.parametrize("form", ["documented", "lite"])
+def test_lse_1_unknown_fields_in_answers_change_nothing(form: str, tmp_path: Path, moto: S3Endpoint):
+    """The wire: a platform that is newer than its workers is understood."""
+    faults = [DispatcherFault(kind, "unknown-fields", times=None) for kind in ("claim", "heartbeat", "complete")]
+    with platform(tmp_path, moto, form=form, faults=faults) as world, world.service() as service:
+        world.machine.add_task(small())
+        assert service.wait_for("attempt.reported")["outcome"] == "success"
+        assert service.stop() == 0
+        assert registrations(world) == [1]
+
+
+def test_lse_3_the_dispatchers_clock_may_jump(hurried: Platform, endless: tuple[RpcPool, threading.Event]):
+    """LSE-3: a day ahead at a heartbeat; the old lease has ended there, and the worker is told so by a 409."""
+    pool, begun = endless
+    hurried.machine.add_faults(DispatcherFault("heartbeat", "jump", seconds=86_400))
+    with hurried.service(**on(pool)) as service:
+        hurried.machine.add_task(endlessly())
+        assert begun.wait(20)
+        assert service.wait_for("attempt.lease_lost")["fenced"]
+        assert service.stop() == 0
+    assert hurried.bucket.contents() == {}
+
+
 def test_lse_5_with_its_token_refused_a_worker_is_not_ready_and_deletes_nothing(world: Platform):
     """LSE-5: ready before, 503 after; the wake-up is still in the queue when the worker has ended."""
     world.machine.rotate_token()
@@ -306,8 +343,8 @@ def test_one_attempts_failure_never_touches_another(world: Platform, endless: tu
     """Concurrency: while one attempt hangs and others fail or succeed, each is reported as what it is."""
     pool, begun = endless
     node = Node(Chain(CHAIN_ID), head=1_000_000)
-    several = {"TRACE_WORKER_CONCURRENCY": "3", "TRACE_SHUTDOWN_GRACE_SECONDS": "1.5"}
-    with RpcPool(node) as healthy, world.service(**several, **on(pool), TRACE_CRYO_RPC_URL=healthy.url) as service:
+    several = {"TRACE_WORKER_CONCURRENCY": "3"} | on(pool)
+    with RpcPool(node) as healthy, world.service(**several, TRACE_CRYO_RPC_URL=healthy.url) as service:
         hanging = world.machine.add_task(endlessly())
         assert begun.wait(20)
         bad = world.machine.add_task(small(cryo_dataset_name="balances"))

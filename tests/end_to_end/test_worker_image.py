@@ -49,6 +49,7 @@ def payload_of(dataset: str = "blocks") -> dict[str, Any]:
 def environment(node: AnvilServer, server: MinioServer, bucket: Bucket, **extra: str) -> dict[str, str]:
     """Return what a deployment gives the image; its mode is real by itself."""
     inside = {"S3_ENDPOINT": server.inside_url, "TRACE_RPC_POOL_LOCAL_URL": node.inside_url}
+    inside |= {"TRACE_CRYO_CONFIRMATIONS": "0"}  # anvil's `finalized` lies behind its head, and nobody mines on
     return bucket.environment() | inside | extra
 
 

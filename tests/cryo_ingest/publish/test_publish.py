@@ -50,6 +50,11 @@ class WordProof:
         digest = path.read_bytes().hex()
         return FileProof(digest, path.stat().st_size, 3, chunk.start, chunk.end - 1, fake=words[0] == b"fake")
 
+    async def confirm(self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: str | None = None) -> FileProof:
+        """Ask for no more than the words."""
+        del path, chunk, recorded
+        return seen
+
     async def same_rows(self, left: Path, right: Path) -> bool:
         """Compare letters as multisets."""
         return sorted(left.read_bytes()) == sorted(right.read_bytes())

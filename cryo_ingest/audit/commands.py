@@ -1,0 +1,121 @@
+"""What the commands `verify` and `gaps` do around the judging: stores opened, results told, the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryo_ingest import logs
+from cryo_ingest.audit.gaps import survey
+from cryo_ingest.audit.verify import verify
+from cryo_ingest.clock import SystemClock
+from cryo_ingest.datasets import all_datasets
+from cryo_ingest.extract.rpc import HttpChain
+from cryo_ingest.prove.endpoint import endpoint_of
+from cryo_ingest.prove.level import proof_of
+from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.publish.stores import open_store
+from cryo_ingest.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryo_ingest.audit.gaps import Coverage
+    from cryo_ingest.audit.places import Place
+    from cryo_ingest.audit.verify import Verified
+    from cryo_ingest.model import Task
+    from cryo_ingest.ports import Proof
+    from cryo_ingest.settings import Settings
+
+
+def verify_all(places: Sequence[tuple[str, Place]], *, settings: Settings, against: str | None, as_json: bool) -> int:
+    """Judge versions one after the other, tell what was found, and return 1 if anything is wrong.
+
+    Raises:
+        IngestError: a store, or the node, can't be asked.
+    """
+    logs.configure(settings.log_format, Redactor(settings.secrets()))
+    found = asyncio.run(_verify_all(places, settings, against))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(each) for each in found], indent=2) + "\n")
+    else:
+        rows = [(each.prefix, each.files, each.rows, each.evidence, len(each.findings)) for each in found]
+        _print_table("versions", ("prefix", "files", "rows", "evidence", "problems"), rows)
+        problems = [(finding.key, finding.problem) for each in found for finding in each.findings]
+        if problems:
+            _print_table("what is wrong", ("key", "problem"), problems)
+    return 1 if any(each.findings for each in found) else 0
+
+
+async def _verify_all(places: Sequence[tuple[str, Place]], settings: Settings, against: str | None) -> list[Verified]:
+    clock, found = SystemClock(), []
+    # The node's word is asked for in either mode: it is the data that are judged, not a worker's mode.
+    asking = replace(settings, mode="real")
+    with tempfile.TemporaryDirectory(prefix="cryo-ingest-verify-") as spool:
+        for url, place in places:
+            store = open_store(url, settings.s3)
+            if against is None:
+                found.append(await verify(store, place, proof_of=_rows_proof, spool=Path(spool)))
+                continue
+            task = place.task("blocks", rpc_pool=against)
+            async with endpoint_of(task, settings=asking, chain=HttpChain(asking, clock), clock=clock) as endpoint:
+                await endpoint.choose()
+
+                def by_chain(task: Task) -> Proof:
+                    dataset = all_datasets()[task.cryo_dataset_name]
+                    return proof_of(task, dataset, settings=asking, endpoint=endpoint)
+
+                found.append(await verify(store, place, proof_of=by_chain, spool=Path(spool), rpc_pool=against))
+    return found
+
+
+def _rows_proof(task: Task) -> Proof:
+    return RowsProof(task, all_datasets()[task.cryo_dataset_name], executable="another Cryo")
+
+
+def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Settings, like: Path | None) -> int:
+    """Survey one dataset, tell the findings on standard error and the tasks on standard output; 1 if there are any.
+
+    `like` is a payload's file: its fields fill what a listing can't tell (`dataset_key`, `rpc_pool`, `config_hash`).
+
+    Raises:
+        IngestError: the store can't be asked.
+    """
+    logs.configure(settings.log_format, Redactor(settings.secrets()))
+    listed = asyncio.run(open_store(url, settings.s3).list(prefix))
+    coverage = survey(listed.values(), start=blocks[0], end=blocks[1])
+    for gap in coverage.gaps:
+        sys.stderr.write(f"{gap.kind} {gap.start}:{gap.end} {gap.detail}\n")
+    template = json.loads(like.read_bytes()) if like is not None else {}
+    for task in tasks_for(coverage, prefix):
+        sys.stdout.write(json.dumps(template | task, separators=(",", ":")) + "\n")
+    return 1 if coverage.gaps else 0
+
+
+def tasks_for(coverage: Coverage, prefix: str) -> list[dict[str, object]]:
+    """Return the payloads that would fill what is missing, with the fields that a listing tells."""
+    _, chain_id, dataset_uuid, _ = prefix.split("/")
+    known: dict[str, object] = {"dataset_uuid": dataset_uuid, "chain_id": int(chain_id)}
+    if coverage.dataset is not None:
+        known["cryo_dataset_name"] = coverage.dataset
+    return [known | {"range_start": start, "range_end": end} for start, end in coverage.missing()]
+
+
+def _print_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
+    """Print a table, or tab-separated lines where nobody looks at a terminal."""
+    if not sys.stdout.isatty():
+        lines = ["\t".join(map(str, row)) for row in (columns, *rows)]
+        sys.stdout.write("\n".join(lines) + "\n")
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.table import Table  # noqa: PLC0415 - as above
+
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console().print(table)

@@ -1,0 +1,144 @@
+"""`cryo-ingest verify`: a published version judged from its stored files, later, by anyone who can read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryo_ingest import layout
+from cryo_ingest.audit.places import NotAPlace, dataset_of
+from cryo_ingest.datasets import all_datasets
+from cryo_ingest.errors import ProofFailed, SchemaDrift, WrongChain
+from cryo_ingest.model import parse_manifest
+from cryo_ingest.ports import Changed
+from cryo_ingest.publish.upload import EVIDENCE_LEVELS
+from cryo_ingest.publish.version import LARGEST_MANIFEST_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from cryo_ingest.audit.places import Place
+    from cryo_ingest.layout import Chunk
+    from cryo_ingest.model import Manifest, Task
+    from cryo_ingest.ports import FileProof, ObjectStore, Proof, StoredObject
+
+SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: below which key or prefix, and what."""
+
+    key: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found of one version; whole if `findings` is empty."""
+
+    prefix: str
+    files: int
+    rows: int
+    evidence: str
+    findings: tuple[Finding, ...]
+
+
+async def verify(
+    store: ObjectStore, place: Place, *, proof_of: Callable[[Task], Proof], spool: Path, rpc_pool: str = "none"
+) -> Verified:
+    """Judge one version: its manifest's form and keys, then each file's checksum, footer, schema and coverage.
+
+    `proof_of` makes the proof of a task: by rows, or by a node too. Files come to `spool` one at a time.
+
+    Raises:
+        IngestError: the store, or the node, can't be asked.
+    """
+    stored = await store.list(place.prefix)
+    manifest_key = place.prefix + layout.MANIFEST_NAME
+    content = await store.read(manifest_key, max_bytes=LARGEST_MANIFEST_BYTES) if manifest_key in stored else None
+    manifest = None if content is None else parse_manifest(content)
+    findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, place)]
+    names = {key.removeprefix(place.prefix) for key in stored} - {layout.MANIFEST_NAME}
+    listed = set() if manifest is None else set(manifest.parquet_keys)
+    datasets = {dataset for name in names if (dataset := dataset_of(name)) is not None}
+    usable = sorted(name for name in datasets if name in all_datasets() and not all_datasets()[name].requires)
+    if len(usable) != 1:
+        findings.append(Finding(place.prefix, f"holds files of {', '.join(sorted(datasets)) or 'no dataset'}"))
+        return Verified(place.prefix, len(names), 0, "none", tuple(findings))
+    try:
+        task = place.task(usable[0], rpc_pool=rpc_pool)
+    except NotAPlace as error:
+        return Verified(place.prefix, len(names), 0, "none", (*findings, Finding(place.prefix, str(error))))
+    if place.config_hash is not None and layout.dataset_version(task) != place.dataset_version:
+        findings.append(Finding(place.prefix, "is not the version that its payload has (VER-2)"))
+    chunks = {place.prefix + chunk.name: chunk for chunk in layout.chunks(task)}
+    findings += key_problems(set(stored) - {manifest_key}, listed, set(chunks), known=manifest is not None)
+    proof, rows, levels = proof_of(task), 0, []
+    for key in sorted(chunks.keys() & stored.keys()):
+        seen, problems = await _judge(store, stored[key], chunks[key], proof=proof, spool=spool)
+        findings += [Finding(key, problem) for problem in problems]
+        if seen is not None:
+            rows += seen.rows
+            levels.append(seen.evidence)
+    evidence = min(levels, key=EVIDENCE_LEVELS.index, default="none")
+    return Verified(place.prefix, len(names), rows, evidence, tuple(findings))
+
+
+def manifest_problems(content: bytes | None, manifest: Manifest | None, place: Place) -> list[str]:
+    """Say what is wrong with a manifest itself (LAY-4, LAY-7)."""
+    if content is None:
+        return ["there is no manifest: the version is not published"]
+    if manifest is None:
+        return ["is no manifest: not exactly the fields of LAY-4, or keys unsorted or repeated"]
+    problems = [] if manifest.to_bytes() == content else ["is not in the form of LAY-7"]
+    if (manifest.dataset_uuid, manifest.dataset_version) != (place.dataset_uuid, place.dataset_version):
+        problems.append("names another dataset or version than its prefix")
+    return problems
+
+
+def key_problems(stored: set[str], listed: set[str], called_for: set[str], *, known: bool) -> list[Finding]:
+    """Hold the keys that are there, those that the manifest lists and those that the range calls for together."""
+    problems = [Finding(key, "the range calls for it and it is not there") for key in sorted(called_for - stored)]
+    problems += [Finding(key, "does not belong there") for key in sorted(stored - called_for)]
+    if known:
+        problems += [Finding(key, "is not in the manifest") for key in sorted((stored & called_for) - listed)]
+        problems += [Finding(key, "is in the manifest and not there") for key in sorted(listed - stored - called_for)]
+    return problems
+
+
+async def _judge(
+    store: ObjectStore, stored: StoredObject, chunk: Chunk, *, proof: Proof, spool: Path
+) -> tuple[FileProof | None, list[str]]:
+    if stored.size_bytes > SINGLE_PUT_LIMIT_BYTES:
+        return None, ["is larger than any attempt stores"]
+    copy = spool / "audited.parquet"
+    copy.unlink(missing_ok=True)
+    try:
+        metadata = await store.download(stored, copy)
+        if metadata is None:
+            return None, ["went away while it was looked at"]
+        seen = await proof.prove(copy, chunk)
+        seen = await proof.confirm(copy, chunk, seen)
+    except Changed:
+        return None, ["changed while it was looked at"]
+    except (ProofFailed, SchemaDrift, WrongChain) as error:
+        return None, [str(error).replace("audited.parquet", "it")]
+    finally:
+        copy.unlink(missing_ok=True)
+    return seen, metadata_problems(seen, metadata) if store.keeps_metadata else []
+
+
+def metadata_problems(seen: FileProof, metadata: Mapping[str, str]) -> list[str]:
+    """Say where an object's metadata do not tell the truth (LAY-8)."""
+    true = {
+        "sha256": seen.sha256,
+        "rows": str(seen.rows),
+        "block-min": "" if seen.block_min is None else str(seen.block_min),
+        "block-max": "" if seen.block_max is None else str(seen.block_max),
+    }
+    wrong = [name for name, value in true.items() if metadata.get(name, "") != value]
+    if metadata.get("evidence") not in EVIDENCE_LEVELS:
+        wrong.append("evidence")
+    return [f"its metadata {', '.join(wrong)} are not true"] if wrong else []

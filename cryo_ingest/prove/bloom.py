@@ -1,0 +1,26 @@
+"""The logs bloom of a block, as in the yellow paper's section 4.3.1, on integers of 2048 bits."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from Crypto.Hash import keccak
+
+TRANSFER_TOPIC = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
+"""keccak256("Transfer(address,address,uint256)"): the first topic of ERC-20's and ERC-721's transfers."""
+
+
+@lru_cache(maxsize=1 << 15)
+def bits_of(item: bytes) -> int:
+    """Return the bits that an address or topic sets: three, fewer where they coincide."""
+    digest = keccak.new(digest_bits=256, data=item).digest()
+    bits = 0
+    for offset in (0, 2, 4):
+        bits |= 1 << (int.from_bytes(digest[offset : offset + 2], "big") & 2047)
+    return bits
+
+
+def may_hold(bloom: int, item: bytes) -> bool:
+    """Tell whether a bloom does not rule an item out."""
+    bits = bits_of(item)
+    return bloom & bits == bits

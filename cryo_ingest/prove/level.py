@@ -1,0 +1,47 @@
+"""Which proof an attempt gets: by rows alone, or by rows and then by the chain (RNG-4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cryo_ingest.prove.chain import ChainProof
+from cryo_ingest.prove.rows import RowsProof
+
+if TYPE_CHECKING:
+    from cryo_ingest.datasets import Dataset
+    from cryo_ingest.model import Task
+    from cryo_ingest.ports import Extraction, Proof
+    from cryo_ingest.prove.endpoint import Endpoint
+    from cryo_ingest.settings import Coverage, Settings
+
+TRANSFERS = ("erc20_transfers", "erc721_transfers")
+BY_CHAIN = frozenset(("blocks", "transactions", "logs", *TRANSFERS, "traces", "geth_calls"))
+"""The datasets of which a node's headers show something; all others are proved by rows, whatever is asked."""
+
+BY_RECEIPTS = frozenset(("transactions", "logs", *TRANSFERS))
+"""Those of which receipts show more."""
+
+
+def attainable(dataset: str, asked: Coverage) -> Coverage:
+    """Return the level at which a dataset can be proved, the one that is asked at most."""
+    if asked == "rows" or dataset not in BY_CHAIN:
+        return "rows"
+    return "receipts" if asked == "receipts" and dataset in BY_RECEIPTS else "chain"
+
+
+def proof_of(task: Task, dataset: Dataset, *, settings: Settings, endpoint: Endpoint) -> Proof:
+    """Return the proof that the settings ask for."""
+    rows = RowsProof(task, dataset, executable=settings.executable)
+    level = attainable(dataset.name, settings.coverage)
+    return rows if level == "rows" else ChainProof(rows, endpoint, level)
+
+
+async def confirm_files(extraction: Extraction, *, proof: Proof) -> Extraction:
+    """Prove the files of a range at the level that is asked, one after the other, now that Cryo has ended.
+
+    Raises:
+        ProofFailed, NodeUnavailable, WrongChain: as `ports.Proof.confirm`.
+    """
+    files = [replace(file, proof=await proof.confirm(file.path, file.chunk, file.proof)) for file in extraction.files]
+    return replace(extraction, files=tuple(files))

@@ -1,0 +1,83 @@
+"""A file judged as an attempt would judge it: by rows, then by a node, through our own client."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cryo_ingest.datasets import all_datasets
+from cryo_ingest.extract.rpc import HttpChain
+from cryo_ingest.layout import Chunk, chunks
+from cryo_ingest.model import Task
+from cryo_ingest.ports import FileProof
+from cryo_ingest.prove.endpoint import endpoint_of
+from cryo_ingest.prove.level import proof_of
+from cryo_ingest.settings import Coverage, RpcPools, Settings
+from harness.world.chain import Chain
+from harness.world.tables import build
+
+
+@dataclass
+class JumpingClock:
+    """A clock that jumps over every wait and keeps how long each was."""
+
+    now: float = 1000.0
+    waits: list[float] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        """Return the time that has passed by waiting."""
+        return self.now
+
+    def time(self) -> float:
+        """Return the same."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Jump."""
+        self.waits.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+def task_of(dataset: str, start: int, end: int, chain_id: int = 1) -> Task:
+    """Return a task for a range."""
+    return Task(
+        dataset_uuid="0f8fad5b-d9cb-469f-a165-70867728950e",
+        dataset_key="proof",
+        chain_id=chain_id,
+        cryo_dataset_name=dataset,
+        rpc_pool="local",
+        range_start=start,
+        range_end=end,
+        config_hash="h",
+    )
+
+
+def settings_of(urls: str, level: Coverage | None = None, confirmations: int | None = None) -> Settings:
+    """Return the settings of real mode on some endpoints."""
+    pools = RpcPools({"TRACE_CRYO_RPC_URL": urls})
+    return Settings(mode="real", asked_coverage=level, confirmations=confirmations, rpc=pools)
+
+
+async def judge_files(task: Task, settings: Settings, files: dict[Chunk, Path]) -> list[FileProof]:
+    """Prove some files of a task at the level of the settings."""
+    clock = JumpingClock()
+    async with endpoint_of(task, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
+        proof = proof_of(task, all_datasets()[task.cryo_dataset_name], settings=settings, endpoint=endpoint)
+        return [await proof.confirm(path, chunk, await proof.prove(path, chunk)) for chunk, path in files.items()]
+
+
+def judge_tables(task: Task, settings: Settings, tables: list[pa.Table], folder: Path) -> list[FileProof]:
+    """Write a table a chunk and prove them all."""
+    files = {}
+    for chunk, table in zip(chunks(task), tables, strict=True):
+        files[chunk] = folder / chunk.name
+        pq.write_table(table, files[chunk])
+    return asyncio.run(judge_files(task, settings, files))
+
+
+def true_tables(chain: Chain, task: Task) -> list[pa.Table]:
+    """Return what Cryo extracts of a task's chunks from a chain."""
+    return [build(chain, task.cryo_dataset_name, range(chunk.start, chunk.end)) for chunk in chunks(task)]
