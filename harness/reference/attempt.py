@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.reference import chain, rpc
 from harness.reference.bugs import bug
 from harness.reference.cryo import check_caps
-from harness.reference.errors import AttemptError, BadPayload, Fatal, Retryable
+from harness.reference.errors import AttemptError, BadPayload, Retryable
 from harness.reference.extract import extract
 from harness.reference.payload import parse
 from harness.reference.publish import Found, Prefix
@@ -119,6 +119,3 @@ class Attempt:
 def crashed(error: Exception) -> AttemptError:
     """Return how an attempt that met a bug of ours is reported."""
     return Retryable(f"the worker met a bug of its own: {type(error).__name__}")
-
-
-__all__ = ["Attempt", "Fatal", "crashed"]

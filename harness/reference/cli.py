@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.reference import staging
-from harness.reference.attempt import Attempt
+from harness.reference.attempt import Attempt, crashed
 from harness.reference.errors import AttemptError, BadConfiguration, BadPayload, HandedBack
 from harness.reference.guard import Guard
 from harness.reference.log import Log
+from harness.reference.payload import UUID
 from harness.reference.s3 import open_store
 from harness.reference.service import Service
 from harness.reference.settings import Settings, read_settings
@@ -40,7 +41,7 @@ def main() -> None:
     one = commands.add_parser("run", help="run one attempt without a dispatcher")
     one.add_argument("payload", help="a file, or - for standard input")
     one.add_argument("--store", help="s3://bucket or file:///directory")
-    one.add_argument("--task-id", default=str(uuid.uuid4()))
+    one.add_argument("--task-id", type=_task_id, default=str(uuid.uuid4()))
     one.add_argument("--attempt", type=int, default=1)
     given = parser.parse_args()
     log = Log()
@@ -52,12 +53,23 @@ def main() -> None:
     try:
         settings = read_settings(os.environ)
         if given.command == "worker":
-            Service(settings, log).run()
-            sys.exit(0)
+            clean = Service(settings, log).run()
+            # Threads that did not end in time must not hold the process.
+            os._exit(0 if clean else 128 + signal.SIGTERM)
         sys.exit(_run(given, settings, log))
     except AttemptError as error:
         log.write("attempt.failed", outcome=error.outcome, message=str(error))
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - a bug of ours, whose words may hold a secret
+        log.write("attempt.crashed", outcome=crashed(error).outcome, message=f"{type(error).__name__}: {error}")
+        sys.exit(crashed(error).exit_code)
+
+
+def _task_id(text: str) -> str:
+    # It names a directory.
+    if not UUID.fullmatch(text):
+        raise argparse.ArgumentTypeError("must be a UUID")
+    return text.lower()
 
 
 def _run(given: argparse.Namespace, settings: Settings, log: Log) -> int:

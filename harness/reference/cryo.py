@@ -65,7 +65,7 @@ def command(task: Task, settings: Settings, url: str | None, directory: Path) ->
     end = task.end - 1 if bug("decrements-the-end") else task.end
     words = [task.cryo_dataset_name, "--blocks", f"{task.range_start}:{end}", "--output-dir", str(directory)]
     if bug("blocks-before-dataset"):
-        words = ["--blocks", f"{task.range_start}:{end}", "--", task.cryo_dataset_name]
+        words = [*words[3:], *words[1:3], "--", task.cryo_dataset_name]
     if bug("network-of-the-pool"):
         words += ["--network-name", task.rpc_pool]
     if settings.requests_per_second is not None:

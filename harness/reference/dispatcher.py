@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.reference.settings import Settings
 
 TIMEOUT_SECONDS = 10.0
-OK, UNAUTHORIZED, FORBIDDEN, CONFLICT = 200, 401, 403, 409
+OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT = 200, 400, 401, 403, 409
 LEASE_IS_LOST = {UNAUTHORIZED, FORBIDDEN, CONFLICT}
 
 
@@ -30,6 +30,10 @@ class Unavailable(Exception):
 
 class NotClaimed(Exception):
     """The task is not to be had (LSE-1)."""
+
+
+class Malformed(Exception):
+    """The dispatcher calls a request malformed: a bug of ours, which asking again does not mend."""
 
 
 class Lost(Exception):
@@ -78,7 +82,7 @@ class DispatcherClient:
             lease = _lease_seconds(answer["lease_expires_at"], date)
             return Claim(
                 task_id=task_id,
-                attempt=answer["attempt"],
+                attempt=_attempt(answer["attempt"]),
                 payload=answer["task"]["config"] if documented else answer["work_payload"],
                 lease_end=sent + with_margin(lease),
                 lease_seconds=lease,
@@ -109,6 +113,7 @@ class DispatcherClient:
 
         Raises:
             Lost: the lease is no longer ours: nothing was published.
+            Malformed: it is not a completion.
             Unavailable: no good answer.
         """
         body = {"task_id": claim.task_id, "attempt": claim.attempt, "lease_token": claim.lease_token, **report}
@@ -160,6 +165,13 @@ def report(publication: Mapping[str, Any] | None, outcome: str, error_message: s
     }
 
 
+def _attempt(value: object) -> int:
+    # It names a directory.
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(value)
+    return value
+
+
 def _capability(claim: Claim) -> dict[str, str]:
     return {"X-Trace-Task-Capability": claim.capability_token}
 
@@ -167,6 +179,8 @@ def _capability(claim: Claim) -> dict[str, str]:
 def _check(status: int) -> None:
     if status in LEASE_IS_LOST:
         raise Lost(f"the dispatcher answered {status}")
+    if status == BAD_REQUEST:
+        raise Malformed("the dispatcher calls the request malformed")
     if status != OK:
         raise Unavailable(f"the dispatcher answered {status}")
 

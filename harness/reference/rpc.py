@@ -23,6 +23,8 @@ TIMEOUT_SECONDS = 10.0
 TRIES = 3
 FIRST_PAUSE_SECONDS = 0.1
 INVALID_PARAMS = -32602
+UNKNOWN_BLOCK = -39001
+"""What the execution API gives a tag that names no block yet."""
 
 
 class RpcError(Exception):
@@ -134,7 +136,7 @@ def _reached(endpoint: Endpoint, settings: Settings, log: Log) -> int | None:
     try:
         final = endpoint.call("eth_getBlockByNumber", "finalized", False)  # noqa: FBT003 - JSON-RPC's positions
     except RpcError as error:
-        if "not found" in error.message.lower():
+        if error.code == UNKNOWN_BLOCK or "not found" in error.message.lower():
             return None
         if not _rejects_the_tag(error):
             raise
@@ -144,7 +146,7 @@ def _reached(endpoint: Endpoint, settings: Settings, log: Log) -> int | None:
 
 
 def _rejects_the_tag(error: RpcError) -> bool:
-    words = ("invalid", "unsupported", "unknown block", "not supported", "cannot unmarshal", "hex string")
+    words = ("invalid", "unsupported", "not supported", "cannot unmarshal", "hex string")
     return error.code == INVALID_PARAMS or any(word in error.message.lower() for word in words)
 
 

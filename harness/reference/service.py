@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.reference import staging
 from harness.reference.attempt import Attempt, crashed
 from harness.reference.bugs import bug
-from harness.reference.dispatcher import Claim, DispatcherClient, Lost, NotClaimed, Unavailable, report
+from harness.reference.dispatcher import Claim, DispatcherClient, Lost, Malformed, NotClaimed, Unavailable, report
 from harness.reference.errors import AttemptError, BadConfiguration, HandedBack, LeaseLost
 from harness.reference.guard import Guard
 from harness.reference.payload import UUID
@@ -37,14 +37,19 @@ class Service:
         missing = [name for name in NEEDED if not settings.environment.get(name)]
         if missing:
             raise BadConfiguration(f"a worker needs {', '.join(missing)} to be set")
+        if not settings.environment["DISPATCHER_URL"].startswith(("http://", "https://")):
+            raise BadConfiguration("DISPATCHER_URL must be an http:// or https:// URL")
         self._settings, self._log = settings, log
         self._ending = threading.Event()
         self._guards: set[Guard] = set()
         self._queue_url = settings.environment["TASK_WAKEUP_QUEUE"]
         self._dispatcher = DispatcherClient(settings, f"reference-{uuid.uuid4().hex[:12]}")
 
-    def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then finish or hand back what runs (LSE-4); a second signal ends at once."""
+    def run(self) -> bool:
+        """Serve until SIGTERM or SIGINT, then finish or hand back what runs (LSE-4); tell whether that was in time.
+
+        A second signal ends the process at once.
+        """
         if not bug("dies-by-sigterm"):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._end)
@@ -59,14 +64,17 @@ class Service:
                 self._sweep()
                 next_sweep = time.monotonic() + SWEEP_SECONDS
         grace = self._settings.grace_seconds
-        hand_back_at = time.monotonic() + grace - min(8.0, grace / 3)
+        ends_at = time.monotonic() + grace
+        hand_back_at = ends_at - min(8.0, grace / 3)
         for thread in threads:
             thread.join(max(0.0, hand_back_at - time.monotonic()))
         for guard in list(self._guards):
             guard.stop(HandedBack("the worker is ending: handed back"))
         for thread in threads:
-            thread.join()
-        self._log.write("service.stopped")
+            thread.join(max(0.0, ends_at - time.monotonic()))
+        clean = not any(thread.is_alive() for thread in threads)
+        self._log.write("service.stopped", clean=clean)
+        return clean
 
     def _end(self, number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -197,7 +205,7 @@ class Lease:
             self._guard.stop(LeaseLost(str(reason)))
             if not bug("works-past-the-lease"):
                 self._over.set()
-        except Unavailable as reason:
+        except (Malformed, Unavailable) as reason:
             self._log.write("lease.not_renewed", task_id=self._claim.task_id, reason=str(reason))
             return min(1.0, self._claim.lease_seconds / 10)
         return self._claim.lease_seconds / 3
@@ -223,6 +231,10 @@ class Lease:
                         self._over.set()
                         raise LeaseLost(str(reason)) from None
                     again = True
+                except Malformed as reason:
+                    self._over.set()
+                    self._log.write("report.refused", task_id=self._claim.task_id, reason=str(reason))
+                    return
                 except Unavailable as reason:
                     self._log.write("report.unanswered", task_id=self._claim.task_id, reason=str(reason))
                 else:

@@ -63,10 +63,11 @@ class Task:
 
     def chunks(self) -> list[Chunk]:
         """Return the files that Cryo writes for the range, in its naming."""
+        network = self.rpc_pool if bug("network-of-the-pool") else network_name(self.chain_id)
         found = []
         for first in range(self.range_start, self.end, CHUNK_BLOCKS):
             last = min(first + CHUNK_BLOCKS, self.end) - 1
-            name = f"{network_name(self.chain_id)}__{self.cryo_dataset_name}__{first:08}_to_{last:08}.parquet"
+            name = f"{network}__{self.cryo_dataset_name}__{first:08}_to_{last:08}.parquet"
             found.append(Chunk(name, first, last))
         return found
 

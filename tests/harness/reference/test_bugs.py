@@ -6,7 +6,8 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.reference import bugs
-from harness.reference.bugs import BUGS, bug
+from harness.reference.bugs import BUG_VARIABLE, BUGS, bug
+from harness.reference.dispatcher import _lease_seconds, with_margin
 
 FOLDER = Path(bugs.__file__).parent
 CODE = "\n".join(path.read_text() for path in sorted(FOLDER.glob("*.py")) if path.name != "bugs.py")
@@ -63,3 +64,14 @@ def test_nothing_of_the_worker_is_imported():
     """The reference shares nothing with the worker that it stands beside."""
     assert "cryo_ingest." not in CODE.replace("cryo_ingest.fake", "")
     assert not re.search(r"^\s*(from|import) cryo_ingest", CODE, re.MULTILINE)
+
+
+def test_lse_3_the_margin_and_the_clock_of_a_lease(monkeypatch: pytest.MonkeyPatch):
+    """LSE-3: the smaller of 5 s and a third is taken off, never leaving less than 1 s; the clock is not ours."""
+    expires, date = "1970-01-01T00:01:30Z", "Thu, 01 Jan 1970 00:01:00 GMT"
+    assert [with_margin(seconds) for seconds in (60.0, 6.0, 1.2, 0.5)] == [55.0, 4.0, 1.0, 1.0]
+    assert _lease_seconds(expires, date) == 30
+    monkeypatch.setenv(BUG_VARIABLE, "no-margin-to-the-lease")
+    assert with_margin(60.0) == 60
+    monkeypatch.setenv(BUG_VARIABLE, "trusts-its-own-clock")
+    assert _lease_seconds(expires, date) < 0

@@ -1,63 +1,15 @@
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.service import PATIENCE_SECONDS, Platform, platform, small, until
-from support.worker import BIN, PAYLOAD
+from support.reference import cryos_in, hanging, real, staged_by_cryo, status, stop, worker
+from support.service import platform, small, until
 
 from harness.fakes.dispatcher import DispatcherFault, Status
-from harness.fakes.rpc import Node, RpcPool
 from harness.stores.bucket import S3Endpoint
-from harness.world.chain import Chain
-
-
-@contextmanager
-def worker(world: Platform, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the reference worker, or a cheater, as a service; its log goes to a file."""
-    command = [sys.executable, "-m", *(words or ("harness.reference", "worker"))]
-    with (
-        (world.folder / "log").open("w") as log,
-        subprocess.Popen(command, env=world.environment(**environment), stderr=log, text=True) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
-def stop(process: subprocess.Popen[str]) -> int:
-    """Send SIGTERM and return the exit code."""
-    process.send_signal(signal.SIGTERM)
-    return process.wait(PATIENCE_SECONDS)
-
-
-def status(world: Platform, task_id: str) -> tuple[Status, str | None]:
-    """Return where a task stands and how its last attempt was reported."""
-    task = world.machine.task(task_id)
-    return task.status, task.outcome
-
-
-def hanging(**more: Any) -> RpcPool:
-    """Make a pool whose script has Cryo hang."""
-    script = {"acts": [{"act": "hang", "when": "before"}, *more.get("acts", ())]}
-    return RpcPool(Node(Chain(PAYLOAD["chain_id"]), head=5000, script=script))
-
-
-def real(pool: RpcPool) -> dict[str, str]:
-    """Return the environment of real mode with fake Cryo on a pool."""
-    return {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": str(BIN / "fake-cryo"), "TRACE_RPC_POOL_LOCAL_URL": pool.url}
-
-
-def staged_by_cryo(world: Platform) -> bool:
-    """Tell whether an attempt has begun to stage."""
-    return bool(world.staged())
 
 
 @pytest.mark.parametrize("form", ["documented", "lite"])
@@ -117,18 +69,6 @@ def test_stg_5_cryo_dies_with_its_worker(tmp_path: Path, moto: S3Endpoint):
         process.kill()
         process.wait()
         until(lambda: not cryos_in(world))
-
-
-def cryos_in(world: Platform) -> list[int]:
-    """Return the processes whose working directory lies below a platform's staging root."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and str((entry / "cwd").readlink()).startswith(str(world.staging)):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_lse_5_a_refused_claim_keeps_its_wakeup(tmp_path: Path, moto: S3Endpoint):
