@@ -108,7 +108,7 @@ def test_the_environment_is_checked_before_anything(tmp_path: Path):
     """A service without its dispatcher ends with 78 and names what is missing."""
     done = subprocess.run(
         [sys.executable, "-m", "harness.reference", "worker"],
-        env={"PATH": f"{BIN}:{os.environ['PATH']}", "TRACE_CRYO_STAGING_ROOT": str(tmp_path)},
+        env={"PATH": os.environ["PATH"], "TRACE_CRYO_STAGING_ROOT": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
