@@ -35,7 +35,7 @@ def checkout() -> Path:
 
 @cache
 def clauses() -> dict[str, dict[str, str]]:
-    """Return the contract's clauses by id, each with its `source` (S, W or +) and `text`; scripts/clauses.py wrote them."""
+    """Return the `source` (S, W or +) and `text` of each clause by id; scripts/clauses.py wrote them."""
     found: dict[str, dict[str, str]] = json.loads((PACKAGE / "checks" / "clauses.json").read_text(encoding="utf-8"))
     return found
 

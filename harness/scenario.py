@@ -18,7 +18,16 @@ from harness.resources import clause_ids, fixtures
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Outcome = Literal["success", "retryable_error", "fatal_error", "bad_configuration", "stopped", "killed", "nothing"]
+Outcome = Literal[
+    "success",
+    "success_or_retry",
+    "retryable_error",
+    "fatal_error",
+    "bad_configuration",
+    "stopped",
+    "killed",
+    "nothing",
+]
 PAYLOAD: dict[str, Any] = {
     "dataset_uuid": "0f8fad5b-d9cb-469f-a165-70867728950e",
     "dataset_key": "scenario",
@@ -197,8 +206,6 @@ def _located(path: Path, text: str, loc: tuple[int | str, ...], message: str) ->
         headers = [at for at, line in enumerate(lines) if re.match(rf"\s*\[\[?{loc[0]}[\].]", line)]
         start = headers[place] if place < len(headers) else 0
     last = names[-1] if names else ""
-    line = next(
-        (at for at in range(start, len(lines)) if re.match(rf"\s*\[*{re.escape(last)}\b", lines[at])), start
-    )
+    line = next((at for at in range(start, len(lines)) if re.match(rf"\s*\[*{re.escape(last)}\b", lines[at])), start)
     where = ".".join(str(part) for part in loc)
     return f"{path.name}, line {line + 1}: {where}: {message}"

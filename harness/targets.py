@@ -19,7 +19,7 @@ class BadTarget(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A command line; `run` or `worker` and their arguments are put after it. `environment` is added to the worker's."""
+    """A command line that `run` or `worker` is put after; `environment` is added to the worker's."""
 
     name: str
     command: tuple[str, ...]

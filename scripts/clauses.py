@@ -9,7 +9,9 @@ TARGET = Path(__file__).resolve().parents[1] / "harness" / "checks" / "clauses.j
 
 clauses = {
     match[1]: {"source": match[2], "text": match[3]}
-    for match in re.finditer(r"^\| ([A-Z]+-\d+) \| ([SW+]) \| (.*) \|$", Path(sys.argv[1]).read_text("utf-8"), re.MULTILINE)
+    for match in re.finditer(
+        r"^\| ([A-Z]+-\d+) \| ([SW+]) \| (.*) \|$", Path(sys.argv[1]).read_text("utf-8"), re.MULTILINE
+    )
 }
 TARGET.write_text(json.dumps(clauses, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 print(f"{len(clauses)} clauses")

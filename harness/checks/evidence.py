@@ -16,7 +16,14 @@ from harness.world.chain import Chain
 from harness.world.content import oracle
 from harness.world.quirks import Quirks
 
-OUTCOMES = {0: "success", 64: "usage", 65: "fatal_error", 69: "fatal_error", 75: "retryable_error", 78: "bad_configuration"}
+OUTCOMES = {
+    0: "success",
+    64: "usage",
+    65: "fatal_error",
+    69: "fatal_error",
+    75: "retryable_error",
+    78: "bad_configuration",
+}
 STOPPED = {130, 143}
 MANIFEST = "_manifest.json"
 
@@ -55,6 +62,11 @@ class End:
     attempt: int = 1
 
 
+def meets(seen: str, expected: str) -> bool:
+    """Tell whether an attempt ended as it may."""
+    return seen in {"success", "retryable_error"} if expected == "success_or_retry" else seen == expected
+
+
 @dataclass(slots=True)
 class Task:
     """One task of the scenario: what was sent, what should come of it, and what came."""
@@ -69,17 +81,18 @@ class Task:
     @property
     def ended_as_expected(self) -> bool:
         """Whether the last attempt ended as the scenario says."""
-        return bool(self.ends) and self.ends[-1].outcome == self.line.outcome
+        return bool(self.ends) and meets(self.ends[-1].outcome, self.line.outcome)
 
     @property
     def succeeded(self) -> bool:
         """Whether a success was expected and the platform saw one."""
-        return self.line.outcome == "success" and self.ended_as_expected
+        return self.ended_as_expected and self.ends[-1].outcome == "success"
 
     @property
     def failed(self) -> bool:
         """Whether a failure was expected and the platform saw it."""
-        return self.line.outcome not in {"success", "nothing", "killed"} and self.ended_as_expected
+        failing = self.line.outcome not in {"success", "nothing", "killed"}
+        return failing and self.ended_as_expected and not self.succeeded
 
 
 class Evidence:
@@ -110,7 +123,7 @@ class Evidence:
                     found[started.task].ends.append(self._end_of_process(event))
         else:
             for event in self.of("complete"):
-                if event.status == 200 or (event.status is None and "after" in (event.fault or "")):  # noqa: PLR2004
+                if event.status == 200 or (event.status is None and "after" in (event.fault or "")):
                     for task in found:
                         if task.task_id == event.task_id:
                             _add_report(task, event)
@@ -165,26 +178,29 @@ class Evidence:
     @cached_property
     def puts(self) -> list[Any]:
         """The PUTs that the store took."""
-        return [event for event in self.of("object_put") if event.status is not None and event.status < 300]  # noqa: PLR2004
+        return [event for event in self.of("object_put") if event.status is not None and event.status < 300]
 
     def cryos(self, task: Task | None = None) -> list[Any]:
-        """Return the Cryos that were started, for one task or for all; a service's are told apart by their directory."""
+        """Return the Cryos that were started for one task, or for all; they are told apart by their directory."""
         found = self.of("cryo_started")
         if task is None:
             return found
         if self.scenario.delivery == "run" and len(self.tasks) > 1:
-            later = [one.began for one in self.of("worker_started") if one.task == task.place]
-            numbers = [one.number for one in self.of("worker_started") if one.task == task.place]
-            del later
-            starts = sorted(one.number for one in self.of("worker_started"))
-            first = numbers[0] if numbers else 0
-            end = next((number for number in starts if number > first), self.final.number)
-            return [event for event in found if first < event.number < end]
+            return [event for event in found if self._owner(event) == task.place]
         return [event for event in found if task.task_id in event.directory or len(self.tasks) == 1]
+
+    def _owner(self, cryo: Any) -> int | None:
+        """Return which task's worker started a Cryo: told by its directory, else by the last worker before it."""
+        paths = f"{cryo.directory} {' '.join(cryo.arguments)}"
+        by_path = [task.place for task in self.tasks if f"{task.task_id}/{task.line.attempt}" in paths]
+        if len(by_path) == 1:
+            return by_path[0]
+        started = [one.task for one in self.of("worker_started") if one.number < cryo.number]
+        return started[-1] if started else None
 
     def writes(self) -> Iterator[Any]:
         """Yield all that changed the store."""
-        yield from (event for event in self.of("object_put", "object_deleted") if (event.status or 500) < 300)  # noqa: PLR2004
+        yield from (event for event in self.of("object_put", "object_deleted") if (event.status or 500) < 300)
 
     def cannot_show(self, what: str) -> bool:
         """Tell whether the store's card says that it can't show something."""
@@ -232,9 +248,11 @@ def as_expected(evidence: Evidence, clause: str, outcome: str | None = None) -> 
             if seen is not None and seen.outcome == "success":
                 found.append(violation(clause, "no report", seen.outcome, seen.number))
             continue
-        if seen is None or seen.outcome != line.outcome:
+        if seen is None or not meets(seen.outcome, line.outcome):
             ended = seen.outcome if seen else "no report"
-            found.append(violation(clause, f"task {task.place} ends as {line.outcome}", ended, *([seen.number] if seen else [])))
+            found.append(
+                violation(clause, f"task {task.place} ends as {line.outcome}", ended, *([seen.number] if seen else []))
+            )
             continue
         missing = [word for word in line.says if not re.search(re.escape(word), seen.message)]
         if missing:
@@ -242,5 +260,7 @@ def as_expected(evidence: Evidence, clause: str, outcome: str | None = None) -> 
         ran = evidence.cryos(task)
         if line.cryo is not None and bool(ran) is not line.cryo:
             numbers = [event.number for event in ran]
-            found.append(violation(clause, "Cryo runs" if line.cryo else "Cryo is not started", f"{len(ran)} runs", *numbers))
+            found.append(
+                violation(clause, "Cryo runs" if line.cryo else "Cryo is not started", f"{len(ran)} runs", *numbers)
+            )
     return found if judged else NOTHING

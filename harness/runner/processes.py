@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from harness.history import Acted, Exit, LogLine, WorkerStarted
 
@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.03
 class Worker:
     """One process of the target's."""
 
-    def __init__(  # noqa: PLR0913 - what a process is started with
+    def __init__(
         self, number: int, recorder: Recorder, command: Sequence[str], environment: dict[str, str],
         task: int | None, payload: bytes | None,
     ) -> None:  # fmt: skip
@@ -100,7 +100,7 @@ class Watch:
         self.arguments: set[str] = set()
         self.seen: dict[tuple[int, str], str] = {}
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -124,7 +124,9 @@ class Watch:
 
     def survivors(self) -> tuple[str, ...]:
         """Return the command lines of what was started and lives still, the roots aside."""
-        alive = [words for (pid, start), words in self.seen.items() if pid not in self._roots and _start_of(pid) == start]
+        alive = [
+            words for (pid, start), words in self.seen.items() if pid not in self._roots and _start_of(pid) == start
+        ]
         return tuple(sorted(map(self._recorder.scrub, alive)))
 
     def end_survivors(self) -> None:

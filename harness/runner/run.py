@@ -1,4 +1,4 @@
-"""One scenario from its first event to its last: workers started, triggers acted on, the end waited for with a bound."""
+"""One scenario from its first event to its last: workers, triggers, and an end that is waited for with a bound."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from harness.history import Acted, Begun, Exit, Final, LogLine, TaskEntered, Tim
 from harness.runner import staged, stored
 from harness.runner.recorder import Recorder, due
 from harness.runner.wires import describe
-from harness.runner.world import Backends, World
+from harness.runner.world import World
 
 if TYPE_CHECKING:
     from harness.faults import Trigger
     from harness.scenario import Scenario
+    from harness.stores.backends import Backends
     from harness.targets import Target
 
 LINGER_SECONDS = 3.0
@@ -90,7 +91,9 @@ def _as_commands(world: World) -> None:
     scenario, recorder = world.scenario, world.recorder
     started_by_trigger = sum(trigger.do == "start-worker" for trigger in scenario.at)
     for place, line in enumerate(scenario.tasks):
-        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=recorder.scrubbed(world.payload_value(line)))
+        recorder.add(
+            TaskEntered, task=place, task_id=world.task_id(place), payload=recorder.scrubbed(world.payload_value(line))
+        )
     for place, line in enumerate(scenario.tasks[: len(scenario.tasks) - started_by_trigger]):
         if place and not line.concurrent:
             _all_ended(world)
@@ -124,9 +127,10 @@ def _as_service(world: World) -> None:
         world.write_exchanges()
         if told.until != "ended":
             kind, _, times = told.until.partition(" ")
-            return sum(event.kind == kind for event in list(recorder.events)) >= int(times)
+            came = [event for event in list(recorder.events) if event.kind == kind]
+            return len(came) >= int(times)
         ended = all(task.ended for task in world.machine.tasks)
-        return ended and world.queue.depth() + world.queue.in_flight() == 0
+        return ended and bool(world.queue.depth() + world.queue.in_flight() == 0)
 
     def dead() -> bool:
         return over() or all(worker.ended.is_set() for worker in world.workers)
@@ -142,7 +146,9 @@ def _as_service(world: World) -> None:
 def _conclude(world: World, triggers: Triggers) -> None:
     recorder, scenario = world.recorder, world.scenario
     recorder.wait(lambda: not world.watch.survivors(), LINGER_SECONDS)
-    silent = [describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired]
+    silent = [
+        describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired
+    ]
     struck = {id(call.fault) for call in world.pool.struck}
     silent += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in struck]
     registered: dict[str, int] = {}
@@ -157,7 +163,7 @@ def _conclude(world: World, triggers: Triggers) -> None:
         Final,
         objects=stored.contents(world.bucket, world.directory, recorder),
         staged=staged.look(world.staging),
-        planted=staged.still_there(scenario, world.staging, world.outside),
+        planted=staged.still_there(scenario, world.staging, world.outside, world.task_id(0)),
         survivors=world.watch.survivors(),
         arguments=tuple(sorted(map(recorder.scrub, world.watch.arguments))),
         registered=registered,

@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.history import StagedEntry
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 SECONDS_PER_HOUR = 3600
 
 
-def plant(scenario: Scenario, root: Path, outside: Path) -> None:
+def plant(scenario: Scenario, root: Path, outside: Path, task_id: str) -> None:
     """Put there what the scenario says; links lead to a directory outside, which holds one file."""
     root.mkdir(mode=0o700)
     outside.mkdir()
     (outside / "kept.parquet").write_bytes(b"somebody else's")
     for planted in scenario.planted:
-        path = root / planted.path
+        path = _path(root, planted.path, task_id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if planted.type == "directory":
             path.mkdir(mode=0o700)
@@ -34,7 +34,11 @@ def plant(scenario: Scenario, root: Path, outside: Path) -> None:
         if planted.owner is not None:
             os.chown(path, planted.owner, planted.owner, follow_symlinks=False)
     for planted in scenario.planted:
-        age(root / planted.path, planted.age_hours)
+        age(_path(root, planted.path, task_id), planted.age_hours)
+
+
+def _path(root: Path, name: str, task_id: str) -> Path:
+    return root / name.replace("{task}", task_id)
 
 
 def age(path: Path, hours: float) -> None:
@@ -43,11 +47,11 @@ def age(path: Path, hours: float) -> None:
     os.utime(path, (then, then), follow_symlinks=False)
 
 
-def still_there(scenario: Scenario, root: Path, outside: Path) -> dict[str, bool]:
+def still_there(scenario: Scenario, root: Path, outside: Path, task_id: str) -> dict[str, bool]:
     """Tell of each planted path, and of what a link leads to, whether it is there as it was."""
     found = {}
     for planted in scenario.planted:
-        path = root / planted.path
+        path = _path(root, planted.path, task_id)
         there = (path / "left.parquet").is_file() if planted.type == "directory" else os.path.lexists(path)
         found[planted.path] = there
     whole = (outside / "kept.parquet").is_file() and len(list(outside.iterdir())) == 1
@@ -64,6 +68,8 @@ def look(root: Path) -> tuple[StagedEntry, ...]:
                 mode = path.lstat().st_mode
             except OSError:
                 continue
-            kind = "link" if stat.S_ISLNK(mode) else "directory" if stat.S_ISDIR(mode) else "file"
-            found.append(StagedEntry(path=str(path.relative_to(root)), type=kind, mode=oct(stat.S_IMODE(mode))[2:]))
+            kind: Literal["link", "directory", "file"] = "file"
+            if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
+                kind = "link" if stat.S_ISLNK(mode) else "directory"
+            found.append(StagedEntry(path=str(path.relative_to(root)), type=kind, mode=f"{stat.S_IMODE(mode):o}"))
     return tuple(found)

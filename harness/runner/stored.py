@@ -37,10 +37,23 @@ def prepare(scenario: Scenario, bucket: Bucket | None, directory: Path) -> None:
         key = held.key.replace("{prefix}", prefix(payload)).replace("{chunk}", name)
         body = _content(held, scenario, payload, chosen)
         if bucket is not None:
-            bucket.put(key, body)
+            bucket.put(key, body, _metadata(body) if held.content in {"whole", "fake"} else None)
         else:
             (directory / key).parent.mkdir(parents=True, exist_ok=True)
             (directory / key).write_bytes(body)
+
+
+def _metadata(body: bytes) -> dict[str, str]:
+    """Return what LAY-8 says of a file."""
+    facts = facts_of(body)
+    empty = facts["first"] is None
+    return {
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "rows": str(facts["rows"]),
+        "block-min": "" if empty else str(facts["first"]),
+        "block-max": "" if empty else str(facts["last"]),
+        "evidence": "chain",
+    }
 
 
 def _content(held: Held, scenario: Scenario, payload: dict[str, Any], chosen: range) -> bytes:

@@ -1,4 +1,4 @@
-"""From requests on the wire to events: S3's and SQS's through the proxy, the pool's and the dispatcher's from journals."""
+"""From requests on the wire to events: S3's and SQS's, as they pass through the proxy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def spoil_of(fault: StoreFault, bucket: str) -> Spoil:
         nth=fault.nth,
         code=fault.code,
         lasting=fault.lasting,
-        broken=fault.do if fault.do in {"reset", "cut"} else None,  # type: ignore[arg-type]
+        broken=fault.do if fault.do in {"reset", "cut"} else None,
         query="delete" if fault.operation == "delete" else "",
     )
 
@@ -39,6 +39,9 @@ def spoil_of(fault: StoreFault, bucket: str) -> Spoil:
 def describe(fault: StoreFault) -> str:
     """Name a fault of the store's."""
     return f"store {fault.operation} {fault.key or '*'} {fault.do} {fault.status} {fault.when} #{fault.nth}"
+
+
+_OF_METHOD = {"PUT": "put", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 
 
 def operation_of(seen: Seen, bucket: str) -> tuple[str, str]:
@@ -52,13 +55,7 @@ def operation_of(seen: Seen, bucket: str) -> tuple[str, str]:
         if "delete" in query:
             return "delete", ""
         return ("list", unquote(query.get("prefix", [""])[0])) if seen.method == "GET" else ("other", path)
-    if seen.method == "PUT":
-        return "put", key
-    if seen.method == "DELETE":
-        return "delete", key
-    if seen.method in {"GET", "HEAD"}:
-        return "get", key
-    return "other", key
+    return _OF_METHOD.get(seen.method, "other"), key
 
 
 class StoreListener(Listener):

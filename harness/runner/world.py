@@ -10,7 +10,6 @@ import secrets
 import threading
 import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,21 +32,11 @@ if TYPE_CHECKING:
     from harness.fakes.dispatcher.machine import Delivery
     from harness.runner.recorder import Recorder
     from harness.scenario import Scenario, TaskLine
-    from harness.stores.bucket import S3Endpoint
+    from harness.stores.backends import Backends
     from harness.targets import Target
 
 HARNESS = "harness_"
 DEAD_URL = "http://127.0.0.1:9"
-
-
-@dataclass(frozen=True, slots=True)
-class Backends:
-    """What scenarios share: a store, and a server that has queues."""
-
-    store: S3Endpoint
-    queues: S3Endpoint
-    name: str
-    cannot_show: tuple[str, ...] = ()
 
 
 class _Telling(Dispatcher):
@@ -84,7 +73,7 @@ class World:
         name = self.bucket.name if self.bucket else ""
         recorder.hide_all({"rpc-key": self._key, "s3-secret": self._around.store.secret_key})
         stored.prepare(scenario, self.bucket, self.directory)
-        staged.plant(scenario, self.staging, self.outside)
+        staged.plant(scenario, self.staging, self.outside, self.task_id(0))
         node = Node(
             stored.chain_of(scenario), head=scenario.node.head, finalized=scenario.node.finalized,
             chain_id=scenario.node.claims_chain_id, key=self._key,

@@ -38,7 +38,7 @@ def facts_of(content: bytes) -> dict[str, Any]:
 
 def facts_of_table(table: pa.Table) -> dict[str, Any]:
     """Return what a table holds."""
-    numbers = set(table.column("block_number").to_pylist()) if "block_number" in table.column_names else set()
+    numbers: set[Any] = set(table.column("block_number").to_pylist()) if "block_number" in table.column_names else set()
     return {
         "rows": table.num_rows,
         "columns": table.column_names,

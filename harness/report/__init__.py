@@ -1,0 +1,1 @@
+"""What is said of histories and verdicts: consumers of them, nothing else."""
