@@ -34,12 +34,15 @@ def _output(event: CryoStarted) -> PurePosixPath:
 
 
 def stg_2(evidence: Evidence) -> Found:
-    """Judge STG-2: the attempt's directories have mode 0700 while Cryo runs."""
+    """Judge STG-2: the task's directory and the attempt's have mode 0700 while Cryo runs.
+
+    What lies below them may be Cryo's own making, and nobody else gets there.
+    """
     found, judged = [], False
     for event in evidence.cryos():
         for one in event.staged:
             ours = any(one.path == task.task_id or one.path.startswith(f"{task.task_id}/") for task in evidence.tasks)
-            if one.type == "directory" and ours:
+            if one.type == "directory" and ours and one.path.count("/") <= 1:
                 judged = True
                 if one.mode != "700":
                     found.append(violation("STG-2", "mode 700", f"{one.path}: {one.mode}", event.number))

@@ -15,7 +15,7 @@ GOOD = 'title = "t"\nclauses = ["PAY-1"]\n'
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("title = ", "line 1"),
+        ("title =\nclauses = 1\n", "line 1"),
         ('title = "t"\n', "clauses: Field required"),
         ('title = "t"\nclauses = ["PAY-99"]\n', "line 2: clauses: the contract has no clause PAY-99"),
         (GOOD + 'delivery = "pigeon"\n', "line 3: delivery"),

@@ -59,7 +59,7 @@ def manifest(change: Callable[[str], str]) -> Callable[[Events], Events]:
 
 def parquet(**changes: Any) -> Callable[[Events], Events]:
     return with_objects(
-        lambda key, held: held.model_copy(update={"parquet": held.parquet | changes}) if held.parquet else held
+        lambda _, held: held.model_copy(update={"parquet": held.parquet | changes}) if held.parquet else held
     )
 
 
@@ -102,6 +102,11 @@ def foreign_put(key: str) -> Callable[[Events], Events]:
     return added(make)
 
 
+def elsewhere(events: Events) -> Events:
+    put = next(one for one in events if one.kind == "object_put")
+    return [*events[:-1], put.model_copy(update={"key": "elsewhere.parquet", **last(events)}), events[-1]]
+
+
 def late_file(events: Events) -> Events:
     put = next(one for one in events if one.kind == "object_put")
     return [*events[:-1], put.model_copy(update=last(events)), events[-1]]
@@ -138,31 +143,55 @@ def again(events: Events) -> Events:
 
 def write(events: Events) -> Events:
     put = StoreAnswered(
-        **last(events), kind="object_put", began=1, operation="PUT", key="x", status=200, answered=200, create_only=True
+        **last(events),
+        kind="object_put",
+        began=1,
+        operation="PUT",
+        key="x",
+        status=200,
+        answered=200,
+        create_only=True,
+        digest="00",
     )
     return [*events[:-1], put, events[-1]]
 
 
-RUN, SERVICE, FAKE, EXIT_2, BAD, CANCELLED = (
+def other_version(events: Events) -> Events:
+    """Return the history with another version in what the first worker published."""
+    first = stdout(lambda text: text.replace('version":"', 'version":"1'))
+    return [*first(events[:-2]), *events[-2:]]
+
+
+def doubled(events: Events) -> Events:
+    objects = events[-1].objects
+    return final(events, objects=objects | {f"{key}.parquet": held for key, held in objects.items()})
+
+
+def asked(events: Events) -> Any:
+    return history.RpcCall(**last(events), node="n", method="eth_chainId", blocks=None, fault=False)
+
+
+RUN, SERVICE, FAKE, EXIT_2, BAD, CANCELLED, NOT_JSON = (
     "straight-run", "straight-service", "fake-mode", "cryo-exit-2", "bad-payload-service", "cancelled-at-completion",
+    "not-json",
 )  # fmt: skip
 SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("PUB-1", RUN, stdout(lambda text: text * 2)),
     ("PUB-1", RUN, stdout(lambda _: "")),
     ("PUB-2", RUN, stdout(lambda text: text.replace("*.parquet", "*"))),
     ("VER-2", RUN, stdout(lambda text: text.replace('"dataset_version":"', '"dataset_version":"0'))),
-    ("VER-1", FAKE, lambda events: stdout(lambda text: text.replace('version":"', 'version":"1'))(events[:-2]) + events[-2:]),
+    ("VER-1", FAKE, other_version),
     ("PUB-3", BAD, report(datasets_published=[{}], outcome="fatal_error")),
     ("PUB-4", RUN, with_objects(lambda key, held: None if key.endswith(".json") else held)),
     ("PUB-5", CANCELLED, again),
     ("PUB-6", SERVICE, lambda events: final(events, registered=dict.fromkeys(events[-1].registered, 2))),
-    ("LAY-1", RUN, foreign_put("/../elsewhere")),
+    ("LAY-1", RUN, elsewhere),
     ("LAY-2", RUN, foreign_put("/.cryo/reports/1.json")),
     ("LAY-2", RUN, with_objects(lambda key, held: None if key.endswith(".parquet") else held)),
     ("LAY-3", RUN, manifest(lambda text: text.replace("blocks__", "block__"))),
     ("LAY-4", RUN, manifest(lambda text: text.replace('"version":1', '"version":1,"attempt":1'))),
     ("LAY-5", RUN, late_file),
-    ("LAY-6", RUN, lambda events: final(events, objects=events[-1].objects | {k + ".parquet": v for k, v in events[-1].objects.items()})),
+    ("LAY-6", RUN, doubled),
     ("LAY-7", RUN, manifest(lambda text: text.replace(",", ", "))),
     ("LAY-8", RUN, with_objects(lambda _, held: held.model_copy(update={"metadata": held.metadata | {"rows": "1"}}))),
     ("LAY-8", RUN, each("object_put", checksum=None)),
@@ -172,7 +201,7 @@ SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("RNG-2", RUN, parquet(last=9000)),
     ("RNG-3", RUN, each("cryo_started", arguments=("logs", "--blocks", "500:1700"))),
     ("RNG-4", RUN, parquet(digest="other")),
-    ("MOD-1", FAKE, added(lambda events: history.RpcCall(**last(events), node="n", method="eth_chainId", blocks=None, fault=False))),
+    ("MOD-1", FAKE, added(asked)),
     ("MOD-2", FAKE, parquet(digest="other")),
     ("MOD-5", FAKE, parquet(fake=False)),
     ("MOD-5", FAKE, without("log_line")),
@@ -180,7 +209,7 @@ SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("STG-3", RUN, staged("1")),
     ("STG-8", EXIT_2, staged("1")),
     ("OUT-2", EXIT_2, each("exit", code=75)),
-    ("PAY-2", BAD, write),
+    ("PAY-2", NOT_JSON, write),
     ("PAY-2", BAD, report(error_message="it is bad")),
     ("OUT-1", SERVICE, again),
     ("OUT-1", SERVICE, without("complete")),
