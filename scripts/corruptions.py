@@ -1,6 +1,6 @@
 """Corruptions of good files: how often each level of proof detects each kind, by dataset, printed as it is.
 
-    python scripts/corruptions.py [--trials 20] [--write FILE]
+    python scripts/corruptions.py [--trials 20] [--datasets NAME…]
 
 Each trial spoils one true file of 200 blocks in one place, drawn from a seed, and asks a node that tells the truth.
 """
@@ -159,12 +159,14 @@ def main() -> int:
     """Print the rates."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=20)
-    trials = parser.parse_args().trials
+    parser.add_argument("--datasets", nargs="*", default=DATASETS)
+    options = parser.parse_args()
+    trials = options.trials
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     print(f"Detected of {trials} trials at rows / chain / receipts; a trial that changed nothing does not count.\n")
     print(f"| dataset | {' | '.join(CORRUPTIONS)} |\n|---|{'---|' * len(CORRUPTIONS)}")
     with tempfile.TemporaryDirectory() as folder, RpcPool(Node(CHAIN)) as pool:
-        for dataset in DATASETS:
+        for dataset in options.datasets:
             cells = []
             for name in CORRUPTIONS:
                 found = [detected(dataset, name, seed, Path(folder), pool.url) for seed in range(trials)]

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import Call, Clock
     from cryo_ingest.settings import Settings
 
-BATCH_CALLS = 25
-"""Calls in one HTTP request: what every provider that takes batches takes; one that refuses gets smaller ones."""
+BATCH_CALLS = 50
+"""Calls in one HTTP request: what most providers take; one that refuses gets smaller ones."""
 
-CALLS_IN_FLIGHT = 200
+CALLS_IN_FLIGHT = 400
 """Eight batches, unless `TRACE_CRYO_MAX_CONCURRENT_REQUESTS` says otherwise; Cryo itself has 100 requests in flight."""
 
 FIRST_BACKOFF_SECONDS = 0.5

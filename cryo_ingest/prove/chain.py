@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cryo_ingest.prove.rows import RowsProof
     from cryo_ingest.settings import Coverage
 
-WINDOW_BLOCKS = 200
+WINDOW_BLOCKS = 400
 """Blocks whose evidence is held at once."""
 
 LISTED_BLOCKS = 5

@@ -16,11 +16,15 @@ FAKE_MARK = b"cryo_ingest.fake"
 """The key-value metadata that fake data carries with the value `true` (MOD-5)."""
 
 
+UNREADABLE = (pa.ArrowException, OSError, ValueError)
+"""What pyarrow raises over a malformed file; ValueError for the name of a column that is no UTF-8."""
+
+
 def read_footer(footer: bytes) -> pq.FileMetaData | None:
     """Parse the footer in a file's last bytes; None where there is none, or only part of one."""
     try:
         return pq.read_metadata(pa.BufferReader(footer))
-    except (pa.ArrowException, OSError):
+    except UNREADABLE:
         return None
 
 
@@ -37,7 +41,7 @@ def open_parquet(source: pa.NativeFile, name: str) -> pq.ParquetFile:
     """
     try:
         return pq.ParquetFile(source, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise ProofFailed(file=name, evidence=f"its footer can't be read ({first_line(error)})") from None
 
 
@@ -48,10 +52,10 @@ def refuse_other_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str,
         SchemaDrift: listing every difference.
     """
     try:
-        schema = parquet.schema_arrow
-    except (pa.ArrowException, OSError) as error:
+        seen = [(column.name, str(column.type)) for column in parquet.schema_arrow]
+    except UNREADABLE as error:
         raise ProofFailed(file=name, evidence=f"its schema can't be read ({first_line(error)})") from None
-    differences = schema_differences([(column.name, str(column.type)) for column in schema], dataset.columns)
+    differences = schema_differences(seen, dataset.columns)
     if differences:
         raise SchemaDrift(file=name, dataset=dataset.name, differences=differences, executable=executable)
 

@@ -44,7 +44,7 @@ def prove_rows(path: Path, chunk: Chunk, *, dataset: Dataset, chain_id: int, exe
         try:
             tally = _count(parquet, [name for name in ("block_number", "chain_id") if name in columns])
             indexes = parquet.read(INDEX_COLUMNS, use_threads=False) if dataset.name == "transactions" else None
-        except (pa.ArrowException, OSError) as error:
+        except footer.UNREADABLE as error:
             evidence = f"its rows can't be read ({footer.first_line(error)})"
             raise ProofFailed(file=path.name, evidence=evidence) from None
         _judge(tally, chunk, name=path.name, row_per_block=dataset.row_per_block, chain_id=chain_id)

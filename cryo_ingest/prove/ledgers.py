@@ -72,7 +72,7 @@ def open_ledger(path: Path, chunk: Chunk, *, dataset: str, digest: str) -> Ledge
     }
     try:
         ledger: Ledger = makers.get(dataset, TransfersLedger)(path, chunk, dataset=dataset, digest=digest)
-    except (pa.ArrowException, OSError) as error:
+    except footer.UNREADABLE as error:
         evidence = f"its rows can't be read ({footer.first_line(error)})"
         raise ProofFailed(file=path.name, evidence=evidence) from None
     return ledger
@@ -172,6 +172,8 @@ class _LogRows:
         names = ["block_number", "transaction_index", "log_index", "transaction_hash", *self.columns]
         for batch in batches(path, names):
             for number, index, log_index, transaction_hash, *rest in zip(*(batch[name] for name in names), strict=True):
+                if index is None or log_index is None or transaction_hash is None:
+                    raise ProofFailed(file=path.name, evidence=f"block {number}: a row has no place in its block")
                 self.members[number].add((index, transaction_hash))
                 self.indexes[number].add(log_index)
                 self._add(self.rows[number], index, log_index, transaction_hash, *rest)

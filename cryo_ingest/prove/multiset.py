@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cryo_ingest.prove.footer import UNREADABLE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,7 +20,7 @@ def equal_rows(left: Path, right: Path) -> bool:
     """
     try:
         first, second = _comparable(left), _comparable(right)
-    except (pa.ArrowException, OSError):
+    except UNREADABLE:
         return False
     if first.schema != second.schema or first.num_rows != second.num_rows:
         return False

@@ -78,7 +78,7 @@ def attempt(place: Place, situation: Situation, bug: str | None) -> str:
     nodes = [Node(Chain(chain), head=5000, script={"acts": list(situation.acts)}) for chain in situation.nodes]
     with RpcPool(nodes, situation.faults) as pool, StoreProxy(place.bucket.endpoint.url, situation.spoil) as proxy:
         environment = {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{BIN}:{os.environ['PATH']}",
             "TRACE_CRYO_MODE": situation.mode,
             "TRACE_CRYO_BIN": str(BIN / "fake-cryo"),
             "TRACE_CRYO_STAGING_ROOT": str(place.staging),

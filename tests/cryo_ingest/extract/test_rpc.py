@@ -158,3 +158,21 @@ def test_an_abyss_of_brackets_is_refused():
     """A parser's own recursion limit is no crash."""
     with pytest.raises(Refused):
         parse_answers(b"[" * 100_000, [0])
+
+
+@pytest.mark.parametrize("form", ["http://user:k3y-canary@{}", "http://{}/v2/k3y-canary", "http://{}/?key=k3y-canary"])
+def test_a_key_reaches_the_node_wherever_the_url_has_it(form: str):
+    """SEC-1: in user info, path or query, as with Cryo; a URL without its scheme is one of http."""
+    clock = JumpingClock()
+
+    async def chain_id(url: str) -> list[Any]:
+        async with HttpChain(settings_of(url), clock).open(url, name="it", until=clock.now + 60) as node:
+            assert "k3y" not in repr(node)
+            return await node.ask([Call("eth_chainId")])
+
+    with RpcPool(Node(CHAIN, key="k3y-canary")) as pool:
+        url = form.format(pool.url.removeprefix("http://"))
+        assert asyncio.run(chain_id(url)) == ["0x1"]
+        assert asyncio.run(chain_id(url.removeprefix("http://"))) == ["0x1"]
+        with pytest.raises(NodeUnavailable, match="401"):
+            asyncio.run(chain_id(pool.url))
