@@ -157,9 +157,6 @@ def a_broken_object(place: Place) -> None:
 def other_rows(place: Place) -> None:
     """Leave a readable file of other rows under the key, without a manifest."""
     key, body = whole_file(place)
-    other = PAYLOAD | {"chain_id": PAYLOAD["chain_id"]}
-    elsewhere = place.bucket.endpoint.make_bucket()
-    attempt(Place(place.folder / "elsewhere", elsewhere), Situation(other | {"range_end": 530}, environment={}), None)
     place.bucket.put(key, with_other_miner(body))
 
 
