@@ -144,6 +144,11 @@ class BadScenario(ValueError):
     """A scenario can't be used: its file and line, and what is wrong there."""
 
 
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a scenario; harness/schemas/scenario.json is it, as a file."""
+    return {"$id": "scenario-1", **Scenario.model_json_schema()}
+
+
 def folder() -> Path:
     """Return where the scenarios are that come with the harness."""
     return fixtures() / "scenarios"

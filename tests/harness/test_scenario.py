@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness import history
+from harness import history, schemas
 from harness.cli import app
-from harness.scenario import BadScenario, find, read
+from harness.scenario import BadScenario, find, read, schema
 
 GOOD = 'title = "t"\nclauses = ["PAY-1"]\n'
 
@@ -68,3 +68,9 @@ def test_a_bad_history_is_named_with_its_line(tmp_path: Path):
     path.write_text('{"kind": "exit"}\n')
     with pytest.raises(history.BadHistory, match=r"h\.jsonl, line 1"):
         history.load(path)
+
+
+def test_the_schemas_are_those_of_the_code():
+    """Other implementations rely on the files of harness/schemas."""
+    assert schemas.schema("history") == history.schema()
+    assert schemas.schema("scenario") == schema()
