@@ -10,7 +10,11 @@ from harness import history
 from harness.checks.verdict import CHECKS, Verdict, judge, verdicts
 from harness.history import Acknowledged, CryoStarted, StagedEntry, StoreAnswered, StoreAsked
 from harness.resources import clause_ids
+from harness.runner.run import run
 from harness.scenario import find
+from harness.stores.backends import Backends
+from harness.stores.bucket import S3Endpoint
+from harness.targets import find as find_target
 
 Events = list[Any]
 LEAK = "https://node.example/<secret:rpc-key>"
@@ -35,6 +39,13 @@ def test_a_saved_history_gives_the_same_verdicts(histories: dict[str, Events], t
     for events in histories.values():
         history.save(events, tmp_path / "h.jsonl")
         assert judge(history.load(tmp_path / "h.jsonl")) == judge(events)
+
+
+def test_two_runs_of_one_scenario_have_one_stable_history(histories: dict[str, Events], moto: S3Endpoint):
+    """What is not declared volatile is the same in every run."""
+    (scenario,) = find([SERVICE])
+    second = run(scenario, find_target(), Backends(moto, moto, "moto"))
+    assert history.stable(second) == history.stable(histories[SERVICE])
 
 
 def final(events: Events, **changes: Any) -> Events:
