@@ -36,10 +36,11 @@ def caught_by(name: str, clause: str, scenarios: list[Scenario], around: Backend
 began = time.monotonic()
 chosen = [bug for bug in BUGS if not sys.argv[1:] or bug.name in sys.argv[1:]]
 known = sorted(find(), key=lambda scenario: len(scenario.clauses), reverse=True)
+missed = 0
 with backends("moto") as store, ThreadPoolExecutor(JOBS) as pool:
-    found = list(pool.map(lambda bug: caught_by(bug.name, bug.clause, known, store), chosen))
-for bug, scenario in zip(chosen, found, strict=True):
-    print(f"{bug.clause:8} {bug.name:36} {scenario or 'MISSED'}")
-missed = found.count(None)
-print(f"{len(found) - missed} of {len(found)} caught in {time.monotonic() - began:.0f} s")
+    results = pool.map(lambda bug: caught_by(bug.name, bug.clause, known, store), chosen)
+    for bug, scenario in zip(chosen, results, strict=True):
+        missed += scenario is None
+        print(f"{bug.clause:8} {bug.name:36} {scenario or 'MISSED'}", flush=True)
+print(f"{len(chosen) - missed} of {len(chosen)} caught in {time.monotonic() - began:.0f} s")
 sys.exit(1 if missed else 0)
