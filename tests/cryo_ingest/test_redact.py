@@ -35,7 +35,8 @@ def test_sec_1_no_part_of_a_secret_url_survives(leak: str):
 )
 def test_sec_1_a_url_that_no_parser_takes_is_a_secret_all_the_same(url: str):
     """SEC-1: a typo in a variable is no reason to fail before the first event, nor to let any piece of it out."""
-    text = Redactor([url])(f"before {url} {url.partition('//')[2]} k3y-in-path p4ss℀word after")
+    rest = url.partition("//")[2]
+    text = Redactor([url])(f"before {url} {rest} {rest.replace('/', ' ').replace('@', ' ')} after")
     assert text.startswith("before ")
     assert text.endswith(" after")
     assert not any(secret in text for secret in ("k3y", "us3r", "p4ss"))
