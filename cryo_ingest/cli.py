@@ -54,9 +54,9 @@ def run(
     from cryo_ingest.run import run as run_one  # noqa: PLC0415 - as above
 
     try:
-        opened = open_store(store or f"s3://{settings.s3.bucket}", settings.s3)
+        opened = open_store(f"s3://{settings.s3.bucket}" if store is None else store, settings.s3)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--store" if store else "S3_BUCKET") from None
+        raise typer.BadParameter(str(error), param_hint="S3_BUCKET" if store is None else "--store") from None
     raise typer.Exit(run_one(assignment, settings=settings, store=opened))
 
 

@@ -60,7 +60,13 @@ def _variants(secret: str) -> Iterator[str]:
     """Yield the forms in which a secret can turn up: whole, in parts, decoded, as a Basic credential."""
     yield secret
     rest = secret.partition("://")[2] or secret
-    parts = urlsplit("//" + rest)
+    try:
+        parts = urlsplit("//" + rest)
+    except ValueError:
+        # What no parser takes (`http://[::1`) is somebody's typo in a secret: every piece of it counts.
+        yield from (variant for piece in re.split(r"[/?#@&=:\s]+", rest) for variant in (piece, unquote(piece)))
+        yield rest
+        return
     user_info, _, host = parts.netloc.rpartition("@")
     yield rest
     yield host

@@ -28,6 +28,12 @@ Coverage = Literal["rows", "chain", "receipts"]
 COVERAGE_LEVELS: tuple[Coverage, ...] = ("rows", "chain", "receipts")
 """The levels of proof, each one holding those before it (RNG-4)."""
 
+
+def at_least(level: str) -> tuple[Coverage, ...]:
+    """Return the levels that show all that `level` shows."""
+    return COVERAGE_LEVELS[COVERAGE_LEVELS.index(level) :]
+
+
 DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
 SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
 """The most that S3 takes in one PUT; a file cap above it could never be honoured."""

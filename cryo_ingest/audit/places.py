@@ -37,8 +37,8 @@ class Place:
     @property
     def prefix(self) -> str:
         """The key prefix (LAY-1)."""
-        span = f"{self.range_start}_{self.range_end}"
-        return f"cryo/{self.chain_id}/{self.dataset_uuid}/{span}/{self.dataset_version}/"
+        blocks = (self.range_start, self.range_end)
+        return layout.version_prefix(self.chain_id, self.dataset_uuid, blocks, dataset_version=self.dataset_version)
 
     def task(self, dataset: str, *, rpc_pool: str = "none") -> Task:
         """Return the task that a dataset's files here answer to.

@@ -11,8 +11,9 @@ from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import ProofFailed, SchemaDrift, WrongChain
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
-from cryo_ingest.publish.upload import EVIDENCE_LEVELS
+from cryo_ingest.publish.upload import untrue_facts
 from cryo_ingest.publish.version import LARGEST_MANIFEST_BYTES
+from cryo_ingest.settings import COVERAGE_LEVELS, SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from cryo_ingest.layout import Chunk
     from cryo_ingest.model import Manifest, Task
     from cryo_ingest.ports import FileProof, ObjectStore, Proof, StoredObject
-
-SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ async def verify(
         if seen is not None:
             rows += seen.rows
             levels.append(seen.evidence)
-    evidence = min(levels, key=EVIDENCE_LEVELS.index, default="none")
+    evidence = min(levels, key=COVERAGE_LEVELS.index, default="none")
     return Verified(place.prefix, len(names), rows, evidence, tuple(findings))
 
 
@@ -132,13 +131,7 @@ async def _judge(
 
 def metadata_problems(seen: FileProof, metadata: Mapping[str, str]) -> list[str]:
     """Say where an object's metadata do not tell the truth (LAY-8)."""
-    true = {
-        "sha256": seen.sha256,
-        "rows": str(seen.rows),
-        "block-min": "" if seen.block_min is None else str(seen.block_min),
-        "block-max": "" if seen.block_max is None else str(seen.block_max),
-    }
-    wrong = [name for name, value in true.items() if metadata.get(name, "") != value]
-    if metadata.get("evidence") not in EVIDENCE_LEVELS:
+    wrong = untrue_facts(metadata, seen)
+    if metadata.get("evidence") not in COVERAGE_LEVELS:
         wrong.append("evidence")
     return [f"its metadata {', '.join(wrong)} are not true"] if wrong else []

@@ -111,11 +111,10 @@ class CryoExtractor:
                     redact=self.redact,
                 )
                 watching.cancel()
+        except* OSError as failed:
+            first = _unstartable(failed.exceptions[0], arguments[0], executable)
         except* IngestError as refused:
             first = refused.exceptions[0]
-        except* OSError as unstartable:
-            reason = getattr(unstartable.exceptions[0], "strerror", None) or "can't be started"
-            first = CryoNotRunnable(executable=str(executable), reason=f"can't be started ({reason})")
         else:
             return ended
         raise first
@@ -170,6 +169,17 @@ class CryoExtractor:
             chunks=len(order.chunks),
             fitting=harvest.blocks_done,
         )
+
+
+def _unstartable(error: Exception, program: str, executable: Path) -> Exception:
+    """Tell a program that can't be executed, which stays so, from the machine's fault, which may be over next time.
+
+    Only the former names the program: a fork that is refused, descriptors that have run out, and a staging directory
+    that somebody deleted under us do not.
+    """
+    if isinstance(error, OSError) and error.filename == program:
+        return CryoNotRunnable(executable=str(executable), reason=f"can't be started ({error.strerror})")
+    return error
 
 
 def hint(order: ExtractionOrder, harvest: Harvest) -> str:

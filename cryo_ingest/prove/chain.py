@@ -15,7 +15,7 @@ from cryo_ingest.errors import ProofFailed
 from cryo_ingest.logs import log
 from cryo_ingest.prove.endpoint import refuse_chain
 from cryo_ingest.prove.evidence import Evidence
-from cryo_ingest.settings import COVERAGE_LEVELS
+from cryo_ingest.settings import at_least
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ class ChainProof:
         known = self._confirmed.get(seen.sha256)
         if known is not None:
             return known
-        if recorded in COVERAGE_LEVELS[COVERAGE_LEVELS.index(self.level) :]:
+        if recorded in at_least(self.level):
             return replace(seen, evidence=recorded)
         node = await self.endpoint.choose()
         billed = node.billed_calls

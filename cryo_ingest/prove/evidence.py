@@ -21,6 +21,14 @@ RECEIPTS_WINDOW_BLOCKS = 25
 
 
 @dataclass(frozen=True, slots=True)
+class Accusation:
+    """A contradiction between rows and evidence; one of `screen` has to be settled before it counts."""
+
+    evidence: str
+    screen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a node's answers say of one block's rows: the problem, or None, with the header that it gave."""
 
@@ -56,11 +64,10 @@ class Evidence:
                 continue
             self.headers[number] = header
             accusation = self._unlinked(header) or ledger.accuse(header)
-            if accusation is not None and not isinstance(accusation, str) and accusation.screen:
+            if accusation is not None and accusation.screen:
                 to_settle[number] = (header, accusation.evidence)
             elif accusation is not None:
-                words = accusation if isinstance(accusation, str) else accusation.evidence
-                verdicts[number] = Verdict(header, words)
+                verdicts[number] = Verdict(header, accusation.evidence)
             elif self.receipts_for_all:
                 to_settle[number] = (header, None)
             else:
@@ -71,12 +78,12 @@ class Evidence:
             verdicts |= await self._settle(ledger, window)
         return verdicts
 
-    def _unlinked(self, header: Header) -> str | None:
+    def _unlinked(self, header: Header) -> Accusation | None:
         """Notice a node that answers from two chains at once."""
         below = self.headers.get(header.number - 1)
         if below is None or below.hash == header.parent_hash:
             return None
-        return f"the node's own block {header.number - 1} is not its parent"
+        return Accusation(f"the node's own block {header.number - 1} is not its parent")
 
     async def _settle(self, ledger: Ledger, window: dict[int, tuple[Header, str | None]]) -> dict[int, Verdict]:
         """Settle accused blocks, at level `receipts` all blocks, by receipts, else by logs by the block's hash."""

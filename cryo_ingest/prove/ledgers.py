@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.prove import footer
 from cryo_ingest.prove.bloom import TRANSFER_TOPIC, bits_of, may_hold
+from cryo_ingest.prove.evidence import Accusation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,14 +33,6 @@ SAMPLED_BLOCKS = 30
 
 ERC20_TOPICS, ERC20_DATA_BYTES = 3, 32
 ERC721_TOPICS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Accusation:
-    """A contradiction between rows and evidence; one of `screen` has to be settled before it counts."""
-
-    evidence: str
-    screen: bool = False
 
 
 class Ledger(Protocol):

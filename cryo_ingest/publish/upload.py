@@ -7,7 +7,7 @@ replaced; so whoever comes second adopts (LAY-10). How much is on its way at onc
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.errors import FatalError, IngestError, PrefixContended
@@ -22,6 +22,7 @@ from cryo_ingest.publish.version import (
     make_exact,
     refuse_other_mode,
 )
+from cryo_ingest.settings import at_least
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from cryo_ingest.ports import ExtractedFile, Extraction, FileProof, ObjectStore, Proof
     from cryo_ingest.publish.version import Judged, Version
-
-EVIDENCE_LEVELS = ("rows", "chain", "receipts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,27 +184,28 @@ async def store_manifest(store: ObjectStore, version: Version) -> None:
 
 def facts(seen: FileProof, more: Mapping[str, str]) -> dict[str, str]:
     """Return the user metadata of an object (LAY-8); what was proved goes before whatever else is said."""
-    return (
-        dict(more)
-        | {f"evidence-{name}": value for name, value in seen.details.items()}
-        | {
-            "sha256": seen.sha256,
-            "rows": str(seen.rows),
-            "block-min": "" if seen.block_min is None else str(seen.block_min),
-            "block-max": "" if seen.block_max is None else str(seen.block_max),
-            "evidence": seen.evidence,
-        }
-    )
+    details = {f"evidence-{name}": value for name, value in seen.details.items()}
+    return dict(more) | details | _facts_of_bytes(seen) | {"evidence": seen.evidence}
+
+
+def _facts_of_bytes(seen: FileProof) -> dict[str, str]:
+    return {
+        "sha256": seen.sha256,
+        "rows": str(seen.rows),
+        "block-min": "" if seen.block_min is None else str(seen.block_min),
+        "block-max": "" if seen.block_max is None else str(seen.block_max),
+    }
+
+
+def untrue_facts(metadata: Mapping[str, str], seen: FileProof) -> list[str]:
+    """Name the metadata that say of an object's bytes what is not so (LAY-8); its evidence is not among them."""
+    return [name for name, value in _facts_of_bytes(seen).items() if metadata.get(name, "") != value]
 
 
 def tells_the_truth(judged: Judged) -> bool:
     """Tell whether a stored object's metadata say of its bytes what was just proved of them, or a higher level."""
-    expected = facts(replace(judged.proof, details={}), {})
-    wanted = EVIDENCE_LEVELS.index(expected.pop("evidence"))
     recorded = judged.metadata.get("evidence")
-    if recorded not in EVIDENCE_LEVELS[wanted:]:
-        return False
-    return all(judged.metadata.get(name, "") == value for name, value in expected.items())
+    return recorded in at_least(judged.proof.evidence) and not untrue_facts(judged.metadata, judged.proof)
 
 
 async def _equal(judged: Judged, file: ExtractedFile, proof: Proof) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.reference.bugs import bug
 from harness.reference.errors import Fatal, Retryable
+from harness.reference.payload import UUID
 
 if TYPE_CHECKING:
     from harness.reference.log import Log
@@ -94,10 +95,10 @@ def sweep(root: Path, ttl_hours: float, log: Log) -> None:
         return
     oldest = time.time() - (0 if bug("sweeps-the-young") else ttl_hours) * SECONDS_PER_HOUR
     for task in sorted(root.iterdir()):
-        if not _is_ours(task):
+        if not _is_ours(task) or not UUID.fullmatch(task.name):
             continue
         for attempt in sorted(task.iterdir()):
-            if _is_ours(attempt) and attempt.lstat().st_mtime < oldest:
+            if _is_ours(attempt) and attempt.name.isdecimal() and attempt.lstat().st_mtime < oldest:
                 _sweep_one(attempt, log)
         _remove_if_empty(task)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.fakes.dispatcher import Dispatcher, DispatcherServer, Form
-from harness.serve.until import Stopped, heed_signals, print_lines, say, wait_for_the_end
+from harness.serve.until import FAILED, Stopped, exports, heed_signals, print_lines, say, wait_for_the_end
 from harness.stores.moto import moto_server
 from harness.stores.queue import make_queue
 
 if TYPE_CHECKING:
     from harness.stores.bucket import S3Endpoint
     from harness.stores.queue import Queue
-
-FAILED = 1
 
 
 def dispatcher(
@@ -40,8 +37,7 @@ def dispatcher(
         with ExitStack() as stack:
             endpoint = stack.enter_context(moto_server())
             server, queue = start(endpoint, stack, form=_form(form), port=port, lease_seconds=lease_seconds)
-            exports = server.environment() | queue.environment()
-            lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
+            lines = exports(server.environment() | queue.environment())
             print_lines(
                 [server.url, *lines, f"# POST a payload to {server.url}/harness/tasks, GET it for what became of it"]
             )

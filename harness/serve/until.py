@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+
+FAILED = 1
+"""The exit code of what could not be started."""
 
 
 class Stopped(Exception):
@@ -31,6 +36,11 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print lines that another program may be waiting for."""
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
+
+
+def exports(variables: Mapping[str, str]) -> list[str]:
+    """Return the shell's lines that export an environment."""
+    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
 
 def say(text: str) -> None:

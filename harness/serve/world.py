@@ -24,7 +24,7 @@ from harness.containers.node import anvil_process
 from harness.containers.session import session
 from harness.fakes.rpc import Node, RpcPool
 from harness.serve.dispatcher import start
-from harness.serve.until import Stopped, heed_signals, print_lines, say, wait_for_the_end
+from harness.serve.until import FAILED, Stopped, exports, heed_signals, print_lines, say, wait_for_the_end
 from harness.stores.minio import endpoint_of
 from harness.stores.moto import moto_server
 from harness.world.chain import Chain
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
     from harness.containers.mine import Mined
     from harness.stores.bucket import S3Endpoint
-
-FAILED = 1
-
 
 NODE_HEAD = 5_000
 FAKE_CHAIN_ID = 1
@@ -70,7 +67,7 @@ def world(
         with _node_and_store(real=real, docker=docker) as around, ExitStack() as stack:
             server, queue = start(stack.enter_context(moto_server()), stack)
             platform = server.environment() | {"TASK_WAKEUP_QUEUE": queue.url, "SQS_ENDPOINT": queue.endpoint.url}
-            print_lines([around.url, *_exports(around, real=real), *_lines(platform), *_advice(around)])
+            print_lines([around.url, *_exports(around, real=real), *exports(platform), *_advice(around)])
             wait_for_the_end()
     except EngineError as error:
         say(str(error))
@@ -121,11 +118,7 @@ def _exports(around: _Around, *, real: bool) -> list[str]:
     cryo = "cryo-from-wheel" if real else "fake-cryo"
     mode = {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": cryo, "TRACE_RPC_POOL_LOCAL_URL": around.url}
     # Anvil's own `finalized` lies behind its head, and nobody mines on.
-    return _lines(mode | {"TRACE_CRYO_CONFIRMATIONS": "0"} | around.store.make_bucket().environment())
-
-
-def _lines(variables: dict[str, str]) -> list[str]:
-    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return exports(mode | {"TRACE_CRYO_CONFIRMATIONS": "0"} | around.store.make_bucket().environment())
 
 
 def _advice(around: _Around) -> list[str]:

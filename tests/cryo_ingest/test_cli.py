@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +22,12 @@ def test_out_2_the_exit_code_is_told_without_finalizing_the_interpreter(words: l
     assert done.returncode == code
     assert "finalized" not in done.stdout
     assert "cryo-ingest" in done.stdout + done.stderr
+
+
+def test_an_empty_store_is_a_usage_error_and_never_a_bucket_named_none(tmp_path: Path):
+    """PUB-2: `--store ""` is told as what it is, though no S3_BUCKET is set: nothing is published anywhere."""
+    (tmp_path / "task.json").write_text("{}")
+    command = [Path(sys.executable).parent / "cryo-ingest", "run", tmp_path / "task.json", "--store", ""]
+    done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "--store" in done.stderr

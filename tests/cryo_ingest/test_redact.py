@@ -30,6 +30,18 @@ def test_sec_1_no_part_of_a_secret_url_survives(leak: str):
     assert text.startswith("before ")
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[::1/k3y-in-path", "https://us3r:p4ss℀word@node.example/k3y-in-path?q=k3y%2Din"]
+)
+def test_sec_1_a_url_that_no_parser_takes_is_a_secret_all_the_same(url: str):
+    """SEC-1: a typo in a variable is no reason to fail before the first event, nor to let any piece of it out."""
+    rest = url.partition("//")[2]
+    text = Redactor([url])(f"before {url} {rest} {rest.replace('/', ' ').replace('@', ' ')} after")
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+    assert not any(secret in text for secret in ("k3y", "us3r", "p4ss"))
+
+
 def test_sec_1_any_url_is_taken_out_even_an_unknown_one():
     """SEC-1: a node may redirect or name another endpoint, whose key nobody told us."""
     assert Redactor([])("see wss://other.example/k3y now") == "see <redacted> now"

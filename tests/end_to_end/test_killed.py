@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.processes import running
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bare_cryo, behind, expected_contents, real_mode
 
 from harness.fakes.rpc.actions import Hang
@@ -28,20 +29,6 @@ POINTS = {
     "before the manifest is stored": Spoil("PUT", r"_manifest\.json$", "before"),
     "after the manifest is stored": Spoil("PUT", r"_manifest\.json$", "after"),
 }
-
-
-def running(program: str) -> list[int]:
-    """Return the processes whose command line names a program's path."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if program.encode() in command:
-                found.append(int(entry.name))
-    return found
 
 
 @pytest.mark.real_cryo

@@ -30,7 +30,6 @@ TASK_ID = "0b6c3a52-3f0c-4a52-9b5c-0f0d2f3f8a11"
 SMALL = PAYLOAD | {"range_end": 530}
 TWO_CHUNKS = PAYLOAD | {"range_end": 1510}
 LOGS = SMALL | {"cryo_dataset_name": "logs"}
-TRANSACTIONS = SMALL | {"cryo_dataset_name": "transactions"}
 
 
 def act(name: str, **fields: Any) -> dict[str, Any]:

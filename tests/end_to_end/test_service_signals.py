@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.processes import running
 from support.service import Platform, Service, platform, small, until
 from support.worker import BIN, CHAIN_ID, bare_cryo, expected_contents
 
@@ -54,15 +55,7 @@ class Caught:
 
     def no_cryo_is_alive(self) -> bool:
         """Tell whether no process of this test's own Cryo is left."""
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    command = (entry / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                if str(self.cryo).encode() in command:
-                    return False
-        return True
+        return running(str(self.cryo)) == []
 
 
 @contextmanager

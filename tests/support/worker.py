@@ -1,14 +1,17 @@
-"""A worker as its users run it: a process with an environment and a payload, into a store that is looked into."""
+"""A worker as its users run it: a process with an environment and a payload, into a store that is looked into.
+
+Where a version lies is computed by the harness from the contract's words, sharing nothing with the worker.
+"""
 
 import json
 import os
 import subprocess
 import sys
-import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.fakes.dispatcher.publication import prefix as prefix_of
 from harness.stores.bucket import Bucket
 from harness.stores.proxy import StoreProxy
 
@@ -25,14 +28,6 @@ PAYLOAD: dict[str, Any] = {
     "range_end": 2700,
     "config_hash": "h1",
 }
-
-
-def prefix_of(payload: dict[str, Any]) -> str:
-    """Compute the prefix of LAY-1 and VER-2 from the contract's words alone, sharing nothing with the worker."""
-    span = (payload["range_start"], payload["range_end"])
-    name = f"cryo_ingest:{payload['dataset_uuid']}:{payload['config_hash']}:{payload['chain_id']}:{span[0]}:{span[1]}"
-    version = uuid.uuid5(uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f"), name)
-    return f"cryo/{payload['chain_id']}/{payload['dataset_uuid']}/{span[0]}_{span[1]}/{version}/"
 
 
 @dataclass

@@ -35,5 +35,4 @@ def check_completion(fields: Mapping[str, Any], payload: Mapping[str, Any], buck
     except (KeyError, TypeError):
         raise Refused(409, "the payload is not one that anything can be published for", clause="PAY-2") from None
     if found:
-        clause, detail = found[0]
-        raise Refused(409, "; ".join(words for _, words in found) or detail, clause=clause)
+        raise Refused(409, "; ".join(words for _, words in found), clause=found[0][0])

@@ -63,10 +63,6 @@ class DispatcherServer:
         """DISPATCHER_URL for a worker of this machine."""
         return f"http://{self._addresses[0]}:{self._port}"
 
-    def url_at(self, address: str) -> str:
-        """DISPATCHER_URL for a worker that reaches this machine by another of its addresses."""
-        return f"http://{address}:{self._port}"
-
     @property
     def worker_token(self) -> str:
         """TRACE_WORKER_TOKEN."""

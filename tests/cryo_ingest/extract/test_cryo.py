@@ -220,6 +220,20 @@ def test_mod_3_a_binary_that_cannot_run_is_fatal(bench: Bench, kind: str):
         bench.extract_as_it_is()
 
 
+def test_out_4_a_staging_directory_deleted_under_a_running_cryo_is_no_fault_of_the_binary(bench: Bench):
+    """OUT-4: the machine's fault, retryable: `run_attempt` turns the system's own error into MachineFailed."""
+    with pytest.raises(FileNotFoundError):
+        bench.extract(f"rm -rf {bench.directory}; sleep 1000")
+    assert bench.group_is_gone()
+
+
+def test_out_4_a_staging_directory_deleted_before_cryo_starts_is_no_fault_of_the_binary(bench: Bench):
+    """OUT-4: as above, where the process could not even be started."""
+    bench.directory.rmdir()
+    with pytest.raises(FileNotFoundError):
+        bench.extract(GOOD_RUN)
+
+
 def test_out_3_at_the_deadline_the_whole_group_is_killed(bench: Bench):
     """OUT-3: a Cryo that hangs, ignores SIGTERM and has children is gone; the message says what would have fitted."""
     with pytest.raises(DeadlineExceeded, match=r"1 of 3 chunks.*about 1000 blocks would have fitted") as caught:

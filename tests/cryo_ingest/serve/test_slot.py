@@ -50,7 +50,6 @@ class World:
         self.dispatcher = ScriptedDispatcher(self.clock, claims=claims or [claim_of()])
         self.runner = Runner(self.clock, **runner)
         self.status = Status(self.shutdown)
-        self.readiness: list[list[str]] = []
 
     def run(self) -> list[tuple[Any, ...]]:
         """Work the messages off and return what was done to them."""

@@ -6,6 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -45,6 +46,22 @@ def test_real_cryo_extracts_what_the_world_says(dataset: str, blocks: range, tmp
         assert real.equals(expected)
 
 
+def by_both(chain: Chain, dataset: str, folder: Path) -> tuple[pa.Table, pa.Table]:
+    """Return blocks 70 to 129 of a chain as real Cryo and as the fake one extract them from a node."""
+    with RpcPool(Node(chain)) as pool:
+        for program in ("cryo-from-wheel", "fake-cryo"):
+            command = [BIN / program, dataset, "-b", "70:130", "-o", folder / program]
+            ended = subprocess.run(
+                command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, capture_output=True
+            )
+            assert ended.returncode == 0, ended.stdout
+    real, fake = (
+        pq.read_table(next((folder / program).glob("*.parquet"))) for program in ("cryo-from-wheel", "fake-cryo")
+    )
+    assert real.num_rows > 20
+    return real, fake
+
+
 QUIRKS = Quirks(deposits=True, state_sync=True, restarting_log_index=True, block_rewards=True, subsecond=True)
 
 
@@ -54,18 +71,7 @@ QUIRKS = Quirks(deposits=True, state_sync=True, restarting_log_index=True, block
 )
 def test_quirky_chains_are_extracted_alike(dataset: str, tmp_path: Path):
     """With deposits, state syncs, rewards and restarting log indexes the two still agree, ties in Cryo's sort aside."""
-    chain = Chain(10, quirks=QUIRKS)
-    with RpcPool(Node(chain)) as pool:
-        for program in ("cryo-from-wheel", "fake-cryo"):
-            command = [BIN / program, dataset, "-b", "70:130", "-o", tmp_path / program]
-            ended = subprocess.run(
-                command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, capture_output=True
-            )
-            assert ended.returncode == 0, ended.stdout
-    real, fake = (
-        pq.read_table(next((tmp_path / program).glob("*.parquet"))) for program in ("cryo-from-wheel", "fake-cryo")
-    )
-    assert real.num_rows > 20
+    real, fake = by_both(Chain(10, quirks=QUIRKS), dataset, tmp_path)
     if dataset == "logs":
         assert sorted(real.to_pylist(), key=repr) == sorted(fake.to_pylist(), key=repr)
     else:
@@ -76,18 +82,7 @@ def test_quirky_chains_are_extracted_alike(dataset: str, tmp_path: Path):
 @pytest.mark.parametrize("dataset", ["blocks", "transactions", "logs"])
 def test_a_quirk_of_headers_or_of_the_node_is_extracted_alike(quirk: str, dataset: str, tmp_path: Path):
     """Cryo looks at no bloom and asks for no `finalized`: its rows are the fake's, logs outside a bloom among them."""
-    chain = Chain(10, quirks=Quirks(**{quirk: True}))
-    with RpcPool(Node(chain)) as pool:
-        for program in ("cryo-from-wheel", "fake-cryo"):
-            command = [BIN / program, dataset, "-b", "70:130", "-o", tmp_path / program]
-            ended = subprocess.run(
-                command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, capture_output=True
-            )
-            assert ended.returncode == 0, ended.stdout
-    real, fake = (
-        pq.read_table(next((tmp_path / program).glob("*.parquet"))) for program in ("cryo-from-wheel", "fake-cryo")
-    )
-    assert real.num_rows > 20
+    real, fake = by_both(Chain(10, quirks=Quirks(**{quirk: True})), dataset, tmp_path)
     assert real.equals(fake)
 
 
