@@ -79,6 +79,11 @@ class Task:
     ends: list[End] = field(default_factory=list)
 
     @property
+    def extractable(self) -> bool:
+        """Whether the scenario sends a payload that a Cryo may be started for."""
+        return isinstance(self.payload, dict) and self.line.cryo is not False
+
+    @property
     def ended_as_expected(self) -> bool:
         """Whether the last attempt ended as the scenario says."""
         return bool(self.ends) and meets(self.ends[-1].outcome, self.line.outcome)

@@ -63,6 +63,9 @@ def judge(events: list[Any]) -> Judged:
         violations += found or []
         if found == [] and clause in evidence.scenario.clauses:
             kept.append(clause)
+    silent = [clause for clause in evidence.scenario.clauses if clause not in {*kept, *unknowable}]
+    if silent and not violations and not errors:
+        errors.append(f"nothing that happened shows {', '.join(silent)}, which the scenario names")
     return Judged(evidence.scenario.name, tuple(violations), tuple(kept), unknowable, tuple(errors))
 
 
