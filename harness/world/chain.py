@@ -15,7 +15,7 @@ from harness.world import programs
 from harness.world.actors import Actors, settle
 from harness.world.bloom import BLOOM_BYTES, logs_bloom
 from harness.world.entropy import BLOCK, GAS, TRANSACTION, Entropy
-from harness.world.programs.base import DRAW_BYTES, INTRINSIC_GAS, KIND, PROGRAM, SENDER, TIP
+from harness.world.programs.base import CONTRACT, DRAW_BYTES, INTRINSIC_GAS, KIND, PROGRAM, SENDER, TIP
 from harness.world.quirks import Quirks
 from harness.world.values import ZERO_ADDRESS, ZERO_HASH, Header, PlacedLog, Transaction
 
@@ -130,6 +130,15 @@ class Chain:
                 return found[0]
         return None
 
+    def life_and_death(self, contract: bytes) -> Transaction | None:
+        """Return the transaction of the canonical chain that creates or destroys a contract, or None."""
+        for entropy in (self._trunk, *(branch for _, branch in self._branches)):
+            number, index = entropy.unseal(contract)
+            found = self.transactions(number)[index : index + 1]
+            if found and found[0].program in programs.LIFE_AND_DEATH and found[0].draw[CONTRACT] == contract:
+                return found[0]
+        return None
+
     def timestamp(self, number: int) -> int:
         """Return a block's Unix time in seconds."""
         if self.quirks.subsecond:
@@ -214,6 +223,9 @@ def _transactions(chain: Chain, number: int) -> tuple[Transaction, ...]:
             program = programs.DEPOSIT
         elif index == count - 1 and chain.has_state_sync(number):
             program = programs.STATE_SYNC
+        if program in programs.LIFE_AND_DEATH:
+            contract = entropy.seal(draw[CONTRACT], number, index, size=20)
+            draw = draw[: CONTRACT.start] + contract + draw[CONTRACT.stop :]
         place = _Place(number, index, entropy.seal(draw, number, index), draw, program, gas_used, base_fee)
         transactions.append(_transaction(chain.actors, place))
     return tuple(transactions)
@@ -250,7 +262,7 @@ def _transaction(actors: Actors, place: _Place) -> Transaction:
         program=place.program,
         sender=ZERO_ADDRESS if system else actors.people[draw[SENDER] % 64],
         to=intent.to,
-        nonce=place.number * _NONCES_PER_BLOCK + place.index,
+        nonce=place.number * _NONCES_PER_BLOCK + place.transaction_index,
         value=intent.value,
         input=intent.input,
         gas_limit=place.gas_used + (0 if system else draw[SENDER] * draw[KIND]),
