@@ -10,15 +10,17 @@ import asyncio
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import DiskFull, StagingHeld, UnsafeStaging
+from cryo_ingest.errors import DiskFull, MachineFailed, StagingHeld, UnsafeStaging
 from cryo_ingest.logs import log
+from cryo_ingest.model import UUID_PATTERN
 from cryo_ingest.ports import Workspace
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 
 PRIVATE = 0o700
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ENOLCK}
+"""Faults that say nothing of the path and that may be over at the next attempt (OUT-4)."""
+
+ATTEMPT_PATTERN = r"[0-9]+"
 
 MINIMUM_FREE_BYTES = 64 * 1024**2
 """Less room than this is a full disk: one chunk of a busy chain's widest dataset would not fit."""
@@ -84,23 +91,21 @@ class DirectoryStaging:
 
     def _lock_fresh(self, task_id: str, attempt: str) -> int:
         """Return a locked descriptor of the attempt's directory, making what is missing of the path."""
+        path = self.root / task_id / attempt
         root = _open_root(self.root)
         try:
-            task = _open_private(root, task_id, self.root / task_id)
+            while True:
+                with suppress(FileNotFoundError), _opened(root, task_id, path.parent) as task:
+                    lock = _open_private(task, attempt, path)
+                    if not _try_lock(lock):
+                        os.close(lock)
+                        raise StagingHeld(path=path)
+                    if _is_still(lock, attempt, task):
+                        return lock
+                    os.close(lock)
+                # A sweep, or the end of another attempt at this task, deleted one of the two as we opened it.
         finally:
             os.close(root)
-        try:
-            path = self.root / task_id / attempt
-            while True:
-                lock = _open_private(task, attempt, path)
-                if not _try_lock(lock):
-                    os.close(lock)
-                    raise StagingHeld(path=path)
-                if _is_still(lock, attempt, task):
-                    return lock
-                os.close(lock)  # a sweep deleted it between the opening and the locking
-        finally:
-            os.close(task)
 
     def _discard(self, task_id: str, attempt: int, lock: int) -> None:
         directory = self.root / task_id / str(attempt)
@@ -116,10 +121,11 @@ class DirectoryStaging:
             os.close(lock)
 
     def _sweep(self) -> int:
-        if not self.root.is_dir() or self.root.is_symlink():
+        if self.root.is_symlink():
             return 0
         oldest_kept = self.clock.time() - self.ttl_hours * 3600
-        return sum(_delete_if_old(path, oldest_kept) for path in list(_attempt_directories(self.root)))
+        attempts = [path for task in _folders(self.root, UUID_PATTERN) for path in _folders(task, ATTEMPT_PATTERN)]
+        return sum(_delete_if_old(path, oldest_kept) for path in attempts)
 
 
 def _open_root(root: Path) -> int:
@@ -154,6 +160,15 @@ def _open_private(parent: int, name: str, path: Path) -> int:
     return descriptor
 
 
+@contextmanager
+def _opened(parent: int, name: str, path: Path) -> Iterator[int]:
+    descriptor = _open_private(parent, name, path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -180,10 +195,21 @@ def _empty(directory: int) -> None:
             os.unlink(name, dir_fd=directory)
 
 
-def _attempt_directories(root: Path) -> Iterator[Path]:
-    for task in root.iterdir():
-        if task.is_dir() and not task.is_symlink():
-            yield from (path for path in task.iterdir() if path.is_dir() and not path.is_symlink())
+def _folders(directory: Path, pattern: str) -> list[Path]:
+    """List the directories of a name; one that another process is deleting just now has none.
+
+    Nothing but `<task's UUID>/<attempt>` may be swept: the root can be a folder that holds other things, a directory
+    store with everything that was ever published among them.
+    """
+    try:
+        with os.scandir(directory) as entries:
+            found = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        log.warning("staging.sweep_failed", directory=str(directory), reason=error.strerror)
+        return []
+    return [path for path in map(Path, found) if re.fullmatch(pattern, path.name)]
 
 
 def _delete_if_old(path: Path, oldest_kept: float) -> bool:
@@ -212,4 +238,6 @@ def _delete_if_old(path: Path, oldest_kept: float) -> bool:
 def _refusal(error: OSError, path: Path, needed_bytes: int) -> Exception:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull(path=path, free_bytes=0, needed_bytes=needed_bytes)
+    if error.errno in OF_THE_MACHINE:
+        return MachineFailed(reason=f"{error.strerror}, at the staging directory")
     return UnsafeStaging(path=path, reason=f"can't be used ({error.strerror})")

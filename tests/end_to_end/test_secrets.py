@@ -17,8 +17,10 @@ CANARIES = ("us3r-canary", "p4ss-canary", "p4th-canary", "qu3ry-canary")
 
 ENDINGS = {
     "success": [],
-    "failed calls": [Fault("eth_getBlockByNumber", Status(500))],
-    "no chain id": [Fault("eth_chainId", Status(401))],
+    "failed calls": [Fault("eth_getBlockByNumber", Status(500), block=600)],
+    # The worker asks first: the second call is Cryo's.
+    "no chain id": [Fault("eth_chainId", Status(401), nth=2)],
+    "refused at once": [Fault("eth_chainId", Status(401))],
     "deadline": [Fault("eth_getBlockByNumber", Hang(), block=600)],
 }
 
@@ -54,6 +56,7 @@ class ArgumentsWatch:
     [
         ("fake-cryo", "success"),
         ("fake-cryo", "no chain id"),
+        ("fake-cryo", "refused at once"),
         *(pytest.param("cryo-from-wheel", ending, marks=pytest.mark.real_cryo) for ending in ENDINGS),
     ],
 )
@@ -73,7 +76,8 @@ def test_sec_1_no_part_of_the_url_is_in_any_output_file_object_or_argument(
         )
         assert pool.journal
     assert (result.returncode == 0) is (ending == "success"), result.stderr
-    assert any(b"--blocks\x00500:2700" in command for command in watch.seen)
+    started = any(b"--blocks\x00500:2700" in command for command in watch.seen)
+    assert started is (ending != "refused at once")
     places = [result.stdout.encode(), result.stderr.encode(), *watch.seen, *moto_target.contents().values()]
     places += [path.read_bytes() for path in worker.folder.rglob("*") if path.is_file()]
     assert moto_target.bucket is not None

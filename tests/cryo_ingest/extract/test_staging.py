@@ -1,19 +1,21 @@
 """Staging: STG-1 to STG-7."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from cryo_ingest.clock import SystemClock
-from cryo_ingest.errors import DiskFull, StagingHeld, UnsafeStaging
-from cryo_ingest.extract.staging import DirectoryStaging
+from cryo_ingest.errors import DiskFull, MachineFailed, StagingHeld, UnsafeStaging
+from cryo_ingest.extract.staging import DirectoryStaging, _refusal
 from cryo_ingest.ports import Workspace
 
 TASK = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -132,18 +134,72 @@ def test_stg_6_a_link_a_file_or_a_strangers_directory_is_refused(tmp_path: Path,
 def test_stg_4_the_sweep_deletes_what_is_older_than_the_ttl_and_nothing_else(tmp_path: Path):
     """STG-4: the age is the directory's own modification time; younger, held and foreign ones are kept."""
     now = 1_700_000_000
-    for name, hours in (("old", 24.1), ("young", 23.9), ("held", 48)):
+    old, young, held, link = (TASK[:-1] + digit for digit in "abcd")
+    for name, hours in ((old, 24.1), (young, 23.9), (held, 48)):
         directory = tmp_path / name / "1"
         directory.mkdir(parents=True)
         (directory / "file").write_text("x")
         os.utime(directory, (now, now - hours * 3600))
-    (tmp_path / "link").symlink_to(tmp_path / "young")
-    holder = os.open(tmp_path / "held" / "1", os.O_RDONLY)
+    (tmp_path / link).symlink_to(tmp_path / young)
+    holder = os.open(tmp_path / held / "1", os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     assert asyncio.run(make(tmp_path, now=now).sweep()) == 1
     os.close(holder)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["held", "link", "young"]
-    assert (tmp_path / "young" / "1" / "file").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young, held, link]
+    assert (tmp_path / young / "1" / "file").exists()
+
+
+@pytest.mark.parametrize("place", ["cryo/1", "holiday/2024", f"{TASK}/photos", f"cryo/{TASK}"])
+def test_stg_4_what_does_not_have_an_attempts_name_is_never_swept(tmp_path: Path, place: str):
+    """STG-4: a root that holds other things, a directory store's versions among them, keeps them however old."""
+    stranger = tmp_path / place
+    (stranger / "deep").mkdir(parents=True)
+    (stranger / "deep" / "precious").write_text("x")
+    os.utime(stranger, (0, 0))
+    assert asyncio.run(make(tmp_path).sweep()) == 0
+    assert (stranger / "deep" / "precious").exists()
+
+
+def test_stg_1_attempts_at_one_task_come_and_go_without_hindering_each_other(tmp_path: Path):
+    """STG-1: the task's directory goes with its last attempt, even while the next one is about to stage in it."""
+    rounds = 60
+
+    def come_and_go(attempt: int) -> None:
+        staging = make(tmp_path)
+        for _ in range(rounds):
+            acquire(staging, attempt)
+            discard(staging, attempt)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(come_and_go, range(1, 5)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stg_4_a_sweep_beside_attempts_that_end_is_no_fault(tmp_path: Path):
+    """STG-4: what another process deletes while the sweep looks at it is nobody's fault."""
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        staging = make(tmp_path)
+        for _ in range(60):
+            acquire(staging)
+            discard(staging)
+        done.set()
+
+    with ThreadPoolExecutor(1) as threads:
+        ending = threads.submit(come_and_go)
+        while not done.is_set() and not ending.done():
+            assert asyncio.run(make(tmp_path).sweep()) == 0
+        ending.result()
+
+
+def test_out_4_no_descriptor_left_is_the_machines_fault_and_not_the_directorys(tmp_path: Path):
+    """OUT-4: what says nothing of the path is retryable; the path's own fault stays fatal."""
+    faults = {
+        number: _refusal(OSError(number, os.strerror(number)), tmp_path, 0) for number in (errno.EMFILE, errno.EACCES)
+    }
+    assert isinstance(faults[errno.EMFILE], MachineFailed)
+    assert isinstance(faults[errno.EACCES], UnsafeStaging)
 
 
 def test_stg_4_sweeping_where_there_is_no_root_does_nothing(tmp_path: Path):
