@@ -203,6 +203,14 @@ class Evidence:
         started = [one.task for one in self.of("worker_started") if one.number < cryo.number]
         return started[-1] if started else None
 
+    def refused(self, clause: str) -> list[Violation]:
+        """Return what the fake dispatcher, which is strict, refused for a clause's sake."""
+        return [
+            violation(name, "a request by the contract", detail, self.final.number)
+            for name, detail in self.final.refused
+            if name == clause
+        ]
+
     def writes(self) -> Iterator[Any]:
         """Yield all that changed the store."""
         yield from (event for event in self.of("object_put", "object_deleted") if (event.status or 500) < 300)

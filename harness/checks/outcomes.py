@@ -19,11 +19,7 @@ def out_1(evidence: Evidence) -> Found:
         return as_expected(evidence, "OUT-1")
     claims = [event for event in evidence.of("claim") if event.status == 200 and event.attempt]
     if not claims or "OUT-1" not in evidence.scenario.clauses:
-        return [
-            violation(clause, "the wire's form", detail)
-            for clause, detail in evidence.final.refused
-            if clause == "OUT-1"
-        ] or NOTHING
+        return NOTHING
     found = as_expected(evidence, "OUT-1") or []
     for claim in claims:
         reports = [
@@ -41,8 +37,7 @@ def out_1(evidence: Evidence) -> Found:
                     *numbers,
                 )
             )
-    refused = [one for one in evidence.final.refused if one[0] == "OUT-1"]
-    return found + [violation("OUT-1", "the wire's form", detail) for _, detail in refused]
+    return found
 
 
 def out_2(evidence: Evidence) -> Found:
@@ -99,9 +94,6 @@ def lse_1(evidence: Evidence) -> Found:
         )
         if not acknowledged and not evidence.of("timed_out"):
             found.append(violation("LSE-1", "its wake-up is deleted", "it was not", event.number))
-    found += [
-        violation("LSE-1", "the wire's form", detail) for clause, detail in evidence.final.refused if clause == "LSE-1"
-    ]
     return found if refused or "LSE-1" in evidence.scenario.clauses else (found or NOTHING)
 
 
@@ -141,9 +133,7 @@ def lse_2(evidence: Evidence) -> Found:
     found = as_expected(evidence, "LSE-2") or []
     if not evidence.of("heartbeat"):
         found.append(violation("LSE-2", "heartbeats while the attempt runs", "none"))
-    return found + [
-        violation("LSE-2", "the wire's form", detail) for clause, detail in evidence.final.refused if clause == "LSE-2"
-    ]
+    return found
 
 
 def lse_3(evidence: Evidence) -> Found:

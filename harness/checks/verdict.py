@@ -61,6 +61,9 @@ def judge(events: list[Any]) -> Judged:
             errors.append(f"the check of {clause} broke: {type(error).__name__}: {error}")
             continue
         violations += found or []
+        if not found:
+            violations += evidence.refused(clause)
+            found = None if evidence.refused(clause) else found
         if found == [] and clause in evidence.scenario.clauses:
             kept.append(clause)
     silent = [clause for clause in evidence.scenario.clauses if clause not in {*kept, *unknowable}]

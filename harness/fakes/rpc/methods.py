@@ -184,12 +184,12 @@ def _balance(node: Node, params: list[Any]) -> str:
 
 
 def _code(node: Node, params: list[Any]) -> str:
-    _shown(node, params[1])
-    return f'"{render.hexadecimal(state.code(node.chain, _data(params[0], 20)))}"'
+    place = state.place_of(_shown(node, params[1]) + 1)
+    return f'"{render.hexadecimal(state.code_at(node.chain, _data(params[0], 20), place))}"'
 
 
 def _count(node: Node, params: list[Any]) -> str:
-    return f'"{state.nonce(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
+    return f'"{state.nonce_at(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
 
 
 def _storage(node: Node, params: list[Any]) -> str:
