@@ -133,6 +133,12 @@ class Dispatcher:
         with self._lock:
             return list(self._tasks.values())
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Every token that was ever given out, by its label: what nothing but a header or a lease may hold."""
+        with self._lock:
+            return self._tokens.given_out
+
     def take_lease(self, task_id: str) -> None:
         """End a running task's lease now, as if its time had come."""
         with self._lock:

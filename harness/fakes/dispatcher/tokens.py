@@ -47,6 +47,11 @@ class Tokens:
         self._leases.add(token)
         return token
 
+    @property
+    def given_out(self) -> dict[str, str]:
+        """Every secret that there ever was, by its label without brackets."""
+        return {label.strip("<>"): secret for secret, label in self._labels.items()}
+
     def was_workers(self, token: str) -> bool:
         """Tell whether it is, or before it was rotated away was, a worker token."""
         return token in self._workers
