@@ -40,7 +40,9 @@ class DispatcherFaultLine(_Strict):
     """One line of the dispatcher's script."""
 
     kind: Literal["claim", "heartbeat", "complete"]
-    action: Literal["status", "hang", "reset", "take-lease", "cancel", "rotate-token", "jump", "unknown-fields"]
+    action: Literal[
+        "status", "hang", "reset", "take-lease", "cancel", "rotate-token", "jump", "unknown-fields", "delay"
+    ]
     nth: int = Field(default=1, ge=1)
     times: int | None = Field(default=1, ge=1)
     when: Literal["before", "after"] = "before"

@@ -34,7 +34,10 @@ class _Event(BaseModel):
 
 
 class Begun(_Event):
-    """The first event: the whole scenario, and the world that it was run in."""
+    """The first event: the whole scenario, and the world that it was run in.
+
+    `oracle` is what each file must hold, where that is not the deterministic chain's to say.
+    """
 
     kind: Literal["begun"] = "begun"
     version: int = VERSION
@@ -44,6 +47,7 @@ class Begun(_Event):
     cannot_show: tuple[str, ...] = ()
     bucket: VolatileText
     staging_root: VolatileText
+    oracle: Annotated[dict[str, dict[str, Any]] | None, _volatile] = None
 
 
 class TaskEntered(_Event):
@@ -151,11 +155,12 @@ class Acknowledged(_Event):
 
 
 class StoreAsked(_Event):
-    """A request to the store arrived, before it had any effect."""
+    """A request to the store arrived, before it had any effect; each worker has an address of the store of its own."""
 
     kind: Literal["store_asked"] = "store_asked"
     operation: str
     key: str
+    worker: Annotated[int | None, _volatile] = None
 
 
 class StoreAnswered(_Event):

@@ -41,6 +41,9 @@ PAYLOAD: dict[str, Any] = {
 """What a task is unless a scenario says otherwise: two chunks."""
 
 
+CONTAINER = "container"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +51,8 @@ class _Strict(BaseModel):
 class TaskLine(_Strict):
     """One task: what its payload has (`set`) and lacks (`drop`), or its whole `raw` text, and what should come of it.
 
-    `says` are words that the worker's message must hold; `cryo` tells whether Cryo is expected to run. `concurrent`
+    `says` are words that the worker's message must hold; `cryo` tells whether Cryo is expected to run, `runs` how
+    often. `concurrent`
     starts it beside the one before. In a service `environment` is the worker's and stands with the first task.
     """
 
@@ -58,6 +62,7 @@ class TaskLine(_Strict):
     outcome: Outcome = "success"
     says: tuple[str, ...] = ()
     cryo: bool | None = None
+    runs: int | None = None
     attempt: int = 1
     same_task: bool = False
     concurrent: bool = False
@@ -72,7 +77,9 @@ class Held(_Strict):
     """An object that is in the store already: `content` is its text, or a file of the oracle's, whole or not."""
 
     key: str
-    content: Literal["text", "whole", "fake", "broken", "fewer-rows", "other-rows", "manifest"] = "text"
+    content: Literal["text", "whole", "fake", "broken", "fewer-rows", "other-rows", "manifest", "short-manifest"] = (
+        "text"
+    )
     text: str = ""
     chunk: int = 0
     evidence: Literal["rows", "chain", "receipts"] = "chain"
@@ -89,7 +96,9 @@ class Planted(_Strict):
 
 
 class Node(_Strict):
-    """The pool's node."""
+    """The pool's node: a fake one, or a real anvil whose rows are what a bare Cryo in a container reads from it."""
+
+    kind: Literal["fake", "anvil"] = "fake"
 
     head: int = 1_000_000
     chain_id: int = 31337
@@ -117,7 +126,12 @@ class Platform(_Strict):
 
 
 class Scenario(_Strict):
-    """One scenario; `clauses` are those that it exercises. `name` is its file's."""
+    """One scenario; `clauses` are those that it exercises. `name` is its file's.
+
+    `cryo` is an executable's name, or `container` for real Cryo in its image. In `environment` these are filled in:
+    `{pool_url}`, `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret), `{staging}`, and of the range's files
+    `{largest_bytes}` and `{total_bytes}`, with `under_` before them one less.
+    """
 
     name: str
     title: str = Field(min_length=1)
@@ -140,6 +154,11 @@ class Scenario(_Strict):
     held: tuple[Held, ...] = ()
     planted: tuple[Planted, ...] = ()
     at: tuple[Trigger, ...] = ()
+
+    @property
+    def needs_engine(self) -> bool:
+        """Whether it runs containers."""
+        return self.cryo == CONTAINER or self.node.kind == "anvil"
 
 
 class BadScenario(ValueError):

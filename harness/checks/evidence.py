@@ -107,6 +107,7 @@ class Evidence:
         self.events = events
         self.begun, self.final = events[0], events[-1]
         self.scenario = Scenario.model_validate(self.begun.scenario)
+        self._oracles: dict[tuple[str, int, int], dict[str, dict[str, Any]]] = {}
         self.chain = Chain(self.scenario.node.chain_id, quirks=Quirks(**self.scenario.node.quirks))
 
     def of(self, *kinds: str) -> list[Any]:
@@ -139,6 +140,11 @@ class Evidence:
         published = tuple(filter(None, map(_publication, event.stdout.splitlines())))
         return End(outcome, self.log_of(event.worker), published, event.number)
 
+    def only_worker_at(self, number: int) -> int | None:
+        """Return the one worker that had been started by an event, or None where there were several."""
+        started = [event.worker for event in self.of("worker_started") if event.number < number]
+        return started[0] if len(started) == 1 else None
+
     def log_of(self, worker: int) -> str:
         """Return what one worker logged."""
         return "\n".join(event.text for event in self.of("log_line") if event.worker == worker)
@@ -153,6 +159,24 @@ class Evidence:
         """The tasks that should have failed and did."""
         return [task for task in self.tasks if task.failed]
 
+    @property
+    def shows(self) -> bool:
+        """Whether every task went as the scenario says, every success with its rows: else no clause is kept."""
+        return all(self._as_told(task) for task in self.tasks)
+
+    def _as_told(self, task: Task) -> bool:
+        if task.line.cryo is not None and bool(self.cryos(task)) is not task.line.cryo:
+            return False
+        if task.line.outcome == "nothing":
+            return not any(end.outcome == "success" for end in task.ends)
+        return task.ended_as_expected and (not task.succeeded or self._whole(task))
+
+    def _whole(self, task: Task) -> bool:
+        held = self.held(task)
+        facts = {name: (held[name].parquet or {}).get("digest") for name in held}
+        wanted = {name: one["digest"] for name, one in self.oracle(task).items()}
+        return MANIFEST in held and wanted.items() <= facts.items()
+
     def prefix(self, task: Task) -> str:
         """Return the prefix of a task's version (LAY-1, VER-2)."""
         return prefix(task.payload)
@@ -164,7 +188,13 @@ class Evidence:
     def oracle(self, task: Task) -> dict[str, dict[str, Any]]:
         """Return what each file of a task must hold."""
         one = task.payload
-        return oracle(self.chain, one["cryo_dataset_name"], one["range_start"], one["range_end"])
+        if self.begun.oracle is not None:
+            found: dict[str, dict[str, Any]] = self.begun.oracle
+            return found
+        asked = (one["cryo_dataset_name"], one["range_start"], one["range_end"])
+        if asked not in self._oracles:
+            self._oracles[asked] = oracle(self.chain, *asked)
+        return self._oracles[asked]
 
     def held(self, task: Task) -> dict[str, Any]:
         """Return what lies below a task's prefix at the end, by name."""
@@ -247,6 +277,17 @@ def violation(clause: str, expected: object, seen: object, *events: int) -> Viol
     return Violation(clause, str(expected), str(seen), events)
 
 
+def _ran_as_expected(evidence: Evidence, clause: str, task: Task) -> list[Violation]:
+    line, ran = task.line, evidence.cryos(task)
+    numbers = [event.number for event in ran]
+    if line.cryo is not None and bool(ran) is not line.cryo:
+        expected = "Cryo runs" if line.cryo else "Cryo is not started"
+        return [violation(clause, expected, f"{len(ran)} runs", *numbers)]
+    if line.runs is not None and len(ran) != line.runs:
+        return [violation(clause, f"{line.runs} runs of Cryo", f"{len(ran)} runs", *numbers)]
+    return []
+
+
 def as_expected(evidence: Evidence, clause: str, outcome: str | None = None) -> Found:
     """Judge a clause by how the scenario's tasks end: the outcome, the words of the message, whether Cryo ran."""
     found: list[Violation] = []
@@ -257,6 +298,7 @@ def as_expected(evidence: Evidence, clause: str, outcome: str | None = None) -> 
             continue
         judged = True
         seen = task.ends[-1] if task.ends else None
+        found += _ran_as_expected(evidence, clause, task)
         if line.outcome == "nothing":
             if seen is not None and seen.outcome == "success":
                 found.append(violation(clause, "no report", seen.outcome, seen.number))
@@ -270,10 +312,4 @@ def as_expected(evidence: Evidence, clause: str, outcome: str | None = None) -> 
         missing = [word for word in line.says if not re.search(re.escape(word), seen.message)]
         if missing:
             found.append(violation(clause, f"the message says {', '.join(missing)}", seen.message[-300:], seen.number))
-        ran = evidence.cryos(task)
-        if line.cryo is not None and bool(ran) is not line.cryo:
-            numbers = [event.number for event in ran]
-            found.append(
-                violation(clause, "Cryo runs" if line.cryo else "Cryo is not started", f"{len(ran)} runs", *numbers)
-            )
     return found if judged else NOTHING

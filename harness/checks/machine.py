@@ -63,7 +63,8 @@ def stg_8(evidence: Evidence) -> Found:
 def _gone(evidence: Evidence, clause: str, tasks: list[Task]) -> Found:
     found = []
     for task in tasks:
-        below = f"{task.task_id}/{task.line.attempt}"
+        attempt = task.ends[-1].attempt if evidence.scenario.delivery == "worker" else task.line.attempt
+        below = f"{task.task_id}/{attempt}"
         left = [one.path for one in evidence.final.staged if one.path == below or one.path.startswith(f"{below}/")]
         if left:
             found.append(violation(clause, f"{below} is gone", left, evidence.final.number))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from harness.checks.evidence import NOTHING, Evidence, Found, Violation, as_expected, violation
+
+if TYPE_CHECKING:
+    from harness.history import DispatcherCall
 
 CONFLICT = 409
 GRANTED = 200
@@ -59,8 +64,25 @@ def out_5(evidence: Evidence) -> Found:
         ran = evidence.cryos(task)
         if len(ran) < 2:
             found.append(violation("OUT-5", "Cryo runs again", f"{len(ran)} runs", *[event.number for event in ran]))
+        found += _kept(evidence, ran)
         if len({event.directory for event in ran}) > 1:
             found.append(violation("OUT-5", "in the same directory", sorted({event.directory for event in ran})))
+    return found
+
+
+SPOILT = {"truncate_file", "empty_file", "wrong_schema", "omit_rows", "omit_blocks", "replace_block"}
+
+
+def _kept(evidence: Evidence, ran: list[Any]) -> list[Violation]:
+    """Find runs that begin without any of the files that were finished before, though Cryo spoilt none of them."""
+    if any(act.get("act") in SPOILT for act in evidence.scenario.acts):
+        return []
+    found = []
+    for event in ran[1:]:
+        written = {one.name for one in evidence.of("cryo_wrote") if ran[0].number < one.number < event.number}
+        there = {one.path.rpartition("/")[2] for one in event.staged}
+        if written and not written & there:
+            found.append(violation("OUT-5", f"good chunks are kept: {sorted(written)}", sorted(there), event.number))
     return found
 
 
@@ -155,8 +177,8 @@ def lse_3(evidence: Evidence) -> Found:
 def _past_their_end(evidence: Evidence) -> list[Violation] | None:
     """Find requests after the local end of a lease that was not renewed; None where every lease was given back first.
 
-    The end is reckoned from when the last good answer was given, which is later than LSE-3's, and its `Date` is in whole
-    seconds, which may make a lease look one longer: so nobody is wronged.
+    The end is reckoned from when the last good answer was given, which is later than LSE-3's, and its `Date` is in
+    whole seconds, which may make a lease look one longer: so nobody is wronged.
     """
     lease = evidence.scenario.platform.lease_seconds + DATE_SECONDS
     margin = max(SHORTEST_MARGIN_SECONDS, min(LONGEST_MARGIN_SECONDS, lease / 3))
@@ -171,31 +193,57 @@ def _past_their_end(evidence: Evidence) -> list[Violation] | None:
         renewed = [event for event in own if event.kind == "heartbeat" and event.status == GRANTED]
         last = [claim, *renewed][-1]
         end = last.at + lease - margin
-        if evidence.final.at < end or any(event.kind == "complete" and event.at < end for event in own):
+        if evidence.final.at < end or any(
+            event.kind == "complete" and event.status in SETTLED and event.at < end for event in own
+        ):
             continue
-        later = [event for event in evidence.of("store_asked", "complete") if event.at > end]
+        later = [one for one in _asked_by(evidence, claim) if one.at > end and one.kind != "heartbeat"]
         found = (found or []) + [
-            violation("LSE-3", f"nothing starts {end - last.at:.1f} s after the last good answer", event.kind, last.number, event.number)
+            violation(
+                "LSE-3",
+                f"nothing starts {end - last.at:.1f} s after the last good answer",
+                event.kind,
+                last.number,
+                event.number,
+            )
             for event in later
         ]
     return found
 
 
-def _silence(evidence: Evidence, clause: str, lost: object) -> list:  # type: ignore[type-arg]
+def _silence(evidence: Evidence, clause: str, lost: DispatcherCall) -> list[Violation]:
     """What an attempt still asked after it had read that its lease is lost, until another claim was granted."""
-    number, task_id, attempt = lost.number, lost.task_id, lost.attempt  # type: ignore[attr-defined]
-    grants = [event.number for event in evidence.of("claim") if event.status == 200 and event.number > number]
-    until = min(grants, default=evidence.final.number)
-    found = [
-        violation(clause, "no store request starts", f"{event.operation} {event.key}", number, event.number)
-        for event in evidence.of("store_asked")
-        if number < event.number < until
+    number, task_id, attempt = lost.number, lost.task_id, lost.attempt
+    claims = [one for one in evidence.of("claim") if (one.task_id, one.attempt) == (task_id, attempt)]
+    return [
+        violation(clause, "no further request starts", event.kind, number, event.number)
+        for claim in claims
+        for event in _asked_by(evidence, claim)
+        if event.number > number
     ]
-    later = [
-        event for event in evidence.of("complete", "heartbeat")
-        if event.number > number and (event.task_id, event.attempt) == (task_id, attempt)
-    ]  # fmt: skip
-    return found + [violation(clause, "no further request", event.kind, number, event.number) for event in later]
+
+
+def _asked_by(evidence: Evidence, claim: DispatcherCall) -> list[Any]:
+    """Return what the attempt of a claim asked of store and dispatcher after it.
+
+    A store request is laid to the attempt where only its worker was there to claim it: until that worker, or with
+    several workers anybody, is granted another.
+    """
+    worker = evidence.only_worker_at(claim.number)
+    grants = [one.number for one in evidence.of("claim") if one.status == GRANTED and one.number > claim.number]
+    until = min(grants, default=evidence.final.number)
+    several = len(evidence.of("worker_started")) > 1
+    found = []
+    for event in evidence.of("store_asked", "heartbeat", "complete"):
+        if event.kind != "store_asked":
+            own = (event.task_id, event.attempt) == (claim.task_id, claim.attempt)
+        elif several and worker is not None:
+            own = event.worker == worker
+        else:
+            own = event.number < until
+        if own and event.number > claim.number:
+            found.append(event)
+    return found
 
 
 def lse_4(evidence: Evidence) -> Found:

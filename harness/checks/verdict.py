@@ -66,6 +66,7 @@ def judge(events: list[Any]) -> Judged:
             found = None if evidence.refused(clause) else found
         if found == [] and clause in evidence.scenario.clauses:
             kept.append(clause)
+    kept = kept if evidence.shows else []
     silent = [clause for clause in evidence.scenario.clauses if clause not in {*kept, *unknowable}]
     if silent and not violations and not errors:
         errors.append(f"nothing that happened shows {', '.join(silent)}, which the scenario names")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,7 @@ from harness.scenario import BadScenario, Scenario, find
 from harness.stores.backends import Backends, BadStore, backends
 from harness.targets import BadTarget, Target
 
-FAILED, USAGE = 1, 64
+FAILED, USAGE, INTERRUPTED = 1, 64, 130
 
 
 @contextmanager
@@ -51,9 +53,13 @@ def run_command(
             save.mkdir(parents=True, exist_ok=True)
     with told(), ExitStack() as stack:
         around = stack.enter_context(backends(store))
+        stop = stack.enter_context(stopped_by_signals())
         with ThreadPoolExecutor(jobs) as pool:
             done = []
-            for one in pool.map(lambda scenario: attempt(scenario, chosen, around, save), scenarios):
+            longest_first = sorted(scenarios, key=lambda scenario: -scenario.patience_seconds)
+            for one in pool.map(lambda scenario: attempt(scenario, chosen, around, save, stop), longest_first):
+                if stop.is_set():
+                    raise typer.Exit(INTERRUPTED)
                 done.append(one)
                 typer.echo(text.of_scenario(one))
     asked = None if not names else sorted({clause for scenario in scenarios for clause in scenario.clauses})
@@ -63,10 +69,24 @@ def run_command(
     raise typer.Exit(0 if good(done) else FAILED)
 
 
-def attempt(scenario: Scenario, target: Target, around: Backends, save: Path | None) -> Judged:
-    """Run and judge one scenario; what the harness itself meets with is an error of the scenario."""
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGINT and SIGTERM set instead of ending the process, so that no worker outlives it."""
+    stop = threading.Event()
+    before = [signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        events: list[Any] = run(scenario, target, around)
+        yield stop
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+
+
+def attempt(scenario: Scenario, target: Target, around: Backends, save: Path | None, stop: threading.Event) -> Judged:
+    """Run and judge one scenario; what the harness itself meets with is an error of the scenario."""
+    if stop.is_set():
+        return Judged(scenario.name)
+    try:
+        events: list[Any] = run(scenario, target, around, stop)
         if save is not None:
             history.save(events, save / f"{scenario.name}.jsonl")
         return judge(events)

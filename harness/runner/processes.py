@@ -178,7 +178,7 @@ def opened_below(pid: int, folder: Path) -> tuple[str, ...]:
     found = set()
     try:
         for link in Path(f"/proc/{pid}/fd").iterdir():
-            path = Path(os.readlink(link))
+            path = link.readlink()
             if int(link.name) >= FIRST_DESCRIPTOR and path.is_relative_to(folder):
                 found.add(str(path.relative_to(folder)))
     except OSError:

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 _Event = TypeVar("_Event", bound=BaseModel)
 
 
+class Stopped(Exception):
+    """The whole run is to end: somebody pressed Ctrl-C, or sent SIGTERM."""
+
+
 class Recorder:
     """Takes events from any thread. A listener is called in the thread that brings the event, after it is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self._stop = stop or threading.Event()
         self._changed = threading.Condition(threading.RLock())
         self._began = time.monotonic()
         self._secrets: dict[str, str] = {}
@@ -67,9 +72,15 @@ class Recorder:
         self._listeners.append(listener)
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until a condition holds, looking again at every event and a few times a second."""
+        """Wait until a condition holds, looking again at every event and a few times a second.
+
+        Raises:
+            Stopped: the whole run is to end.
+        """
         end = time.monotonic() + seconds
         while not condition():
+            if self._stop.is_set():
+                raise Stopped("the run was stopped")
             left = end - time.monotonic()
             if left <= 0:
                 return False

@@ -23,21 +23,26 @@ LINGER_SECONDS = 3.0
 """How long what a worker has started may outlive it before it counts as a survivor."""
 
 
-def run(scenario: Scenario, target: Target, around: Backends) -> list[Any]:
-    """Run a scenario and return its history."""
-    recorder = Recorder()
+def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Event | None = None) -> list[Any]:
+    """Run a scenario and return its history.
+
+    Raises:
+        Stopped: `stop` was set; all that the scenario started has ended.
+    """
+    recorder = Recorder(stop)
     with tempfile.TemporaryDirectory(prefix="harness-") as name:
         world = World(scenario, target, around, recorder, Path(name).resolve())
-        recorder.add(
-            Begun,
-            scenario=scenario.model_dump(mode="json"),
-            target=target.name,
-            store=around.name if scenario.store == "s3" else "directory",
-            cannot_show=around.cannot_show,
-            bucket=world.bucket.name if world.bucket else str(world.directory),
-            staging_root=str(world.staging),
-        )
         with world:
+            recorder.add(
+                Begun,
+                scenario=scenario.model_dump(mode="json"),
+                target=target.name,
+                store=around.name if scenario.store == "s3" else "directory",
+                cannot_show=around.cannot_show,
+                bucket=world.bucket.name if world.bucket else str(world.directory),
+                staging_root=str(world.staging),
+                oracle=world.oracle,
+            )
             triggers = Triggers(world)
             recorder.on_event(triggers.hear)
             (_as_commands if scenario.delivery == "run" else _as_service)(world)
@@ -81,9 +86,9 @@ class Triggers:
             for path in sorted(world.staging.glob("*/*")):
                 staged.age(path, 100)
         elif trigger.do == "take-lease":
-            world.machine.take_lease(event.task_id or world.task_id(0))
+            world.machine.take_lease(getattr(event, "task_id", None) or world.task_id(0))
         else:
-            world.machine.cancel(event.task_id or world.task_id(0))
+            world.machine.cancel(getattr(event, "task_id", None) or world.task_id(0))
 
 
 def _as_commands(world: World) -> None:
@@ -151,8 +156,9 @@ def _conclude(world: World, triggers: Triggers) -> None:
     silent = [
         describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired
     ]
-    struck = {id(call.fault) for call in world.pool.struck}
-    silent += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in struck]
+    if world.pool is not None:
+        struck = {id(call.fault) for call in world.pool.struck}
+        silent += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in struck]
     registered: dict[str, int] = {}
     refused: list[tuple[str, str]] = []
     if world.server is not None:

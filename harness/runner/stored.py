@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.fakes.cryo.write import write_table
 from harness.fakes.dispatcher.publication import dataset_version, prefix
 from harness.history import ObjectHeld
 from harness.world.chain import Chain
@@ -60,10 +61,11 @@ def _metadata(body: bytes, evidence: str) -> dict[str, str]:
 def _content(held: Held, scenario: Scenario, payload: dict[str, Any], chosen: range) -> bytes:
     if held.content == "text":
         return held.text.encode()
-    if held.content == "manifest":
+    if held.content in {"manifest", "short-manifest"}:
         names = chunks(payload["range_start"], payload["range_end"])
         dataset = payload["cryo_dataset_name"]
         keys = sorted(prefix(payload) + file_name(payload["chain_id"], dataset, chunk) for chunk in names)
+        keys = keys[: len(keys) if held.content == "manifest" else 1]
         fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
         return json.dumps(fields | {"parquet_keys": keys}, separators=(",", ":")).encode() + b"\n"
     import pyarrow as pa  # noqa: PLC0415 - slow, and few scenarios need it
@@ -80,6 +82,18 @@ def _content(held: Held, scenario: Scenario, payload: dict[str, Any], chosen: ra
     written = io.BytesIO()
     pq.write_table(table, written, compression="lz4")
     return written.getvalue()[:-20] if held.content == "broken" else written.getvalue()
+
+
+def sizes(scenario: Scenario) -> list[int]:
+    """Return how many bytes each file of the first task has that fake Cryo writes."""
+    payload = scenario.tasks[0].payload()
+    found = []
+    for chunk in chunks(payload["range_start"], payload["range_end"]):
+        written = io.BytesIO()
+        table = build(chain_of(scenario), payload["cryo_dataset_name"], chunk)
+        write_table(table, written)
+        found.append(written.tell())
+    return found
 
 
 def contents(bucket: Bucket | None, directory: Path, recorder: Recorder) -> dict[str, ObjectHeld]:

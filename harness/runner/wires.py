@@ -11,6 +11,8 @@ from harness.history import Acknowledged, FaultFired, Received, StoreAnswered, S
 from harness.stores.proxy import Listener, Over, Seen, Spoil
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.faults import StoreFault
     from harness.runner.recorder import Recorder
 
@@ -61,14 +63,16 @@ def operation_of(seen: Seen, bucket: str) -> tuple[str, str]:
 class StoreListener(Listener):
     """Writes each S3 request into the history, as it arrives and as it ends."""
 
-    def __init__(self, recorder: Recorder, bucket: str, names: dict[Spoil, str]) -> None:
-        self._recorder, self._bucket, self._names = recorder, bucket, names
+    def __init__(self, recorder: Recorder, bucket: str, names: dict[Spoil, str], doors: Mapping[int, int]) -> None:
+        self._recorder, self._bucket, self._names, self._doors = recorder, bucket, names, doors
         self._began: dict[int, int] = {}
 
     def arrived(self, number: int, seen: Seen) -> None:
         """Write that a request arrived."""
         operation, key = operation_of(seen, self._bucket)
-        event = self._recorder.add(StoreAsked, operation=operation, key=self._recorder.scrub(key))
+        event = self._recorder.add(
+            StoreAsked, operation=operation, key=self._recorder.scrub(key), worker=self._doors.get(seen.port)
+        )
         self._began[number] = event.number
 
     def over(self, number: int, seen: Seen, how: Over) -> None:

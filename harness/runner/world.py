@@ -10,9 +10,11 @@ import secrets
 import threading
 import uuid
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from harness.containers.node import anvil_process
 from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer
 from harness.fakes.rpc.faults import Call, Fault
 from harness.fakes.rpc.node import Node
@@ -20,7 +22,9 @@ from harness.fakes.rpc.server import RpcPool
 from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, RpcCall
 from harness.runner import staged, stored
 from harness.runner.processes import Watch, Worker, opened_below
+from harness.runner.real import containerized_cryo, oracle_of
 from harness.runner.wires import QueueListener, StoreListener, describe, spoil_of
+from harness.scenario import CONTAINER
 from harness.stores.proxy import StoreProxy
 from harness.stores.queue import make_queue
 from harness.targets import search_path
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from harness.targets import Target
 
 HARNESS = "harness_"
+OTHER_CHAIN_ID = 5
 DEAD_URL = "http://127.0.0.1:9"
 STRANGER = {"AWS_ACCESS_KEY_ID": "harness", "AWS_SECRET_ACCESS_KEY": "signed-anew-by-the-proxy"}
 """What a worker gets instead of the keys to an external store, which are the harness's alone."""
@@ -64,8 +69,11 @@ class World:
         self.staging, self.outside, self.directory = folder / "staging", folder / "outside", folder / "out"
         self.workers: list[Worker] = []
         self.bucket = around.store.make_bucket() if scenario.store == "s3" else None
-        self._key = secrets.token_hex(16)
+        self._key, self._canary = secrets.token_hex(16), f"canary{secrets.token_hex(12)}"
         self._stack = ExitStack()
+        self.oracle: dict[str, dict[str, Any]] | None = None
+        self._other_url = DEAD_URL
+        self._doors: dict[int, int] = {}
         self.server: DispatcherServer | None = None
         self._told = 0
         self._telling = threading.RLock()
@@ -73,21 +81,25 @@ class World:
     def __enter__(self) -> Self:
         scenario, recorder = self.scenario, self.recorder
         name = self.bucket.name if self.bucket else ""
-        recorder.hide_all({"rpc-key": self._key, "s3-secret": self._around.store.secret_key})
+        recorder.hide_all({"rpc-key": self._key, "canary": self._canary, "s3-secret": self._around.store.secret_key})
         stored.prepare(scenario, self.bucket, self.directory)
         staged.plant(scenario, self.staging, self.outside, self.task_id(0))
-        node = Node(
-            stored.chain_of(scenario), head=scenario.node.head, finalized=scenario.node.finalized,
-            chain_id=scenario.node.claims_chain_id, key=self._key,
-            script={"acts": list(scenario.acts), "quirks": scenario.node.quirks},
-        )  # fmt: skip
-        faults = [Fault.from_json(fault.model_dump()) for fault in scenario.rpc_faults]
-        self.pool = self._stack.enter_context(RpcPool(node, faults))
-        self.pool.on_call(self._called)
+        self.cryo = scenario.cryo
+        if scenario.cryo == CONTAINER:
+            self.cryo = str(containerized_cryo(self._stack, self._folder))
+        self.pool: RpcPool | None = None
+        if scenario.node.kind == "fake":
+            self._node_url = self._fake_node()
+        else:
+            self._node_url = self._stack.enter_context(anvil_process()).url
+            payload = scenario.tasks[0].payload()
+            self.oracle = oracle_of(self.cryo, self._node_url, payload, self._folder / "bare")
         names = {spoil_of(fault, name): describe(fault) for fault in scenario.store_faults}
         signs = self._around.store if self._around.external else None
-        listener = StoreListener(recorder, name, names)
-        self.proxy = self._stack.enter_context(StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs))
+        listener = StoreListener(recorder, name, names, self._doors)
+        self.proxy = self._stack.enter_context(
+            StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs)
+        )
         sees_start = scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.pool_url
         self.watch = self._stack.enter_context(Watch(recorder, None if sees_start else self._cryo_seen))
         if scenario.delivery == "worker":
@@ -101,6 +113,21 @@ class World:
         self._stack.close()
         if self.bucket is not None and self._around.external:
             self.bucket.remove()
+
+    def _fake_node(self) -> str:
+        scenario = self.scenario
+        node = Node(
+            stored.chain_of(scenario), head=scenario.node.head, finalized=scenario.node.finalized,
+            chain_id=scenario.node.claims_chain_id, key=self._key,
+            script={"acts": list(scenario.acts), "quirks": scenario.node.quirks},
+        )  # fmt: skip
+        faults = [Fault.from_json(fault.model_dump()) for fault in scenario.rpc_faults]
+        # Beside it a node of another chain, for pools of several.
+        other = replace(node, name="other", chain_id=OTHER_CHAIN_ID)
+        self.pool = self._stack.enter_context(RpcPool([node, other], faults))
+        self.pool.on_call(self._called)
+        self._other_url = f"{self.pool.urls[1]}/v3/{self._key}"
+        return f"{self.pool.url}/v3/{self._key}"
 
     def _make_platform(self, bucket: str) -> None:
         told = self.scenario.platform
@@ -195,10 +222,10 @@ class World:
             return self.task_id(place - 1)
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.scenario.name}/{place}"))
 
-    def environment(self, line: TaskLine) -> dict[str, str]:
-        """Return the whole environment of a worker."""
+    def environment(self, line: TaskLine, store_url: str) -> dict[str, str]:
+        """Return the whole environment of a worker, which has an address of the store of its own."""
         scenario = self.scenario
-        url = f"{self.pool.url}/v3/{self._key}"
+        url = self._node_url
         found = {
             "PATH": search_path(),
             "TRACE_CRYO_STAGING_ROOT": str(self.staging),
@@ -206,15 +233,21 @@ class World:
             "TRACE_CRYO_MODE": scenario.mode,
         }
         if scenario.mode == "real":
-            found |= {"TRACE_CRYO_BIN": scenario.cryo, "TRACE_COVERAGE": scenario.level}
+            found |= {"TRACE_CRYO_BIN": self.cryo, "TRACE_COVERAGE": scenario.level}
             found |= {"TRACE_RPC_POOL_LOCAL_URL": url} if scenario.pool_url else {}
-        if self.bucket is not None:
-            found |= self.bucket.environment() | {"S3_ENDPOINT": self.proxy.url}
-            found |= STRANGER if self._around.external else {}
         if self.server is not None:
             found |= self.server.environment() | self.queue.environment() | {"SQS_ENDPOINT": self.queue_proxy.url}
+        # The store's keys last: moto's queues take any.
+        if self.bucket is not None:
+            found |= self.bucket.environment() | {"S3_ENDPOINT": store_url}
+            found |= STRANGER if self._around.external else {}
         found |= dict(self.target.environment)
-        places = {"{pool_url}": url, "{dead_url}": DEAD_URL, "{staging}": str(self.staging)}
+        places = {"{pool_url}": url, "{dead_url}": DEAD_URL, "{staging}": str(self.staging), "{canary}": self._canary}
+        places["{other_chain_url}"] = self._other_url
+        if any("_bytes}" in value for value in scenario.environment.values()):
+            sizes = stored.sizes(scenario)
+            places |= {"{largest_bytes}": str(max(sizes)), "{total_bytes}": str(sum(sizes))}
+            places |= {"{under_largest_bytes}": str(max(sizes) - 1), "{under_total_bytes}": str(sum(sizes) - 1)}
         for name, value in (scenario.environment | line.environment).items():
             for place, meant in places.items():
                 value = value.replace(place, meant)  # noqa: PLW2901 - one value, several places
@@ -231,7 +264,9 @@ class World:
             store = f"s3://{self.bucket.name}" if self.bucket else f"file://{self.directory}"
             command += ["run", "-", "--store", store, "--task-id", self.task_id(place), "--attempt", str(line.attempt)]
             payload = self.payload_text(line).encode()
-        worker = Worker(len(self.workers), self.recorder, command, self.environment(line), place, payload)
+        url = self.proxy.open_door()
+        self._doors[int(url.rpartition(":")[2])] = len(self.workers)
+        worker = Worker(len(self.workers), self.recorder, command, self.environment(line, url), place, payload)
         self.watch.follow(worker.process.pid)
         self.workers.append(worker)
         return worker

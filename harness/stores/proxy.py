@@ -47,6 +47,11 @@ class Spoil:
     broken: Literal["reset", "cut"] | None = None
     query: str = ""
 
+    @property
+    def told(self) -> int | None:
+        """The status that the client is told; None where it gets no whole answer."""
+        return self.status if self.broken is None else None
+
     def matches(self, request: web.Request) -> bool:
         """Tell whether a request is one that this is about."""
         return (
@@ -58,13 +63,14 @@ class Spoil:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as it arrived."""
+    """One request as it arrived; `port` is the door that it came through."""
 
     method: str
     path: str
     headers: Mapping[str, str] = field(repr=False)
     query: str = ""
     body: bytes = field(default=b"", repr=False)
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,14 @@ class StoreProxy:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
+    def open_door(self) -> str:
+        """Return one more address of it, by whose port the requests of one client are known."""
+        return asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+
+    async def _open(self) -> str:
+        await web.TCPSite(self._runner, LOOPBACK, 0).start()
+        return "http://{}:{}".format(*self._runner.addresses[-1][:2])
+
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
@@ -130,24 +144,26 @@ class StoreProxy:
     async def _serve(self) -> None:
         application = web.Application(client_max_size=LARGEST_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        async with aiohttp.ClientSession(auto_decompress=False) as self._session:
-            await runner.setup()
-            await web.TCPSite(runner, LOOPBACK, 0).start()
-            self.url = "http://{}:{}".format(*runner.addresses[0][:2])
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        # Nothing is added that the client did not send: a store that is told of gzip uses it.
+        added = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+        async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=added) as self._session:
+            await self._runner.setup()
+            self.url = await self._open()
             self._ready.set()
             await self._stop.wait()
-            await runner.cleanup()
+            await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        seen = Seen(request.method, request.path, dict(request.headers), request.query_string, body)
+        door = request.transport.get_extra_info("sockname")[1] if request.transport is not None else 0
+        seen = Seen(request.method, request.path, dict(request.headers), request.query_string, body, door)
         self.requests.append(seen)
         number = len(self.requests)
         self._listener.arrived(number, seen)
         spoil = self._due(request)
         if spoil is not None and spoil.when == "before":
-            return await self._spoiled(request, number, seen, Over(None, spoil.status, spoil))
+            return await self._spoiled(request, number, seen, Over(None, spoil.told, spoil))
         async with self._session.request(
             request.method,
             URL(self._target + request.raw_path, encoded=True),
@@ -156,7 +172,7 @@ class StoreProxy:
         ) as answer:
             content = await answer.read()
         if spoil is not None:
-            return await self._spoiled(request, number, seen, Over(answer.status, spoil.status, spoil, content))
+            return await self._spoiled(request, number, seen, Over(answer.status, spoil.told, spoil, content))
         self._listener.over(number, seen, Over(answer.status, answer.status, None, content))
         headers = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
         if request.method == "HEAD":

@@ -104,6 +104,8 @@ class Collection:
         numbers = sorted(chunk.blocks.numbers)
         if self.head is not None:
             numbers = [number for number in numbers if number <= self.head]
+        if omitted := self.acts.find("omit_blocks", chunk=place):
+            numbers = [number for number in numbers if not omitted["first"] <= number <= omitted["last"]]
         if replaced := self.acts.find("replace_block"):
             numbers = [replaced["by"] if number == replaced["block"] else number for number in numbers]
         table = build(self.chain, self.plan.dataset, numbers)
@@ -114,4 +116,12 @@ class Collection:
         return table
 
     def _write_table(self, table: pa.Table, path: Path) -> None:
-        write_table(table, path, self.plan, statistics=self.statistics, marked=self.marked)
+        write_table(
+            table,
+            path,
+            compression=self.plan.compression,
+            compression_level=self.plan.compression_level,
+            row_group_size=self.plan.row_group_size,
+            statistics=self.statistics,
+            marked=self.marked,
+        )
