@@ -1,27 +1,28 @@
 """Real Cryo against the fake pool (cold, warm) and against anvil, in one run: who is the bottleneck?
 
-`python benchmarks/rpc.py [--anvil PATH]` prints a table in Markdown. Aim: at least anvil's rate, warm.
+`python benchmarks/rpc.py [--anvil PATH] [--write docs/fidelity.md]` prints a table in Markdown, or replaces it there.
+Aim: at least anvil's rate, warm.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
+from document import load, parser, publish
 from node import BLOCKS, anvil, fake_pool, timed
 
 DATASETS = ("blocks", "transactions", "logs")
-REPEATS = 3
+REPEATS = 5
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--anvil", default="anvil")
-    chosen = parser.parse_args()
-    print(f"| dataset, {BLOCKS:,} blocks | fake pool, cold | fake pool, warm | anvil | warm / anvil |")
-    print("|---|---|---|---|---|")
+    chosen = parser(__doc__).parse_args()
+    table = [
+        f"| dataset, {BLOCKS:,} blocks | fake pool, cold | fake pool, warm | anvil | warm / anvil |",
+        "|---|---|---|---|---|",
+    ]
     with tempfile.TemporaryDirectory() as folder, anvil(chosen.anvil) as node:
         for dataset in DATASETS:
             with fake_pool() as pool:
@@ -31,7 +32,8 @@ def main() -> None:
                     warm = min(warm, timed("cryo-from-wheel", dataset, Path(folder, "out"), {"ETH_RPC_URL": pool}))
                     real = min(real, timed("cryo-from-wheel", dataset, Path(folder, "out"), {"ETH_RPC_URL": node}))
             cells = " | ".join(f"{seconds:.2f} s, {BLOCKS / seconds:,.0f}/s" for seconds in (cold, warm, real))
-            print(f"| {dataset} | {cells} | {real / warm:.2f} |", flush=True)
+            table.append(f"| {dataset} ({load()}) | {cells} | {real / warm:.2f} |")
+    publish(table, chosen.write)
 
 
 if __name__ == "__main__":

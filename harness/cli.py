@@ -10,7 +10,7 @@ from harness.reference.table import bugs
 from harness.report.commands import judge_command, list_command, run_command
 from harness.serve.dispatcher import dispatcher
 from harness.serve.world import world
-from harness.stores.probe import probe_command
+from harness.stores.commands import probe_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 serving = typer.Typer(

@@ -92,7 +92,10 @@ class StagedEntry(BaseModel):
 
 
 class CryoStarted(_Event):
-    """A Cryo began: its arguments, the names in its environment, its directory, and the staging root just then."""
+    """A Cryo began: its arguments, the names in its environment, its directory, and the staging root just then.
+
+    `held` are the paths below the staging root that it has open, which is how it holds a lock.
+    """
 
     kind: Literal["cryo_started"] = "cryo_started"
     arguments: Annotated[tuple[str, ...], _volatile]
@@ -100,6 +103,15 @@ class CryoStarted(_Event):
     directory: VolatileText
     pid: VolatileInt
     staged: Annotated[tuple[StagedEntry, ...], _volatile]
+    held: Annotated[tuple[str, ...], _volatile] = ()
+
+
+class CryoWrote(_Event):
+    """A fake Cryo finished a file: its name and the SHA-256 of its bytes."""
+
+    kind: Literal["cryo_wrote"] = "cryo_wrote"
+    name: str
+    digest: str
 
 
 class RpcCall(_Event):
@@ -218,7 +230,7 @@ class Final(_Event):
 
 
 Event = Annotated[
-    Begun | TaskEntered | WorkerStarted | Exit | LogLine | CryoStarted | RpcCall | DispatcherCall | Received
+    Begun | TaskEntered | WorkerStarted | Exit | LogLine | CryoStarted | CryoWrote | RpcCall | DispatcherCall | Received
     | Acknowledged | StoreAsked | StoreAnswered | FaultFired | Acted | TimedOut | Final,
     Field(discriminator="kind"),
 ]  # fmt: skip

@@ -72,9 +72,10 @@ class Held(_Strict):
     """An object that is in the store already: `content` is its text, or a file of the oracle's, whole or not."""
 
     key: str
-    content: Literal["text", "whole", "fake", "broken", "fewer-rows", "torn-manifest"] = "text"
+    content: Literal["text", "whole", "fake", "broken", "fewer-rows", "other-rows", "manifest"] = "text"
     text: str = ""
     chunk: int = 0
+    evidence: Literal["rows", "chain", "receipts"] = "chain"
 
 
 class Planted(_Strict):
@@ -100,8 +101,9 @@ class Node(_Strict):
 class Platform(_Strict):
     """The dispatcher and the queue of a service.
 
-    `stray` are messages that are no wake-up of a task; `until` is `ended` (every task, and no wake-up left) or an event
-    and how often it must have come; then the workers are told to end.
+    `stray` are messages that are no wake-up of a task; `until` is `ended` (every task, and no wake-up left),
+    `settled` (every task has ended at the dispatcher) or an event and how often it must have come; then the workers are
+    told to end.
     """
 
     form: Literal["documented", "lite"] = "documented"
@@ -111,7 +113,7 @@ class Platform(_Strict):
     wakeups: int = 1
     workers: int = Field(default=1, ge=1, le=16)
     stray: tuple[str, ...] = ()
-    until: str = Field(default="ended", pattern=r"^(ended|[a-z_]+ \d+)$")
+    until: str = Field(default="ended", pattern=r"^(ended|settled|[a-z_]+ \d+)$")
 
 
 class Scenario(_Strict):

@@ -79,6 +79,11 @@ class Task:
     ends: list[End] = field(default_factory=list)
 
     @property
+    def extractable(self) -> bool:
+        """Whether the scenario sends a payload that a Cryo may be started for."""
+        return isinstance(self.payload, dict) and self.line.cryo is not False
+
+    @property
     def ended_as_expected(self) -> bool:
         """Whether the last attempt ended as the scenario says."""
         return bool(self.ends) and meets(self.ends[-1].outcome, self.line.outcome)
@@ -197,6 +202,14 @@ class Evidence:
             return by_path[0]
         started = [one.task for one in self.of("worker_started") if one.number < cryo.number]
         return started[-1] if started else None
+
+    def refused(self, clause: str) -> list[Violation]:
+        """Return what the fake dispatcher, which is strict, refused for a clause's sake."""
+        return [
+            violation(name, "a request by the contract", detail, self.final.number)
+            for name, detail in self.final.refused
+            if name == clause
+        ]
 
     def writes(self) -> Iterator[Any]:
         """Yield all that changed the store."""

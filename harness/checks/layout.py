@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, Unknowable, Violation, as_expected, violation
+from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, Task, Unknowable, Violation, as_expected, violation
 from harness.history import ObjectHeld
 
 LEVELS = ("rows", "chain", "receipts")
@@ -39,7 +39,19 @@ def lay_2(evidence: Evidence) -> Found:
         for name in evidence.oracle(task):
             if name not in held or "unreadable" in (held[name].parquet or {"unreadable": ""}):
                 found.append(violation("LAY-2", f"{name}, whole", "missing or unreadable", evidence.final.number))
-    return found
+    return found + _altered(evidence)
+
+
+def _altered(evidence: Evidence) -> list[Violation]:
+    """Find PUTs of bytes that Cryo did not write under that name; only a fake Cryo tells what it wrote."""
+    written: dict[str, set[str]] = {}
+    for event in evidence.of("cryo_wrote"):
+        written.setdefault(event.name, set()).add(event.digest)
+    return [
+        violation("LAY-2", f"the bytes that Cryo wrote: SHA-256 {sorted(digests)}", event.digest, event.number)
+        for event in evidence.puts
+        if (digests := written.get(event.key.rpartition("/")[2])) and event.digest not in digests
+    ]
 
 
 def lay_9(evidence: Evidence) -> Found:
@@ -183,7 +195,19 @@ def lay_10(evidence: Evidence) -> Found:
             key = evidence.prefix(task) + names[held.chunk]
             touched = [event for event in evidence.writes() if event.key == key]
             found += [violation("LAY-10", f"{key} is adopted", event.kind, event.number) for event in touched]
+        if "LAY-10" in evidence.scenario.clauses:
+            found += _other_rows(evidence, task)
     return found if "LAY-10" in evidence.scenario.clauses else (found or NOTHING)
+
+
+def _other_rows(evidence: Evidence, task: Task) -> list[Violation]:
+    """Find files of a success whose rows are not the range's: they were adopted, or believed, without a proof."""
+    held = evidence.held(task)
+    return [
+        violation("LAY-10", f"{name}: what does not prove whole is replaced", "other rows", evidence.final.number)
+        for name, facts in evidence.oracle(task).items()
+        if name in held and (held[name].parquet or {}).get("digest") != facts["digest"]
+    ]
 
 
 def lay_11(evidence: Evidence) -> Found:

@@ -71,9 +71,9 @@ def _gone(evidence: Evidence, clause: str, tasks: list[Task]) -> Found:
 
 
 def _planted(evidence: Evidence, clause: str) -> Found:
-    if clause not in evidence.scenario.clauses or not any(task.ended_as_expected for task in evidence.tasks):
-        return NOTHING
-    found = as_expected(evidence, clause) or []
+    found = as_expected(evidence, clause)
+    if found is NOTHING or not any(task.ended_as_expected for task in evidence.tasks):
+        return found
     for planted in evidence.scenario.planted:
         if evidence.final.planted.get(planted.path) is not planted.stays:
             what = f"{planted.path} {'stays' if planted.stays else 'goes'}"
@@ -94,6 +94,11 @@ def stg_5(evidence: Evidence) -> Found:
         return NOTHING
     found = as_expected(evidence, "STG-5") or []
     left = [words for words in evidence.final.survivors if "--blocks" in words]
+    found += [
+        violation("STG-5", "Cryo holds the lock of its directory", "nothing of staging is open in it", event.number)
+        for event in evidence.cryos()
+        if not event.held
+    ]
     return found + [violation("STG-5", "Cryo dies with its worker", words, evidence.final.number) for words in left]
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from harness.checks.evidence import NOTHING, Evidence, Found, as_expected, violation
+from harness.checks.evidence import NOTHING, Evidence, Found, Violation, as_expected, violation
 
 CONFLICT = 409
+GRANTED = 200
 SETTLED = (200, 400, 409)
+LONGEST_MARGIN_SECONDS = 5.0
+SHORTEST_MARGIN_SECONDS = 1.0
+DATE_SECONDS = 1.0
+"""LSE-3: less the smaller of 5 s and a third of the lease, never under 1 s."""
 
 
 def out_1(evidence: Evidence) -> Found:
@@ -14,11 +19,7 @@ def out_1(evidence: Evidence) -> Found:
         return as_expected(evidence, "OUT-1")
     claims = [event for event in evidence.of("claim") if event.status == 200 and event.attempt]
     if not claims or "OUT-1" not in evidence.scenario.clauses:
-        return [
-            violation(clause, "the wire's form", detail)
-            for clause, detail in evidence.final.refused
-            if clause == "OUT-1"
-        ] or NOTHING
+        return NOTHING
     found = as_expected(evidence, "OUT-1") or []
     for claim in claims:
         reports = [
@@ -36,8 +37,7 @@ def out_1(evidence: Evidence) -> Found:
                     *numbers,
                 )
             )
-    refused = [one for one in evidence.final.refused if one[0] == "OUT-1"]
-    return found + [violation("OUT-1", "the wire's form", detail) for _, detail in refused]
+    return found
 
 
 def out_2(evidence: Evidence) -> Found:
@@ -94,9 +94,6 @@ def lse_1(evidence: Evidence) -> Found:
         )
         if not acknowledged and not evidence.of("timed_out"):
             found.append(violation("LSE-1", "its wake-up is deleted", "it was not", event.number))
-    found += [
-        violation("LSE-1", "the wire's form", detail) for clause, detail in evidence.final.refused if clause == "LSE-1"
-    ]
     return found if refused or "LSE-1" in evidence.scenario.clauses else (found or NOTHING)
 
 
@@ -136,21 +133,52 @@ def lse_2(evidence: Evidence) -> Found:
     found = as_expected(evidence, "LSE-2") or []
     if not evidence.of("heartbeat"):
         found.append(violation("LSE-2", "heartbeats while the attempt runs", "none"))
-    return found + [
-        violation("LSE-2", "the wire's form", detail) for clause, detail in evidence.final.refused if clause == "LSE-2"
-    ]
+    return found
 
 
 def lse_3(evidence: Evidence) -> Found:
     """Judge LSE-3: after a 409 was read, no store or completion request of the attempt starts, and Cryo is stopped."""
-    lost = [event for event in evidence.of("heartbeat", "complete") if event.status == CONFLICT]
-    if not lost or "LSE-3" not in evidence.scenario.clauses:
+    if "LSE-3" not in evidence.scenario.clauses:
         return NOTHING
-    found = []
+    lost = [event for event in evidence.of("heartbeat", "complete") if event.status == CONFLICT]
+    ended = _past_their_end(evidence)
+    if not lost and ended is None:
+        return NOTHING
+    found = as_expected(evidence, "LSE-3") or []
     for event in lost:
         found += _silence(evidence, "LSE-3", event)
+    found += ended or []
     left = [words for words in evidence.final.survivors if "--blocks" in words]
     return found + [violation("LSE-3", "Cryo is stopped", words, evidence.final.number) for words in left]
+
+
+def _past_their_end(evidence: Evidence) -> list[Violation] | None:
+    """Find requests after the local end of a lease that was not renewed; None where every lease was given back first.
+
+    The end is reckoned from when the last good answer was given, which is later than LSE-3's, and its `Date` is in whole
+    seconds, which may make a lease look one longer: so nobody is wronged.
+    """
+    lease = evidence.scenario.platform.lease_seconds + DATE_SECONDS
+    margin = max(SHORTEST_MARGIN_SECONDS, min(LONGEST_MARGIN_SECONDS, lease / 3))
+    found: list[Violation] | None = None
+    for claim in evidence.of("claim"):
+        if claim.status != GRANTED or claim.attempt is None:
+            continue
+        own = [
+            event for event in evidence.of("heartbeat", "complete")
+            if (event.task_id, event.attempt) == (claim.task_id, claim.attempt)
+        ]  # fmt: skip
+        renewed = [event for event in own if event.kind == "heartbeat" and event.status == GRANTED]
+        last = [claim, *renewed][-1]
+        end = last.at + lease - margin
+        if evidence.final.at < end or any(event.kind == "complete" and event.at < end for event in own):
+            continue
+        later = [event for event in evidence.of("store_asked", "complete") if event.at > end]
+        found = (found or []) + [
+            violation("LSE-3", f"nothing starts {end - last.at:.1f} s after the last good answer", event.kind, last.number, event.number)
+            for event in later
+        ]
+    return found
 
 
 def _silence(evidence: Evidence, clause: str, lost: object) -> list:  # type: ignore[type-arg]

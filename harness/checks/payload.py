@@ -44,8 +44,8 @@ def _left_alone(evidence: Evidence, clause: str) -> Found:
 def rng_1(evidence: Evidence) -> Found:
     """Judge RNG-1: the first Cryo of each attempt is asked for the whole range, the dataset first."""
     found, judged = [], False
-    for task in evidence.successes:
-        for event in evidence.cryos(task)[:1]:
+    for task in evidence.tasks:
+        for event in evidence.cryos(task)[:1] if task.extractable else ():
             judged = True
             expected = (task.payload["cryo_dataset_name"], f"{task.payload['range_start']}:{task.payload['range_end']}")
             seen = (event.arguments[0] if event.arguments else "", _blocks(event.arguments))
@@ -76,9 +76,7 @@ def rng_3(evidence: Evidence) -> Found:
     """Judge RNG-3: no Cryo is for another dataset or for blocks outside the range."""
     found, judged = [], False
     for task in evidence.tasks:
-        if not isinstance(task.payload, dict):
-            continue
-        for event in evidence.cryos(task):
+        for event in evidence.cryos(task) if task.extractable else ():
             judged = True
             if not _within(task, event.arguments):
                 found.append(violation("RNG-3", "the payload's dataset and range", event.arguments, event.number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, as_expected, violation
 
+ACCEPTED = 200
 FIELDS = ("dataset_uuid", "dataset_version", "storage_ref", "config_hash", "range_start", "range_end")
 
 
@@ -47,6 +48,10 @@ def pub_3(evidence: Evidence) -> Found:
     """Judge PUB-3: no attempt that fails publishes."""
     ends = [end for task in evidence.tasks for end in task.ends if end.outcome != "success"]
     found = [violation("PUB-3", "no publication", end.publications, end.number) for end in ends if end.publications]
+    for event in evidence.of("complete"):
+        published = event.request.get("datasets_published")
+        if published and event.request.get("outcome") != "success":
+            found.append(violation("PUB-3", "no publication", published, event.number))
     return found if evidence.failures or found else NOTHING
 
 
@@ -85,6 +90,14 @@ def pub_6(evidence: Evidence) -> Found:
         times = evidence.final.registered.get(evidence.version(task), 0)
         if times != 1:
             found.append(violation("PUB-6", "registered once", f"{times} times", evidence.final.number))
+        done = [
+            event for event in evidence.of("complete")
+            if event.task_id == task.task_id and event.request.get("outcome") == "success"
+        ]  # fmt: skip
+        answered = [event.number for event in done if event.status == ACCEPTED]
+        again = [event.number for event in done if answered and event.number > answered[0]]
+        if again:
+            found.append(violation("PUB-6", "nothing after the completion that was taken", "another", *again))
     return found
 
 

@@ -61,8 +61,14 @@ def judge(events: list[Any]) -> Judged:
             errors.append(f"the check of {clause} broke: {type(error).__name__}: {error}")
             continue
         violations += found or []
+        if not found:
+            violations += evidence.refused(clause)
+            found = None if evidence.refused(clause) else found
         if found == [] and clause in evidence.scenario.clauses:
             kept.append(clause)
+    silent = [clause for clause in evidence.scenario.clauses if clause not in {*kept, *unknowable}]
+    if silent and not violations and not errors:
+        errors.append(f"nothing that happened shows {', '.join(silent)}, which the scenario names")
     return Judged(evidence.scenario.name, tuple(violations), tuple(kept), unknowable, tuple(errors))
 
 

@@ -40,9 +40,9 @@ class Worker:
         ]
         for thread in self._threads:
             thread.start()
+        self.ended = threading.Event()
         self._ender = threading.Thread(target=self._end, daemon=True)
         self._ender.start()
-        self.ended = threading.Event()
 
     def signal(self, name: str) -> None:
         """Send a signal to a process that lives."""
@@ -168,3 +168,19 @@ def _start_of(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] == "Z" else fields[19]
+
+
+FIRST_DESCRIPTOR = 3
+
+
+def opened_below(pid: int, folder: Path) -> tuple[str, ...]:
+    """Return the paths below a folder that a process has open, its standard streams aside."""
+    found = set()
+    try:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            path = Path(os.readlink(link))
+            if int(link.name) >= FIRST_DESCRIPTOR and path.is_relative_to(folder):
+                found.add(str(path.relative_to(folder)))
+    except OSError:
+        return ()
+    return tuple(sorted(found))

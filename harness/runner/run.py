@@ -125,11 +125,13 @@ def _as_service(world: World) -> None:
 
     def over() -> bool:
         world.write_exchanges()
+        ended = all(task.ended for task in world.machine.tasks)
+        if told.until == "settled":
+            return ended
         if told.until != "ended":
             kind, _, times = told.until.partition(" ")
             came = [event for event in list(recorder.events) if event.kind == kind]
             return len(came) >= int(times)
-        ended = all(task.ended for task in world.machine.tasks)
         return ended and bool(world.queue.depth() + world.queue.in_flight() == 0)
 
     def dead() -> bool:

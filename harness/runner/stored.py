@@ -37,13 +37,14 @@ def prepare(scenario: Scenario, bucket: Bucket | None, directory: Path) -> None:
         key = held.key.replace("{prefix}", prefix(payload)).replace("{chunk}", name)
         body = _content(held, scenario, payload, chosen)
         if bucket is not None:
-            bucket.put(key, body, _metadata(body) if held.content in {"whole", "fake"} else None)
+            described = held.content in {"whole", "fake", "other-rows"}
+            bucket.put(key, body, _metadata(body, held.evidence) if described else None)
         else:
             (directory / key).parent.mkdir(parents=True, exist_ok=True)
             (directory / key).write_bytes(body)
 
 
-def _metadata(body: bytes) -> dict[str, str]:
+def _metadata(body: bytes, evidence: str) -> dict[str, str]:
     """Return what LAY-8 says of a file."""
     facts = facts_of(body)
     empty = facts["first"] is None
@@ -52,23 +53,28 @@ def _metadata(body: bytes) -> dict[str, str]:
         "rows": str(facts["rows"]),
         "block-min": "" if empty else str(facts["first"]),
         "block-max": "" if empty else str(facts["last"]),
-        "evidence": "chain",
+        "evidence": evidence,
     }
 
 
 def _content(held: Held, scenario: Scenario, payload: dict[str, Any], chosen: range) -> bytes:
     if held.content == "text":
         return held.text.encode()
-    if held.content == "torn-manifest":
+    if held.content == "manifest":
         names = chunks(payload["range_start"], payload["range_end"])
         dataset = payload["cryo_dataset_name"]
         keys = sorted(prefix(payload) + file_name(payload["chain_id"], dataset, chunk) for chunk in names)
         fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
         return json.dumps(fields | {"parquet_keys": keys}, separators=(",", ":")).encode() + b"\n"
-    import pyarrow.parquet as pq  # noqa: PLC0415 - slow, and few scenarios need it
+    import pyarrow as pa  # noqa: PLC0415 - slow, and few scenarios need it
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     numbers = chosen if held.content != "fewer-rows" else chosen[:-1]
     table = build(chain_of(scenario), payload["cryo_dataset_name"], numbers)
+    if held.content == "other-rows":
+        hashes = table.column("block_hash").to_pylist()
+        column = pa.array([bytes(32), *hashes[1:]], table.schema.field("block_hash").type)
+        table = table.set_column(table.column_names.index("block_hash"), table.schema.field("block_hash"), column)
     if held.content == "fake":
         table = table.replace_schema_metadata({b"cryo_ingest.fake": b"true"})
     written = io.BytesIO()

@@ -17,9 +17,9 @@ from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServ
 from harness.fakes.rpc.faults import Call, Fault
 from harness.fakes.rpc.node import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.history import CryoStarted, DispatcherCall, FaultFired, RpcCall
+from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, RpcCall
 from harness.runner import staged, stored
-from harness.runner.processes import Watch, Worker
+from harness.runner.processes import Watch, Worker, opened_below
 from harness.runner.wires import QueueListener, StoreListener, describe, spoil_of
 from harness.stores.proxy import StoreProxy
 from harness.stores.queue import make_queue
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 HARNESS = "harness_"
 DEAD_URL = "http://127.0.0.1:9"
+STRANGER = {"AWS_ACCESS_KEY_ID": "harness", "AWS_SECRET_ACCESS_KEY": "signed-anew-by-the-proxy"}
+"""What a worker gets instead of the keys to an external store, which are the harness's alone."""
 
 
 class _Telling(Dispatcher):
@@ -83,8 +85,9 @@ class World:
         self.pool = self._stack.enter_context(RpcPool(node, faults))
         self.pool.on_call(self._called)
         names = {spoil_of(fault, name): describe(fault) for fault in scenario.store_faults}
+        signs = self._around.store if self._around.external else None
         listener = StoreListener(recorder, name, names)
-        self.proxy = self._stack.enter_context(StoreProxy(self._around.store.url, list(names), listener=listener))
+        self.proxy = self._stack.enter_context(StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs))
         sees_start = scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.pool_url
         self.watch = self._stack.enter_context(Watch(recorder, None if sees_start else self._cryo_seen))
         if scenario.delivery == "worker":
@@ -96,6 +99,8 @@ class World:
             worker.close()
         self.watch.end_survivors()
         self._stack.close()
+        if self.bucket is not None and self._around.external:
+            self.bucket.remove()
 
     def _make_platform(self, bucket: str) -> None:
         told = self.scenario.platform
@@ -121,6 +126,8 @@ class World:
         if call.method == "harness_started":
             told = call.params[0]
             self._cryo_started(told["pid"], told["arguments"], told["environment"])
+        elif call.method == "harness_wrote":
+            self.recorder.add(CryoWrote, name=call.params[0]["name"], digest=call.params[0]["sha256"])
         elif not call.method.startswith(HARNESS):
             self.recorder.add(
                 RpcCall, node=call.node, method=call.method, blocks=call.blocks, fault=call.fault is not None
@@ -147,6 +154,7 @@ class World:
             directory=directory,
             pid=pid,
             staged=staged.look(self.staging),
+            held=opened_below(pid, self.staging),
         )
 
     def _asked(self, _: Request) -> None:
@@ -154,10 +162,7 @@ class World:
 
     def hide_tokens(self) -> None:
         """Learn the tokens that were given out."""
-        for task in self.machine.tasks:
-            for token, attempt in list(task.attempt_of_capability.items()):
-                self.recorder.hide_all({f"capability-{attempt}": token})
-            self.recorder.hide_all({"lease": task.lease_token})
+        self.recorder.hide_all({label.replace(" ", "-"): token for label, token in self.machine.secrets.items()})
 
     def write_exchanges(self) -> None:
         """Write down what the dispatcher was asked and has answered since the last time."""
@@ -205,6 +210,7 @@ class World:
             found |= {"TRACE_RPC_POOL_LOCAL_URL": url} if scenario.pool_url else {}
         if self.bucket is not None:
             found |= self.bucket.environment() | {"S3_ENDPOINT": self.proxy.url}
+            found |= STRANGER if self._around.external else {}
         if self.server is not None:
             found |= self.server.environment() | self.queue.environment() | {"SQS_ENDPOINT": self.queue_proxy.url}
         found |= dict(self.target.environment)

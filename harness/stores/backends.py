@@ -7,13 +7,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.stores.bucket import S3Endpoint
 from harness.stores.moto import moto_server
-
-CARDS = {"moto": ("wrong checksums", "wrong credentials"), "minio": ()}
-"""What a store takes that S3 refuses; `cryo-harness probe-store` measures it."""
+from harness.stores.probe import CREDENTIALS, cannot_show, probe
 
 PATIENCE_SECONDS = 3.0
 
@@ -29,12 +27,19 @@ class Backends:
     store: S3Endpoint
     queues: S3Endpoint
     name: str
-    cannot_show: tuple[str, ...] = ()
+    card: dict[str, str] = field(default_factory=dict)
+    external: bool = False
+
+    @property
+    def cannot_show(self) -> tuple[str, ...]:
+        """What no scenario on this store can show; before an external one, where the proxy signs, no credentials."""
+        found = cannot_show(self.card) if self.card else ()
+        return tuple(sorted({*found, CREDENTIALS})) if self.external else found
 
 
 @contextmanager
 def backends(name: str) -> Iterator[Backends]:
-    """Start or reach a store.
+    """Start or reach a store and measure its card.
 
     Raises:
         BadStore: there is no such store, nobody answers there, or there are no keys for it.
@@ -44,10 +49,29 @@ def backends(name: str) -> Iterator[Backends]:
     with ExitStack() as stack:
         if name == "moto":
             moto = stack.enter_context(moto_server())
-            yield Backends(moto, moto, name, CARDS["moto"])
+            yield Backends(moto, moto, name, card_of(moto))
             return
         store = _minio(stack) if name == "minio" else external(name)
-        yield Backends(store, stack.enter_context(moto_server()), name, CARDS.get(name, ()))
+        queues = stack.enter_context(moto_server())
+        yield Backends(store, queues, name, card_of(store), external=name != "minio")
+
+
+def card_of(store: S3Endpoint) -> dict[str, str]:
+    """Measure what a store does, on a bucket that is removed again.
+
+    Raises:
+        BadStore: it takes no bucket of ours.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second
+
+    try:
+        bucket = store.make_bucket()
+        try:
+            return probe(bucket)
+        finally:
+            bucket.remove()
+    except (BotoCoreError, ClientError) as error:
+        raise BadStore(f"the store {store.url} can't be probed: {error}") from None
 
 
 def _minio(stack: ExitStack) -> S3Endpoint:

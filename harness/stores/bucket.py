@@ -65,6 +65,13 @@ class Bucket:
         """Store an object, whatever is there."""
         self.client.put_object(Bucket=self.name, Key=key, Body=body, Metadata=metadata or {})
 
+    def remove(self) -> None:
+        """Delete the bucket with all that is in it."""
+        client = self.client
+        for key in self.contents():
+            client.delete_object(Bucket=self.name, Key=key)
+        client.delete_bucket(Bucket=self.name)
+
     def environment(self) -> dict[str, str]:
         """Return the platform's variables that point a worker here."""
         return {

@@ -1,4 +1,7 @@
-"""`cryo-harness probe-store`: what a store does with what S3 refuses or promises, measured on a bucket of its own."""
+"""A store's card: what it does with what S3 refuses or promises, measured on a bucket of its own.
+
+What it lets pass that S3 refuses, no scenario on it can show: verdicts that hang on that are INCONCLUSIVE.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,7 @@ import base64
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
-
-from harness.stores.backends import BadStore, backends
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +17,14 @@ if TYPE_CHECKING:
     from harness.stores.bucket import Bucket
 
 RACERS = 8
+CHECKSUMS, CREDENTIALS, RACES, STALE = "wrong checksums", "wrong credentials", "create-only races", "stale ETags"
+_REFUSED = {
+    CHECKSUMS: ("wrong checksum", "400"),
+    CREDENTIALS: ("wrong credentials", "403"),
+    RACES: ("create-only race", f"1 of {RACERS}"),
+    STALE: ("If-Match with a stale ETag", "412"),
+}
+"""By what a store can't show: the question that tells it, and how the answer of one that can begins."""
 
 
 def probe(bucket: Bucket) -> dict[str, str]:
@@ -45,6 +52,11 @@ def probe(bucket: Bucket) -> dict[str, str]:
     }
 
 
+def cannot_show(card: dict[str, str]) -> tuple[str, ...]:
+    """Return what a store of such a card lets pass that S3 refuses."""
+    return tuple(what for what, (question, answer) in _REFUSED.items() if not card[question].startswith(answer))
+
+
 def _status(call: Callable[..., Any], **told: Any) -> str:
     from botocore.exceptions import ClientError  # noqa: PLC0415 - half a second, paid by whoever probes
 
@@ -52,14 +64,3 @@ def _status(call: Callable[..., Any], **told: Any) -> str:
         return str(call(**told)["ResponseMetadata"]["HTTPStatusCode"])
     except ClientError as error:
         return f"{error.response['ResponseMetadata']['HTTPStatusCode']} {error.response['Error']['Code']}"
-
-
-def probe_command(store: Annotated[str, typer.Argument(metavar="URL", help="moto, minio, or a URL.")]) -> None:
-    """Print what a store does with races, conditions, wrong checksums and keys, listing and unicode."""
-    try:
-        with backends(store) as around:
-            for question, answer in probe(around.store.make_bucket()).items():
-                typer.echo(f"{question:34} {answer}")
-    except BadStore as error:
-        typer.echo(f"cryo-harness: {error}", err=True)
-        raise typer.Exit(64) from None

@@ -16,8 +16,12 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from harness.stores.signing import signed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from harness.stores.bucket import S3Endpoint
 
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY_BYTES = 6 * 1024**3
@@ -84,7 +88,10 @@ class Listener:
 
 
 class StoreProxy:
-    """Stands before an S3 endpoint while the `with` block lasts; `url` is its own address."""
+    """Stands before an S3 endpoint while the `with` block lasts; `url` is its own address.
+
+    Before an external one, which checks the Host that a signature covers, requests are signed anew with `sign_as`.
+    """
 
     def __init__(
         self,
@@ -92,8 +99,9 @@ class StoreProxy:
         spoil: Spoil | Sequence[Spoil] | None = None,
         on_hold: Callable[[], None] | None = None,
         listener: Listener | None = None,
+        sign_as: S3Endpoint | None = None,
     ) -> None:
-        self._target = target
+        self._target, self._sign_as = target, sign_as
         self._spoils = () if spoil is None else (spoil,) if isinstance(spoil, Spoil) else tuple(spoil)
         self._on_hold = on_hold or (lambda: None)
         self._listener = listener or Listener()
@@ -143,7 +151,7 @@ class StoreProxy:
         async with self._session.request(
             request.method,
             URL(self._target + request.raw_path, encoded=True),
-            headers=request.headers,
+            headers=self._headers(request),
             data=body,
         ) as answer:
             content = await answer.read()
@@ -154,6 +162,11 @@ class StoreProxy:
         if request.method == "HEAD":
             headers["Content-Length"] = answer.headers.get("Content-Length", "0")
         return web.Response(status=answer.status, headers=headers, body=content)
+
+    def _headers(self, request: web.Request) -> Mapping[str, str]:
+        if self._sign_as is None:
+            return request.headers
+        return signed(request.method, self._target + request.raw_path, request.headers, self._sign_as)
 
     def _due(self, request: web.Request) -> Spoil | None:
         """Count a request for every spoil that is about it, and return the first that strikes."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from struct import unpack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.world import programs
 from harness.world.actors import Actors, settle
 from harness.world.bloom import BLOOM_BYTES, logs_bloom
 from harness.world.entropy import BLOCK, GAS, TRANSACTION, Entropy
-from harness.world.programs.base import DRAW_BYTES, INTRINSIC_GAS, KIND, PROGRAM, SENDER, TIP
+from harness.world.programs.base import CONTRACT, DRAW_BYTES, INTRINSIC_GAS, KIND, PROGRAM, SENDER, TIP
 from harness.world.quirks import Quirks
 from harness.world.values import ZERO_ADDRESS, ZERO_HASH, Header, PlacedLog, Transaction
 
@@ -89,13 +89,10 @@ class Chain:
         Raises:
             ValueError: the number is negative or past `LAST_BLOCK`.
         """
-        if not 0 <= number <= LAST_BLOCK:
-            message = f"block {number} is not between 0 and {LAST_BLOCK}"
-            raise ValueError(message)
         entropy = self.entropy(number)
-        draw = entropy.draw(BLOCK, number, 0, 96)
+        draw = self._draw(number)
         count = self._count(number, draw)
-        fees = number >= BASE_FEE_FORK
+        base_fee = _base_fee(number, draw)
         return Header(
             number=number,
             hash=entropy.seal(draw, number, 0),
@@ -104,10 +101,10 @@ class Chain:
             timestamp=self.timestamp(number),
             gas_limit=60_000_000,
             gas_used=sum(self._gas(number, count)),
-            base_fee_per_gas=7 + int.from_bytes(draw[34:39], "big") if fees else None,
+            base_fee_per_gas=base_fee,
             extra_data=draw[64 : 64 + draw[39] % 33] if draw[39] < 240 else b"world".ljust(32, b"."),  # noqa: PLR2004
             size=540 + 180 * count + draw[40],
-            total_difficulty=131_072 * (number + 1) if not fees else 131_072 * BASE_FEE_FORK,
+            total_difficulty=131_072 * min(number + 1, BASE_FEE_FORK),
             transaction_count=count,
         )
 
@@ -130,6 +127,15 @@ class Chain:
             number, index = entropy.unseal(transaction_hash)
             found = self.transactions(number)[index : index + 1]
             if found and found[0].hash == transaction_hash:
+                return found[0]
+        return None
+
+    def life_and_death(self, contract: bytes) -> Transaction | None:
+        """Return the transaction of the canonical chain that creates or destroys a contract, or None."""
+        for entropy in (self._trunk, *(branch for _, branch in self._branches)):
+            number, index = entropy.unseal(contract)
+            found = self.transactions(number)[index : index + 1]
+            if found and found[0].program in programs.LIFE_AND_DEATH and found[0].draw[CONTRACT] == contract:
                 return found[0]
         return None
 
@@ -167,6 +173,13 @@ class Chain:
             return b"\xff" * BLOOM_BYTES
         return logs_bloom(placed.log for placed in self.logs(number) if placed.in_bloom)
 
+    def _draw(self, number: int) -> bytes:
+        """Return what a block's header is drawn from."""
+        if not 0 <= number <= LAST_BLOCK:
+            message = f"block {number} is not between 0 and {LAST_BLOCK}"
+            raise ValueError(message)
+        return self.entropy(number).draw(BLOCK, number, 0, 96)
+
     def _count(self, number: int, draw: bytes) -> int:
         return self._drawn_count(number, draw) + self.has_deposit(number) + self.has_state_sync(number)
 
@@ -192,34 +205,45 @@ class Chain:
         return gas
 
 
+def _base_fee(number: int, draw: bytes) -> int | None:
+    return 7 + int.from_bytes(draw[34:39], "big") if number >= BASE_FEE_FORK else None
+
+
 @lru_cache(maxsize=512)
 def _transactions(chain: Chain, number: int) -> tuple[Transaction, ...]:
-    header = chain.header(number)
-    last = header.transaction_count - 1
+    # Not by way of the header: its hashes and sums are a fifth of what a block's transactions cost.
+    header_draw, entropy = chain._draw(number), chain.entropy(number)  # noqa: SLF001 (one module)
+    count = chain._count(number, header_draw)  # noqa: SLF001
+    base_fee = _base_fee(number, header_draw)
     transactions = []
-    for index, gas_used in enumerate(chain._gas(number, header.transaction_count)):  # noqa: SLF001 (one module)
-        draw = chain.entropy(number).draw(TRANSACTION, number, index, DRAW_BYTES)
+    for index, gas_used in enumerate(chain._gas(number, count)):  # noqa: SLF001
+        draw = entropy.draw(TRANSACTION, number, index, DRAW_BYTES)
         program = draw[PROGRAM] % programs.DRAWN
         if index == 0 and chain.has_deposit(number):
             program = programs.DEPOSIT
-        elif index == last and chain.has_state_sync(number):
+        elif index == count - 1 and chain.has_state_sync(number):
             program = programs.STATE_SYNC
-        transactions.append(_transaction(chain, header, _Place(index, draw, program, gas_used)))
+        if program in programs.LIFE_AND_DEATH:
+            contract = entropy.seal(draw[CONTRACT], number, index, size=20)
+            draw = draw[: CONTRACT.start] + contract + draw[CONTRACT.stop :]
+        place = _Place(number, index, entropy.seal(draw, number, index), draw, program, gas_used, base_fee)
+        transactions.append(_transaction(chain.actors, place))
     return tuple(transactions)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    index: int
+class _Place(NamedTuple):
+    number: int
+    transaction_index: int
+    hash: bytes
     draw: bytes
     program: int
     gas_used: int
+    base_fee: int | None
 
 
-def _transaction(chain: Chain, header: Header, place: _Place) -> Transaction:
-    draw, actors = place.draw, chain.actors
+def _transaction(actors: Actors, place: _Place) -> Transaction:
+    draw, base_fee = place.draw, place.base_fee
     intent = programs.PROGRAMS[place.program].intent(draw, actors)
-    base_fee = header.base_fee_per_gas
     tip = int.from_bytes(draw[TIP], "big") >> 8
     system = place.program >= programs.DRAWN
     if place.program == programs.DEPOSIT:
@@ -231,14 +255,14 @@ def _transaction(chain: Chain, header: Header, place: _Place) -> Transaction:
     capped = kind >= 2 and base_fee is not None and not system  # noqa: PLR2004 (EIP-1559 and after)
     price = 0 if system else tip + (base_fee or 1_000_000_000)
     return Transaction(
-        block_number=header.number,
-        transaction_index=place.index,
-        hash=chain.entropy(header.number).seal(draw, header.number, place.index),
+        block_number=place.number,
+        transaction_index=place.transaction_index,
+        hash=place.hash,
         draw=draw,
         program=place.program,
         sender=ZERO_ADDRESS if system else actors.people[draw[SENDER] % 64],
         to=intent.to,
-        nonce=header.number * _NONCES_PER_BLOCK + place.index,
+        nonce=place.number * _NONCES_PER_BLOCK + place.transaction_index,
         value=intent.value,
         input=intent.input,
         gas_limit=place.gas_used + (0 if system else draw[SENDER] * draw[KIND]),

@@ -12,7 +12,7 @@ from struct import Struct
 
 _POSITION = Struct(">cQI")
 _SEALED = Struct(">II")
-_OPEN_BYTES = 24
+_HIDDEN_BYTES = 8
 
 BLOCK, GAS, TRANSACTION, ACTOR, STATE, CODE = b"b", b"g", b"t", b"a", b"s", b"c"
 """The purposes that draw bytes, so that no two of them ever see the same ones."""
@@ -37,19 +37,20 @@ class Entropy:
         """Return `size` bytes for a purpose and a name of any length."""
         return shake_128(self.key + purpose + name).digest(size)
 
-    def seal(self, label: bytes, number: int, index: int) -> bytes:
-        """Return a 32-byte hash that looks like any other and hides (number, index), for `unseal` to find again.
+    def seal(self, label: bytes, number: int, index: int, *, size: int = 32) -> bytes:
+        """Return a hash (or an address, of 20 bytes) that looks like any other and hides (number, index).
 
-        It is what lets a chain without an index answer for a block or transaction by its hash.
+        It is what lets a chain without an index answer for a block, a transaction or a contract by its name: `unseal`
+        finds the position again.
         """
-        label = label[:_OPEN_BYTES]
-        mask = shake_128(self.key + label).digest(8)
+        label = label[: size - _HIDDEN_BYTES]
+        mask = shake_128(self.key + label).digest(_HIDDEN_BYTES)
         position = int.from_bytes(_SEALED.pack(number, index), "big") ^ int.from_bytes(mask, "big")
-        return label + position.to_bytes(8, "big")
+        return label + position.to_bytes(_HIDDEN_BYTES, "big")
 
     def unseal(self, sealed: bytes) -> tuple[int, int]:
-        """Return the (number, index) that a hash would hide if it were this key's; the caller checks that it is."""
-        mask = shake_128(self.key + sealed[:_OPEN_BYTES]).digest(8)
-        position = int.from_bytes(sealed[_OPEN_BYTES:], "big") ^ int.from_bytes(mask, "big")
-        number, index = _SEALED.unpack(position.to_bytes(8, "big"))
+        """Return the (number, index) that a name would hide if it were this key's; the caller checks that it is."""
+        mask = shake_128(self.key + sealed[:-_HIDDEN_BYTES]).digest(_HIDDEN_BYTES)
+        position = int.from_bytes(sealed[-_HIDDEN_BYTES:], "big") ^ int.from_bytes(mask, "big")
+        number, index = _SEALED.unpack(position.to_bytes(_HIDDEN_BYTES, "big"))
         return number, index

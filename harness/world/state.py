@@ -2,7 +2,7 @@
 
 A place is (block, transaction index) as one number. Balances, nonces and slots are functions of the account and the
 place, so any block's state can be had at random access; they drift between touches as well, which no dataset shows.
-Contracts that a transaction creates are remembered by that transaction alone.
+A contract that a transaction creates or destroys has its code and nonce from then, or until then.
 """
 
 from __future__ import annotations
@@ -67,6 +67,31 @@ def nonce(chain: Chain, address: bytes, place: int) -> int:
 def code(chain: Chain, address: bytes) -> bytes:
     """Return an account's code: none for people."""
     return chain.actors.code_of(address) if address in chain.actors.contracts else b""
+
+
+def code_at(chain: Chain, address: bytes, place: int) -> bytes:
+    """Return an account's code at a place.
+
+    A contract that a transaction created has it from there on, one that a transaction destroyed until there.
+    """
+    found = _made_or_unmade(chain, address, place)
+    return code(chain, address) if found is None else found.code
+
+
+def nonce_at(chain: Chain, address: bytes, place: int) -> int:
+    """Return an account's nonce at a place, 0 for a contract that is not there yet or any more."""
+    found = _made_or_unmade(chain, address, place)
+    return nonce(chain, address, place) if found is None else found.nonce
+
+
+def _made_or_unmade(chain: Chain, address: bytes, place: int) -> AccountState | None:
+    """Return the state at a place of a contract that some transaction creates or destroys, None for other accounts."""
+    transaction = chain.life_and_death(address)
+    if transaction is None:
+        return None
+    account = next(each for each in accounts(chain, transaction) if each.address == address)
+    over = place > place_of(transaction.block_number, transaction.transaction_index)
+    return (account.after if over else account.before) or AccountState(0, 0, b"", ())
 
 
 def storage(chain: Chain, address: bytes, slot: bytes, place: int) -> bytes:

@@ -362,9 +362,8 @@ def test_one_attempts_failure_never_touches_another(world: Platform, endless: tu
 
 
 def secrets_of(world: Platform) -> list[str]:
-    """Return every token that was ever given out."""
-    tokens = [token for task in world.machine.tasks for token in task.attempt_of_capability]
-    return [world.machine.worker_token, *tokens]
+    """Return every worker token and capability that was ever given out."""
+    return [secret for label, secret in world.machine.secrets.items() if not label.startswith("lease")]
 
 
 def test_sec_1_sec_2_no_token_is_in_any_log_message_object_or_argument(hurried: Platform):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.fakes.dispatcher.publication import difference
+from harness.fakes.dispatcher.publication import difference, payload_is_valid
 from harness.fakes.dispatcher.wire import STATUS_OF, Refused
 
 
@@ -30,9 +30,8 @@ def check_completion(fields: Mapping[str, Any], payload: Mapping[str, Any], buck
         raise Refused(400, "a success has no error_message", clause="OUT-1")
     if len(published) != 1:
         raise Refused(400, f"a success publishes exactly one dataset, not {len(published)}", clause="PUB-1")
-    try:
-        found = difference(payload, published[0], bucket)
-    except (KeyError, TypeError):
-        raise Refused(409, "the payload is not one that anything can be published for", clause="PAY-2") from None
+    if not payload_is_valid(payload):
+        raise Refused(409, "the payload is not one that anything can be published for", clause="PAY-2")
+    found = difference(payload, published[0], bucket)
     if found:
         raise Refused(409, "; ".join(words for _, words in found), clause=found[0][0])

@@ -6,45 +6,45 @@ over) happens in `tick`, which `handle` calls first and whoever drives the clock
 
 from __future__ import annotations
 
+import copy
 import hmac
 import json
-import random
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from harness.fakes.dispatcher import publication
 from harness.fakes.dispatcher.clock import HarnessClock, SystemClock
 from harness.fakes.dispatcher.completion import check_completion
 from harness.fakes.dispatcher.faults import DispatcherFault, Script
+from harness.fakes.dispatcher.outbox import Outbox, Wakeups
 from harness.fakes.dispatcher.state import Report, Status, TaskState
+from harness.fakes.dispatcher.tokens import Tokens
 from harness.fakes.dispatcher.wire import (
     CLAIM,
     CLAUSES,
     HEARTBEAT,
     TOKEN_HEADERS,
+    UUID,
     Answer,
     Exchange,
     Refused,
     Request,
     Violation,
+    peek,
     read,
 )
 
 Form = Literal["documented", "lite"]
 Then = Literal["answer", "hang", "reset"]
-
-
-class Wakeups(Protocol):
-    """Where wake-ups go: a queue."""
-
-    def send(self, task_id: str) -> None:
-        """Enqueue `{"task_id": …}`."""
-        ...
+_WAYS: dict[str, Then] = {"hang": "hang", "reset": "reset"}
+ENDS_THE_LEASE = {401, 403, 409}
+"""Read by an attempt, these are a lost lease (LSE-3, LSE-5): it asks nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +88,37 @@ class Dispatcher:
             seed: makes the tokens reproducible; they are random by default.
             faults: the script.
         """
-        self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - so that a run repeats
-        self._queue, self._wakeups = queue, wakeups
+        self._tokens = Tokens(seed)
+        self._outbox = Outbox(queue, wakeups)
         self.clock: HarnessClock = clock or SystemClock()
         self.form, self.lease_seconds, self.bucket = form, lease_seconds, bucket
         self._max_attempts, self._backoff_seconds = max_attempts, backoff_seconds
         self._script = Script(list(faults))
         self._lock = threading.RLock()
         self._tasks: dict[str, TaskState] = {}
-        self._labels: dict[str, str] = {}
+        self._owners: dict[str, tuple[str, int]] = {}
+        self._told: dict[tuple[str, int], int] = {}
         self._listeners: list[Callable[[Request], None]] = []
         self.registered: dict[str, list[Mapping[str, Any]]] = {}
         self.violations: list[Violation] = []
         self.journal: list[Exchange] = []
-        self.worker_token = self._secret("worker token", worker_token)
+        self.worker_token = self._tokens.worker(worker_token)
 
     # What a test or a scenario does to it.
 
     def add_task(self, payload: Mapping[str, Any], task_id: str | None = None) -> str:
-        """Enter a task with any payload, valid or not, send its wake-up, and return its id."""
+        """Enter a task with any payload, valid or not, send its wake-up, and return its id.
+
+        Raises:
+            ValueError: the id is no lower-case UUID, or is another task's.
+        """
         with self._lock:
-            chosen = task_id or str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-            self._tasks[chosen] = TaskState(chosen, payload)
-            self._wake(chosen)
+            chosen = task_id or str(uuid.UUID(int=self._tokens.bits(128), version=4))
+            if chosen in self._tasks or not UUID.fullmatch(chosen):
+                raise ValueError(f"task id {chosen} is taken, or no lower-case UUID")
+            self._tasks[chosen] = TaskState(chosen, copy.deepcopy(payload))
+            self._outbox.add(chosen)
+            self._outbox.send()
             return chosen
 
     def task(self, task_id: str) -> TaskState:
@@ -125,13 +133,20 @@ class Dispatcher:
         with self._lock:
             return list(self._tasks.values())
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Every token that was ever given out, by its label: what nothing but a header or a lease may hold."""
+        with self._lock:
+            return self._tokens.given_out
+
     def take_lease(self, task_id: str) -> None:
         """End a running task's lease now, as if its time had come."""
         with self._lock:
             task = self._tasks[task_id]
             if task.status is Status.RUNNING:
                 task.expires_at = self.clock.time()
-                self.tick()
+                self._pass_time()
+            self._outbox.send()
 
     def cancel(self, task_id: str) -> None:
         """Cancel a task, running or not."""
@@ -142,13 +157,14 @@ class Dispatcher:
     def rotate_token(self) -> str:
         """Replace the worker token; the old one is refused from now on."""
         with self._lock:
-            self.worker_token = self._secret("worker token", None)
+            self.worker_token = self._tokens.worker()
             return self.worker_token
 
     def wake(self, task_id: str) -> None:
         """Send one more wake-up, as an at-least-once queue would."""
         with self._lock:
-            self._wake(task_id)
+            self._outbox.add(task_id)
+            self._outbox.send()
 
     def add_faults(self, *faults: DispatcherFault) -> None:
         """Add to the script; the counts of these begin now."""
@@ -171,19 +187,28 @@ class Dispatcher:
         with self._lock:
             times = [task.expires_at for task in self._tasks.values() if task.status is Status.RUNNING]
             times += [task.due_at for task in self._tasks.values() if task.status is Status.WAITING]
+            times += [self.clock.time()] if self._outbox else []
             return min(times, default=None)
 
     def tick(self) -> None:
-        """End the leases and the backoffs whose time has come, each with a new wake-up."""
+        """End the leases and the backoffs whose time has come, each with a new wake-up.
+
+        Raises:
+            Exception: the queue's own; what it did not take is sent again by the next tick.
+        """
         with self._lock:
-            now = self.clock.time()
-            for task in self._tasks.values():
-                if task.status is Status.RUNNING and task.expires_at <= now:
-                    task.expired_leases += 1
-                    self._again(task, wait_seconds=0.0)
-                if task.status is Status.WAITING and task.due_at <= now:
-                    task.status = Status.QUEUED
-                    self._wake(task.task_id)
+            self._pass_time()
+            self._outbox.send()
+
+    def _pass_time(self) -> None:
+        now = self.clock.time()
+        for task in self._tasks.values():
+            if task.status is Status.RUNNING and task.expires_at <= now:
+                task.expired_leases += 1
+                self._again(task, wait_seconds=0.0)
+            if task.status is Status.WAITING and task.due_at <= now:
+                task.status = Status.QUEUED
+                self._outbox.add(task.task_id)
 
     def _again(self, task: TaskState, *, wait_seconds: float) -> None:
         if task.attempt >= self._max_attempts:
@@ -192,11 +217,6 @@ class Dispatcher:
         task.status = Status.WAITING
         task.due_at = self.clock.time() + wait_seconds
 
-    def _wake(self, task_id: str) -> None:
-        for _ in range(self._wakeups if self._queue else 0):
-            assert self._queue is not None  # noqa: S101 - the range is empty otherwise
-            self._queue.send(task_id)
-
     # What a worker asks.
 
     def handle(self, request: Request) -> Delivery:
@@ -204,12 +224,11 @@ class Dispatcher:
         for listener in self._listeners:
             listener(request)
         with self._lock:
-            self.tick()
+            self._pass_time()
             struck = self._script.strike(request.kind)
             number = len(self.journal) + 1
-            before = [fault for fault in struck if fault.when == "before"]
             then = next((fault for fault in struck if fault.action in {"status", "hang", "reset"}), None)
-            self._change_the_world(request, before)
+            self._change_the_world(request, [fault for fault in struck if fault.when == "before"])
             if then is not None and then.when == "before":
                 answer = self._answer(then.status, {"error": "by script"})
             else:
@@ -219,14 +238,15 @@ class Dispatcher:
                     answer = Answer(200, {**answer.body, "x_unknown": {"nested": [1]}, "note": None}, answer.date)
                 if then is not None and then.action == "status":
                     answer = self._answer(then.status, {"error": "by script"})
-            way: Then = (
-                "hang" if then and then.action == "hang" else "reset" if then and then.action == "reset" else "answer"
-            )
+            way: Then = _WAYS.get(then.action, "answer") if then else "answer"
             self._write_down(number, request, answer, way, [f"{fault.action} {fault.when}" for fault in struck])
+            # The request has had its effect: a queue that fails is the next tick's to ask again.
+            with suppress(Exception):
+                self._outbox.send()
             return Delivery(answer, way)
 
     def _change_the_world(self, request: Request, faults: list[DispatcherFault]) -> None:
-        task_id = _peek(request).get("task_id")
+        task_id = peek(request).get("task_id")
         for fault in faults:
             if fault.action == "take-lease" and task_id in self._tasks:
                 self.take_lease(str(task_id))
@@ -236,13 +256,14 @@ class Dispatcher:
                 self.rotate_token()
             elif fault.action == "jump":
                 self.clock.advance(fault.seconds)
-                self.tick()
+                self._pass_time()
 
     def _effect(self, request: Request, number: int) -> Answer:
         try:
             fields = read(request)
             kind = request.kind
             self._check_token(request, fields)
+            self._check_secrets(fields)
             if kind == CLAIM:
                 return self._claim(fields)
             if kind == HEARTBEAT:
@@ -250,37 +271,48 @@ class Dispatcher:
             return self._complete(fields)
         except Refused as refused:
             if refused.clause is not None:
-                self.violations.append(Violation(refused.clause, refused.reason, number))
+                self.violations.append(Violation(refused.clause, self._tokens.scrub_text(refused.reason), number))
             return self._answer(refused.status, {"error": refused.reason})
 
     def _check_token(self, request: Request, fields: Mapping[str, Any]) -> None:
         """Refuse a request without the right token: 401 for the worker's, 403 for another task's or attempt's."""
         kind = str(request.kind)
         given = request.headers.get(TOKEN_HEADERS[kind], "")
-        known = self._labels.get(given)
         if kind == CLAIM:
-            if not hmac.compare_digest(given.encode(), self.worker_token.encode()):
+            # Headers may hold bytes that are no text.
+            if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.worker_token.encode()):
                 # A token of ours that was rotated away is no fault of the worker's.
-                raise Refused(401, "the worker token is not valid", clause=None if known else CLAUSES[kind])
+                rotated = self._tokens.was_workers(given)
+                raise Refused(401, "the worker token is not valid", clause=None if rotated else CLAUSES[kind])
             return
-        if known is None:
+        owner = self._owners.get(given)
+        if owner is None:
             raise Refused(401, "the capability token is not valid", clause=CLAUSES[kind])
-        task = self._tasks.get(fields["task_id"])
-        if task is None or task.attempt_of_capability.get(given) != fields["attempt"]:
+        if owner != (fields["task_id"], fields["attempt"]):
             raise Refused(403, "the capability token is another task's or attempt's", clause=CLAUSES[kind])
+        if owner in self._told:
+            # After an answer that ends the lease nothing more is asked.
+            told = self._told[owner]
+            clause = "LSE-3" if told == HTTPStatus.CONFLICT else "LSE-5"
+            raise Refused(told, f"the attempt was told {told} before", clause=clause)
+
+    def _check_secrets(self, fields: Mapping[str, Any]) -> None:
+        """Refuse a body with a token in it that is not a lease's: what a body holds is kept and read by people."""
+        if (label := self._tokens.leaked(fields)) is not None:
+            raise Refused(400, f"the body holds the {label}", clause="SEC-1")
 
     def _claim(self, fields: Mapping[str, Any]) -> Answer:
         task = self._tasks.get(fields["task_id"])
-        reason = _why_not(task)
+        reason = "NotFound" if task is None else task.why_not
         if task is None or reason is not None:
             if self.form == "lite":
                 return self._answer(409, {"error": reason})
             return self._answer(200, {"status": "NotClaimed", "reason": reason})
         task.status = Status.RUNNING
         task.attempt += 1
-        task.lease_token = self._secret(f"lease token of attempt {task.attempt} of {task.task_id}", None)
-        task.capability_token = self._secret(f"capability token of attempt {task.attempt} of {task.task_id}", None)
-        task.attempt_of_capability[task.capability_token] = task.attempt
+        owner = f"attempt {task.attempt} of {task.task_id}"
+        task.lease_token, task.capability_token = self._tokens.lease(owner), self._tokens.capability(owner)
+        self._owners[task.capability_token] = (task.task_id, task.attempt)
         held = {
             "attempt": task.attempt,
             "lease_token": task.lease_token,
@@ -298,12 +330,15 @@ class Dispatcher:
 
     def _complete(self, fields: Mapping[str, Any]) -> Answer:
         task = self._tasks[fields["task_id"]]
-        if task.completion == fields:
+        written = json.dumps(fields, sort_keys=True)
+        if task.completion.get(fields["attempt"]) == written:
             return self._answer(200, {})  # its answer was lost, and the same is asked again
+        if fields["attempt"] in task.completion:
+            raise Refused(409, "the attempt was reported before, otherwise", clause="OUT-1")
         task = self._fenced(fields)
         check_completion(fields, task.payload, self.bucket)
         published = fields["datasets_published"][0] if fields["datasets_published"] else None
-        task.completion = fields
+        task.completion[task.attempt] = written
         task.reports.append(Report(task.attempt, fields["outcome"], fields["error_message"], published))
         if published is not None:
             task.status = Status.COMPLETED
@@ -315,18 +350,12 @@ class Dispatcher:
         return self._answer(200, {})
 
     def _fenced(self, fields: Mapping[str, Any]) -> TaskState:
-        """Return the task of a request that holds its lease; a worker that has lost it is told so, once."""
+        """Return the task of a request that holds its lease; who has lost it is told so, once without blame."""
         task = self._tasks[fields["task_id"]]
         current = (task.attempt, task.lease_token) == (fields["attempt"], fields["lease_token"])
         if task.status is Status.RUNNING and current:
             return task
-        asked = (fields["task_id"], fields["attempt"])
-        again = any(
-            (past.task_id, past.attempt) == asked and past.status == HTTPStatus.CONFLICT and past.kind != CLAIM
-            for past in self.journal
-        )
-        # LSE-3: after a 409 that was read nothing more is asked. One whose answer was lost has no status here.
-        raise Refused(409, "the attempt or its lease is stale", clause="LSE-3" if again else None)
+        raise Refused(409, "the attempt or its lease is stale")
 
     def _renew(self, task: TaskState) -> str:
         task.expires_at = self.clock.time() + self.lease_seconds
@@ -337,13 +366,11 @@ class Dispatcher:
 
     # What is written down.
 
-    def _secret(self, label: str, given: str | None) -> str:
-        secret = given or f"{self._random.getrandbits(256):064x}"
-        self._labels[secret] = f"<{label}>"
-        return secret
-
     def _write_down(self, number: int, request: Request, answer: Answer, way: Then, faults: list[str]) -> None:
-        fields = _peek(request)
+        owner = self._owners.get(request.headers.get(TOKEN_HEADERS[HEARTBEAT], "")) if request.kind != CLAIM else None
+        if owner is not None and way == "answer" and answer.status in ENDS_THE_LEASE:
+            self._told.setdefault(owner, answer.status)
+        fields = peek(request)
         attempt = fields.get("attempt", answer.body.get("attempt"))
         self.journal.append(
             Exchange(
@@ -352,37 +379,9 @@ class Dispatcher:
                 kind=request.kind,
                 task_id=fields.get("task_id") if isinstance(fields.get("task_id"), str) else None,
                 attempt=attempt if isinstance(attempt, int) else None,
-                request=self.scrub(fields),
+                request=self._tokens.scrub(fields),
                 status=answer.status if way == "answer" else None,
-                answer=self.scrub(answer.body),
+                answer=self._tokens.scrub(answer.body),
                 fault=", ".join(faults) or None,
             )
         )
-
-    def scrub(self, value: Any) -> Any:
-        """Return a JSON value with every token that it holds replaced by a label."""
-        if isinstance(value, Mapping):
-            return {name: self.scrub(inner) for name, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.scrub(inner) for inner in value]
-        return self._labels.get(value, value) if isinstance(value, str) else value
-
-
-def _why_not(task: TaskState | None) -> str | None:
-    """Return why a task can't be claimed, in the contract's words, or None where it can."""
-    if task is None:
-        return "NotFound"
-    if task.status is Status.QUEUED:
-        return None
-    if task.status in {Status.RUNNING, Status.WAITING}:
-        return "AlreadyRunning"
-    return "Canceled" if task.status is Status.CANCELED else "Completed"
-
-
-def _peek(request: Request) -> Mapping[str, Any]:
-    """Return what can be read of a body, however bad it is."""
-    try:
-        fields = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}

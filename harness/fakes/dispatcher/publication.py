@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,28 @@ NAMESPACE = uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f")
 """VER-2."""
 
 STORAGE_FIELDS = {"s3": {"scheme", "bucket", "prefix", "glob"}, "file": {"scheme", "prefix", "glob"}}
+
+
+NAME = re.compile(r"[a-z0-9_]{1,64}")
+UUID_IN_ANY_CASE = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+LAST_BLOCK = 4_294_967_295
+
+
+def payload_is_valid(payload: Any) -> bool:
+    """Tell whether anything may be published for a payload (PAY-1, PAY-5)."""
+    if not isinstance(payload, Mapping):
+        return False
+    texts = [
+        payload.get(name) for name in ("dataset_uuid", "dataset_key", "cryo_dataset_name", "rpc_pool", "config_hash")
+    ]
+    chain_id, start, end = (payload.get(name) for name in ("chain_id", "range_start", "range_end"))
+    if not all(isinstance(text, str) and text for text in texts):
+        return False
+    if type(chain_id) is not int or type(start) is not int or type(end) is not int:
+        return False
+    named = all(NAME.fullmatch(payload[name]) for name in ("dataset_key", "cryo_dataset_name"))
+    known = UUID_IN_ANY_CASE.fullmatch(payload["dataset_uuid"]) is not None
+    return named and known and chain_id > 0 and 0 <= start < end <= LAST_BLOCK
 
 
 def dataset_version(payload: Mapping[str, Any]) -> str:
@@ -47,7 +70,7 @@ def difference(payload: Mapping[str, Any], publication: Any, bucket: str | None)
     found = [("PUB-1", f"{name} is missing") for name in sorted(names - set(publication))]
     found += [("PUB-1", f"{name} is unknown") for name in sorted(set(publication) - names)]
     for name, (clause, value) in expected.items():
-        if name in publication and (publication[name] != value or isinstance(publication[name], bool)):
+        if name in publication and (publication[name] != value or type(publication[name]) is not type(value)):
             found.append((clause, f"{name} is {publication[name]!r}, the payload calls for {value!r}"))
     if "storage_ref" in publication:
         found += _storage_difference(prefix(payload), publication["storage_ref"], bucket)
@@ -61,13 +84,17 @@ def _storage_difference(prefix: str, reference: Any, bucket: str | None) -> list
     if set(reference) != STORAGE_FIELDS[scheme]:
         return [("PUB-2", f"storage_ref has the fields {sorted(reference)}, not {sorted(STORAGE_FIELDS[scheme])}")]
     found = []
+    if scheme == "file" and bucket is not None:
+        found.append(("PUB-2", f"storage_ref.scheme is 'file', the platform's store is the bucket {bucket!r}"))
     if reference["glob"] != "*.parquet":
         found.append(("PUB-2", f"storage_ref.glob is {reference['glob']!r}"))
     given = reference["prefix"]
     fits = isinstance(given, str) and (given == prefix if scheme == "s3" else _below_a_root(given, prefix))
     if not fits:
         found.append(("LAY-1", f"storage_ref.prefix is {given!r}, the payload calls for {prefix!r}"))
-    if scheme == "s3" and bucket is not None and reference["bucket"] != bucket:
+    if scheme == "s3" and (not reference["bucket"] or not isinstance(reference["bucket"], str)):
+        found.append(("PUB-2", f"storage_ref.bucket is {reference['bucket']!r}"))
+    elif scheme == "s3" and bucket is not None and reference["bucket"] != bucket:
         found.append(("PUB-2", f"storage_ref.bucket is {reference['bucket']!r}, the platform's is {bucket!r}"))
     return found
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
@@ -18,10 +21,14 @@ from aiohttp import web
 
 from harness.fakes.dispatcher.faults import DispatcherFault
 from harness.fakes.dispatcher.machine import Dispatcher
-from harness.fakes.dispatcher.wire import Exchange, Request
+from harness.fakes.dispatcher.wire import LARGEST_BODY_BYTES, Exchange, Request
 
 LOOPBACK = "127.0.0.1"
 TASKS = "/harness/tasks"
+LOG = logging.getLogger(__name__)
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, for 0 seconds: closing sends RST."""
+RESEND_SECONDS = 1.0
 TURN_SECONDS = 0.02
 """How late a lease or a backoff may end: what is due is looked for so often."""
 
@@ -122,7 +129,11 @@ class DispatcherServer:
         while True:
             due = self.machine.next_due()
             if due is not None and due <= self.machine.clock.time():
-                await asyncio.to_thread(self.machine.tick)
+                try:
+                    await asyncio.to_thread(self.machine.tick)
+                except Exception as error:  # noqa: BLE001 - whatever the queue's client raises; time must go on
+                    LOG.warning("the queue took no wake-up, it is sent again: %s", type(error).__name__)
+                    await asyncio.sleep(RESEND_SECONDS)
             await asyncio.sleep(TURN_SECONDS)
 
     async def _enter(self, request: web.Request) -> web.Response:
@@ -139,13 +150,25 @@ class DispatcherServer:
         return web.json_response([task.as_json() for task in self.machine.tasks])
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        asked = Request(request.method, request.path, headers, await request.read())
+        # A header that is sent twice is not the one that the contract knows.
+        headers = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
+        asked = Request(request.method, request.raw_path, headers, await _body(request))
         # In a thread, since a wake-up is a request to the queue.
         delivery = await asyncio.to_thread(self.machine.handle, asked)
         if delivery.then == "hang":
             await asyncio.Event().wait()
         if delivery.then == "reset" and request.transport is not None:
+            request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             request.transport.abort()
         date = formatdate(delivery.answer.date, usegmt=True)
         return web.json_response(dict(delivery.answer.body), status=delivery.answer.status, headers={"Date": date})
+
+
+async def _body(request: web.Request) -> bytes:
+    """Read a body, or as much of it as shows that it is too large."""
+    body = b""
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_BODY_BYTES:
+            break
+    return body

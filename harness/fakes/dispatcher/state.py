@@ -31,7 +31,7 @@ class Report:
 
 @dataclass(slots=True)
 class TaskState:
-    """One task. `expires_at` and `due_at` are the dispatcher's seconds; tokens are secrets."""
+    """One task: `expires_at` and `due_at` in the dispatcher's seconds, reports' bodies by attempt, secret tokens."""
 
     task_id: str
     payload: Mapping[str, Any]
@@ -43,8 +43,7 @@ class TaskState:
     due_at: float = 0.0
     reports: list[Report] = field(default_factory=list)
     expired_leases: int = 0
-    completion: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    attempt_of_capability: dict[str, int] = field(default_factory=dict, repr=False)
+    completion: dict[int, str] = field(default_factory=dict, repr=False)
 
     @property
     def outcome(self) -> str | None:
@@ -65,6 +64,15 @@ class TaskState:
     def ended(self) -> bool:
         """Whether nothing will ever happen to it any more."""
         return self.status in {Status.COMPLETED, Status.FAILED, Status.CANCELED}
+
+    @property
+    def why_not(self) -> str | None:
+        """Why it can't be claimed, in the contract's words, or None where it can."""
+        if self.status is Status.QUEUED:
+            return None
+        if self.status in {Status.RUNNING, Status.WAITING}:
+            return "AlreadyRunning"
+        return "Canceled" if self.status is Status.CANCELED else "Completed"
 
     def as_json(self) -> dict[str, Any]:
         """Return what may be shown of it: no token."""

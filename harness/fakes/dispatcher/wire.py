@@ -26,6 +26,9 @@ TOKEN_HEADERS = {
     HEARTBEAT: "x-trace-task-capability",
     COMPLETE: "x-trace-task-capability",
 }
+LARGEST_BODY_BYTES = 1024**2
+"""No request of the contract comes near it."""
+
 STATUS_OF = {"success": "Completed", "retryable_error": "Failed", "fatal_error": "Failed"}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -67,7 +70,7 @@ class Answer:
     """A status and a JSON body; `date` is the dispatcher's time of answering, in whole seconds on the wire."""
 
     status: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(repr=False)
     date: float = 0.0
 
 
@@ -117,14 +120,29 @@ def read(request: Request) -> dict[str, Any]:
         raise Refused(404, f"there is no {request.path}", clause="LSE-1")
     if request.method != "POST":
         raise Refused(405, f"{request.path} takes POST", clause=CLAUSES[kind])
+    if len(request.body) > LARGEST_BODY_BYTES:
+        raise Refused(413, f"the body has more than {LARGEST_BODY_BYTES} bytes", clause=CLAUSES[kind])
     try:
-        fields = json.loads(request.body)
+        fields = json.loads(request.body.decode(), parse_constant=_no_json, object_pairs_hook=_object)
     except (ValueError, RecursionError):
-        raise Refused(400, "the body is not JSON", clause=CLAUSES[kind]) from None
+        raise Refused(400, "the body is not JSON in UTF-8, or names a field twice", clause=CLAUSES[kind]) from None
     problems = difference(FIELDS[kind], fields)
     if problems:
         raise Refused(400, "; ".join(problems), clause=CLAUSES[kind])
     return dict(fields)
+
+
+def _no_json(name: str) -> None:
+    """Refuse what Python reads and JSON does not have: NaN and the infinities."""
+    raise ValueError(name)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object, refusing one in which two readers could see different values."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a field is named twice")
+    return made
 
 
 def difference(expected: dict[str, type], fields: Any) -> list[str]:
@@ -142,3 +160,12 @@ def difference(expected: dict[str, type], fields: Any) -> list[str]:
     if not found and "worker_id" in fields and not fields["worker_id"].strip():
         found.append("worker_id is empty")
     return found
+
+
+def peek(request: Request) -> Mapping[str, Any]:
+    """Return what can be read of a body, however bad it is."""
+    try:
+        fields = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}

@@ -184,12 +184,12 @@ def _balance(node: Node, params: list[Any]) -> str:
 
 
 def _code(node: Node, params: list[Any]) -> str:
-    _shown(node, params[1])
-    return f'"{render.hexadecimal(state.code(node.chain, _data(params[0], 20)))}"'
+    place = state.place_of(_shown(node, params[1]) + 1)
+    return f'"{render.hexadecimal(state.code_at(node.chain, _data(params[0], 20), place))}"'
 
 
 def _count(node: Node, params: list[Any]) -> str:
-    return f'"{state.nonce(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
+    return f'"{state.nonce_at(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
 
 
 def _storage(node: Node, params: list[Any]) -> str:
@@ -234,6 +234,7 @@ METHODS: dict[str, Method] = {
     "debug_traceBlockByNumber": _debug,
     "harness_script": _script,
     "harness_started": lambda *_: "true",
+    "harness_wrote": lambda *_: "true",
 }
 
 _BLOCK_PARAMETER = {"eth_getBalance": 1, "eth_getCode": 1, "eth_getTransactionCount": 1, "eth_getStorageAt": 2}

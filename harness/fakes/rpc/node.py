@@ -73,15 +73,19 @@ class Node:
         Raises:
             RpcError: it is neither, or a tag that this node does not know.
         """
-        final = max(0, self.head - FINALITY_BLOCKS) if self.finalized is None else self.finalized
+        if isinstance(tag, str) and tag.startswith("0x"):
+            return _quantity(tag)
         if tag in {"finalized", "safe"} and self.chain.quirks.no_finalized_tag:
             raise RpcError(-32602, f"invalid argument 0: hex string without 0x prefix: {tag}")
+        final = max(0, self.head - FINALITY_BLOCKS) if self.finalized is None else self.finalized
         tags = {"latest": self.known, "pending": self.known, "earliest": 0, "finalized": final, "safe": final}
         if isinstance(tag, str) and tag in tags:
             return tags[tag]
-        if not isinstance(tag, str) or not tag.startswith("0x"):
-            raise RpcError(-32602, f"invalid argument 0: json: cannot unmarshal {tag!r} into a block number")
-        try:
-            return int(tag, 16)
-        except ValueError:
-            raise RpcError(-32602, f"invalid argument 0: invalid hex string {tag!r}") from None
+        raise RpcError(-32602, f"invalid argument 0: json: cannot unmarshal {tag!r} into a block number")
+
+
+def _quantity(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        raise RpcError(-32602, f"invalid argument 0: invalid hex string {text!r}") from None

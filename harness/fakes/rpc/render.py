@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.world.bloom import logs_bloom
 from harness.world.entropy import STATE
+from harness.world.programs.base import CONTRACT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +102,7 @@ def receipts(chain: Chain, number: int) -> tuple[str, ...]:
     for tx in chain.transactions(number):
         cumulative += tx.gas_used
         placed_logs = by_transaction.get(tx.transaction_index, [])
-        created = f'"0x{tx.draw[96:116].hex()}"' if tx.to is None and tx.success else "null"
+        created = f'"0x{tx.draw[CONTRACT].hex()}"' if tx.to is None and tx.success else "null"
         to = "null" if tx.to is None else f'"0x{tx.to.hex()}"'
         bloom = logs_bloom(placed.log for placed in placed_logs if placed.in_bloom)
         rendered.append(

@@ -37,4 +37,7 @@ PROGRAMS: tuple[Program, ...] = (
 DRAWN = 16
 DEPOSIT, STATE_SYNC = 16, 17
 
-__all__ = ["DEPOSIT", "DRAWN", "PROGRAMS", "STATE_SYNC", "Intent", "Program"]
+LIFE_AND_DEATH = frozenset(place for place, each in enumerate(PROGRAMS) if isinstance(each, Create | Deploy | Destroy))
+"""The programs that make or unmake a contract which no other transaction knows."""
+
+__all__ = ["DEPOSIT", "DRAWN", "LIFE_AND_DEATH", "PROGRAMS", "STATE_SYNC", "Intent", "Program"]

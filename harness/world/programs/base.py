@@ -17,6 +17,9 @@ DRAW_BYTES = 192
 PROGRAM, SENDER, VALUE, KIND, RECIPIENT, AMOUNT, PLACE, OTHER = range(32, 40)
 TIP = slice(40, 46)
 
+CONTRACT = slice(96, 116)
+"""Where the draw has the address of the contract that a transaction creates or destroys."""
+
 TRANSFER_EVENT = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
 """keccak256("Transfer(address,address,uint256)"): ERC-20's and ERC-721's alike."""
 

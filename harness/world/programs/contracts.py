@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.world.programs.base import (
+    CONTRACT,
     OTHER,
     PLACE,
     RECIPIENT,
@@ -39,18 +40,18 @@ class Create:
         return Intent(to=None, value=amount(draw[VALUE], word(draw, 3)), input=code)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
-        created = word(transaction.draw, 1)[:20]
+        created = transaction.draw[CONTRACT]
         return (Log(created, (), b""), Log(created, (word(transaction.draw, 2),), transaction.hash))
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
         draw = transaction.draw
-        created, code = word(draw, 1)[:20], pick(actors.codes, draw[PLACE])
+        created, code = draw[CONTRACT], pick(actors.codes, draw[PLACE])
         call = outermost(transaction, op="CREATE", to=created, output=code)
         share = inner("CALL", call, pick(actors.people, draw[RECIPIENT]), b"", value=transaction.value // 2)
         return call._replace(calls=(share,))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
-        return (Access(word(transaction.draw, 1)[:20], uint(0), written=True),)
+        return (Access(transaction.draw[CONTRACT], uint(0), written=True),)
 
 
 class Deploy:
@@ -61,21 +62,21 @@ class Deploy:
         return Intent(to=pick(actors.factories, draw[PLACE]), value=amount(draw[VALUE], word(draw, 3)), input=data)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
-        created = word(transaction.draw, 1)[:20]
+        created = transaction.draw[CONTRACT]
         return (Log(transaction.to or b"", (word(transaction.draw, 2), bytes(12) + created), b""),)
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
         draw = transaction.draw
-        call = outermost(transaction, output=bytes(12) + word(draw, 1)[:20])
+        call = outermost(transaction, output=bytes(12) + draw[CONTRACT])
         code = pick(actors.codes, draw[RECIPIENT])
-        created = inner("CREATE2", call, word(draw, 1)[:20], _init_code(draw, code), value=transaction.value // 3)
+        created = inner("CREATE2", call, draw[CONTRACT], _init_code(draw, code), value=transaction.value // 3)
         called = inner("CALL", call, created.to, draw[OTHER : OTHER + 4], output=word(draw, 0))
         return call._replace(calls=(created._replace(output=code), called))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
         return (
             Access(transaction.to or b"", uint(1), written=True),
-            Access(word(transaction.draw, 1)[:20], uint(0), written=True),
+            Access(transaction.draw[CONTRACT], uint(0), written=True),
         )
 
 
@@ -101,7 +102,7 @@ class Destroy:
     @staticmethod
     def _victim(draw: bytes) -> bytes:
         """Return a contract that only this transaction knows: it can be destroyed without being missed."""
-        return word(draw, 1)[:20]
+        return draw[CONTRACT]
 
 
 class FailedCreate:

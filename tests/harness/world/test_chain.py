@@ -7,9 +7,11 @@ from collections import Counter
 
 import pytest
 
+from harness.world import state
 from harness.world.bloom import bloom_bits, keccak256, logs_bloom
 from harness.world.chain import BASE_FEE_FORK, EMPTY_RUN, LAST_BLOCK, Chain
-from harness.world.programs import PROGRAMS
+from harness.world.programs import LIFE_AND_DEATH, PROGRAMS
+from harness.world.programs.base import CONTRACT
 from harness.world.quirks import Quirks
 from harness.world.values import MAX_UINT256
 
@@ -25,7 +27,7 @@ for chain in (Chain(1), Chain(1, seed=7), Chain(137)):
 print(digest.hexdigest())
 """
 
-GOLDEN = "bad24efa6ba7278bb8c55b10a7d9b2b798a7f34530eca1bfd610fad9307d3117"
+GOLDEN = "a41c0698d95832b57e13f5c6a3d7fda510bf7416df2bdf2d1c963272e218d051"
 
 
 def test_the_chain_is_the_same_everywhere():
@@ -51,6 +53,24 @@ def test_blocks_link_by_parent_hash():
     assert chain.header(0).parent_hash == bytes(32)
     for number in PLACES[1:]:
         assert chain.header(number).parent_hash == chain.header(number - 1).hash
+
+
+@pytest.mark.parametrize("chain", [Chain(1), Chain(137, seed=11), Chain(1).reorganised(at=100)])
+def test_contracts_have_their_code_from_their_creation_on_and_until_their_end(chain: Chain):
+    """At any place, an account's code is what the transactions before it made of it; so is whether it has a nonce."""
+    changed = [
+        (account, state.place_of(number, transaction.transaction_index))
+        for number in (*range(200), *range(100_000_000, 100_000_100))
+        for transaction in chain.transactions(number)
+        if transaction.program in LIFE_AND_DEATH
+        for account in state.accounts(chain, transaction)
+        if account.address == transaction.draw[CONTRACT]
+    ]
+    assert {account.before is None for account, _ in changed} == {True, False}
+    for account, place in changed:
+        for seen, when in ((account.before, place), (account.after, place + 1)):
+            assert state.code_at(chain, account.address, when) == (b"" if seen is None else seen.code)
+            assert state.nonce_at(chain, account.address, when) == (0 if seen is None else seen.nonce)
 
 
 @pytest.mark.parametrize("other", [Chain(1, seed=1), Chain(5)])

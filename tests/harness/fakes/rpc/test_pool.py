@@ -17,6 +17,7 @@ from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.fakes.rpc.actions import Close, Error, Hang, Items, OtherBlock, Raw, Reset, Result, Status, Stop, Truncate
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
+from harness.world.tables import build
 
 CHAIN = Chain(1, seed=2)
 HASHES, WHOLE = False, True
@@ -72,6 +73,16 @@ def test_logs_are_filtered_by_address_and_topics(pool: RpcPool):
     assert found == [log for log in every if log["topics"][1:2] and log["topics"][1] in topics[1]]
     by_address = {"fromBlock": "0x0", "toBlock": "0x40", "address": chosen["address"]}
     assert ask(pool, "eth_getLogs", by_address) == [log for log in every if log["address"] == chosen["address"]]
+
+
+def test_the_code_of_a_created_contract_is_what_the_contracts_dataset_says(pool: RpcPool):
+    """`eth_getCode` has it from the block of the creation on, and nothing in the block before."""
+    created = build(CHAIN, "contracts", range(1, 60)).select(["block_number", "contract_address", "code"]).to_pylist()
+    assert len(created) > 10
+    for row in created:
+        address, number = "0x" + row["contract_address"].hex(), row["block_number"]
+        assert ask(pool, "eth_getCode", address, hex(number)) == "0x" + row["code"].hex()
+        assert ask(pool, "eth_getCode", address, hex(number - 1)) == "0x"
 
 
 def test_tags_and_the_head(pool: RpcPool):
