@@ -5,7 +5,17 @@ from __future__ import annotations
 import base64
 import json
 
-from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, Task, Unknowable, Violation, as_expected, violation
+from harness.checks.evidence import (
+    MANIFEST,
+    NOTHING,
+    Evidence,
+    Found,
+    Task,
+    Unknowable,
+    Violation,
+    as_expected,
+    violation,
+)
 from harness.history import ObjectHeld
 
 LEVELS = ("rows", "chain", "receipts")

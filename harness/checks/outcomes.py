@@ -175,7 +175,13 @@ def _past_their_end(evidence: Evidence) -> list[Violation] | None:
             continue
         later = [event for event in evidence.of("store_asked", "complete") if event.at > end]
         found = (found or []) + [
-            violation("LSE-3", f"nothing starts {end - last.at:.1f} s after the last good answer", event.kind, last.number, event.number)
+            violation(
+                "LSE-3",
+                f"nothing starts {end - last.at:.1f} s after the last good answer",
+                event.kind,
+                last.number,
+                event.number,
+            )
             for event in later
         ]
     return found

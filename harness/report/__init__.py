@@ -14,6 +14,9 @@ KINDS = {
     ".json": "document",
     ".xml": "junit",
     ".txt": "text",
+    ".html": "page",
+    ".svg": "badge",
+    ".md": "summary",
 }
 """The module that renders each kind of file."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from harness import history, report, targets
@@ -139,11 +140,25 @@ def judge_command(
     """Judge saved histories again; the verdicts are those of the live run."""
     with told():
         check_all(reports)
-        done = [ran(history.load(path), history=str(path)) for path in files]
+        done = [again(path) for path in files]
     console = Console()
     for one in done:
         console.print(text.of_scenario(one), soft_wrap=True, highlight=False)
     finish(of_histories(done), console, reports)
+
+
+def again(path: Path) -> Ran:
+    """Judge a saved history.
+
+    Raises:
+        harness.history.BadHistory: it can't be read, or its scenario is of another version of the harness.
+    """
+    try:
+        return ran(history.load(path), history=str(path))
+    except ValidationError as error:
+        told = error.errors(include_input=False)[0]
+        where = ".".join(map(str, told["loc"]))
+        raise history.BadHistory(f"{path.name}: its scenario is of another version: {where}: {told['msg']}") from None
 
 
 def list_command() -> None:

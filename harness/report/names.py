@@ -8,12 +8,18 @@ from typing import Any
 
 from harness.fakes.dispatcher.publication import dataset_version, prefix
 
+LAST_BYTE = 0xFF
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
     """Return a text that does nothing to a terminal or a page: control characters are written out."""
-    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _UNPRINTABLE.sub(_written_out, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number <= LAST_BYTE else f"\\u{number:04x}"
 
 
 def names_of(events: Sequence[Any]) -> dict[str, str]:

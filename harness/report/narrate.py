@@ -10,7 +10,7 @@ from typing import Any
 from harness.report.names import names_of, shorten
 from harness.report.steps import DISPATCHER, TELL, Step
 
-LONGEST = 400
+LONGEST, LONGEST_QUIET = 400, 160
 """Characters of a step's text; its events have all."""
 
 
@@ -24,8 +24,9 @@ def narrate(events: Sequence[Any], cited: frozenset[int] = frozenset()) -> list[
 
 def _short(step: Step, names: dict[str, str], began: float) -> Step:
     text = " ".join(shorten(step.text, names).split())
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]}…"
+    longest = LONGEST_QUIET if step.quiet else LONGEST
+    if len(text) > longest:
+        text = f"{text[:longest]}…"
     return replace(step, text=text, answer=shorten(step.answer, names), at=round(step.at - began, 3))
 
 
@@ -93,6 +94,6 @@ def _fold(steps: list[Step]) -> Step:
     if len(steps) == 1:
         return first
     counted = Counter(step.text.partition(" ")[0] for step in steps)
-    text = ", ".join(f"{times} x {what}" for what, times in counted.items())
+    text = ", ".join(f"{times} x {what}" if times > 1 else what for what, times in counted.items())
     numbers = tuple(number for step in steps for number in step.numbers)
     return replace(first, numbers=numbers, text=text, events=tuple(event for step in steps for event in step.events))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,6 +24,9 @@ LANES = {
 """From left to right."""
 
 DISPATCHER = {"claim", "heartbeat", "complete", "unknown_request"}
+PRINTED = 160
+HELD = 20
+"""So many objects of the final state are told one by one."""
 _STATUS = {None: "no answer"}
 
 
@@ -72,7 +76,8 @@ def _exit(event: Any) -> list[Step]:
     else:
         meaning = f" ({OUTCOMES[event.code].replace('_', ' ')})" if event.code and event.code in OUTCOMES else ""
         how = f"ends with exit code {event.code}{meaning}"
-    said = f"; it printed {event.stdout.strip()}" if event.stdout.strip() else ""
+    printed = event.stdout.strip()
+    said = f"; it printed {printed[:PRINTED]}{'…' * (len(printed) > PRINTED)}" if printed else ""
     return _one(event, None, "worker", f"worker {event.worker} {how}{said}", bad=event.code != 0)
 
 
@@ -94,6 +99,10 @@ def _log_line(event: Any) -> list[Step]:
 
 def _cryo_started(event: Any) -> list[Step]:
     return _one(event, "worker", "cryo", f"starts Cryo: {' '.join(event.arguments)}")
+
+
+def _cryo_wrote(event: Any) -> list[Step]:
+    return _one(event, None, "cryo", f"writes {event.name}")
 
 
 def _rpc_call(event: Any) -> list[Step]:
@@ -163,7 +172,9 @@ def _timed_out(event: Any) -> list[Step]:
 
 def _final(event: Any) -> list[Step]:
     held = [f"{key} ({one.size_bytes:,} bytes)" for key, one in sorted(event.objects.items())]
-    found = _end(event, "store", f"in the store: {', '.join(held) or 'nothing'}")
+    found = [step for one in held[:HELD] or ["nothing"] for step in _end(event, "store", f"in the store: {one}")]
+    if len(held) > HELD:
+        found += _end(event, "store", f"in the store: {len(held) - HELD} more")
     files = [entry.path for entry in event.staged]
     found += _end(event, "worker", f"left in staging: {', '.join(files) or 'nothing'}", bad=bool(files))
     if event.survivors:
@@ -171,15 +182,16 @@ def _final(event: Any) -> list[Step]:
     for version, times in sorted(event.registered.items()):
         often = "once" if times == 1 else f"{times} times"
         found += _end(event, "dispatcher", f"version {version} is registered {often}", bad=times != 1)
-    for clause, detail in event.refused:
-        found += _end(event, "dispatcher", f"it refused, by {clause}: {detail}", bad=True)
+    for (clause, detail), times in Counter(event.refused).items():
+        often = f" ({times} times)" if times > 1 else ""
+        found += _end(event, "dispatcher", f"the dispatcher had refused, by {clause}: {detail}{often}", bad=True)
     for fault in event.silent_faults:
         found += _end(event, "worker", f"never came about: {fault}", bad=True)
     return found
 
 
 def _end(event: Any, goal: str, text: str, *, bad: bool = False) -> list[Step]:
-    return _one(event, None, goal, f"at the end {text}", mark="end", bad=bad)
+    return _one(event, None, goal, f"at the end, {text}", mark="end", bad=bad)
 
 
 def _nothing(_: Any) -> list[Step]:
@@ -188,7 +200,8 @@ def _nothing(_: Any) -> list[Step]:
 
 TELL: dict[str, Callable[[Any], list[Step]]] = {
     "begun": _nothing, "task": _task, "worker_started": _worker_started, "exit": _exit, "log_line": _log_line,
-    "cryo_started": _cryo_started, "rpc_call": _rpc_call, **dict.fromkeys(DISPATCHER, _dispatcher),
+    "cryo_started": _cryo_started, "cryo_wrote": _cryo_wrote, "rpc_call": _rpc_call,
+    **dict.fromkeys(DISPATCHER, _dispatcher),
     "received": _received, "acknowledged": _acknowledged, "store_asked": _asked,
     **dict.fromkeys(("object_put", "object_deleted", "object_listed", "object_read", "store_other"), _answered),
     "fault_fired": _fault_fired, "acted": _acted, "timed_out": _timed_out, "final": _final,

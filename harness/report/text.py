@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.checks.verdict import Verdict
-from harness.report.groups import grouped
+from harness.report.groups import gist, grouped
 from harness.report.names import names_of, printable, shorten
 from harness.report.narrate import narrate
 from harness.report.result import Ran, Result
@@ -26,6 +26,9 @@ STYLES = {
 SHOWN = 2
 """So many scenarios of a clause, and violations of a scenario, are shown; the JSON and the page have all."""
 LONGEST = 600
+EVENTS = 6
+QUOTED = 400
+"""A clause longer than this is quoted by its first words."""
 
 
 def render(result: Result) -> str:
@@ -76,7 +79,9 @@ def _lines(result: Result) -> Iterator[Text]:
 
 def _failure(result: Result, clause: str) -> Iterator[Text]:
     having = simplest_first(result, clause)
-    yield Text.assemble(("FAIL ", STYLES[Verdict.FAIL]), (clause, "bold"), f" {clauses()[clause]['text']}")
+    quote = clauses()[clause]["text"]
+    said = quote if len(quote) <= QUOTED else f"{gist(clause)} …"
+    yield Text.assemble(("FAIL ", STYLES[Verdict.FAIL]), (clause, "bold"), f" {said}")
     for ran in having[:SHOWN]:
         known = " (known)" if result.is_known(ran, clause) else ""
         yield Text.assemble("  in ", (ran.name, "bold"), f"{known}: {printable(ran.title)}")
@@ -100,9 +105,11 @@ def _seen(ran: Ran, clause: str) -> Iterator[Text]:
     if len(pairs) > SHOWN:
         yield Text(f"              and {len(pairs) - SHOWN} more")
     cited = frozenset(number for one in violations for number in one.events)
-    for step in narrate(ran.events, cited):
-        if cited.intersection(step.numbers) and step.mark != "end":
-            yield Text(f"    event     {of_step(step)}", style="dim")
+    steps = [step for step in narrate(ran.events, cited) if cited.intersection(step.numbers) and step.mark != "end"]
+    for step in steps[:EVENTS]:
+        yield Text(f"    event     {of_step(step)}", style="dim")
+    if len(steps) > EVENTS:
+        yield Text(f"              and {len(steps) - EVENTS} more", style="dim")
     if ran.events and ran.events[-1].number in cited:
         yield Text(f"    event     {ran.events[-1].number}: the state at the end", style="dim")
 

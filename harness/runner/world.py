@@ -87,7 +87,9 @@ class World:
         names = {spoil_of(fault, name): describe(fault) for fault in scenario.store_faults}
         signs = self._around.store if self._around.external else None
         listener = StoreListener(recorder, name, names)
-        self.proxy = self._stack.enter_context(StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs))
+        self.proxy = self._stack.enter_context(
+            StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs)
+        )
         sees_start = scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.pool_url
         self.watch = self._stack.enter_context(Watch(recorder, None if sees_start else self._cryo_seen))
         if scenario.delivery == "worker":

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import report, schemas
+from harness import history, report, schemas
 from harness.checks.verdict import Verdict
 from harness.report import document, junit, text
 from harness.report.narrate import narrate
 from harness.report.progress import Progress
 from harness.report.result import Result
+from harness.report.steps import TELL
 
 CONTROL = ("\x1b", "\x00", "\u202e")
 
@@ -113,6 +114,17 @@ def test_a_request_its_fault_and_its_answer_are_one_step_and_calls_are_folded(re
     assert (6,) in [step.numbers for step in narrate(events, frozenset({6}))]
 
 
+def test_every_kind_of_event_can_be_told():
+    """A history has no event that a report can't tell."""
+    kinds = {
+        kind
+        for model in history.schema()["$defs"].values()
+        if "kind" in model["properties"]
+        for kind in model["properties"]["kind"].get("enum", [model["properties"]["kind"].get("const")])
+    }
+    assert kinds == set(TELL)
+
+
 def test_progress_is_plain_lines_where_there_is_no_terminal(result: Result):
     """A log of CI has one line a scenario, without a control character."""
     out = io.StringIO()
@@ -135,3 +147,19 @@ def test_progress_on_a_terminal_shows_what_runs_and_no_color_is_honoured(result:
     assert "torn" in out.getvalue()
     assert "\x1b[31" not in out.getvalue()
     assert "\x1b[1;31" not in out.getvalue()
+
+
+def test_the_badge_is_an_svg_that_says_the_verdict_and_how_many_clauses(result: Result):
+    """Whoever sees the README knows the result, by a screen reader too."""
+    root = ET.fromstring(report.render(".svg", result))  # noqa: S314 - written here
+    assert root.get("aria-label") == "cryo_ingest core: FAIL: 1/5 clauses"
+    passed = ET.fromstring(report.render(".svg", replace(result, scenarios=(), asked=())))  # noqa: S314 - as above
+    assert passed.get("aria-label") == "cryo_ingest core: 0/0 clauses"
+
+
+def test_the_markdown_table_counts_by_group_and_nothing_in_it_is_markup(result: Result):
+    """A reason or a name with pipes, tags or stars stays text."""
+    said = report.render(".md", replace(result, excluded={"SEC-1": "it | has <b>no</b> *secrets*"}))
+    assert "| clauses | PASS | FAIL | NOT EXERCISED | INCONCLUSIVE | ERROR |" in said
+    assert "| Storage layout |  | 1 |  | 1 |  |" in said
+    assert r"it \| has \<b\>no\</b\> \*secrets\*" in said
