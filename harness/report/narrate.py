@@ -22,6 +22,17 @@ def narrate(events: Sequence[Any], cited: frozenset[int] = frozenset()) -> list[
     return list(_folded(steps, cited))
 
 
+def last_words(events: Sequence[Any], cited: frozenset[int]) -> str:
+    """Return what a worker logged last before an end of an attempt that is cited; empty where none is."""
+    said, names = "", names_of(events)
+    for event in events:
+        if event.kind == "log_line":
+            said = event.text
+        elif event.kind in {"exit", "complete"} and event.number in cited:
+            return " ".join(shorten(said, names).split())
+    return ""
+
+
 def _short(step: Step, names: dict[str, str], began: float) -> Step:
     text = " ".join(shorten(step.text, names).split())
     longest = LONGEST_QUIET if step.quiet else LONGEST

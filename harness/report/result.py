@@ -135,6 +135,10 @@ class Result:
         if counts[Verdict.FAIL]:
             known = ", as was known" if self.verdict is not Verdict.FAIL else ""
             said = f"breaks {counts[Verdict.FAIL]} of {asked} clauses{known}"
+        elif self.verdict is Verdict.ERROR:
+            errors = sum(bool(ran.judged.errors) for ran in self.scenarios)
+            said = f"could not be judged to the end: {errors} of {len(self.scenarios)} scenarios went wrong, "
+            said += f"{counts[Verdict.PASS]} of {asked} clauses shown to be kept"
         elif counts[Verdict.PASS] == asked:
             said = f"keeps all {asked} clauses" if asked > 1 else "keeps the clause"
         else:

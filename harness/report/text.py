@@ -11,7 +11,7 @@ from rich.text import Text
 from harness.checks.verdict import Verdict
 from harness.report.groups import gist, grouped
 from harness.report.names import names_of, printable, shorten
-from harness.report.narrate import narrate
+from harness.report.narrate import last_words, narrate
 from harness.report.result import Ran, Result
 from harness.report.steps import Step
 from harness.resources import clauses
@@ -110,6 +110,8 @@ def _seen(ran: Ran, clause: str) -> Iterator[Text]:
         yield Text(f"    event     {of_step(step)}", style="dim")
     if len(steps) > EVENTS:
         yield Text(f"              and {len(steps) - EVENTS} more", style="dim")
+    if words := last_words(ran.events, cited):
+        yield Text(f"    its log   {words[:LONGEST]}", style="dim")
     if ran.events and ran.events[-1].number in cited:
         yield Text(f"    event     {ran.events[-1].number}: the state at the end", style="dim")
 

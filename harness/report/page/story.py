@@ -9,7 +9,7 @@ from typing import Any
 from harness.checks.evidence import Violation
 from harness.report.groups import gist
 from harness.report.names import names_of, printable, shorten
-from harness.report.narrate import narrate
+from harness.report.narrate import last_words, narrate
 from harness.report.result import Ran, Result
 from harness.report.steps import LANES, Step
 from harness.scenario import Scenario
@@ -33,7 +33,6 @@ SETUP = {
     "environment": "the worker's environment has",
     "node": "the node is",
     "platform": "the platform is",
-    "tasks": "the task is",
 }
 
 
@@ -58,6 +57,7 @@ def story(result: Result, ran: Ran) -> dict[str, Any]:
             "known": printable(result.known.get(f"{one.clause}/{ran.name}", "")),
             "expected": shorten(one.expected, names),
             "seen": shorten(one.seen, names),
+            "words": last_words(ran.events, frozenset(numbers)),
             "events": [(number, anchors[number]) for number in sorted(numbers) if number in anchors],
         }
         for one, numbers in alike(ran.judged.violations)
@@ -90,10 +90,11 @@ def setup(fields: Mapping[str, Any]) -> Iterator[str]:
     scenario = Scenario.model_validate(fields)
     left_out: Any = {"name": True, "title": True, "clauses": True, "tasks": {"__all__": {"outcome"}}}
     for name, value in scenario.model_dump(exclude_defaults=True, exclude=left_out).items():
-        for one in value if isinstance(value, list | tuple) else [value]:
+        for place, one in enumerate(value if isinstance(value, list | tuple) else [value]):
             said = ", ".join(f"{key} {_plain(inner)}" for key, inner in one.items()) if isinstance(one, dict) else one
+            what = f"task {place} is" if name == "tasks" else SETUP.get(name, name.replace("_", " "))
             if said != "":
-                yield printable(f"{SETUP.get(name, name.replace('_', ' '))}: {said}")
+                yield printable(f"{what}: {said}")
     for place, line in enumerate(scenario.tasks):
         plain = f"end as {line.outcome.replace('_', ' ')}"
         yield f"task {place} should {SHOULD.get(line.outcome, plain)}"

@@ -12,7 +12,7 @@ from rich.console import Console
 from harness import history, report, schemas
 from harness.checks.verdict import Verdict
 from harness.report import document, junit, text
-from harness.report.narrate import narrate
+from harness.report.narrate import last_words, narrate
 from harness.report.progress import Progress
 from harness.report.result import Result
 from harness.report.steps import TELL
@@ -42,6 +42,14 @@ def test_a_known_failure_is_no_new_one_and_an_error_stays_one(result: Result):
     assert "as was known" in listed.headline
     assert replace(listed, complaints=("LAY-6/by-hand is listed and passed",)).verdict is Verdict.FAIL
     assert replace(listed, scenarios=(first, second)).verdict is Verdict.ERROR
+    assert "1 of 1 scenarios went wrong" in replace(listed, scenarios=(second,)).headline
+
+
+def test_the_last_words_of_a_worker_stand_beside_the_end_that_is_cited(result: Result):
+    """Why an attempt failed is often what its worker logged last."""
+    events = result.scenarios[0].events
+    assert last_words(events, frozenset({11})).startswith("</script><b>]]>\\x1b[2J")
+    assert last_words(events, frozenset({8})) == ""
 
 
 def test_the_json_is_what_its_schema_says(result: Result, tmp_path: Path):
