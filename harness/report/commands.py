@@ -75,7 +75,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         )
     result = replace(
         of_histories(done),
-        target=chosen.name,
+        target=f"{chosen.name} ({bug})" if bug else chosen.name,
         store=store,
         asked=in_order(clause for scenario in scenarios for clause in scenario.clauses),
         options=("--target", target, *(("--bug", bug) if bug else ()), "--store", store),
