@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
-import signal
+import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
+from rich.console import Console
 
-from harness import history, targets
-from harness.checks.verdict import Judged, good, judge, verdicts
+from harness import history, report, targets
+from harness.checks.verdict import Verdict
+from harness.containers.engine import engine_problem
 from harness.report import text
+from harness.report.progress import Progress
+from harness.report.result import Ran, Result, broken, in_order, of_histories, ran
 from harness.runner.run import run
+from harness.runner.stopping import stopped_by_signals
 from harness.scenario import BadScenario, Scenario, find
 from harness.stores.backends import Backends, BadStore, backends
 from harness.targets import BadTarget, Target
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
+
+Reports = Annotated[
+    list[Path] | None, typer.Option("--report", metavar="FILE", help=f"Of {', '.join(report.KINDS)}; repeatable.")
+]
 
 
 @contextmanager
@@ -31,77 +43,144 @@ def told() -> Iterator[None]:
     """Turn what a user can mend into one line and exit code 64."""
     try:
         yield
-    except (BadScenario, BadTarget, BadStore, history.BadHistory, OSError) as error:
+    except (BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, OSError) as error:
         typer.echo(f"cryo-harness: {error}", err=True)
         raise typer.Exit(USAGE) from None
 
 
-def run_command(
+def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     names: Annotated[list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Names, files or clauses.")] = None,
     target: Annotated[str, typer.Option(help="cmd:COMMAND LINE, or reference.")] = targets.DEFAULT,
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")] = 2 * (os.cpu_count() or 1),
     save: Annotated[Path | None, typer.Option(help="A folder for the histories.")] = None,
     bug: Annotated[str | None, typer.Option(help="Of the target `reference`: the bug that it is to have.")] = None,
+    reports: Reports = None,
 ) -> None:
     """Run scenarios and judge the worker clause by clause; exit code 0 only without FAIL and ERROR."""
-    began = time.monotonic()
+    began, began_at = time.monotonic(), datetime.now(UTC)
     with told():
-        scenarios = find(names or ())
+        scenarios, skipped = runnable(find(names or ()))
         chosen = targets.find(target, bug=bug)
         if save is not None:
             save.mkdir(parents=True, exist_ok=True)
+        check_all(reports)
+    console = Console()
     with told(), ExitStack() as stack:
         around = stack.enter_context(backends(store))
         stop = stack.enter_context(stopped_by_signals())
-        with ThreadPoolExecutor(jobs) as pool:
-            done = []
-            longest_first = sorted(scenarios, key=lambda scenario: -scenario.patience_seconds)
-            for one in pool.map(lambda scenario: attempt(scenario, chosen, around, save, stop), longest_first):
-                if stop.is_set():
-                    raise typer.Exit(INTERRUPTED)
-                done.append(one)
-                typer.echo(text.of_scenario(one))
-    asked = None if not names else sorted({clause for scenario in scenarios for clause in scenario.clauses})
-    typer.echo(text.of_clauses(verdicts(done, asked), done))
-    typer.echo(f"{len(done)} scenarios in {time.monotonic() - began:.0f} s", err=True)
-    sys.stdout.flush()
-    raise typer.Exit(0 if good(done) else FAILED)
+        seen = stack.enter_context(Progress(console, len(scenarios)))
+        file_of = {Path(name).stem: name for name in names or () if name.endswith(".toml")}
+        done = attempt_all(
+            scenarios,
+            lambda scenario: attempt(scenario, chosen, around, save, stop, file=file_of.get(scenario.name, "")),
+            jobs=jobs,
+            seen=seen,
+        )
+        if stop.is_set():
+            raise typer.Exit(INTERRUPTED)
+    result = replace(
+        of_histories(done),
+        target=f"{chosen.name} ({bug})" if bug else chosen.name,
+        store=store,
+        skipped=skipped,
+        asked=in_order(clause for scenario in scenarios for clause in scenario.clauses),
+        options=("--target", target, *(("--bug", bug) if bug else ()), "--store", store),
+        began_at=began_at,
+        seconds=time.monotonic() - began,
+    )
+    finish(result, console, reports)
 
 
-@contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set instead of ending the process, so that no worker outlives it."""
-    stop = threading.Event()
-    before = [signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
-            signal.signal(number, handler)
+def runnable(scenarios: Sequence[Scenario]) -> tuple[list[Scenario], dict[str, str]]:
+    """Part the scenarios that can run here from those that need an engine which is not there, with the reason."""
+    problem = engine_problem() if any(scenario.needs_engine for scenario in scenarios) else None
+    if problem is None:
+        return list(scenarios), {}
+    skipped = {scenario.name: f"needs containers: {problem}" for scenario in scenarios if scenario.needs_engine}
+    return [scenario for scenario in scenarios if scenario.name not in skipped], skipped
 
 
-def attempt(scenario: Scenario, target: Target, around: Backends, save: Path | None, stop: threading.Event) -> Judged:
+def attempt_all(
+    scenarios: Sequence[Scenario], run_one: Callable[[Scenario], Ran], *, jobs: int, seen: Progress
+) -> list[Ran]:
+    """Run and judge scenarios, so many at once, the longest first, and show how they go; return them in their order."""
+
+    def begin(scenario: Scenario) -> Ran:
+        seen.began(scenario.name)
+        found = run_one(scenario)
+        seen.ended(found)
+        return found
+
+    with ThreadPoolExecutor(jobs) as pool:
+        longest_first = sorted(range(len(scenarios)), key=lambda place: -scenarios[place].patience_seconds)
+        done = {place: pool.submit(begin, scenarios[place]) for place in longest_first}
+        return [done[place].result() for place in range(len(scenarios))]
+
+
+def attempt(
+    scenario: Scenario, target: Target, around: Backends, save: Path | None, stop: threading.Event, *, file: str = ""
+) -> Ran:
     """Run and judge one scenario; what the harness itself meets with is an error of the scenario."""
     if stop.is_set():
-        return Judged(scenario.name)
+        return broken(scenario, "the run was stopped before it", file=file)
     try:
         events: list[Any] = run(scenario, target, around, stop)
-        if save is not None:
-            history.save(events, save / f"{scenario.name}.jsonl")
-        return judge(events)
+        place = save / f"{scenario.name}.jsonl" if save is not None else None
+        if place is not None:
+            history.save(events, place)
+        return ran(events, history=str(place or ""), file=file)
     except Exception as error:  # noqa: BLE001 - one broken scenario must not hide what the others show
-        return Judged(scenario.name, errors=(f"the harness failed: {type(error).__name__}: {error}",))
+        return broken(scenario, f"the harness failed: {type(error).__name__}: {error}", file=file)
 
 
-def judge_command(files: Annotated[list[Path], typer.Argument(help="Saved histories.")]) -> None:
+def check_all(reports: Sequence[Path] | None) -> None:
+    """Make sure that all reports can be written.
+
+    Raises:
+        harness.report.BadReport: one can't.
+    """
+    for path in reports or ():
+        report.check(path)
+
+
+def finish(result: Result, console: Console, reports: Sequence[Path] | None) -> None:
+    """Print the result, write its reports, and leave by its exit code."""
+    console.print()
+    text.tell(result, console)
+    with told():
+        for path in reports or ():
+            report.write(path, result)
+            console.print(f"report {shlex.quote(str(path))}", soft_wrap=True, highlight=False)
+    sys.stdout.flush()
+    raise typer.Exit(0 if result.verdict is Verdict.PASS else FAILED)
+
+
+def judge_command(
+    files: Annotated[list[Path], typer.Argument(help="Saved histories.")], reports: Reports = None
+) -> None:
     """Judge saved histories again; the verdicts are those of the live run."""
     with told():
-        done = [judge(history.load(path)) for path in files]
+        check_all(reports)
+        done = [again(path) for path in files]
+    console = Console()
     for one in done:
-        typer.echo(text.of_scenario(one))
-    typer.echo(text.of_clauses(verdicts(done, sorted({clause for one in done for clause in one.kept})), done))
-    raise typer.Exit(0 if good(done) else FAILED)
+        console.print(text.of_scenario(one), soft_wrap=True, highlight=False)
+    finish(of_histories(done), console, reports)
+
+
+def again(path: Path) -> Ran:
+    """Judge a saved history.
+
+    Raises:
+        harness.history.BadHistory: it can't be read, or its scenario is of another version of the harness.
+    """
+    try:
+        return ran(history.load(path), history=str(path))
+    except ValidationError as error:
+        told = error.errors(include_input=False)[0]
+        where = ".".join(map(str, told["loc"]))
+        raise history.BadHistory(f"{path.name}: its scenario is of another version: {where}: {told['msg']}") from None
 
 
 def list_command() -> None:
