@@ -34,7 +34,8 @@ class Spoil:
 
     Without a `status` it is held for ever, else answered with it and S3's error `code`; `when` says whether the store
     sees the request first (`after` its effect) or never (`before`). `broken` breaks the connection instead: at once
-    (`reset`), or in the middle of the answer's body (`cut`). `query` is searched for in the query string.
+    (`reset`), or in the middle of the answer's body (`cut`). `method`, `path` and `query` are regular expressions; only
+    a request with the `header` is meant.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Spoil:
     lasting: bool = False
     broken: Literal["reset", "cut"] | None = None
     query: str = ""
+    header: str = ""
 
     @property
     def told(self) -> int | None:
@@ -55,9 +57,10 @@ class Spoil:
     def matches(self, request: web.Request) -> bool:
         """Tell whether a request is one that this is about."""
         return (
-            request.method == self.method
+            re.fullmatch(self.method, request.method) is not None
             and re.search(self.path, request.path) is not None
             and re.search(self.query, request.query_string) is not None
+            and (not self.header or self.header in request.headers)
         )
 
 
