@@ -7,8 +7,10 @@ import typer
 from harness.containers.cli import images
 from harness.fakes.rpc.cli import rpc
 from harness.reference.table import bugs
+from harness.report.commands import judge_command, list_command, run_command
 from harness.serve.dispatcher import dispatcher
 from harness.serve.world import world
+from harness.stores.commands import probe_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 serving = typer.Typer(
@@ -19,6 +21,10 @@ serving.command("rpc")(rpc)
 serving.command("dispatcher")(dispatcher)
 serving.command("world")(world)
 app.add_typer(images, name="images")
+app.command("run")(run_command)
+app.command("list")(list_command)
+app.command("judge")(judge_command)
+app.command("probe-store")(probe_command)
 app.command("bugs")(bugs)
 
 
