@@ -36,61 +36,6 @@ func NewDispatcher(settings Settings, workerID string) *Dispatcher {
 	return &Dispatcher{&http.Client{Timeout: requestTimeout}, settings.DispatcherURL, settings.WorkerToken, workerID}
 }
 
-// Claim is a task that is this worker's until LeaseEnd, by this machine's monotonic clock.
-type Claim struct {
-	TaskID     string
-	Attempt    int
-	Payload    json.RawMessage
-	LeaseEnd   time.Time
-	leaseToken string
-	capability string
-}
-
-// leaseRef names an attempt in a request.
-type leaseRef struct {
-	TaskID     string `json:"task_id"`
-	Attempt    int    `json:"attempt"`
-	LeaseToken string `json:"lease_token"`
-}
-
-func (c Claim) ref() leaseRef { return leaseRef{c.TaskID, c.Attempt, c.leaseToken} }
-
-// Claim claims a task. The answer has two forms, told apart by where the payload is.
-func (d *Dispatcher) Claim(ctx context.Context, taskID string) (Claim, error) {
-	request := map[string]string{"task_id": taskID, "worker_id": d.workerID}
-	var answer struct {
-		Status          string          `json:"status"`
-		Reason          string          `json:"reason"`
-		Attempt         *int            `json:"attempt"`
-		LeaseToken      string          `json:"lease_token"`
-		LeaseExpiresAt  time.Time       `json:"lease_expires_at"`
-		CapabilityToken string          `json:"capability_token"`
-		WorkPayload     json.RawMessage `json:"work_payload"`
-		Task            struct {
-			Config json.RawMessage `json:"config"`
-		} `json:"task"`
-	}
-	sent := time.Now()
-	status, date, err := d.post(ctx, "/internal/task-claim", "X-Trace-Worker-Token", d.workerToken, request, &answer)
-	switch {
-	case err != nil:
-		return Claim{}, fmt.Errorf("claiming: %w", err)
-	case status == http.StatusConflict, status == http.StatusOK && answer.Status == "NotClaimed":
-		return Claim{}, fmt.Errorf("%w: %s", ErrNotClaimed, answer.Reason)
-	case status != http.StatusOK:
-		return Claim{}, fmt.Errorf("claiming: the dispatcher answers %d", status)
-	}
-	payload := answer.WorkPayload
-	if payload == nil {
-		payload = answer.Task.Config
-	}
-	if answer.Attempt == nil || *answer.Attempt < 0 || answer.LeaseToken == "" || payload == nil {
-		return Claim{}, errors.New("claiming: the dispatcher's answer is no claim")
-	}
-	end := leaseEnd(sent, date, answer.LeaseExpiresAt)
-	return Claim{taskID, *answer.Attempt, payload, end, answer.LeaseToken, answer.CapabilityToken}, nil
-}
-
 // Heartbeat renews a lease and returns its new end.
 func (d *Dispatcher) Heartbeat(ctx context.Context, claim Claim) (time.Time, error) {
 	var answer struct {
@@ -98,38 +43,10 @@ func (d *Dispatcher) Heartbeat(ctx context.Context, claim Claim) (time.Time, err
 	}
 	sent := time.Now()
 	date, err := d.postTask(ctx, "/v1/task/heartbeat", claim, claim.ref(), &answer)
+	if err == nil && answer.LeaseExpiresAt.IsZero() {
+		err = errors.New("/v1/task/heartbeat: the dispatcher's answer is no lease")
+	}
 	return leaseEnd(sent, date, answer.LeaseExpiresAt), err
-}
-
-// report is the body of a completion; the documented and the lite form of how an attempt ended are both sent.
-type report struct {
-	leaseRef
-	Status            string        `json:"status"`
-	Outcome           Outcome       `json:"outcome"`
-	Events            []any         `json:"events"`
-	Outputs           []any         `json:"outputs"`
-	DatasetsPublished []Publication `json:"datasets_published"`
-	ErrorMessage      *string       `json:"error_message"`
-}
-
-// Complete reports a success with its publication.
-func (d *Dispatcher) Complete(ctx context.Context, claim Claim, publication Publication) error {
-	return d.complete(ctx, claim, report{
-		Status: "Completed", Outcome: Success, DatasetsPublished: []Publication{publication},
-	})
-}
-
-// Fail reports an attempt that did not succeed; the message has to be clean of secrets.
-func (d *Dispatcher) Fail(ctx context.Context, claim Claim, outcome Outcome, message string) error {
-	return d.complete(ctx, claim, report{
-		Status: "Failed", Outcome: outcome, DatasetsPublished: []Publication{}, ErrorMessage: &message,
-	})
-}
-
-func (d *Dispatcher) complete(ctx context.Context, claim Claim, body report) error {
-	body.leaseRef, body.Events, body.Outputs = claim.ref(), []any{}, []any{}
-	_, err := d.postTask(ctx, "/v1/task/complete", claim, body, &struct{}{})
-	return err
 }
 
 // postTask asks in the name of a claimed task.
