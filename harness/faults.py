@@ -41,7 +41,7 @@ class RpcFault(_Strict):
 
 
 class DispatcherFaultLine(_Strict):
-    """One line of the dispatcher's script; what `may_miss` need not strike: some good workers give it no chance."""
+    """One line of the dispatcher's script; one that `may_miss` need not strike."""
 
     kind: Literal["claim", "heartbeat", "complete"]
     action: Literal[

@@ -7,6 +7,7 @@ before a queue as well as before a store.
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import threading
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY_BYTES = 6 * 1024**3
+LARGE_BODY_BYTES = 2**20
+"""From this size on aiohttp wants a file, which it sends piece by piece."""
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
@@ -171,7 +174,7 @@ class StoreProxy:
             request.method,
             URL(self._target + request.raw_path, encoded=True),
             headers=self._headers(request),
-            data=body,
+            data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
         ) as answer:
             content = await answer.read()
         if spoil is not None:

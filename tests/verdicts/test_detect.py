@@ -27,7 +27,7 @@ def test_every_clause_has_a_bug():
 
 
 def test_every_bug_is_caught_by_its_own_clause(on_moto: Backends):
-    """The clause that a bug was made for is broken in one of its scenarios; all bugs in one test, as much is waiting."""
+    """The clause that a bug was made for is broken in one of its scenarios; one test, as much of it is waiting."""
     with ThreadPoolExecutor(JOBS) as pool:
         caught = pool.map(lambda bug: caught_by(bug, SCENARIOS, on_moto), BUGS)
         missed = [bug.name for bug, scenario in zip(BUGS, caught, strict=True) if scenario is None]
