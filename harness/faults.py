@@ -12,7 +12,10 @@ class _Strict(BaseModel):
 
 
 class StoreFault(_Strict):
-    """What happens to the `nth` store request of an operation whose key matches, and to later ones where `lasting`."""
+    """What happens to the `nth` store request of an operation whose key matches, and to later ones where `lasting`.
+
+    Where `replacing`, only PUTs with If-Match are meant.
+    """
 
     operation: Literal["put", "get", "list", "delete"]
     key: str = ""
@@ -22,6 +25,7 @@ class StoreFault(_Strict):
     code: str = "InternalError"
     nth: int = Field(default=1, ge=1)
     lasting: bool = False
+    replacing: bool = False
 
 
 class RpcFault(_Strict):
@@ -37,7 +41,7 @@ class RpcFault(_Strict):
 
 
 class DispatcherFaultLine(_Strict):
-    """One line of the dispatcher's script."""
+    """One line of the dispatcher's script; one that `may_miss` need not strike."""
 
     kind: Literal["claim", "heartbeat", "complete"]
     action: Literal[
@@ -48,6 +52,7 @@ class DispatcherFaultLine(_Strict):
     when: Literal["before", "after"] = "before"
     status: int = 503
     seconds: float = 0.0
+    may_miss: bool = False
 
 
 Action = Literal["SIGKILL", "SIGTERM", "SIGSTOP", "SIGCONT", "take-lease", "cancel", "start-worker", "age-staging"]

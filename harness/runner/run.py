@@ -163,7 +163,8 @@ def _conclude(world: World, triggers: Triggers) -> None:
     refused: list[tuple[str, str]] = []
     if world.server is not None:
         world.hide_tokens()
-        silent += [f"dispatcher {fault.kind} {fault.action} #{fault.nth}" for fault in world.machine.silent_faults]
+        missed = [fault for fault in world.machine.silent_faults if fault not in world.may_miss]
+        silent += [f"dispatcher {fault.kind} {fault.action} #{fault.nth}" for fault in missed]
         registered = {version: len(times) for version, times in world.machine.registered.items()}
         refused = [(violation.clause, recorder.scrub(violation.detail)) for violation in world.machine.violations]
     _scrub_again(recorder)

@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from harness.runner.recorder import Recorder
 
 KINDS = {"put": "object_put", "delete": "object_deleted", "list": "object_listed", "get": "object_read"}
-_METHODS = {"put": "PUT", "get": "GET", "list": "GET", "delete": "(DELETE|POST)"}
+_METHODS = {"put": "PUT", "get": "GET", "list": "GET", "delete": "DELETE|POST"}
+_NO_UPLOAD = "^(?!upload)"
+"""A POST of a multipart upload deletes nothing."""
 
 
 def spoil_of(fault: StoreFault, bucket: str) -> Spoil:
     """Return what the proxy does for a fault of a scenario's."""
-    listing = fault.operation == "list"
-    path = rf"^/{bucket}/?$" if listing or fault.operation == "delete" else rf"^/{bucket}/.*{fault.key}"
-    method = "POST" if fault.operation == "delete" else _METHODS[fault.operation]
+    places = {"list": rf"^/{bucket}/?$", "delete": rf"^/{bucket}(/|$)"}
     return Spoil(
-        method=method,
-        path=path,
+        method=_METHODS[fault.operation],
+        path=places.get(fault.operation, rf"^/{bucket}/.*{fault.key}"),
         when=fault.when,
         status=None if fault.do == "hang" else fault.status,
         nth=fault.nth,
         code=fault.code,
         lasting=fault.lasting,
         broken=fault.do if fault.do in {"reset", "cut"} else None,
-        query="delete" if fault.operation == "delete" else "",
+        query=_NO_UPLOAD if fault.operation == "delete" else "",
+        header="If-Match" if fault.replacing else "",
     )
 
 

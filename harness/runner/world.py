@@ -140,7 +140,9 @@ class World:
             queue=self.queue, form=told.form, lease_seconds=told.lease_seconds, max_attempts=told.max_attempts,
             backoff_seconds=told.backoff_seconds, wakeups=told.wakeups, bucket=bucket or None,
         )  # fmt: skip
-        faults = [DispatcherFault(**fault.model_dump()) for fault in self.scenario.dispatcher_faults]
+        lines = [(fault.model_dump(exclude={"may_miss"}), fault.may_miss) for fault in self.scenario.dispatcher_faults]
+        faults = [DispatcherFault(**fields) for fields, _ in lines]
+        self.may_miss = [fault for fault, (_, missing) in zip(faults, lines, strict=True) if missing]
         self.recorder.hide_all({"worker-token": self.machine.worker_token})
         self.server = self._stack.enter_context(DispatcherServer(self.machine, faults))
         self.server.on_request(self._asked)

@@ -7,6 +7,7 @@ before a queue as well as before a store.
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import threading
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY_BYTES = 6 * 1024**3
+LARGE_BODY_BYTES = 2**20
+"""From this size on aiohttp wants a file, which it sends piece by piece."""
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
@@ -34,7 +37,8 @@ class Spoil:
 
     Without a `status` it is held for ever, else answered with it and S3's error `code`; `when` says whether the store
     sees the request first (`after` its effect) or never (`before`). `broken` breaks the connection instead: at once
-    (`reset`), or in the middle of the answer's body (`cut`). `query` is searched for in the query string.
+    (`reset`), or in the middle of the answer's body (`cut`). `method`, `path` and `query` are regular expressions; only
+    a request with the `header` is meant.
     """
 
     method: str
@@ -46,6 +50,7 @@ class Spoil:
     lasting: bool = False
     broken: Literal["reset", "cut"] | None = None
     query: str = ""
+    header: str = ""
 
     @property
     def told(self) -> int | None:
@@ -55,9 +60,10 @@ class Spoil:
     def matches(self, request: web.Request) -> bool:
         """Tell whether a request is one that this is about."""
         return (
-            request.method == self.method
+            re.fullmatch(self.method, request.method) is not None
             and re.search(self.path, request.path) is not None
             and re.search(self.query, request.query_string) is not None
+            and (not self.header or self.header in request.headers)
         )
 
 
@@ -168,7 +174,7 @@ class StoreProxy:
             request.method,
             URL(self._target + request.raw_path, encoded=True),
             headers=self._headers(request),
-            data=body,
+            data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
         ) as answer:
             content = await answer.read()
         if spoil is not None:
