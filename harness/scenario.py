@@ -129,8 +129,8 @@ class Scenario(_Strict):
     """One scenario; `clauses` are those that it exercises. `name` is its file's.
 
     `cryo` is an executable's name, or `container` for real Cryo in its image. In `environment` these are filled in:
-    `{pool_url}`, `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret), `{staging}`, and of the range's files
-    `{largest_bytes}` and `{total_bytes}`, with `under_` before them one less.
+    `{pool_url}`, `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret),
+    `{staging}`, and of the range's files `{largest_bytes}` and `{total_bytes}`, with `under_` before them one less.
     """
 
     name: str

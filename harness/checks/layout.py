@@ -115,7 +115,9 @@ def lay_5(evidence: Evidence) -> Found:
             continue
         judged = True
         files = [put for put in evidence.puts if put.key.startswith(f"{below}/") and put.key.endswith(".parquet")]
-        late = [put for put in files if put.number > event.began and put.create_only]
+        # A later attempt without conditional writes may store again what was there: only the first PUT counts then.
+        first = {put.key: put for put in reversed(files)}
+        late = [put for put in files if put.number > event.began and (put.create_only or put is first[put.key])]
         found += [violation("LAY-5", "the manifest is written last", put.key, event.began, put.number) for put in late]
     for task in evidence.tasks:
         manifest = evidence.manifest(task) if isinstance(task.payload, dict) and task.succeeded else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from harness.history import Acknowledged, FaultFired, Received, StoreAnswered, StoreAsked
+from harness.runner.framing import unframed
 from harness.stores.proxy import Listener, Over, Seen, Spoil
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class StoreListener(Listener):
         """Write how it ended."""
         operation, key = operation_of(seen, self._bucket)
         headers = {name.lower(): value for name, value in seen.headers.items()}
+        content, trailers = unframed(headers, seen.body)
+        headers |= trailers
         fault = self._names.get(how.spoil) if how.spoil is not None else None
         if fault is not None:
             self._recorder.add(FaultFired, fault=fault)
@@ -93,8 +96,8 @@ class StoreListener(Listener):
             if_match=headers.get("if-match"),
             checksum=headers.get("x-amz-checksum-sha256"),
             metadata=self._metadata(headers),
-            digest=hashlib.sha256(seen.body).hexdigest() if operation == "put" else None,
-            size_bytes=len(seen.body),
+            digest=hashlib.sha256(content).hexdigest() if operation == "put" else None,
+            size_bytes=len(content),
             status=how.status,
             answered=how.answered,
             fault=fault,

@@ -251,6 +251,7 @@ class World:
         found |= dict(self.target.environment)
         places = {"{pool_url}": url, "{dead_url}": DEAD_URL, "{staging}": str(self.staging), "{canary}": self._canary}
         places["{other_chain_url}"] = self._other_url
+        places["{pool_address}"] = url.partition("//")[2]
         if any("_bytes}" in value for value in scenario.environment.values()):
             sizes = stored.sizes(scenario)
             places |= {"{largest_bytes}": str(max(sizes)), "{total_bytes}": str(sum(sizes))}

@@ -33,7 +33,12 @@ type Dispatcher struct {
 
 // NewDispatcher makes a client; nothing is asked yet.
 func NewDispatcher(settings Settings, workerID string) *Dispatcher {
-	return &Dispatcher{&http.Client{Timeout: requestTimeout}, settings.DispatcherURL, settings.WorkerToken, workerID}
+	client := &http.Client{
+		Timeout: requestTimeout,
+		// A redirection would take the tokens to another host.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &Dispatcher{client, settings.DispatcherURL, settings.WorkerToken, workerID}
 }
 
 // Heartbeat renews a lease and returns its new end.

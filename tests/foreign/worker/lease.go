@@ -28,7 +28,7 @@ func KeepLease(ctx context.Context, dispatcher *Dispatcher, claim Claim, logger 
 		expiry:  time.AfterFunc(time.Until(claim.LeaseEnd), func() { lose(ErrLeaseLost) }),
 		stop:    make(chan struct{}),
 	}
-	every := time.Until(claim.LeaseEnd) / 3
+	every := max(time.Until(claim.LeaseEnd)/3, 100*time.Millisecond)
 	lease.beats.Go(func() { lease.beat(dispatcher, claim, every, logger) })
 	return lease
 }

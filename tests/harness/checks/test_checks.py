@@ -123,6 +123,13 @@ def late_file(events: Events) -> Events:
     return [*events[:-1], put.model_copy(update=last(events)), events[-1]]
 
 
+def late_first_file(events: Events) -> Events:
+    """Return the history of a worker without conditional writes whose first file came behind the manifest."""
+    put = next(one for one in events if one.kind == "object_put")
+    rest = [one for one in events[:-1] if one is not put]
+    return [*rest, put.model_copy(update=last(events) | {"create_only": False}), events[-1]]
+
+
 def staged(path: str) -> Callable[[Events], Events]:
     def spoil(events: Events) -> Events:
         task = next(one.task_id for one in events if one.kind == "task")
@@ -202,6 +209,7 @@ SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("LAY-3", RUN, manifest(lambda text: text.replace("blocks__", "block__"))),
     ("LAY-4", RUN, manifest(lambda text: text.replace('"version":1', '"version":1,"attempt":1'))),
     ("LAY-5", RUN, late_file),
+    ("LAY-5", RUN, late_first_file),
     ("LAY-6", RUN, doubled),
     ("LAY-7", RUN, manifest(lambda text: text.replace(",", ", "))),
     ("LAY-8", RUN, with_objects(lambda _, held: held.model_copy(update={"metadata": held.metadata | {"rows": "1"}}))),
