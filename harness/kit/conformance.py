@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,6 @@ import typer
 from rich.console import Console
 
 from harness import targets
-from harness.containers.reaper import OWNER_LABEL, owner_label, remove_all_of
 from harness.kit import known
 from harness.kit.profile import Profile, plan
 from harness.report.commands import INTERRUPTED, USAGE, Reports, attempt, attempt_all, check_all, finish, told
@@ -25,7 +23,7 @@ from harness.report.result import Ran, of_histories
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import Scenario, find
 from harness.stores.backends import backends
-from harness.targets import Target
+from harness.targets.image import containers_ended
 
 SILENT_SCENARIOS, IMPATIENT_SECONDS = 4, 3.0
 """After so many scenarios in a row in which a worker asked nobody for anything, it is no longer waited for as long."""
@@ -59,7 +57,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
     console = Console()
     with told(), ExitStack() as stack:
         around = stack.enter_context(backends(store))
-        stack.enter_context(containers_ended(chosen))
+        stack.enter_context(containers_ended(in_container=chosen.in_container))
         stop = stack.enter_context(stopped_by_signals())
         seen = stack.enter_context(Progress(console, len(planned.scenarios)))
         patience = Patience(patience_seconds)
@@ -105,16 +103,6 @@ class Patience:
         kinds = {event.kind for event in ran.events}
         self._silent = self._silent + 1 if "timed_out" in kinds and not kinds & SIGNS_OF_LIFE else 0
         return ran
-
-
-@contextmanager
-def containers_ended(target: Target) -> Iterator[None]:
-    """End the containers that a worker's image was run in and that are left."""
-    try:
-        yield
-    finally:
-        if target.in_container:
-            remove_all_of(owner_label()[OWNER_LABEL])
 
 
 def _listed(path: Path | None, scenarios: list[str]) -> dict[str, str]:

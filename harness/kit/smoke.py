@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from harness import targets
-from harness.kit.conformance import containers_ended
 from harness.report.commands import FAILED, told
 from harness.report.names import printable
 from harness.runner.run import run
@@ -18,6 +17,7 @@ from harness.stores.backends import Backends
 from harness.stores.moto import moto_server
 from harness.targets import Target
 from harness.targets.fit import fitted
+from harness.targets.image import containers_ended
 
 PATIENCE_SECONDS = 15.0
 LAST_LINES = 8
@@ -162,7 +162,7 @@ def smoke_command(target: Annotated[str, typer.Option(help=targets.FORMS)]) -> N
     with told():
         chosen = targets.find(target)
     wrong = False
-    with told(), moto_server() as moto, containers_ended(chosen):
+    with told(), moto_server() as moto, containers_ended(in_container=chosen.in_container):
         for delivery in deliveries(chosen):
             events = run(fitted(scenario_of(delivery), chosen), chosen, Backends(moto, moto, "moto"))
             problems = diagnose(events, chosen, delivery)

@@ -31,6 +31,7 @@ from harness.scenario import BadScenario, Scenario, find
 from harness.stores.backends import Backends, BadStore, backends
 from harness.targets import BadTarget, Target
 from harness.targets.fit import Unfit, fitted
+from harness.targets.image import containers_ended
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
 MENDABLE = (BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, EngineError, OSError)
@@ -70,6 +71,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     console = Console()
     with told(), ExitStack() as stack:
         around = stack.enter_context(backends(store))
+        stack.enter_context(containers_ended(in_container=chosen.in_container))
         stop = stack.enter_context(stopped_by_signals())
         seen = stack.enter_context(Progress(console, len(scenarios)))
         file_of = {Path(name).stem: name for name in names or () if name.endswith(".toml")}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.containers.engine import EngineError, engine_problem
-from harness.containers.reaper import owner_label
+from harness.containers.reaper import OWNER_LABEL, owner_label, remove_all_of
 
 IMAGE_S_OWN = frozenset({"PATH"})
 """Variables that are the image's affair."""
@@ -33,9 +34,19 @@ def docker_command(image: str) -> tuple[str, ...]:
 def in_docker(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> list[str]:
     """Return the command line that runs an image beside a world; values of variables are in no argument (SEC-2)."""
     docker, image = command
-    ((label, owner),) = owner_label().items()
-    options = ["--rm", "--interactive", "--network", "host", "--pid", "host", "--label", f"{label}={owner}"]
+    owner = owner_label()[OWNER_LABEL]
+    options = ["--rm", "--interactive", "--network", "host", "--pid", "host", "--label", f"{OWNER_LABEL}={owner}"]
     options += ["--user", f"{os.getuid()}:{os.getgid()}", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108 - in it
     options += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", f"{folder}:{folder}"]
     names = sorted(set(environment) - IMAGE_S_OWN)
     return [docker, "run", *options, *(word for name in names for word in ("--env", name)), image]
+
+
+@contextmanager
+def containers_ended(*, in_container: bool) -> Iterator[None]:
+    """End what is left of an image's containers: who ends the `docker` command by force does not end them."""
+    try:
+        yield
+    finally:
+        if in_container:
+            remove_all_of(owner_label()[OWNER_LABEL])
