@@ -1,0 +1,47 @@
+"""Which scenarios make a profile, and what counts in them."""
+
+from dataclasses import replace
+
+from harness.checks.evidence import Violation
+from harness.checks.verdict import Judged
+from harness.kit.profile import clauses_of, plan
+from harness.report.result import Ran
+from harness.resources import clause_ids, clauses
+from harness.scenario import find as find_scenarios
+from harness.targets import REFERENCE, find
+
+SCENARIOS = find_scenarios()
+REFERENCE_WORKER = find(REFERENCE)
+
+
+def test_hardened_is_all_and_core_is_what_the_platform_asks_for():
+    """The contract's own words on profiles."""
+    assert clauses_of("hardened") == clause_ids()
+    assert {clauses()[one]["source"] for one in clauses_of("core")} == {"S", "W"}
+
+
+def test_every_clause_of_a_profile_has_a_scenario():
+    """No profile asks for what it does not try; a service alone and a command alone get fewer."""
+    for profile in ("core", "hardened"):
+        planned = plan(REFERENCE_WORKER, profile, SCENARIOS)
+        named = {clause for one in planned.scenarios for clause in one.clauses}
+        assert named == set(planned.asked)
+
+
+def test_nothing_is_thrown_at_core_that_only_hardened_withstands():
+    """A scenario with a fault that is about more than the profile is not in it."""
+    whole = {one.name: one for one in SCENARIOS}
+    for one in plan(REFERENCE_WORKER, "core", SCENARIOS).scenarios:
+        about_more = set(whole[one.name].clauses) - set(clauses_of("core"))
+        assert not (about_more and (one.acts or one.store_faults or one.at or one.held)), one.name
+
+
+def test_what_is_left_out_does_not_count():
+    """Neither the clause in a scenario, nor its violations; the reason is kept."""
+    target = replace(REFERENCE_WORKER, cannot={"LAY-3": "another manifest"})
+    planned = plan(target, "core", SCENARIOS)
+    assert planned.excluded == {"LAY-3": "another manifest"}
+    assert not any("LAY-3" in one.clauses for one in planned.scenarios)
+    broken = tuple(Violation(clause, "a", "b") for clause in ("LAY-3", "LAY-1", "LAY-6"))
+    counted = planned.counted(Ran(Judged("s", broken), "t", ("LAY-1", "LAY-3")))
+    assert [one.clause for one in counted.judged.violations] == ["LAY-1"]
