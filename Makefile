@@ -27,7 +27,7 @@ check: $(READY)  ## format, lint, types, imports, unit tests: what every commit 
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --dist worksteal -m "not docker and not real_cryo" --ignore tests/end_to_end
+	$(BIN)/pytest -n auto --dist worksteal -m "not docker and not real_cryo" --ignore tests/end_to_end --ignore tests/verdicts --ignore tests/foreign
 
 format: $(READY)
 	$(BIN)/ruff format $(SOURCES)

@@ -6,6 +6,8 @@ import typer
 
 from harness.containers.cli import images
 from harness.fakes.rpc.cli import rpc
+from harness.kit.conformance import conformance_command
+from harness.kit.smoke import smoke_command
 from harness.reference.table import bugs
 from harness.report.commands import judge_command, list_command, run_command
 from harness.serve.dispatcher import dispatcher
@@ -23,6 +25,8 @@ serving.command("world")(world)
 app.add_typer(images, name="images")
 app.command("run")(run_command)
 app.command("list")(list_command)
+app.command("conformance")(conformance_command)
+app.command("smoke")(smoke_command)
 app.command("judge")(judge_command)
 app.command("probe-store")(probe_command)
 app.command("bugs")(bugs)

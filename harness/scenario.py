@@ -129,8 +129,8 @@ class Scenario(_Strict):
     """One scenario; `clauses` are those that it exercises. `name` is its file's.
 
     `cryo` is an executable's name, or `container` for real Cryo in its image. In `environment` these are filled in:
-    `{pool_url}`, `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret), `{staging}`, and of the range's files
-    `{largest_bytes}` and `{total_bytes}`, with `under_` before them one less.
+    `{pool_url}`, `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret),
+    `{staging}`, and of the range's files `{largest_bytes}` and `{total_bytes}`, with `under_` before them one less.
     """
 
     name: str
@@ -191,11 +191,11 @@ def read(path: Path) -> Scenario:
     try:
         scenario = Scenario.model_validate({"name": path.stem} | fields)
     except ValidationError as error:
-        problems = [_located(path, text, problem["loc"], problem["msg"]) for problem in error.errors()]
+        problems = [located(path, text, problem["loc"], problem["msg"]) for problem in error.errors()]
         raise BadScenario("; ".join(problems)) from None
     unknown = [clause for clause in scenario.clauses if clause not in clause_ids()]
     if unknown:
-        raise BadScenario(_located(path, text, ("clauses",), f"the contract has no clause {', '.join(unknown)}"))
+        raise BadScenario(located(path, text, ("clauses",), f"the contract has no clause {', '.join(unknown)}"))
     return scenario
 
 
@@ -222,8 +222,8 @@ def find(names: Iterable[str] = ()) -> list[Scenario]:
     return found
 
 
-def _located(path: Path, text: str, loc: tuple[int | str, ...], message: str) -> str:
-    """Name the line that a problem is in: that of its key, in the `nth` table of an array of tables."""
+def located(path: Path, text: str, loc: tuple[int | str, ...], message: str) -> str:
+    """Say what is wrong with a TOML file, with the line: that of the key, in the `nth` table of an array of tables."""
     names = [str(part) for part in loc if isinstance(part, str)]
     lines = text.splitlines()
     start = 0

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from harness import history, report, targets
 from harness.checks.verdict import Verdict
-from harness.containers.engine import engine_problem
+from harness.containers.engine import EngineError, engine_problem
 from harness.report import text
 from harness.report.progress import Progress
 from harness.report.result import Ran, Result, broken, in_order, of_histories, ran
@@ -30,8 +30,10 @@ from harness.runner.stopping import stopped_by_signals
 from harness.scenario import BadScenario, Scenario, find
 from harness.stores.backends import Backends, BadStore, backends
 from harness.targets import BadTarget, Target
+from harness.targets.fit import Unfit, fitted
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
+MENDABLE = (BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, EngineError, OSError)
 
 Reports = Annotated[
     list[Path] | None, typer.Option("--report", metavar="FILE", help=f"Of {', '.join(report.KINDS)}; repeatable.")
@@ -43,14 +45,14 @@ def told() -> Iterator[None]:
     """Turn what a user can mend into one line and exit code 64."""
     try:
         yield
-    except (BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, OSError) as error:
+    except MENDABLE as error:
         typer.echo(f"cryo-harness: {error}", err=True)
         raise typer.Exit(USAGE) from None
 
 
 def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     names: Annotated[list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Names, files or clauses.")] = None,
-    target: Annotated[str, typer.Option(help="cmd:COMMAND LINE, or reference.")] = targets.DEFAULT,
+    target: Annotated[str, typer.Option(help=targets.FORMS)] = targets.DEFAULT,
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")] = 2 * (os.cpu_count() or 1),
     save: Annotated[Path | None, typer.Option(help="A folder for the histories.")] = None,
@@ -60,8 +62,8 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Run scenarios and judge the worker clause by clause; exit code 0 only without FAIL and ERROR."""
     began, began_at = time.monotonic(), datetime.now(UTC)
     with told():
-        scenarios, skipped = runnable(find(names or ()))
         chosen = targets.find(target, bug=bug)
+        scenarios, skipped = runnable(find(names or ()), chosen)
         if save is not None:
             save.mkdir(parents=True, exist_ok=True)
         check_all(reports)
@@ -92,13 +94,19 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     finish(result, console, reports)
 
 
-def runnable(scenarios: Sequence[Scenario]) -> tuple[list[Scenario], dict[str, str]]:
-    """Part the scenarios that can run here from those that need an engine which is not there, with the reason."""
+def runnable(scenarios: Sequence[Scenario], target: Target) -> tuple[list[Scenario], dict[str, str]]:
+    """Return the scenarios as the target takes them; those that can't run here, or with it, with the reason."""
     problem = engine_problem() if any(scenario.needs_engine for scenario in scenarios) else None
-    if problem is None:
-        return list(scenarios), {}
-    skipped = {scenario.name: f"needs containers: {problem}" for scenario in scenarios if scenario.needs_engine}
-    return [scenario for scenario in scenarios if scenario.name not in skipped], skipped
+    found, skipped = [], {}
+    for scenario in scenarios:
+        if problem is not None and scenario.needs_engine:
+            skipped[scenario.name] = f"needs containers: {problem}"
+            continue
+        try:
+            found.append(fitted(scenario, target))
+        except Unfit as reason:
+            skipped[scenario.name] = str(reason)
+    return found, skipped
 
 
 def attempt_all(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import threading
 import uuid
 from contextlib import ExitStack
@@ -67,6 +68,8 @@ class World:
         self.scenario, self.target, self.recorder = scenario, target, recorder
         self._around, self._folder = around, folder
         self.staging, self.outside, self.directory = folder / "staging", folder / "outside", folder / "out"
+        if target.staging_root is not None:
+            self.staging = target.staging_root
         self.workers: list[Worker] = []
         self.bucket = around.store.make_bucket() if scenario.store == "s3" else None
         self._key, self._canary = secrets.token_hex(16), f"canary{secrets.token_hex(12)}"
@@ -111,6 +114,8 @@ class World:
             worker.close()
         self.watch.end_survivors()
         self._stack.close()
+        if self.target.staging_root is not None:
+            shutil.rmtree(self.staging)
         if self.bucket is not None and self._around.external:
             self.bucket.remove()
 
@@ -246,6 +251,7 @@ class World:
         found |= dict(self.target.environment)
         places = {"{pool_url}": url, "{dead_url}": DEAD_URL, "{staging}": str(self.staging), "{canary}": self._canary}
         places["{other_chain_url}"] = self._other_url
+        places["{pool_address}"] = url.partition("//")[2]
         if any("_bytes}" in value for value in scenario.environment.values()):
             sizes = stored.sizes(scenario)
             places |= {"{largest_bytes}": str(max(sizes)), "{total_bytes}": str(sum(sizes))}
@@ -254,21 +260,23 @@ class World:
             for place, meant in places.items():
                 value = value.replace(place, meant)  # noqa: PLW2901 - one value, several places
             found[name] = value
-        return {name: value for name, value in found.items() if value != "(unset)"}
+        return self.target.named({name: value for name, value in found.items() if value != "(unset)"})
 
     def start(self, place: int | None) -> Worker:
         """Start a worker: for one task, or as a service."""
         line = self.scenario.tasks[place or 0]
-        command, payload = list(self.target.command), None
-        if place is None:
-            command.append("worker")
-        else:
-            store = f"s3://{self.bucket.name}" if self.bucket else f"file://{self.directory}"
-            command += ["run", "-", "--store", store, "--task-id", self.task_id(place), "--attempt", str(line.attempt)]
-            payload = self.payload_text(line).encode()
         url = self.proxy.open_door()
         self._doors[int(url.rpartition(":")[2])] = len(self.workers)
-        worker = Worker(len(self.workers), self.recorder, command, self.environment(line, url), place, payload)
+        environment, places, payload = self.environment(line, url), None, None
+        if place is not None:
+            payload = self.payload_text(line).encode()
+            file = self._folder / f"payload-{len(self.workers)}.json"
+            file.write_bytes(payload)
+            store = f"s3://{self.bucket.name}" if self.bucket else f"file://{self.directory}"
+            places = {"store": store, "task_id": self.task_id(place), "attempt": str(line.attempt)}
+            places["payload"] = str(file)
+        command = self.target.words(self._folder, environment, places)
+        worker = Worker(len(self.workers), self.recorder, command, environment, place, payload)
         self.watch.follow(worker.process.pid)
         self.workers.append(worker)
         return worker
