@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Builds the Go worker of this folder, once for each state of its sources, into the harness's cache.
 
-`tests/foreign/build.py [--bug NAME] WORD…` builds it and becomes it: the same process, so that signals reach the worker,
-started with these words; without any it prints the path of the binary. What can not be built is said on standard error,
-with exit code 69.
+`tests/foreign/build.py [--bug NAME] WORD…` builds it and becomes it, started with these words: the same process, so
+that signals reach the worker. Without any word it prints the path of the binary. What can't be built is said on
+standard error, with exit code 69.
 """
 
 from __future__ import annotations
