@@ -8,6 +8,7 @@ from harness.containers.cli import images
 from harness.fakes.rpc.cli import rpc
 from harness.reference.table import bugs
 from harness.serve.dispatcher import dispatcher
+from harness.serve.s3 import s3
 from harness.serve.world import world
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -17,6 +18,7 @@ serving = typer.Typer(
 app.add_typer(serving, name="serve")
 serving.command("rpc")(rpc)
 serving.command("dispatcher")(dispatcher)
+serving.command("s3")(s3)
 serving.command("world")(world)
 app.add_typer(images, name="images")
 app.command("bugs")(bugs)
