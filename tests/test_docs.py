@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cryo_ingest.errors import leaves
 from harness import report
+from harness.targets.file import TargetFile
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -44,3 +45,16 @@ def test_every_log_event_is_documented_and_no_other():
     """Whoever alerts on events finds all of them."""
     logged = set(re.findall(r'log\.(?:info|warning|error|exception)\(\s*"([a-z_.]+)"', SOURCE))
     assert {row[0].strip("`") for row in rows_after("events")} == logged
+
+
+def test_every_key_of_a_targets_file_is_documented_and_no_other():
+    """Whoever describes a worker finds all that can be said of it."""
+    assert [row[0].strip("`") for row in rows_after("target")] == list(TargetFile.model_fields)
+
+
+def test_every_fixture_of_the_plugin_is_documented_and_no_other():
+    """Those whose names begin with `cryo_` are what the others are made of."""
+    source = (ROOT / "harness" / "plugin.py").read_text(encoding="utf-8")
+    made = set(re.findall(r"@pytest\.fixture[^\n]*\ndef (\w+)\(", source))
+    documented = {row[0].strip("`") for row in rows_after("fixtures")}
+    assert documented == {name for name in made if not name.startswith("cryo_")}

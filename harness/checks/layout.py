@@ -22,9 +22,14 @@ LEVELS = ("rows", "chain", "receipts")
 
 
 def lay_1(evidence: Evidence) -> Found:
-    """Judge LAY-1: every PUT of a success lies under the prefix of its version."""
-    if not evidence.successes:
-        return NOTHING
+    """Judge LAY-1: every PUT of a success lies under the prefix of its version; none is ever in another bucket."""
+    strays = [
+        violation("LAY-1", f"objects in the bucket {evidence.begun.bucket} alone", event.key, event.number)
+        for event in evidence.of("store_other")
+        if event.operation in {"PUT", "DELETE"}
+    ]
+    if not evidence.successes or strays:
+        return strays or NOTHING
     prefixes = tuple(evidence.prefix(task) for task in evidence.successes)
     found = [
         violation("LAY-1", prefixes, event.key, event.number)

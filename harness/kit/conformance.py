@@ -19,12 +19,17 @@ from harness.containers.reaper import OWNER_LABEL, owner_label, remove_all_of
 from harness.kit import known
 from harness.kit.profile import Profile, plan
 from harness.report.commands import INTERRUPTED, USAGE, Reports, attempt, attempt_all, check_all, finish, told
+from harness.report.detect import hurried
 from harness.report.progress import Progress
-from harness.report.result import of_histories
+from harness.report.result import Ran, of_histories
 from harness.runner.stopping import stopped_by_signals
-from harness.scenario import find
+from harness.scenario import Scenario, find
 from harness.stores.backends import backends
 from harness.targets import Target
+
+SILENT_SCENARIOS, IMPATIENT_SECONDS = 4, 3.0
+"""After so many scenarios in a row in which a worker asked nobody for anything, it is no longer waited for as long."""
+SIGNS_OF_LIFE = {"rpc_call", "claim", "received", "store_asked", "cryo_started"}
 
 
 def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
@@ -35,6 +40,9 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         Path | None, typer.Option("--known", metavar="FILE", help="Known failures: CLAUSE/SCENARIO # message.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")] = 2 * (os.cpu_count() or 1),
+    patience_seconds: Annotated[
+        float, typer.Option("--patience", min=1, help="The most seconds to wait in a scenario, where it says more.")
+    ] = 300.0,
     save: Annotated[Path | None, typer.Option(help="A folder for the histories.")] = None,
     reports: Reports = None,
 ) -> None:
@@ -54,9 +62,10 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         stack.enter_context(containers_ended(chosen))
         stop = stack.enter_context(stopped_by_signals())
         seen = stack.enter_context(Progress(console, len(planned.scenarios)))
+        patience = Patience(patience_seconds)
         done = attempt_all(
             planned.scenarios,
-            lambda scenario: planned.counted(attempt(scenario, chosen, around, save, stop)),
+            lambda scenario: planned.counted(patience.of(attempt(patience.left(scenario), chosen, around, save, stop))),
             jobs=1 if chosen.staging_root else jobs,
             seen=seen,
         )
@@ -78,6 +87,24 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         seconds=time.monotonic() - began,
     )
     finish(result, console, reports)
+
+
+class Patience:
+    """How long is waited for a worker: as each scenario says, until it has let several pass without a sign of life."""
+
+    def __init__(self, most_seconds: float) -> None:
+        self._most_seconds, self._silent = most_seconds, 0
+
+    def left(self, scenario: Scenario) -> Scenario:
+        """Return the scenario as it is to be run now."""
+        most = min(self._most_seconds, IMPATIENT_SECONDS if self._silent >= SILENT_SCENARIOS else self._most_seconds)
+        return hurried(scenario, most)
+
+    def of(self, ran: Ran) -> Ran:
+        """Take note of how a scenario went."""
+        kinds = {event.kind for event in ran.events}
+        self._silent = self._silent + 1 if "timed_out" in kinds and not kinds & SIGNS_OF_LIFE else 0
+        return ran
 
 
 @contextmanager

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from harness.runner.recorder import Recorder
 
 LOOK_SECONDS = 0.03
+MOST_OUTPUT_BYTES = 4 * 1024**2
+"""So much of what a worker writes is kept, of each stream; the rest is read, lest it block, and forgotten."""
+LONGEST_LINE_BYTES = 64 * 1024
+LINE_COSTS_BYTES = 200
+"""What an event weighs besides its text: a flood of empty lines is one, too."""
+CHUNK_BYTES = 64 * 1024
+CUT = b"\n[the harness: what was written after this is not kept]"
 
 
 class Worker:
@@ -67,14 +74,26 @@ class Worker:
 
     def _read_out(self) -> None:
         assert self.process.stdout is not None  # noqa: S101 - asked for above
-        self._stdout.append(self.process.stdout.read())
+        # A read takes what there is: the pipe is emptied to its end, and what is too much forgotten.
+        left = MOST_OUTPUT_BYTES
+        while chunk := os.read(self.process.stdout.fileno(), CHUNK_BYTES):
+            if left:
+                self._stdout.append(chunk[:left])
+            left -= min(left, len(chunk))
+        if not left:
+            self._stdout.append(CUT)
         self.process.stdout.close()
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None  # noqa: S101 - asked for above
-        for line in self.process.stderr:
+        left = MOST_OUTPUT_BYTES
+        while line := self.process.stderr.readline(LONGEST_LINE_BYTES):
             text = line.decode(errors="replace").rstrip("\n")
-            self._recorder.add(LogLine, worker=self.number, text=self._recorder.scrub(text))
+            if left > 0:
+                self._recorder.add(LogLine, worker=self.number, text=self._recorder.scrub(text))
+                left -= len(line) + LINE_COSTS_BYTES
+                if left <= 0:
+                    self._recorder.add(LogLine, worker=self.number, text=CUT.decode())
         self.process.stderr.close()
 
     def _end(self) -> None:

@@ -30,6 +30,28 @@ def test_the_walk_without_a_node_publishes(tmp_path: Path):
     assert ran.returncode == 0
 
 
+CHECK = (ROOT / "docs" / "check-your-worker.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("check", ["PASS my worker keeps all 36 clauses"]),
+        ("failure", ["FAIL LAY-3", "exit code 1"]),
+        ("scenario", ["PASS reference"]),
+    ],
+)
+def test_checking_a_worker_goes_as_it_is_written(part: str, said: list[str], tmp_path: Path):
+    """The snippets of a part, one after the other in one folder, say what the page says."""
+    snippets = re.findall(rf"<!-- executed by a test: {part} -->\n```sh\n(.*?)```", CHECK, re.DOTALL)
+    environment = {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    script = ["/bin/sh", "-ec", "".join(snippets)]
+    ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for words in said:
+        assert words in ran.stdout
+
+
 PYTHON = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
 
 

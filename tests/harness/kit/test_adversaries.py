@@ -1,0 +1,81 @@
+"""Workers that mean no good: a clear verdict in bounded time, whatever they do."""
+
+import sys
+
+import pytest
+
+from harness.checks.verdict import Judged, Verdict, judge, verdicts
+from harness.kit.conformance import IMPATIENT_SECONDS, SILENT_SCENARIOS, Patience
+from harness.report.detect import hurried
+from harness.report.result import ran
+from harness.runner.run import run
+from harness.scenario import find
+from harness.stores.backends import Backends
+from harness.stores.bucket import S3Endpoint
+from harness.targets import Target
+
+SCENARIOS = {one.name: one for one in find(["straight-run", "straight-service"])}
+PATIENCE_SECONDS = 3.0
+NEVER_ANSWERS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+CRASHES = "raise SystemExit(3)"
+FLOODS = """
+import os, sys, threading
+def flood(stream, block):
+    for _ in range(2000):
+        os.write(stream, block)
+other = threading.Thread(target=flood, args=(2, b"\\n" * 65536))
+other.start()
+flood(1, b"x" * 65536)
+other.join()
+"""
+ELSEWHERE = """
+import os, urllib.request
+for path in ("someone-elses", "someone-elses/stolen.parquet"):
+    request = urllib.request.Request(f"{os.environ['S3_ENDPOINT']}/{path}", b"stolen", method="PUT")
+    request.add_header("Authorization", "AWS4-HMAC-SHA256 Credential=test-key/20260101/us-east-1/s3/aws4_request")
+    urllib.request.urlopen(request)
+"""
+
+
+def judged(program: str, scenario: str, moto: S3Endpoint) -> tuple[Judged, list[object]]:
+    target = Target("adversary", (sys.executable, "-c", program))
+    events = run(hurried(SCENARIOS[scenario], PATIENCE_SECONDS), target, Backends(moto, moto, "moto"))
+    return judge(events), events
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("program", [NEVER_ANSWERS, CRASHES, FLOODS], ids=["never-answers", "crashes", "floods"])
+def test_who_does_no_work_fails_in_bounded_time(program: str, scenario: str, moto: S3Endpoint):
+    """The outcome that never came is a violation, nothing is shown to be kept, and no process is left."""
+    found, events = judged(program, scenario, moto)
+    assert found.errors == ()
+    assert found.kept == ()
+    assert Verdict.FAIL in verdicts([found]).values()
+    assert events[-1].kind == "final"  # type: ignore[attr-defined]
+    assert events[-1].survivors == ()  # type: ignore[attr-defined]
+
+
+def test_a_flood_is_read_and_not_kept(moto: S3Endpoint):
+    """125 MiB on each stream leave a history of a few MiB, which says that it is cut."""
+    _, events = judged(FLOODS, "straight-run", moto)
+    assert sum(len(event.model_dump_json()) for event in events) < 24 * 1024**2  # type: ignore[attr-defined]
+    ended = next(event for event in events if event.kind == "exit")  # type: ignore[attr-defined]
+    assert "is not kept" in ended.stdout  # type: ignore[attr-defined]
+
+
+def test_lay_1_a_write_to_another_bucket_is_seen(moto: S3Endpoint):
+    """LAY-1: wherever a worker writes through the store's address, it is found out."""
+    found, _ = judged(ELSEWHERE, "straight-run", moto)
+    strays = [one.seen for one in found.violations if one.clause == "LAY-1"]
+    assert "someone-elses/stolen.parquet" in strays
+
+
+def test_who_never_asks_for_anything_is_soon_waited_for_no_more(moto: S3Endpoint):
+    """A whole profile ends in minutes though every scenario would wait for 40 seconds."""
+    patience = Patience(300.0)
+    scenario = SCENARIOS["straight-run"]
+    _, events = judged(NEVER_ANSWERS, "straight-run", moto)
+    for _ in range(SILENT_SCENARIOS):
+        assert patience.left(scenario).patience_seconds == scenario.patience_seconds
+        patience.of(ran(events))
+    assert patience.left(scenario).patience_seconds == IMPATIENT_SECONDS
