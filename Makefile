@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := cryo_ingest harness tests scripts benchmarks .ci conftest.py
 
-.PHONY: demo test soak fidelity check format coverage images benchmark lock clean
+.PHONY: demo test detect soak fidelity check format coverage images benchmark lock clean
 
 demo: $(READY)  ## real Cryo on a local chain, into ./out
 	@$(BIN)/python scripts/demo.py
 
 test: $(READY)  ## every test that this machine can run; what it can't is skipped with the reason
 	$(BIN)/pytest -n auto --dist worksteal
+
+detect: $(READY)  ## every bug of the reference worker on its clause's scenarios: caught by which
+	@$(BIN)/python scripts/detect.py
 
 soak: $(READY)  ## 200 tasks through two workers that are killed and restarted by a seeded schedule, about two minutes
 	$(BIN)/python scripts/soak.py
@@ -24,7 +27,7 @@ check: $(READY)  ## format, lint, types, imports, unit tests: what every commit 
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --dist worksteal -m "not docker and not real_cryo" --ignore tests/end_to_end
+	$(BIN)/pytest -n auto --dist worksteal -m "not docker and not real_cryo" --ignore tests/end_to_end --ignore tests/verdicts --ignore tests/foreign
 
 format: $(READY)
 	$(BIN)/ruff format $(SOURCES)

@@ -6,10 +6,14 @@ import typer
 
 from harness.containers.cli import images
 from harness.fakes.rpc.cli import rpc
+from harness.kit.conformance import conformance_command
+from harness.kit.smoke import smoke_command
 from harness.reference.table import bugs
+from harness.report.commands import judge_command, list_command, run_command
 from harness.serve.dispatcher import dispatcher
 from harness.serve.s3 import s3
 from harness.serve.world import world
+from harness.stores.commands import probe_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 serving = typer.Typer(
@@ -21,6 +25,12 @@ serving.command("dispatcher")(dispatcher)
 serving.command("s3")(s3)
 serving.command("world")(world)
 app.add_typer(images, name="images")
+app.command("run")(run_command)
+app.command("list")(list_command)
+app.command("conformance")(conformance_command)
+app.command("smoke")(smoke_command)
+app.command("judge")(judge_command)
+app.command("probe-store")(probe_command)
 app.command("bugs")(bugs)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -29,3 +31,15 @@ def checkout() -> Path:
     if not (root / "pyproject.toml").is_file():
         raise FileNotFoundError("the images of Cryo and of the worker are built from a checkout of the repository")
     return root
+
+
+@cache
+def clauses() -> dict[str, dict[str, str]]:
+    """Return the `source` (S, W or +) and `text` of each clause by id; scripts/clauses.py wrote them."""
+    found: dict[str, dict[str, str]] = json.loads((PACKAGE / "checks" / "clauses.json").read_text(encoding="utf-8"))
+    return found
+
+
+def clause_ids() -> tuple[str, ...]:
+    """Return the ids of all clauses in the contract's order."""
+    return tuple(clauses())

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from cryo_ingest.errors import leaves
+from harness import report
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -32,6 +33,11 @@ def test_every_variable_that_is_read_is_documented_and_no_other():
     read = set(re.findall(rf'"({VARIABLE}*[A-Z0-9])"', settings)) - {"TRACE_RPC_POOL"}
     documented = set(re.findall(rf"`({VARIABLE}+)`", " ".join(row[0] for row in rows_after("environment"))))
     assert documented == read
+
+
+def test_every_kind_of_report_is_documented_and_no_other():
+    """A user finds what a suffix stands for."""
+    assert [row[0].strip("`") for row in rows_after("reports")] == list(report.KINDS)
 
 
 def test_every_log_event_is_documented_and_no_other():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.reference import chain, rpc
 from harness.reference.bugs import bug
 from harness.reference.cryo import check_caps
-from harness.reference.errors import AttemptError, BadPayload, Retryable
+from harness.reference.errors import AttemptError, BadPayload, FailedProof, Retryable
 from harness.reference.extract import extract
 from harness.reference.payload import parse
 from harness.reference.publish import Found, Prefix
@@ -60,9 +60,7 @@ class Attempt:
             self._log.write("data.fake", level="warning", note="TRACE_CRYO_MODE is fake: these are not a chain's data")
         prefix = Prefix(task, self._store, self._settings, self._guard)
         found = prefix.look()
-        if prefix.is_whole(found):
-            self._prove_what_is_stored(task, prefix, found)
-        else:
+        if not (prefix.is_whole(found) and self._is_proved(task, prefix, found)):
             self._make(task, prefix, found)
         prefix.make_exact()
         self._failed = False
@@ -80,12 +78,17 @@ class Attempt:
     def _level(self) -> str:
         return "rows" if self._settings.is_fake else self._settings.coverage
 
-    def _prove_what_is_stored(self, task: Task, prefix: Prefix, found: Found) -> None:
-        """Publish what is there, once there is as much evidence for it as is asked for (LAY-10)."""
-        self._log.write("version.adopted", prefix=prefix.path)
+    def _is_proved(self, task: Task, prefix: Prefix, found: Found) -> bool:
+        """Tell whether what is there has the evidence that is asked for; what has less is proved again (LAY-10)."""
         if prefix.needs_proof(found, self._level) and not bug("believes-less-evidence"):
             endpoint = rpc.choose(task, self._settings, self._guard, self._log)
-            chain.prove(task, list(found.files.values()), endpoint, self._level, self._log)
+            try:
+                chain.prove(task, list(found.files.values()), endpoint, self._level, self._log)
+            except FailedProof as error:
+                self._log.write("version.replaced", prefix=prefix.path, reason=str(error))
+                return False
+        self._log.write("version.adopted", prefix=prefix.path)
+        return True
 
     def _make(self, task: Task, prefix: Prefix, found: Found) -> None:
         endpoint = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from Crypto.Hash import keccak
 
 from harness.reference.bugs import bug
-from harness.reference.errors import Retryable
+from harness.reference.errors import FailedProof
 from harness.reference.rpc import Endpoint, RpcError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _prove_file(task: Task, file: File, endpoint: Endpoint, level: str, log: Log
         found = [(number, problem) for number, problem in pool.map(judge, numbers) if problem]
     if found:
         told = "; ".join(f"block {number}: {problem}" for number, problem in found[:5])
-        raise Retryable(f"{dataset} differs from the chain in {len(found)} blocks: {told}")
+        raise FailedProof(f"{dataset} differs from the chain in {len(found)} blocks: {told}")
 
 
 def _by_block(file: File) -> dict[int, list[Row]]:

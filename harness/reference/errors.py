@@ -25,6 +25,10 @@ class Fatal(AttemptError):
     exit_code = 69
 
 
+class FailedProof(Retryable):
+    """RNG-4: the rows are not the chain's; the message names blocks and evidence."""
+
+
 class BadPayload(Fatal):
     """PAY-2: the message names each bad field."""
 

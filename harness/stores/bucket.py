@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 
@@ -17,24 +18,29 @@ class S3Endpoint:
     region: str = "us-east-1"
 
     def client(self) -> Any:
-        """Return a boto3 client, independent of what the worker itself uses."""
-        import boto3  # noqa: PLC0415 - half a second, paid by whoever looks into a store
-        from botocore.config import Config  # noqa: PLC0415 - as above
-
-        return boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name=self.region,
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
-        )
+        """Return a boto3 client, independent of what the worker itself uses; the same one to whoever asks again."""
+        return _client(self)
 
     def make_bucket(self) -> Bucket:
         """Make a bucket with a fresh name."""
         bucket = Bucket(self, f"test-{uuid.uuid4().hex[:20]}")
         bucket.client.create_bucket(Bucket=bucket.name)
         return bucket
+
+
+@cache
+def _client(endpoint: S3Endpoint) -> Any:
+    import boto3  # noqa: PLC0415 - half a second, paid by whoever looks into a store
+    from botocore.config import Config  # noqa: PLC0415 - as above
+
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint.url,
+        aws_access_key_id=endpoint.access_key,
+        aws_secret_access_key=endpoint.secret_key,
+        region_name=endpoint.region,
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,13 @@ class Bucket:
     def put(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> None:
         """Store an object, whatever is there."""
         self.client.put_object(Bucket=self.name, Key=key, Body=body, Metadata=metadata or {})
+
+    def remove(self) -> None:
+        """Delete the bucket with all that is in it."""
+        client = self.client
+        for key in self.contents():
+            client.delete_object(Bucket=self.name, Key=key)
+        client.delete_bucket(Bucket=self.name)
 
     def environment(self) -> dict[str, str]:
         """Return the platform's variables that point a worker here."""

@@ -1,11 +1,13 @@
-"""A store proxy that forwards every request untouched, signature and Host included, and can hold one for a test.
+"""A store proxy that forwards every request untouched, signature and Host included, tells who listens, and spoils some.
 
-Holding a request before or after its effect is how a worker is caught at an exact point of its upload.
+Holding a request before or after its effect is how a worker is caught at an exact point of its upload. It stands
+before a queue as well as before a store.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import threading
 from dataclasses import dataclass, field
@@ -15,11 +17,17 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from harness.stores.signing import signed
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from harness.stores.bucket import S3Endpoint
 
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY_BYTES = 6 * 1024**3
+LARGE_BODY_BYTES = 2**20
+"""From this size on aiohttp wants a file, which it sends piece by piece."""
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
@@ -28,7 +36,9 @@ class Spoil:
     """What to do to the `nth` request whose method and path match, and to all later ones where it is `lasting`.
 
     Without a `status` it is held for ever, else answered with it and S3's error `code`; `when` says whether the store
-    sees the request first (`after` its effect) or never (`before`).
+    sees the request first (`after` its effect) or never (`before`). `broken` breaks the connection instead: at once
+    (`reset`), or in the middle of the answer's body (`cut`). `method`, `path` and `query` are regular expressions; only
+    a request with the `header` is meant.
     """
 
     method: str
@@ -38,29 +48,77 @@ class Spoil:
     nth: int = 1
     code: str = "InternalError"
     lasting: bool = False
+    broken: Literal["reset", "cut"] | None = None
+    query: str = ""
+    header: str = ""
+
+    @property
+    def told(self) -> int | None:
+        """The status that the client is told; None where it gets no whole answer."""
+        return self.status if self.broken is None else None
 
     def matches(self, request: web.Request) -> bool:
         """Tell whether a request is one that this is about."""
-        return request.method == self.method and re.search(self.path, request.path) is not None
+        return (
+            re.fullmatch(self.method, request.method) is not None
+            and re.search(self.path, request.path) is not None
+            and re.search(self.query, request.query_string) is not None
+            and (not self.header or self.header in request.headers)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as it arrived."""
+    """One request as it arrived; `port` is the door that it came through."""
 
     method: str
     path: str
     headers: Mapping[str, str] = field(repr=False)
+    query: str = ""
+    body: bytes = field(default=b"", repr=False)
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """How a request ended: what the server said (None: it was never asked), what the client was told, which fault."""
+
+    status: int | None
+    answered: int | None
+    spoil: Spoil | None
+    body: bytes = field(default=b"", repr=False)
+
+
+class Listener:
+    """Is told of every request as it arrives and as it ends, in the proxy's thread; this one does nothing."""
+
+    def arrived(self, number: int, seen: Seen) -> None:
+        """Hear of a request before it has any effect."""
+
+    def over(self, number: int, seen: Seen, how: Over) -> None:
+        """Hear how it ended, before its answer is given."""
 
 
 class StoreProxy:
-    """Stands before an S3 endpoint while the `with` block lasts; `url` is its own address."""
+    """Stands before an S3 endpoint while the `with` block lasts; `url` is its own address.
 
-    def __init__(self, target: str, spoil: Spoil | None = None, on_hold: Callable[[], None] | None = None) -> None:
-        self._target = target
-        self._spoil = spoil
+    Before an external one, which checks the Host that a signature covers, requests are signed anew with `sign_as`.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        spoil: Spoil | Sequence[Spoil] | None = None,
+        on_hold: Callable[[], None] | None = None,
+        listener: Listener | None = None,
+        sign_as: S3Endpoint | None = None,
+    ) -> None:
+        self._target, self._sign_as = target, sign_as
+        self._spoils = () if spoil is None else (spoil,) if isinstance(spoil, Spoil) else tuple(spoil)
         self._on_hold = on_hold or (lambda: None)
-        self._matched = 0
+        self._listener = listener or Listener()
+        self._matched = [0] * len(self._spoils)
+        self.fired = [False] * len(self._spoils)
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -77,6 +135,14 @@ class StoreProxy:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
+    def open_door(self) -> str:
+        """Return one more address of it, by whose port the requests of one client are known."""
+        return asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+
+    async def _open(self) -> str:
+        await web.TCPSite(self._runner, LOOPBACK, 0).start()
+        return "http://{}:{}".format(*self._runner.addresses[-1][:2])
+
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
@@ -84,42 +150,76 @@ class StoreProxy:
     async def _serve(self) -> None:
         application = web.Application(client_max_size=LARGEST_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        async with aiohttp.ClientSession(auto_decompress=False) as self._session:
-            await runner.setup()
-            await web.TCPSite(runner, LOOPBACK, 0).start()
-            self.url = "http://{}:{}".format(*runner.addresses[0][:2])
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        # Nothing is added that the client did not send: a store that is told of gzip uses it.
+        added = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+        async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=added) as self._session:
+            await self._runner.setup()
+            self.url = await self._open()
             self._ready.set()
             await self._stop.wait()
-            await runner.cleanup()
+            await self._runner.cleanup()
 
-    async def _handle(self, request: web.Request) -> web.Response:
-        self.requests.append(Seen(request.method, request.path, dict(request.headers)))
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        spoil = self._spoil if self._spoil and self._spoil.matches(request) else None
-        if spoil is not None:
-            self._matched += 1
-        due = spoil is not None and (self._matched == spoil.nth or (spoil.lasting and self._matched > spoil.nth))
-        firing = spoil if due else None
-        if firing is not None and firing.when == "before":
-            return await self._spoiled(firing)
+        door = request.transport.get_extra_info("sockname")[1] if request.transport is not None else 0
+        seen = Seen(request.method, request.path, dict(request.headers), request.query_string, body, door)
+        self.requests.append(seen)
+        number = len(self.requests)
+        self._listener.arrived(number, seen)
+        spoil = self._due(request)
+        if spoil is not None and spoil.when == "before":
+            return await self._spoiled(request, number, seen, Over(None, spoil.told, spoil))
         async with self._session.request(
             request.method,
             URL(self._target + request.raw_path, encoded=True),
-            headers=request.headers,
-            data=body,
+            headers=self._headers(request),
+            data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
         ) as answer:
             content = await answer.read()
-        if firing is not None:
-            return await self._spoiled(firing)
+        if spoil is not None:
+            return await self._spoiled(request, number, seen, Over(answer.status, spoil.told, spoil, content))
+        self._listener.over(number, seen, Over(answer.status, answer.status, None, content))
         headers = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
         if request.method == "HEAD":
             headers["Content-Length"] = answer.headers.get("Content-Length", "0")
         return web.Response(status=answer.status, headers=headers, body=content)
 
-    async def _spoiled(self, spoil: Spoil) -> web.Response:
+    def _headers(self, request: web.Request) -> Mapping[str, str]:
+        if self._sign_as is None:
+            return request.headers
+        return signed(request.method, self._target + request.raw_path, request.headers, self._sign_as)
+
+    def _due(self, request: web.Request) -> Spoil | None:
+        """Count a request for every spoil that is about it, and return the first that strikes."""
+        found = None
+        for place, spoil in enumerate(self._spoils):
+            if not spoil.matches(request):
+                continue
+            self._matched[place] += 1
+            matched = self._matched[place]
+            if found is None and (matched == spoil.nth or (spoil.lasting and matched > spoil.nth)):
+                self.fired[place] = True
+                found = spoil
+        return found
+
+    async def _spoiled(self, request: web.Request, number: int, seen: Seen, how: Over) -> web.StreamResponse:
+        self._listener.over(number, seen, how)
+        spoil = how.spoil
+        assert spoil is not None  # noqa: S101 - it is what this is about
+        if spoil.broken is not None:
+            return await self._broken(request, spoil, how.body)
         if spoil.status is None:
             self._on_hold()
             await asyncio.Event().wait()
         text = f"<Error><Code>{spoil.code}</Code><Message>spoiled by script</Message></Error>"
         return web.Response(status=spoil.status or 500, text=text, content_type="application/xml")
+
+    async def _broken(self, request: web.Request, spoil: Spoil, body: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(body) + 64)})
+        if spoil.broken == "cut":
+            await response.prepare(request)
+            await response.write(body[: len(body) // 2] or b"<")
+        if request.transport is not None:
+            request.transport.close() if spoil.broken == "cut" else request.transport.abort()
+        return response

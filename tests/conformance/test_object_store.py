@@ -1,4 +1,7 @@
-"""One suite that every object store passes: the harness's in memory, the directory, S3 on moto, S3 on MinIO."""
+"""One suite that every object store passes: in memory, a directory, S3 on moto and on MinIO, and both behind the proxy.
+
+The signing proxy is given no keys by the worker's side that the store knows, as before an external S3 server.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Iterator
@@ -13,6 +16,7 @@ from cryo_ingest.publish.stores import open_store
 from cryo_ingest.settings import S3Settings, from_environment
 from harness.stores.bucket import Bucket
 from harness.stores.memory import MemoryStore
+from harness.stores.proxy import StoreProxy
 
 T = TypeVar("T")
 
@@ -26,7 +30,15 @@ def wait(asked: Awaitable[T]) -> T:
     return asyncio.run(run())
 
 
-@pytest.fixture(params=["memory", "file", "moto", pytest.param("minio", marks=pytest.mark.docker)])
+DOCKER = pytest.mark.docker
+S3_STORES = [
+    *("moto", "proxy before moto"),
+    *(pytest.param(name, marks=DOCKER) for name in ("minio", "proxy before minio", "signing proxy before minio")),
+]
+STRANGER = {"AWS_ACCESS_KEY_ID": "stranger", "AWS_SECRET_ACCESS_KEY": "not-the-store's"}
+
+
+@pytest.fixture(params=["memory", "file", *S3_STORES])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     """An empty store of each kind."""
     if request.param == "memory":
@@ -36,8 +48,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStor
         left = [path for path in tmp_path.glob("a store/*") if path.is_file()]
         assert left == [], "unfinished writes were left behind"
     else:
-        bucket = request.getfixturevalue(f"{request.param}_bucket")
-        yield open_store(f"s3://{bucket.name}", from_environment(bucket.environment()).s3)
+        bucket: Bucket = request.getfixturevalue(f"{request.param.rpartition(' ')[2]}_bucket")
+        if "proxy" not in request.param:
+            yield open_store(f"s3://{bucket.name}", from_environment(bucket.environment()).s3)
+            return
+        signs = "signing" in request.param
+        with StoreProxy(bucket.endpoint.url, sign_as=bucket.endpoint if signs else None) as proxy:
+            environment = bucket.environment() | {"S3_ENDPOINT": proxy.url} | (STRANGER if signs else {})
+            yield open_store(f"s3://{bucket.name}", from_environment(environment).s3)
 
 
 def content_of(store: ObjectStore, key: str) -> bytes | None:

@@ -18,3 +18,19 @@ def command_lines() -> dict[int, bytes]:
 def running(program: str) -> list[int]:
     """Return the processes whose command line names a program's path."""
     return [pid for pid, command in command_lines().items() if program.encode() in command]
+
+
+def descendants(pid: int) -> dict[int, bytes]:
+    """Return what a process has started, and that in turn, with the command lines."""
+    found: dict[int, bytes] = {}
+    commands = command_lines()
+    pending = [pid]
+    while pending:
+        try:
+            tasks = list(Path(f"/proc/{pending.pop()}/task").iterdir())
+            children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        except OSError:
+            continue
+        found |= {child: commands.get(child, b"") for child in children}
+        pending += children
+    return found

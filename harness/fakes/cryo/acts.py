@@ -10,6 +10,7 @@ how many are written before it. An act that is not here is refused with exit cod
     fail_chunk {chunk, message}        the chunk is errored: no file, exit code 1
     omit_chunk {chunk}                 no file, and exit code 0 all the same
     omit_rows {chunk, every}           every nth row is missing, exit code 0
+    omit_blocks {chunk, first, last}   no row of these blocks, exit code 0
     replace_block {block, by}          one block's rows are another's, which is then there twice or foreign
     leave_temporary {chunk}            a whole `_tmp` file that was never renamed
     truncate_file {chunk, bytes}       the file's last bytes are missing
@@ -41,7 +42,17 @@ if TYPE_CHECKING:
 
 NAMES = frozenset(
     (
-        *("exit", "signal", "hang", "fail_chunk", "omit_chunk", "omit_rows", "replace_block", "leave_temporary"),
+        *(
+            "exit",
+            "signal",
+            "hang",
+            "fail_chunk",
+            "omit_chunk",
+            "omit_rows",
+            "omit_blocks",
+            "replace_block",
+            "leave_temporary",
+        ),
         *("truncate_file", "empty_file", "wrong_schema", "extra_file", "disk_full", "grow", "flood", "print_url"),
         *("ignore_sigterm", "orphan"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.fakes.cryo.acts import Acts, hang
+from harness.fakes.cryo.source import tell_written
 from harness.fakes.cryo.write import write_table
 from harness.world.chain import Chain, Reorg
 from harness.world.quirks import Quirks
@@ -36,6 +37,7 @@ class Collection:
 
     def __init__(self, plan: Plan, source: Source, acts: Acts, *, statistics: bool) -> None:
         self.plan, self.acts, self.statistics = plan, acts, statistics
+        self._source = source
         self.marked = source.url is None
         self.head: int | None = source.script.get("head")
         self.logs_past_head_fail: bool = source.script.get("logs_past_head_fail", True)
@@ -95,12 +97,15 @@ class Collection:
             return
         acts.spoil_file(chunk.temporary, place)
         chunk.temporary.rename(chunk.path)
+        tell_written(self._source, chunk.path)
         self.rows += table.num_rows
 
     def _table(self, chunk: Chunk, place: int) -> pa.Table:
         numbers = sorted(chunk.blocks.numbers)
         if self.head is not None:
             numbers = [number for number in numbers if number <= self.head]
+        if omitted := self.acts.find("omit_blocks", chunk=place):
+            numbers = [number for number in numbers if not omitted["first"] <= number <= omitted["last"]]
         if replaced := self.acts.find("replace_block"):
             numbers = [replaced["by"] if number == replaced["block"] else number for number in numbers]
         table = build(self.chain, self.plan.dataset, numbers)
@@ -111,4 +116,12 @@ class Collection:
         return table
 
     def _write_table(self, table: pa.Table, path: Path) -> None:
-        write_table(table, path, self.plan, statistics=self.statistics, marked=self.marked)
+        write_table(
+            table,
+            path,
+            compression=self.plan.compression,
+            compression_level=self.plan.compression_level,
+            row_group_size=self.plan.row_group_size,
+            statistics=self.statistics,
+            marked=self.marked,
+        )

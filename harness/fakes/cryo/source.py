@@ -6,6 +6,8 @@ Without one, `FAKE_CRYO_CHAIN_ID` and `FAKE_CRYO_SEED` name the chain, and the f
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from harness.fakes.cryo.arguments import Refused
 from harness.fakes.cryo.ranges import CryoError, ParsingError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.fakes.cryo.arguments import Arguments
 
 NO_URL = "must provide --rpc or setup MESC or set ETH_RPC_URL"
@@ -54,11 +58,14 @@ def connect(arguments: Arguments, argv: list[str]) -> Source:
         CryoError: there is neither an endpoint nor `FAKE_CRYO_CHAIN_ID`, or it does not answer.
         Refused: MESC, a web socket or an IPC file, none of which is modelled.
     """
+    url = arguments.rpc or os.environ.get("ETH_RPC_URL")
+    if url is not None and not (url.startswith("ws") or url.endswith(".ipc")):
+        url = url if url.startswith("http") else f"http://{url}"
+        _tell_started(url, argv)
     mesc = sorted(name for name in os.environ if name.startswith("MESC_"))
     if mesc:
         raise Refused(f"error: fake-cryo does not model MESC ({', '.join(mesc)})")
     seed = int(os.environ.get("FAKE_CRYO_SEED", "0"))
-    url = arguments.rpc or os.environ.get("ETH_RPC_URL")
     if url is None:
         offline = os.environ.get("FAKE_CRYO_CHAIN_ID")
         if offline is None:
@@ -66,8 +73,6 @@ def connect(arguments: Arguments, argv: list[str]) -> Source:
         return Source(chain_id=int(offline), seed=seed)
     if url.startswith("ws") or url.endswith(".ipc"):
         raise Refused("error: fake-cryo does not model ws:// and .ipc endpoints")
-    if not url.startswith("http"):
-        url = f"http://{url}"
     chain_id = int(call(url, "eth_chainId"), 16)
     script = _script(url, argv)
     return Source(chain_id=chain_id, seed=int(script.get("seed", seed)), url=url, script=script)
@@ -106,10 +111,24 @@ def call(url: str, method: str, *params: object) -> Any:
         raise RpcFailed(f"Deserialization Error: expected value at line 1 column 1. Response: {text}") from None
 
 
-def _script(url: str, argv: list[str]) -> dict[str, Any]:
-    """Ask a fake pool what to do wrong, and tell it who asks; any other endpoint says nothing."""
-    try:
+def tell_written(source: Source, path: Path) -> None:
+    """Tell a fake pool the SHA-256 of a finished file, so that a scenario knows the bytes that its worker was given."""
+    if source.url is None or not source.script:
+        return
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with contextlib.suppress(CryoError):
+        call(source.url, "harness_wrote", {"name": path.name, "sha256": digest})
+
+
+def _tell_started(url: str, argv: list[str]) -> None:
+    """Tell a fake pool who begins, before anything can be refused; any other endpoint does not understand."""
+    with contextlib.suppress(CryoError):
         call(url, "harness_started", {"arguments": argv, "environment": sorted(os.environ), "pid": os.getpid()})
+
+
+def _script(url: str, argv: list[str]) -> dict[str, Any]:
+    """Ask a fake pool what to do wrong; any other endpoint says nothing."""
+    try:
         script = call(url, "harness_script", argv)
     except CryoError:
         return {}

@@ -6,31 +6,40 @@ Not alike: `created_by` (Polars there, parquet-cpp here), which pages are dictio
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from harness.fakes.cryo.plan import Plan
+    from harness.fakes.cryo.plan import Codec
 
 FAKE_MARK = {b"cryo_ingest.fake": b"true"}
 """The mark of MOD-5, in the file's key-value metadata."""
 
 
-def write_table(table: pa.Table, path: Path, plan: Plan, *, statistics: bool, marked: bool) -> None:
-    """Write one file in place; renaming is the caller's."""
+def write_table(  # noqa: PLR0913 - each is one of Cryo's options
+    table: pa.Table,
+    target: Path | BinaryIO,
+    *,
+    compression: Codec = "lz4",
+    compression_level: int | None = None,
+    row_group_size: int | None = None,
+    statistics: bool = True,
+    marked: bool = False,
+) -> None:
+    """Write one file in place, by default as Cryo does without options; renaming is the caller's."""
     import pyarrow.parquet as pq  # noqa: PLC0415 (slow to import; a refused command line never pays for it)
 
     if marked:
         table = table.replace_schema_metadata(FAKE_MARK)
     with pq.ParquetWriter(
-        path,
+        target,
         table.schema,
-        compression=plan.compression,
-        compression_level=plan.compression_level,
+        compression=compression,
+        compression_level=compression_level,
         version="2.6",
         write_statistics=statistics,
         write_page_index=statistics,
     ) as writer:
         if table.num_rows:
-            writer.write_table(table, row_group_size=plan.row_group_size or table.num_rows)
+            writer.write_table(table, row_group_size=row_group_size or table.num_rows)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["claim", "heartbeat", "complete"]
-Action = Literal["status", "hang", "reset", "take-lease", "cancel", "rotate-token", "jump", "unknown-fields"]
+Action = Literal[
+    "status", "hang", "reset", "take-lease", "cancel", "rotate-token", "jump", "unknown-fields", "delay",
+]  # fmt: skip
 ACTIONS: tuple[Action, ...] = (
-    "status", "hang", "reset", "take-lease", "cancel", "rotate-token", "jump", "unknown-fields",
+    "status", "hang", "reset", "take-lease", "cancel", "rotate-token", "jump", "unknown-fields", "delay",
 )  # fmt: skip
 
 
@@ -19,7 +21,8 @@ class DispatcherFault:
     `status` answers with `status`, `hang` never answers, `reset` breaks the connection; with `when` the request has
     its effect first (`after`) or none at all (`before`). The others change the world before the request is looked at:
     its task's lease is taken away, its task canceled, the worker token replaced, the clock put `seconds` ahead. An
-    answer with unknown fields is a good one with more in it. `times` None means for ever.
+    answer with unknown fields is a good one with more in it; a delayed one is given `seconds` after the effect. `times`
+    None means for ever.
     """
 
     kind: Kind

@@ -49,10 +49,11 @@ ENDS_THE_LEASE = {401, 403, 409}
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What the transport is to do with an answer: give it, or let the request hang or break."""
+    """What the transport is to do with an answer: give it, late or at once, or let the request hang or break."""
 
     answer: Answer
     then: Then = "answer"
+    late_seconds: float = 0.0
 
 
 class Dispatcher:
@@ -243,7 +244,8 @@ class Dispatcher:
             # The request has had its effect: a queue that fails is the next tick's to ask again.
             with suppress(Exception):
                 self._outbox.send()
-            return Delivery(answer, way)
+            late = sum(fault.seconds for fault in struck if fault.action == "delay")
+            return Delivery(answer, way, late)
 
     def _change_the_world(self, request: Request, faults: list[DispatcherFault]) -> None:
         task_id = peek(request).get("task_id")

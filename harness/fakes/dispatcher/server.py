@@ -155,6 +155,7 @@ class DispatcherServer:
         asked = Request(request.method, request.raw_path, headers, await _body(request))
         # In a thread, since a wake-up is a request to the queue.
         delivery = await asyncio.to_thread(self.machine.handle, asked)
+        await asyncio.sleep(delivery.late_seconds)
         if delivery.then == "hang":
             await asyncio.Event().wait()
         if delivery.then == "reset" and request.transport is not None:

@@ -80,7 +80,7 @@ class Envelope:
 class Result:
     """Another result: null, `{}`, `[]`, another chain id, a stale head."""
 
-    value: Any
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,11 @@ class RpcPool:
         return list(self._shared.journal)
 
     @property
+    def faults(self) -> list[Fault]:
+        """The script so far."""
+        return list(self._shared.script.faults)
+
+    @property
     def struck(self) -> list[Call]:
         """The calls so far that a fault spoilt."""
         return [call for call in self.journal if call.fault is not None]

@@ -87,7 +87,8 @@ def test_mod_5_data_without_an_endpoint_is_marked(tmp_path: Path):
         live = {"ETH_RPC_URL": pool.url.replace("//", "//user:secret@") + "/v2/key?token=abc"}
         ended = run("blocks", "--blocks", "5:8", directory=tmp_path / "online", environment=live)
         assert ended.returncode == 0
-        assert [call.method for call in pool.journal] == ["eth_chainId", "harness_started", "harness_script"]
+        asked = [call.method for call in pool.journal]
+        assert asked == ["harness_started", "eth_chainId", "harness_script", "harness_wrote"]
     (offline,) = (tmp_path / "offline").glob("*.parquet")
     (online,) = (tmp_path / "online").glob("*.parquet")
     assert pq.read_metadata(offline).metadata[b"cryo_ingest.fake"] == b"true"

@@ -1,0 +1,300 @@
+"""One run as an ordered list of typed events: what every check reads, live or from a saved file of JSON lines.
+
+No secret is ever in it: whoever writes text down replaces each secret by `<secret:NAME>` first, which is also how a
+leak is found. A field that two runs of one scenario need not share is declared volatile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSION = 1
+VOLATILE = "volatile"
+
+_volatile = Field(json_schema_extra={VOLATILE: True})
+VolatileInt = Annotated[int, _volatile]
+VolatileFloat = Annotated[float, _volatile]
+VolatileText = Annotated[str, _volatile]
+
+
+class _Event(BaseModel):
+    """What all events have: their place, and seconds since the run began."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: VolatileInt
+    at: VolatileFloat
+
+
+class Begun(_Event):
+    """The first event: the whole scenario, and the world that it was run in.
+
+    `oracle` is what each file must hold, where that is not the deterministic chain's to say.
+    """
+
+    kind: Literal["begun"] = "begun"
+    version: int = VERSION
+    scenario: dict[str, Any]
+    target: str
+    store: str
+    cannot_show: tuple[str, ...] = ()
+    bucket: VolatileText
+    staging_root: VolatileText
+    oracle: Annotated[dict[str, dict[str, Any]] | None, _volatile] = None
+
+
+class TaskEntered(_Event):
+    """A task came into the world: its place in the scenario, and its payload as it was sent."""
+
+    kind: Literal["task"] = "task"
+    task: int
+    task_id: str
+    payload: Any
+
+
+class WorkerStarted(_Event):
+    """A worker process began, for one task where it was started to run one."""
+
+    kind: Literal["worker_started"] = "worker_started"
+    worker: int
+    task: int | None
+    pid: VolatileInt
+
+
+class Exit(_Event):
+    """A worker process ended; `code` is negative for a signal, `stdout` all that it said there."""
+
+    kind: Literal["exit"] = "exit"
+    worker: int
+    code: int
+    stdout: VolatileText = ""
+
+
+class LogLine(_Event):
+    """A line of a worker's standard error."""
+
+    kind: Literal["log_line"] = "log_line"
+    worker: VolatileInt
+    text: VolatileText
+
+
+class StagedEntry(BaseModel):
+    """One path below the staging root; `mode` is that of `ls -l`, as octal text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: VolatileText
+    type: Literal["directory", "file", "link", "other"]
+    mode: str
+
+
+class CryoStarted(_Event):
+    """A Cryo began: its arguments, the names in its environment, its directory, and the staging root just then.
+
+    `held` are the paths below the staging root that it has open, which is how it holds a lock.
+    """
+
+    kind: Literal["cryo_started"] = "cryo_started"
+    arguments: Annotated[tuple[str, ...], _volatile]
+    environment: Annotated[tuple[str, ...], _volatile]
+    directory: VolatileText
+    pid: VolatileInt
+    staged: Annotated[tuple[StagedEntry, ...], _volatile]
+    held: Annotated[tuple[str, ...], _volatile] = ()
+
+
+class CryoWrote(_Event):
+    """A fake Cryo finished a file: its name and the SHA-256 of its bytes."""
+
+    kind: Literal["cryo_wrote"] = "cryo_wrote"
+    name: str
+    digest: str
+
+
+class RpcCall(_Event):
+    """A call to the pool, save the harness's own."""
+
+    kind: Literal["rpc_call"] = "rpc_call"
+    node: str
+    method: str
+    blocks: tuple[int, int] | None
+    fault: bool
+
+
+class DispatcherCall(_Event):
+    """A claim, heartbeat or completion with its answer; `status` is None where none was given."""
+
+    kind: Literal["claim", "heartbeat", "complete", "unknown_request"]
+    task_id: str | None
+    attempt: int | None
+    request: Annotated[dict[str, Any], _volatile]
+    status: int | None
+    answer: Annotated[dict[str, Any], _volatile]
+    fault: str | None
+
+
+class Received(_Event):
+    """A wake-up was handed to a worker."""
+
+    kind: Literal["received"] = "received"
+    task_id: str | None
+
+
+class Acknowledged(_Event):
+    """A wake-up was deleted from the queue."""
+
+    kind: Literal["acknowledged"] = "acknowledged"
+    task_id: str | None
+
+
+class StoreAsked(_Event):
+    """A request to the store arrived, before it had any effect; each worker has an address of the store of its own."""
+
+    kind: Literal["store_asked"] = "store_asked"
+    operation: str
+    key: str
+    worker: Annotated[int | None, _volatile] = None
+
+
+class StoreAnswered(_Event):
+    """A request to the store is over.
+
+    `began` is the number of its `store_asked`; `status` is the store's own, `answered` what the worker was told (None:
+    nothing). `digest` is the SHA-256 of the bytes sent, `size_bytes` their number.
+    """
+
+    kind: Literal["object_put", "object_deleted", "object_listed", "object_read", "store_other"]
+    began: VolatileInt
+    operation: str
+    key: str
+    create_only: bool = False
+    if_match: Annotated[str | None, _volatile] = None
+    checksum: Annotated[str | None, _volatile] = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    digest: str | None = None
+    size_bytes: int = 0
+    status: int | None
+    answered: int | None
+    fault: str | None = None
+
+
+class FaultFired(_Event):
+    """One of the scenario's faults struck."""
+
+    kind: Literal["fault_fired"] = "fault_fired"
+    fault: str
+
+
+class Acted(_Event):
+    """The runner did what the scenario says for this point: a signal, a lease taken, a clock moved."""
+
+    kind: Literal["acted"] = "acted"
+    action: str
+    worker: int = 0
+
+
+class TimedOut(_Event):
+    """What the scenario waits for did not come."""
+
+    kind: Literal["timed_out"] = "timed_out"
+    what: str
+
+
+class ObjectHeld(BaseModel):
+    """One object at the end; `text` is the content of a manifest, `parquet` what a Parquet file holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str
+    size_bytes: int
+    metadata: dict[str, str] = Field(default_factory=dict)
+    text: str | None = None
+    parquet: dict[str, Any] | None = None
+    secrets: tuple[str, ...] = ()
+
+
+class Final(_Event):
+    """The last event: what is left in store, staging, dispatcher and process table."""
+
+    kind: Literal["final"] = "final"
+    objects: dict[str, ObjectHeld]
+    staged: tuple[StagedEntry, ...]
+    planted: dict[str, bool] = Field(default_factory=dict)
+    survivors: Annotated[tuple[str, ...], _volatile] = ()
+    arguments: Annotated[tuple[str, ...], _volatile] = ()
+    registered: dict[str, int] = Field(default_factory=dict)
+    refused: tuple[tuple[str, str], ...] = ()
+    silent_faults: tuple[str, ...] = ()
+
+
+Event = Annotated[
+    Begun | TaskEntered | WorkerStarted | Exit | LogLine | CryoStarted | CryoWrote | RpcCall | DispatcherCall | Received
+    | Acknowledged | StoreAsked | StoreAnswered | FaultFired | Acted | TimedOut | Final,
+    Field(discriminator="kind"),
+]  # fmt: skip
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)
+
+UNORDERED = frozenset({"log_line", "heartbeat", "rpc_call"})
+"""How many of these there are is a matter of speed, so that two runs need not agree on it."""
+
+
+class BadHistory(ValueError):
+    """A saved history can't be read: the file, the line, and what is wrong there."""
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of one line."""
+    return {"$id": f"history-{VERSION}", **_ADAPTER.json_schema()}
+
+
+def save(events: Iterable[Any], path: Path) -> None:
+    """Write events as JSON lines."""
+    path.write_text("".join(event.model_dump_json() + "\n" for event in events), encoding="utf-8")
+
+
+def load(path: Path) -> list[Any]:
+    """Read what `save` wrote.
+
+    Raises:
+        BadHistory: a line is no event, or the first is of another version.
+    """
+    found = []
+    for place, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(_ADAPTER.validate_json(line))
+        except ValidationError as error:
+            detail = error.errors(include_input=False)[0]
+            raise BadHistory(f"{path.name}, line {place}: {detail['msg']} (at {detail['loc']})") from None
+    if not found or found[0].kind != "begun" or found[0].version != VERSION:
+        raise BadHistory(f"{path.name} is no history of version {VERSION}")
+    return found
+
+
+def stable(events: Iterable[Any]) -> list[str]:
+    """Return what two runs of one scenario share: no volatile field, concurrent events in one order."""
+    return sorted(json.dumps(dict(_kept(event)), sort_keys=True) for event in events if event.kind not in UNORDERED)
+
+
+def _kept(event: BaseModel) -> Iterator[tuple[str, Any]]:
+    for name, field in type(event).model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get(VOLATILE):
+            continue
+        value = getattr(event, name)
+        if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            yield name, [dict(_kept(item)) for item in value]
+        elif isinstance(value, dict):
+            yield name, {key: _plain(item) for key, item in value.items()}
+        else:
+            yield name, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value

@@ -1,0 +1,73 @@
+"""The list of known failures: lines of `CLAUSE/SCENARIO # message`, as protobuf's conformance suite has them.
+
+A listed failure that comes with its message does not count; one that is not listed does, and so do a listed one that
+did not come and one whose message is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from harness.report.names import names_of, shorten
+from harness.report.result import Ran
+from harness.resources import clause_ids
+
+
+class BadList(ValueError):
+    """The list can't be used: its file and line, and what is wrong there."""
+
+
+def read(path: Path, scenarios: Iterable[str]) -> dict[str, str]:
+    """Return the messages by `CLAUSE/SCENARIO`; blank lines and those that begin with `#` say nothing.
+
+    Raises:
+        BadList: a line is no such line, stands there twice, or names a clause or scenario that there is not.
+        OSError: the file can't be read.
+    """
+    names = set(scenarios)
+    found: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        place, separator, message = (part.strip() for part in line.partition(" # "))
+        clause, _, scenario = place.partition("/")
+        problem = (
+            "write CLAUSE/SCENARIO # message" if not (separator and message and scenario)
+            else f"the contract has no clause {clause}" if clause not in clause_ids()
+            else f"there is no scenario {scenario}" if scenario not in names
+            else f"{place} stands there twice" if place in found
+            else ""
+        )  # fmt: skip
+        if problem:
+            raise BadList(f"{path.name}, line {number}: {problem}")
+        found[place] = message
+    return found
+
+
+def message_of(ran: Ran, clause: str) -> str:
+    """Return what a failure's line has to say: what was seen first, on one line, in words that all runs share."""
+    first = ran.cells()[clause].violations[0]
+    return " ".join(shorten(first.seen, names_of(ran.events)).split())
+
+
+def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the failures that came as listed, and what is to be said of the others on the list.
+
+    A message may be the beginning of what is seen. Nothing is said of scenarios that did not run, or went wrong.
+    """
+    known, complaints = {}, []
+    for ran in scenarios:
+        broken = {violation.clause for violation in ran.judged.violations}
+        for place, message in listed.items():
+            clause, _, scenario = place.partition("/")
+            if scenario != ran.name:
+                continue
+            if clause in broken and message_of(ran, clause).startswith(message):
+                known[place] = message
+            elif clause in broken:
+                seen = message_of(ran, clause)
+                complaints.append(f"{place} fails in another way than is listed; its line would be: {place} # {seen}")
+            elif not ran.judged.errors:
+                complaints.append(f"{place} is listed as a known failure and did not fail: take it off the list")
+    return known, tuple(complaints)

@@ -1,0 +1,69 @@
+"""A profile for a target: the clauses that count, and the scenarios that show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.checks.verdict import Judged
+from harness.report.commands import runnable
+from harness.report.result import Ran, in_order
+from harness.resources import clause_ids, clauses
+from harness.scenario import Scenario
+from harness.targets import Target
+
+Profile = Literal["core", "hardened"]
+ADDED = "+"
+"""The source of the clauses that `hardened` has and `core` has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run: `asked` are the profile's clauses, `excluded` those of them that the target does not claim to keep.
+
+    Each scenario names only clauses that count. `skipped` are scenarios that can't run, with the reason.
+    """
+
+    asked: tuple[str, ...]
+    excluded: dict[str, str]
+    scenarios: tuple[Scenario, ...]
+    skipped: dict[str, str]
+
+    def counted(self, ran: Ran) -> Ran:
+        """Return a judged scenario without violations of clauses that do not count."""
+        counting = set(self.asked) - set(self.excluded)
+        judged = ran.judged
+        kept = tuple(one for one in judged.violations if one.clause in counting)
+        return replace(ran, judged=Judged(judged.scenario, kept, judged.kept, judged.unknowable, judged.errors))
+
+
+def clauses_of(profile: Profile) -> tuple[str, ...]:
+    """Return the clauses of a profile in the contract's order."""
+    known = clauses()
+    return tuple(one for one in clause_ids() if profile == "hardened" or known[one]["source"] != ADDED)
+
+
+def plan(target: Target, profile: Profile, scenarios: Sequence[Scenario]) -> Plan:
+    """Choose the scenarios of a profile that a target can be put into."""
+    asked = clauses_of(profile)
+    excluded = {clause: reason for clause, reason in target.cannot.items() if clause in asked}
+    counting = set(asked) - set(excluded)
+    fair = [one for one in scenarios if set(one.clauses) & counting and _fair(one, asked, excluded)]
+    found, skipped = runnable(fair, target)
+    left = [one.model_copy(update={"clauses": in_order(counting.intersection(one.clauses))}) for one in found]
+    return Plan(asked, excluded, tuple(left), skipped)
+
+
+def _fair(scenario: Scenario, asked: Iterable[str], excluded: Iterable[str]) -> bool:
+    """Tell whether a worker that keeps what counts, and no more, ends the scenario's tasks as it says.
+
+    It does where the scenario is about nothing else, or where nothing goes wrong in it: what it asks besides is then
+    not counted, and hinders nothing.
+    """
+    if set(scenario.clauses) <= set(asked) - set(excluded):
+        return True
+    thrown = (scenario.acts, scenario.store_faults, scenario.rpc_faults, scenario.dispatcher_faults)
+    placed = (scenario.held, scenario.planted, scenario.at)
+    straight = all(line.outcome == "success" and line.raw is None for line in scenario.tasks)
+    return straight and not any((*thrown, *placed))

@@ -1,0 +1,37 @@
+"""The result as a badge for a README: an SVG that needs no font of its own and nobody's server."""
+
+from __future__ import annotations
+
+from html import escape
+
+from harness.checks.verdict import Verdict
+from harness.report.result import Result
+
+COLOURS = {Verdict.PASS: "#2a7f4f", Verdict.FAIL: "#c0392b", Verdict.ERROR: "#7d3c98"}
+LETTER, PAD, HEIGHT = 6.6, 9, 20
+"""Pixels: of a letter at 11 px, which the width is reckoned with and held to, beside a text, and of the badge."""
+
+
+def render(result: Result) -> str:
+    """Return the SVG; its colour is the verdict's, its number that of the clauses shown to be kept."""
+    left = f"cryo_ingest {result.profile}".strip()
+    right = f"{result.counts()[Verdict.PASS]}/{len(result.asked)} clauses"
+    if result.verdict is not Verdict.PASS:
+        right = f"{result.verdict}: {right}"
+    title = escape(f"{left}: {right}")
+    first, second = (round(len(text) * LETTER) for text in (left, right))
+    edge, width = first + 2 * PAD, first + second + 4 * PAD
+    return f"""\
+<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" role="img" aria-label="{title}">
+<title>{title}</title>
+<clipPath id="r"><rect width="{width}" height="{HEIGHT}" rx="4"/></clipPath>
+<g clip-path="url(#r)">
+<rect width="{edge}" height="{HEIGHT}" fill="#444c56"/>
+<rect x="{edge}" width="{width - edge}" height="{HEIGHT}" fill="{COLOURS[result.verdict]}"/>
+</g>
+<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">
+<text x="{PAD}" y="14" textLength="{first}">{escape(left)}</text>
+<text x="{edge + PAD}" y="14" textLength="{second}">{escape(right)}</text>
+</g>
+</svg>
+"""

@@ -1,0 +1,198 @@
+"""`cryo-harness run`, `list` and `judge`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from harness import history, report, targets
+from harness.checks.verdict import Verdict
+from harness.containers.engine import EngineError, engine_problem
+from harness.report import text
+from harness.report.progress import Progress
+from harness.report.result import Ran, Result, broken, in_order, of_histories, ran
+from harness.runner.run import run
+from harness.runner.stopping import stopped_by_signals
+from harness.scenario import BadScenario, Scenario, find
+from harness.stores.backends import Backends, BadStore, backends
+from harness.targets import BadTarget, Target
+from harness.targets.fit import Unfit, fitted
+
+FAILED, USAGE, INTERRUPTED = 1, 64, 130
+MENDABLE = (BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, EngineError, OSError)
+
+Reports = Annotated[
+    list[Path] | None, typer.Option("--report", metavar="FILE", help=f"Of {', '.join(report.KINDS)}; repeatable.")
+]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what a user can mend into one line and exit code 64."""
+    try:
+        yield
+    except MENDABLE as error:
+        typer.echo(f"cryo-harness: {error}", err=True)
+        raise typer.Exit(USAGE) from None
+
+
+def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Names, files or clauses.")] = None,
+    target: Annotated[str, typer.Option(help=targets.FORMS)] = targets.DEFAULT,
+    store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")] = 2 * (os.cpu_count() or 1),
+    save: Annotated[Path | None, typer.Option(help="A folder for the histories.")] = None,
+    bug: Annotated[str | None, typer.Option(help="Of the target `reference`: the bug that it is to have.")] = None,
+    reports: Reports = None,
+) -> None:
+    """Run scenarios and judge the worker clause by clause; exit code 0 only without FAIL and ERROR."""
+    began, began_at = time.monotonic(), datetime.now(UTC)
+    with told():
+        chosen = targets.find(target, bug=bug)
+        scenarios, skipped = runnable(find(names or ()), chosen)
+        if save is not None:
+            save.mkdir(parents=True, exist_ok=True)
+        check_all(reports)
+    console = Console()
+    with told(), ExitStack() as stack:
+        around = stack.enter_context(backends(store))
+        stop = stack.enter_context(stopped_by_signals())
+        seen = stack.enter_context(Progress(console, len(scenarios)))
+        file_of = {Path(name).stem: name for name in names or () if name.endswith(".toml")}
+        done = attempt_all(
+            scenarios,
+            lambda scenario: attempt(scenario, chosen, around, save, stop, file=file_of.get(scenario.name, "")),
+            jobs=jobs,
+            seen=seen,
+        )
+        if stop.is_set():
+            raise typer.Exit(INTERRUPTED)
+    result = replace(
+        of_histories(done),
+        target=f"{chosen.name} ({bug})" if bug else chosen.name,
+        store=store,
+        skipped=skipped,
+        asked=in_order(clause for scenario in scenarios for clause in scenario.clauses),
+        options=("--target", target, *(("--bug", bug) if bug else ()), "--store", store),
+        began_at=began_at,
+        seconds=time.monotonic() - began,
+    )
+    finish(result, console, reports)
+
+
+def runnable(scenarios: Sequence[Scenario], target: Target) -> tuple[list[Scenario], dict[str, str]]:
+    """Return the scenarios as the target takes them; those that can't run here, or with it, with the reason."""
+    problem = engine_problem() if any(scenario.needs_engine for scenario in scenarios) else None
+    found, skipped = [], {}
+    for scenario in scenarios:
+        if problem is not None and scenario.needs_engine:
+            skipped[scenario.name] = f"needs containers: {problem}"
+            continue
+        try:
+            found.append(fitted(scenario, target))
+        except Unfit as reason:
+            skipped[scenario.name] = str(reason)
+    return found, skipped
+
+
+def attempt_all(
+    scenarios: Sequence[Scenario], run_one: Callable[[Scenario], Ran], *, jobs: int, seen: Progress
+) -> list[Ran]:
+    """Run and judge scenarios, so many at once, the longest first, and show how they go; return them in their order."""
+
+    def begin(scenario: Scenario) -> Ran:
+        seen.began(scenario.name)
+        found = run_one(scenario)
+        seen.ended(found)
+        return found
+
+    with ThreadPoolExecutor(jobs) as pool:
+        longest_first = sorted(range(len(scenarios)), key=lambda place: -scenarios[place].patience_seconds)
+        done = {place: pool.submit(begin, scenarios[place]) for place in longest_first}
+        return [done[place].result() for place in range(len(scenarios))]
+
+
+def attempt(
+    scenario: Scenario, target: Target, around: Backends, save: Path | None, stop: threading.Event, *, file: str = ""
+) -> Ran:
+    """Run and judge one scenario; what the harness itself meets with is an error of the scenario."""
+    if stop.is_set():
+        return broken(scenario, "the run was stopped before it", file=file)
+    try:
+        events: list[Any] = run(scenario, target, around, stop)
+        place = save / f"{scenario.name}.jsonl" if save is not None else None
+        if place is not None:
+            history.save(events, place)
+        return ran(events, history=str(place or ""), file=file)
+    except Exception as error:  # noqa: BLE001 - one broken scenario must not hide what the others show
+        return broken(scenario, f"the harness failed: {type(error).__name__}: {error}", file=file)
+
+
+def check_all(reports: Sequence[Path] | None) -> None:
+    """Make sure that all reports can be written.
+
+    Raises:
+        harness.report.BadReport: one can't.
+    """
+    for path in reports or ():
+        report.check(path)
+
+
+def finish(result: Result, console: Console, reports: Sequence[Path] | None) -> None:
+    """Print the result, write its reports, and leave by its exit code."""
+    console.print()
+    text.tell(result, console)
+    with told():
+        for path in reports or ():
+            report.write(path, result)
+            console.print(f"report {shlex.quote(str(path))}", soft_wrap=True, highlight=False)
+    sys.stdout.flush()
+    raise typer.Exit(0 if result.verdict is Verdict.PASS else FAILED)
+
+
+def judge_command(
+    files: Annotated[list[Path], typer.Argument(help="Saved histories.")], reports: Reports = None
+) -> None:
+    """Judge saved histories again; the verdicts are those of the live run."""
+    with told():
+        check_all(reports)
+        done = [again(path) for path in files]
+    console = Console()
+    for one in done:
+        console.print(text.of_scenario(one), soft_wrap=True, highlight=False)
+    finish(of_histories(done), console, reports)
+
+
+def again(path: Path) -> Ran:
+    """Judge a saved history.
+
+    Raises:
+        harness.history.BadHistory: it can't be read, or its scenario is of another version of the harness.
+    """
+    try:
+        return ran(history.load(path), history=str(path))
+    except ValidationError as error:
+        told = error.errors(include_input=False)[0]
+        where = ".".join(map(str, told["loc"]))
+        raise history.BadHistory(f"{path.name}: its scenario is of another version: {where}: {told['msg']}") from None
+
+
+def list_command() -> None:
+    """List the scenarios with the clauses that each exercises."""
+    with told():
+        for scenario in find():
+            typer.echo(f"{scenario.name:32} {', '.join(scenario.clauses):40} {scenario.title}")

@@ -1,0 +1,43 @@
+"""Who checks the checker: each bug of the reference worker has to be caught by the clause that it was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from harness.checks.verdict import judge
+from harness.runner.run import run
+from harness.targets import REFERENCE
+from harness.targets import find as find_target
+
+if TYPE_CHECKING:
+    from harness.reference.bugs import Bug
+    from harness.scenario import Scenario
+    from harness.stores.backends import Backends
+
+
+PATIENCE_SECONDS = 20.0
+"""What the reference worker needs for any scenario of these, several times over."""
+
+
+def hurried(scenario: Scenario, seconds: float) -> Scenario:
+    """Return a scenario that is given up sooner: who has a bug may never end."""
+    return scenario.model_copy(update={"patience_seconds": min(seconds, scenario.patience_seconds)})
+
+
+def likeliest_first(scenarios: Iterable[Scenario], clause: str) -> list[Scenario]:
+    """Return the scenarios that exercise a clause: commands before services, few tasks first, then many clauses."""
+    chosen = [one for one in scenarios if clause in one.clauses and not one.needs_engine]
+    return sorted(
+        chosen, key=lambda one: (one.delivery == "worker", one.patience_seconds, len(one.tasks), -len(one.clauses))
+    )
+
+
+def caught_by(bug: Bug, scenarios: Iterable[Scenario], around: Backends) -> str | None:
+    """Return the first scenario of a bug's clause in which that clause is broken, or None."""
+    target = find_target(REFERENCE, bug=bug.name)
+    for scenario in likeliest_first(scenarios, bug.clause):
+        judged = judge(run(hurried(scenario, PATIENCE_SECONDS), target, around))
+        if any(violation.clause == bug.clause for violation in judged.violations):
+            return scenario.name
+    return None

@@ -1,0 +1,39 @@
+"""The clauses as a reader takes them in: by the contract's headings, each with its first words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.resources import clauses
+
+TITLES = {
+    "PAY": "The task payload",
+    "RNG": "The range",
+    "VER": "Identity",
+    "LAY": "Storage layout",
+    "PUB": "Publication",
+    "MOD": "Modes and the RPC pool",
+    "STG": "Staging",
+    "CAP": "Caps",
+    "OUT": "Outcomes and retries",
+    "LSE": "Leases",
+    "SEC": "Secrets",
+}
+SOURCES = {"S": "the specification", "W": "the platform", "+": "hardened"}
+SHORT = 150
+
+
+def grouped(ids: Iterable[str]) -> dict[str, list[str]]:
+    """Return clauses by their group's title."""
+    found: dict[str, list[str]] = {}
+    for clause in ids:
+        family = clause.partition("-")[0]
+        found.setdefault(TITLES.get(family, family), []).append(clause)
+    return found
+
+
+def gist(clause: str) -> str:
+    """Return the first sentence of a clause, or its beginning where that is long."""
+    text = clauses()[clause]["text"].replace("`", "")
+    end = next((at for at, sign in enumerate(text) if sign in ".:;" and text[at + 1 : at + 2] in {" ", ""}), len(text))
+    return text[:end] if end <= SHORT else text[:SHORT].rsplit(" ", 1)[0] + " …"

@@ -1,0 +1,51 @@
+"""What is seen while scenarios run: on a terminal the running ones below the ended ones, elsewhere plain lines."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from harness.report.result import Ran
+from harness.report.text import of_scenario
+
+
+class Progress:
+    """Told from any thread when a scenario begins and ends."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console, self._total = console, total
+        self._lock = threading.Lock()
+        self._running: dict[str, Spinner] = {}
+        self._ended = 0
+        self._live = Live(get_renderable=self._now, console=console, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def began(self, name: str) -> None:
+        """Show that a scenario runs."""
+        with self._lock:
+            self._running[name] = Spinner("dots", text=name)
+
+    def ended(self, ran: Ran) -> None:
+        """Show how one ended."""
+        with self._lock:
+            self._running.pop(ran.name, None)
+            self._ended += 1
+        self._console.print(of_scenario(ran), soft_wrap=True, highlight=False)
+
+    def _now(self) -> RenderableType:
+        with self._lock:
+            return Group(*self._running.values(), Text(f"{self._ended} of {self._total} scenarios", style="dim"))

@@ -1,0 +1,208 @@
+"""One event as one step, in plain words: who said what to whom."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from harness.checks.evidence import OUTCOMES
+from harness.scenario import PAYLOAD
+
+LANES = {
+    "queue": "Queue",
+    "dispatcher": "Dispatcher",
+    "worker": "Worker",
+    "cryo": "Cryo",
+    "rpc": "RPC node",
+    "store": "Store",
+}
+"""From left to right."""
+
+DISPATCHER = {"claim", "heartbeat", "complete", "unknown_request"}
+PRINTED = 160
+HELD = 20
+"""So many objects of the final state are told one by one."""
+_STATUS = {None: "no answer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happened: from one lane to another, or at one (`origin` None); `answer` is what came back.
+
+    `mark` is `fault` for what the harness injected, `act` for what it did, `end` for the final state. A `quiet` step is
+    seldom what one looks for.
+    """
+
+    numbers: tuple[int, ...]
+    at: float
+    origin: str | None
+    goal: str
+    text: str
+    answer: str = ""
+    bad: bool = False
+    mark: str = ""
+    quiet: bool = False
+    events: tuple[Any, ...] = ()
+
+
+def _one(event: Any, origin: str | None, goal: str, text: str, **more: Any) -> list[Step]:
+    return [Step((event.number,), event.at, origin, goal, text, **more)]
+
+
+def _task(event: Any) -> list[Step]:
+    payload = event.payload
+    whole = isinstance(payload, dict) and set(PAYLOAD) <= set(payload)
+    if whole and all(isinstance(payload[name], int) for name in ("range_start", "range_end", "chain_id")):
+        about = f"[{payload['range_start']}, {payload['range_end']}) of chain {payload['chain_id']}"
+        said = f"{payload['cryo_dataset_name']} {about}"
+    else:
+        said = payload if isinstance(payload, str) else json.dumps(payload)
+    return _one(event, None, "dispatcher", f"task {event.task} is there: {said}")
+
+
+def _worker_started(event: Any) -> list[Step]:
+    about = "" if event.task is None else f" for task {event.task}"
+    return _one(event, None, "worker", f"worker {event.worker} starts{about}")
+
+
+def _exit(event: Any) -> list[Step]:
+    if event.code < 0:
+        how = f"is ended by {signal.Signals(-event.code).name}"
+    else:
+        meaning = f" ({OUTCOMES[event.code].replace('_', ' ')})" if event.code and event.code in OUTCOMES else ""
+        how = f"ends with exit code {event.code}{meaning}"
+    printed = event.stdout.strip()
+    said = f"; it printed {printed[:PRINTED]}{'…' * (len(printed) > PRINTED)}" if printed else ""
+    return _one(event, None, "worker", f"worker {event.worker} {how}{said}", bad=event.code != 0)
+
+
+DULL = {"task_id", "timestamp", "level", "attempt", "dataset", "range"}
+"""Fields of a log line that say nothing new beside the others."""
+
+
+def _log_line(event: Any) -> list[Step]:
+    try:
+        fields = json.loads(event.text)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        return _one(event, None, "worker", f"log: {event.text}", quiet=True)
+    first = fields.pop("event", "")
+    rest = [f"{name}={value}" for name, value in fields.items() if name not in DULL]
+    return _one(event, None, "worker", f"log: {' '.join([str(first), *rest])}", quiet=True)
+
+
+def _cryo_started(event: Any) -> list[Step]:
+    return _one(event, "worker", "cryo", f"starts Cryo: {' '.join(event.arguments)}")
+
+
+def _cryo_wrote(event: Any) -> list[Step]:
+    return _one(event, None, "cryo", f"writes {event.name}")
+
+
+def _rpc_call(event: Any) -> list[Step]:
+    blocks = "" if event.blocks is None else f" {'-'.join(map(str, dict.fromkeys(event.blocks)))}"
+    node = "" if event.node == "main" else f" of node {event.node}"
+    more = {"mark": "fault", "bad": True} if event.fault else {}
+    return _one(event, None, "rpc", f"{event.method}{blocks}{node}", quiet=not event.fault, **more)
+
+
+def _dispatcher(event: Any) -> list[Step]:
+    request, answer = event.request, event.answer
+    words = [event.kind.replace("_", " ")]
+    if event.attempt is not None and event.kind != "claim":
+        words.append(f"attempt {event.attempt}")
+    if event.kind == "complete":
+        words.append(f"as {request.get('outcome') or request.get('status')}")
+        published = request.get("datasets_published") or []
+        words.append(f"with {len(published)} publication{'s' * (len(published) != 1)}")
+        if request.get("error_message"):
+            words.append(f": {request['error_message']}")
+    told = _STATUS.get(event.status, str(event.status))
+    if event.kind == "claim" and event.status == HTTPStatus.OK:
+        told += f" {answer.get('status', 'Claimed')}"
+        told += f", {answer['reason']}" if "reason" in answer else f", attempt {answer.get('attempt')}"
+    text, good = " ".join(words).replace(" :", ":"), event.status == HTTPStatus.OK
+    quiet = event.kind == "heartbeat" and good
+    return _one(event, "worker", "dispatcher", text, answer=told, bad=not good, quiet=quiet)
+
+
+def _received(event: Any) -> list[Step]:
+    return _one(event, "queue", "worker", f"wake-up of {event.task_id or 'no task'}")
+
+
+def _acknowledged(event: Any) -> list[Step]:
+    return _one(event, "worker", "queue", f"deletes the wake-up of {event.task_id or 'no task'}")
+
+
+def _asked(event: Any) -> list[Step]:
+    return _one(event, "worker", "store", f"{event.operation.upper()} {event.key}", answer="…")
+
+
+def _answered(event: Any) -> list[Step]:
+    verb = {"object_listed": "LIST", "object_deleted": "DELETE"}.get(event.kind, event.operation)
+    conditions = " if there is none" if event.create_only else " if unchanged" if event.if_match else ""
+    told = _STATUS.get(event.answered, str(event.answered))
+    if event.status != event.answered:
+        told += f" (the store itself: {_STATUS.get(event.status, str(event.status)).replace('no answer', 'not asked')})"
+    ok = event.answered is not None and event.answered < HTTPStatus.BAD_REQUEST
+    return _one(event, "worker", "store", f"{verb} {event.key}{conditions}", answer=told, bad=not ok)
+
+
+def _fault_fired(event: Any) -> list[Step]:
+    goal = {"rpc": "rpc", "store": "store"}.get(event.fault.partition(" ")[0], "dispatcher")
+    return _one(event, None, goal, "", mark="fault")
+
+
+def _acted(event: Any) -> list[Step]:
+    if event.action.startswith("SIG") or event.action == "start-worker":
+        return _one(event, None, "worker", f"the harness: {event.action} to worker {event.worker}", mark="act")
+    goal = "worker" if event.action == "age-staging" else "dispatcher"
+    return _one(event, None, goal, f"the harness: {event.action}", mark="act")
+
+
+def _timed_out(event: Any) -> list[Step]:
+    return _one(event, None, "worker", f"the harness gives up waiting: {event.what}", mark="act", bad=True)
+
+
+def _final(event: Any) -> list[Step]:
+    held = [f"{key} ({one.size_bytes:,} bytes)" for key, one in sorted(event.objects.items())]
+    found = [step for one in held[:HELD] or ["nothing"] for step in _end(event, "store", f"in the store: {one}")]
+    if len(held) > HELD:
+        found += _end(event, "store", f"in the store: {len(held) - HELD} more")
+    files = [entry.path for entry in event.staged]
+    found += _end(event, "worker", f"left in staging: {', '.join(files) or 'nothing'}", bad=bool(files))
+    if event.survivors:
+        found += _end(event, "cryo", f"still running: {', '.join(event.survivors)}", bad=True)
+    for version, times in sorted(event.registered.items()):
+        often = "once" if times == 1 else f"{times} times"
+        found += _end(event, "dispatcher", f"version {version} is registered {often}", bad=times != 1)
+    for (clause, detail), times in Counter(event.refused).items():
+        often = f" ({times} times)" if times > 1 else ""
+        found += _end(event, "dispatcher", f"the dispatcher had refused, by {clause}: {detail}{often}", bad=True)
+    for fault in event.silent_faults:
+        found += _end(event, "worker", f"never came about: {fault}", bad=True)
+    return found
+
+
+def _end(event: Any, goal: str, text: str, *, bad: bool = False) -> list[Step]:
+    return _one(event, None, goal, f"at the end, {text}", mark="end", bad=bad)
+
+
+def _nothing(_: Any) -> list[Step]:
+    return []
+
+
+TELL: dict[str, Callable[[Any], list[Step]]] = {
+    "begun": _nothing, "task": _task, "worker_started": _worker_started, "exit": _exit, "log_line": _log_line,
+    "cryo_started": _cryo_started, "cryo_wrote": _cryo_wrote, "rpc_call": _rpc_call,
+    **dict.fromkeys(DISPATCHER, _dispatcher),
+    "received": _received, "acknowledged": _acknowledged, "store_asked": _asked,
+    **dict.fromkeys(("object_put", "object_deleted", "object_listed", "object_read", "store_other"), _answered),
+    "fault_fired": _fault_fired, "acted": _acted, "timed_out": _timed_out, "final": _final,
+}  # fmt: skip

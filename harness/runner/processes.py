@@ -1,0 +1,186 @@
+"""Worker processes and all that they start: output read as it comes, arguments and survivors from /proc."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from harness.history import Acted, Exit, LogLine, WorkerStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.runner.recorder import Recorder
+
+LOOK_SECONDS = 0.03
+
+
+class Worker:
+    """One process of the target's."""
+
+    def __init__(
+        self, number: int, recorder: Recorder, command: Sequence[str], environment: dict[str, str],
+        task: int | None, payload: bytes | None,
+    ) -> None:  # fmt: skip
+        self.number, self._recorder = number, recorder
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        recorder.add(WorkerStarted, worker=number, task=task, pid=self.process.pid)
+        self._stdout: list[bytes] = []
+        self._threads = [
+            threading.Thread(target=self._feed, args=(payload or b"",), daemon=True),
+            threading.Thread(target=self._read_out, daemon=True),
+            threading.Thread(target=self._read_log, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        self.ended = threading.Event()
+        self._ender = threading.Thread(target=self._end, daemon=True)
+        self._ender.start()
+
+    def signal(self, name: str) -> None:
+        """Send a signal to a process that lives."""
+        if self.process.poll() is None:
+            self._recorder.add(Acted, action=name, worker=self.number)
+            self.process.send_signal(getattr(signal, name))
+
+    def close(self) -> None:
+        """End it, whatever it does, and wait until all of its output is read."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.send_signal(signal.SIGCONT)
+        self._ender.join()
+
+    def _feed(self, payload: bytes) -> None:
+        assert self.process.stdin is not None  # noqa: S101 - asked for above
+        try:
+            self.process.stdin.write(payload)
+            self.process.stdin.close()
+        except BrokenPipeError:
+            return
+
+    def _read_out(self) -> None:
+        assert self.process.stdout is not None  # noqa: S101 - asked for above
+        self._stdout.append(self.process.stdout.read())
+        self.process.stdout.close()
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None  # noqa: S101 - asked for above
+        for line in self.process.stderr:
+            text = line.decode(errors="replace").rstrip("\n")
+            self._recorder.add(LogLine, worker=self.number, text=self._recorder.scrub(text))
+        self.process.stderr.close()
+
+    def _end(self) -> None:
+        code = self.process.wait()
+        self._threads[0].join()
+        # A Cryo that outlives its worker may hold the pipes: what was said until now is what counts.
+        for thread in self._threads[1:]:
+            thread.join(2.0)
+        text = self._recorder.scrub(b"".join(self._stdout).decode(errors="replace"))
+        self._recorder.add(Exit, worker=self.number, code=code, stdout=text)
+        self.ended.set()
+
+
+class Watch:
+    """Looks at all descendants of the workers while the `with` block lasts."""
+
+    def __init__(self, recorder: Recorder, on_cryo: Callable[[int, list[str]], None] | None = None) -> None:
+        self._recorder, self._on_cryo = recorder, on_cryo
+        self._told: set[tuple[int, str]] = set()
+        self._roots: list[int] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.arguments: set[str] = set()
+        self.seen: dict[tuple[int, str], str] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def follow(self, pid: int) -> None:
+        """Watch one more process and all that it starts."""
+        self._roots.append(pid)
+
+    def note(self, pid: int) -> None:
+        """Look at one process now."""
+        start, words = _start_of(pid), _arguments_of(pid)
+        if start is not None and words:
+            self.seen[pid, start] = words
+            self.arguments.add(self._recorder.scrub(words))
+            if self._on_cryo is not None and " --blocks " in words and (pid, start) not in self._told:
+                self._told.add((pid, start))
+                self._on_cryo(pid, words.split())
+
+    def survivors(self) -> tuple[str, ...]:
+        """Return the command lines of what was started and lives still, the roots aside."""
+        alive = [
+            words for (pid, start), words in self.seen.items() if pid not in self._roots and _start_of(pid) == start
+        ]
+        return tuple(sorted(map(self._recorder.scrub, alive)))
+
+    def end_survivors(self) -> None:
+        """Kill what is left."""
+        for pid, start in self.seen:
+            if _start_of(pid) == start:
+                os.kill(pid, signal.SIGKILL)
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            pending = list(self._roots)
+            while pending:
+                pid = pending.pop()
+                self.note(pid)
+                pending += _children_of(pid)
+
+
+def _children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    except OSError:
+        return found
+    return found
+
+
+def _arguments_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _start_of(pid: int) -> str | None:
+    """Return when a process began, which tells it from a later one of its id; None where it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+FIRST_DESCRIPTOR = 3
+
+
+def opened_below(pid: int, folder: Path) -> tuple[str, ...]:
+    """Return the paths below a folder that a process has open, its standard streams aside."""
+    found = set()
+    try:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            path = link.readlink()
+            if int(link.name) >= FIRST_DESCRIPTOR and path.is_relative_to(folder):
+                found.add(str(path.relative_to(folder)))
+    except OSError:
+        return ()
+    return tuple(sorted(found))

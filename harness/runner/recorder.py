@@ -1,0 +1,98 @@
+"""The history as it is written: numbered under one lock, secrets out, whoever waits or acts told at once."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.faults import Trigger
+
+_Event = TypeVar("_Event", bound=BaseModel)
+
+
+class Stopped(Exception):
+    """The whole run is to end: somebody pressed Ctrl-C, or sent SIGTERM."""
+
+
+class Recorder:
+    """Takes events from any thread. A listener is called in the thread that brings the event, after it is written."""
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self._stop = stop or threading.Event()
+        self._changed = threading.Condition(threading.RLock())
+        self._began = time.monotonic()
+        self._secrets: dict[str, str] = {}
+        self._listeners: list[Callable[[Any], None]] = []
+        self._seen: dict[int, int] = {}
+        self.events: list[Any] = []
+
+    def hide_all(self, secrets: Mapping[str, str]) -> None:
+        """Replace these values, by name, with `<secret:NAME>` from now on, wherever they come."""
+        self._secrets |= {value: name for name, value in secrets.items() if value}
+
+    def scrub(self, text: str) -> str:
+        """Return a text without secrets."""
+        for value in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(value, f"<secret:{self._secrets[value]}>")
+        return text
+
+    def secrets_in(self, content: bytes) -> tuple[str, ...]:
+        """Name the secrets that some bytes hold."""
+        return tuple(sorted({name for value, name in self._secrets.items() if value.encode() in content}))
+
+    def scrubbed(self, value: Any) -> Any:
+        """Return any JSON value without secrets."""
+        if isinstance(value, str):
+            return self.scrub(value)
+        if isinstance(value, dict):
+            return {self.scrub(str(name)): self.scrubbed(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.scrubbed(inner) for inner in value]
+        return value
+
+    def add(self, event_type: type[_Event], /, **fields: Any) -> _Event:
+        """Write an event."""
+        with self._changed:
+            event = event_type(number=len(self.events) + 1, at=round(time.monotonic() - self._began, 6), **fields)
+            self.events.append(event)
+            self._changed.notify_all()
+            for listener in self._listeners:
+                listener(event)
+            return event
+
+    def on_event(self, listener: Callable[[Any], None]) -> None:
+        """Have a function called with every event from now on."""
+        self._listeners.append(listener)
+
+    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until a condition holds, looking again at every event and a few times a second.
+
+        Raises:
+            Stopped: the whole run is to end.
+        """
+        end = time.monotonic() + seconds
+        while not condition():
+            if self._stop.is_set():
+                raise Stopped("the run was stopped")
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            with self._changed:
+                self._changed.wait(min(left, 0.1))
+        return True
+
+
+def due(trigger: Trigger, event: Any) -> bool:
+    """Tell whether an event is of the kind that a trigger waits for."""
+    if event.kind != trigger.event:
+        return False
+    names = ("operation", "key", "method", "task_id", "text", "answered", "status", "action")
+    words = " ".join(str(getattr(event, name, "")) for name in names)
+    return re.search(trigger.match, words) is not None

@@ -1,0 +1,190 @@
+"""One scenario from its first event to its last: workers, triggers, and an end that is waited for with a bound."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.history import Acted, Begun, Exit, Final, LogLine, TaskEntered, TimedOut
+from harness.runner import staged, stored
+from harness.runner.recorder import Recorder, due
+from harness.runner.wires import describe
+from harness.runner.world import World
+
+if TYPE_CHECKING:
+    from harness.faults import Trigger
+    from harness.scenario import Scenario
+    from harness.stores.backends import Backends
+    from harness.targets import Target
+
+LINGER_SECONDS = 3.0
+"""How long what a worker has started may outlive it before it counts as a survivor."""
+
+
+def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Event | None = None) -> list[Any]:
+    """Run a scenario and return its history.
+
+    Raises:
+        Stopped: `stop` was set; all that the scenario started has ended.
+    """
+    recorder = Recorder(stop)
+    with tempfile.TemporaryDirectory(prefix="harness-") as name:
+        world = World(scenario, target, around, recorder, Path(name).resolve())
+        with world:
+            recorder.add(
+                Begun,
+                scenario=scenario.model_dump(mode="json"),
+                target=target.name,
+                store=around.name if scenario.store == "s3" else "directory",
+                cannot_show=around.cannot_show,
+                bucket=world.bucket.name if world.bucket else str(world.directory),
+                staging_root=str(world.staging),
+                oracle=world.oracle,
+            )
+            triggers = Triggers(world)
+            recorder.on_event(triggers.hear)
+            (_as_commands if scenario.delivery == "run" else _as_service)(world)
+            _conclude(world, triggers)
+    return recorder.events
+
+
+class Triggers:
+    """Does what a scenario says for the nth event of a kind, at once, in the thread that brings the event."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._counts = [0] * len(world.scenario.at)
+        self._lock = threading.RLock()
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Those whose event never came."""
+        pairs = zip(self._world.scenario.at, self._counts, strict=True)
+        return tuple(f"at {one.event} {one.match} #{one.nth} {one.do}" for one, seen in pairs if seen < one.nth)
+
+    def hear(self, event: Any) -> None:
+        """Count an event and act where it is the one."""
+        for place, trigger in enumerate(self._world.scenario.at):
+            with self._lock:
+                if not due(trigger, event):
+                    continue
+                self._counts[place] += 1
+                if self._counts[place] == trigger.nth:
+                    self._act(trigger, event)
+
+    def _act(self, trigger: Trigger, event: Any) -> None:
+        world = self._world
+        if trigger.do.startswith("SIG"):
+            world.workers[trigger.worker].signal(trigger.do)
+            return
+        world.recorder.add(Acted, action=trigger.do, worker=trigger.worker)
+        if trigger.do == "start-worker":
+            world.start(None if world.scenario.delivery == "worker" else len(world.workers))
+        elif trigger.do == "age-staging":
+            for path in sorted(world.staging.glob("*/*")):
+                staged.age(path, 100)
+        elif trigger.do == "take-lease":
+            world.machine.take_lease(getattr(event, "task_id", None) or world.task_id(0))
+        else:
+            world.machine.cancel(getattr(event, "task_id", None) or world.task_id(0))
+
+
+def _as_commands(world: World) -> None:
+    """Run one process a task, one after the other save those that are concurrent."""
+    scenario, recorder = world.scenario, world.recorder
+    started_by_trigger = sum(trigger.do == "start-worker" for trigger in scenario.at)
+    for place, line in enumerate(scenario.tasks):
+        recorder.add(
+            TaskEntered, task=place, task_id=world.task_id(place), payload=recorder.scrubbed(world.payload_value(line))
+        )
+    for place, line in enumerate(scenario.tasks[: len(scenario.tasks) - started_by_trigger]):
+        if place and not line.concurrent:
+            _all_ended(world)
+        world.start(place)
+    _all_ended(world)
+
+
+def _all_ended(world: World) -> None:
+    def ended() -> bool:
+        return all(worker.ended.is_set() for worker in world.workers)
+
+    if not world.recorder.wait(ended, world.scenario.patience_seconds):
+        world.recorder.add(TimedOut, what="a worker did not end")
+        for worker in list(world.workers):
+            worker.close()
+
+
+def _as_service(world: World) -> None:
+    scenario, recorder = world.scenario, world.recorder
+    told = scenario.platform
+    for body in told.stray:
+        world.queue.send_text(body)
+    for place, line in enumerate(scenario.tasks):
+        payload = world.payload_value(line)
+        world.machine.add_task(payload, world.task_id(place))
+        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=recorder.scrubbed(payload))
+    for _ in range(told.workers):
+        world.start(None)
+
+    def over() -> bool:
+        world.write_exchanges()
+        ended = all(task.ended for task in world.machine.tasks)
+        if told.until == "settled":
+            return ended
+        if told.until != "ended":
+            kind, _, times = told.until.partition(" ")
+            came = [event for event in list(recorder.events) if event.kind == kind]
+            return len(came) >= int(times)
+        return ended and bool(world.queue.depth() + world.queue.in_flight() == 0)
+
+    def dead() -> bool:
+        return over() or all(worker.ended.is_set() for worker in world.workers)
+
+    if not recorder.wait(dead, scenario.patience_seconds):
+        recorder.add(TimedOut, what=f"until {told.until}")
+    for worker in list(world.workers):
+        worker.signal("SIGTERM")
+    _all_ended(world)
+    world.write_exchanges()
+
+
+def _conclude(world: World, triggers: Triggers) -> None:
+    recorder, scenario = world.recorder, world.scenario
+    recorder.wait(lambda: not world.watch.survivors(), LINGER_SECONDS)
+    silent = [
+        describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired
+    ]
+    if world.pool is not None:
+        struck = {id(call.fault) for call in world.pool.struck}
+        silent += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in struck]
+    registered: dict[str, int] = {}
+    refused: list[tuple[str, str]] = []
+    if world.server is not None:
+        world.hide_tokens()
+        missed = [fault for fault in world.machine.silent_faults if fault not in world.may_miss]
+        silent += [f"dispatcher {fault.kind} {fault.action} #{fault.nth}" for fault in missed]
+        registered = {version: len(times) for version, times in world.machine.registered.items()}
+        refused = [(violation.clause, recorder.scrub(violation.detail)) for violation in world.machine.violations]
+    _scrub_again(recorder)
+    recorder.add(
+        Final,
+        objects=stored.contents(world.bucket, world.directory, recorder),
+        staged=staged.look(world.staging),
+        planted=staged.still_there(scenario, world.staging, world.outside, world.task_id(0)),
+        survivors=world.watch.survivors(),
+        arguments=tuple(sorted(map(recorder.scrub, world.watch.arguments))),
+        registered=registered,
+        refused=tuple(refused),
+        silent_faults=(*silent, *triggers.silent),
+    )
+
+
+def _scrub_again(recorder: Recorder) -> None:
+    """Take out the secrets that were not known yet when a line was written."""
+    for place, event in enumerate(recorder.events):
+        if isinstance(event, LogLine):
+            recorder.events[place] = event.model_copy(update={"text": recorder.scrub(event.text)})
+        elif isinstance(event, Exit):
+            recorder.events[place] = event.model_copy(update={"stdout": recorder.scrub(event.stdout)})

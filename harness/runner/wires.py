@@ -1,0 +1,140 @@
+"""From requests on the wire to events: S3's and SQS's, as they pass through the proxy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+from harness.history import Acknowledged, FaultFired, Received, StoreAnswered, StoreAsked
+from harness.runner.framing import unframed
+from harness.stores.proxy import Listener, Over, Seen, Spoil
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.faults import StoreFault
+    from harness.runner.recorder import Recorder
+
+KINDS = {"put": "object_put", "delete": "object_deleted", "list": "object_listed", "get": "object_read"}
+_METHODS = {"put": "PUT", "get": "GET", "list": "GET", "delete": "DELETE|POST"}
+_NO_UPLOAD = "^(?!upload)"
+"""A POST of a multipart upload deletes nothing."""
+
+
+def spoil_of(fault: StoreFault, bucket: str) -> Spoil:
+    """Return what the proxy does for a fault of a scenario's."""
+    places = {"list": rf"^/{bucket}/?$", "delete": rf"^/{bucket}(/|$)"}
+    return Spoil(
+        method=_METHODS[fault.operation],
+        path=places.get(fault.operation, rf"^/{bucket}/.*{fault.key}"),
+        when=fault.when,
+        status=None if fault.do == "hang" else fault.status,
+        nth=fault.nth,
+        code=fault.code,
+        lasting=fault.lasting,
+        broken=fault.do if fault.do in {"reset", "cut"} else None,
+        query=_NO_UPLOAD if fault.operation == "delete" else "",
+        header="If-Match" if fault.replacing else "",
+    )
+
+
+def describe(fault: StoreFault) -> str:
+    """Name a fault of the store's."""
+    return f"store {fault.operation} {fault.key or '*'} {fault.do} {fault.status} {fault.when} #{fault.nth}"
+
+
+_OF_METHOD = {"PUT": "put", "DELETE": "delete", "GET": "get", "HEAD": "get"}
+
+
+def operation_of(seen: Seen, bucket: str) -> tuple[str, str]:
+    """Return what an S3 request asks for, and the key or prefix that it is about."""
+    path = seen.path.lstrip("/")
+    name, _, key = path.partition("/")
+    query = parse_qs(seen.query, keep_blank_values=True)
+    if name != bucket:
+        return "other", path
+    if not key:
+        if "delete" in query:
+            return "delete", ""
+        return ("list", unquote(query.get("prefix", [""])[0])) if seen.method == "GET" else ("other", path)
+    return _OF_METHOD.get(seen.method, "other"), key
+
+
+class StoreListener(Listener):
+    """Writes each S3 request into the history, as it arrives and as it ends."""
+
+    def __init__(self, recorder: Recorder, bucket: str, names: dict[Spoil, str], doors: Mapping[int, int]) -> None:
+        self._recorder, self._bucket, self._names, self._doors = recorder, bucket, names, doors
+        self._began: dict[int, int] = {}
+
+    def arrived(self, number: int, seen: Seen) -> None:
+        """Write that a request arrived."""
+        operation, key = operation_of(seen, self._bucket)
+        event = self._recorder.add(
+            StoreAsked, operation=operation, key=self._recorder.scrub(key), worker=self._doors.get(seen.port)
+        )
+        self._began[number] = event.number
+
+    def over(self, number: int, seen: Seen, how: Over) -> None:
+        """Write how it ended."""
+        operation, key = operation_of(seen, self._bucket)
+        headers = {name.lower(): value for name, value in seen.headers.items()}
+        content, trailers = unframed(headers, seen.body)
+        headers |= trailers
+        fault = self._names.get(how.spoil) if how.spoil is not None else None
+        if fault is not None:
+            self._recorder.add(FaultFired, fault=fault)
+        self._recorder.add(
+            StoreAnswered,
+            kind=KINDS.get(operation, "store_other"),
+            began=self._began[number],
+            operation=seen.method,
+            key=self._recorder.scrub(key or seen.body.decode(errors="replace")),
+            create_only=headers.get("if-none-match") == "*",
+            if_match=headers.get("if-match"),
+            checksum=headers.get("x-amz-checksum-sha256"),
+            metadata=self._metadata(headers),
+            digest=hashlib.sha256(content).hexdigest() if operation == "put" else None,
+            size_bytes=len(content),
+            status=how.status,
+            answered=how.answered,
+            fault=fault,
+        )
+
+    def _metadata(self, headers: dict[str, str]) -> dict[str, str]:
+        found = {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
+        scrubbed: dict[str, str] = self._recorder.scrubbed(
+            {name.removeprefix("x-amz-meta-"): value for name, value in found.items()}
+        )
+        return scrubbed
+
+
+class QueueListener(Listener):
+    """Writes into the history which wake-ups were handed out and which were deleted."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._task_of: dict[str, str | None] = {}
+
+    def over(self, number: int, seen: Seen, how: Over) -> None:  # noqa: ARG002 - the listener's signature
+        """Read SQS's JSON protocol."""
+        target = {name.lower(): value for name, value in seen.headers.items()}.get("x-amz-target", "")
+        if target.endswith(".ReceiveMessage"):
+            for message in _json(how.body).get("Messages", []):
+                task_id = _json(message["Body"]).get("task_id")
+                self._task_of[message["ReceiptHandle"]] = task_id if isinstance(task_id, str) else None
+                self._recorder.add(Received, task_id=self._task_of[message["ReceiptHandle"]])
+        elif target.endswith((".DeleteMessage", ".DeleteMessageBatch")):
+            asked = _json(seen.body)
+            for entry in asked.get("Entries", [asked]):
+                self._recorder.add(Acknowledged, task_id=self._task_of.get(entry.get("ReceiptHandle", "")))
+
+
+def _json(text: str | bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

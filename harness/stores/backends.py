@@ -1,0 +1,110 @@
+"""The stores that scenarios run on, behind one maker, each with the card of what it can't show."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from harness.stores.bucket import S3Endpoint
+from harness.stores.moto import moto_server
+from harness.stores.probe import CREDENTIALS, cannot_show, probe
+
+PATIENCE_SECONDS = 3.0
+
+
+class BadStore(ValueError):
+    """A store that can't be used, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What scenarios share: a store, a server that has queues, and what the store can't show."""
+
+    store: S3Endpoint
+    queues: S3Endpoint
+    name: str
+    card: dict[str, str] = field(default_factory=dict)
+    external: bool = False
+
+    @property
+    def cannot_show(self) -> tuple[str, ...]:
+        """What no scenario on this store can show; before an external one, where the proxy signs, no credentials."""
+        found = cannot_show(self.card) if self.card else ()
+        return tuple(sorted({*found, CREDENTIALS})) if self.external else found
+
+
+@contextmanager
+def backends(name: str) -> Iterator[Backends]:
+    """Start or reach a store and measure its card.
+
+    Raises:
+        BadStore: there is no such store, nobody answers there, or there are no keys for it.
+    """
+    if name == "memory":
+        raise BadStore("the store in memory is for in-process targets; a command needs moto, minio or a URL")
+    with ExitStack() as stack:
+        if name == "moto":
+            moto = stack.enter_context(moto_server())
+            yield Backends(moto, moto, name, card_of(moto))
+            return
+        store = _minio(stack) if name == "minio" else external(name)
+        queues = stack.enter_context(moto_server())
+        yield Backends(store, queues, name, card_of(store), external=name != "minio")
+
+
+def card_of(store: S3Endpoint) -> dict[str, str]:
+    """Measure what a store does, on a bucket that is removed again.
+
+    Raises:
+        BadStore: it takes no bucket of ours.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second
+
+    try:
+        bucket = store.make_bucket()
+        try:
+            return probe(bucket)
+        finally:
+            bucket.remove()
+    except (BotoCoreError, ClientError) as error:
+        raise BadStore(f"the store {store.url} can't be probed: {error}") from None
+
+
+def _minio(stack: ExitStack) -> S3Endpoint:
+    from harness.containers.engine import EngineError, engine_problem  # noqa: PLC0415 - only with an engine
+    from harness.stores.minio import minio_server  # noqa: PLC0415 - as above
+
+    problem = engine_problem()
+    if problem is not None:
+        raise BadStore(f"minio runs in a container: {problem}")
+    try:
+        return stack.enter_context(minio_server())
+    except EngineError as error:
+        raise BadStore(str(error)) from None
+
+
+def external(url: str) -> S3Endpoint:
+    """Return an S3 server by its URL, with the harness's own keys.
+
+    Raises:
+        BadStore: it is no URL, nobody answers there, or there are no keys.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise BadStore(f"no store {url!r}: write moto, minio or the URL of an S3 server")
+    missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not os.environ.get(name)]
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS):  # noqa: S310 - http or https, as checked above
+            pass
+    except urllib.error.HTTPError:
+        pass
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise BadStore(f"the store {url} does not answer: {reason}") from None
+    if missing:
+        raise BadStore(f"the store {url} needs keys: set {' and '.join(missing)}")
+    region = os.environ.get("AWS_REGION", "us-east-1")
+    return S3Endpoint(url.rstrip("/"), os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], region)

@@ -1,0 +1,65 @@
+"""What is judged: how a worker, in any language, is started, told its task, and found out by.
+
+`cmd:COMMAND LINE` knows `run` and `worker` as architecture.md has them; a TOML file says what is different.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from harness.targets.file import read
+from harness.targets.image import docker_command
+from harness.targets.target import BadTarget, Target
+
+__all__ = ["DEFAULT", "REFERENCE", "BadTarget", "Target", "find", "search_path"]
+
+DEFAULT = "cmd:cryo-ingest"
+REFERENCE = "reference"
+FORMS = "cmd:COMMAND LINE, image:NAME, py:MODULE:FUNCTION, a TOML file, or reference"
+
+
+def search_path() -> str:
+    """Return the PATH on which workers and their Cryo are found: this distribution's scripts come first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def find(text: str = DEFAULT, *, bug: str | None = None) -> Target:
+    """Return a target by its name, in one of the `FORMS`; `bug` is one of the reference worker's.
+
+    Raises:
+        BadTarget: it is none of these, or there is no such command, image, function or file.
+    """
+    extra = (("HARNESS_REFERENCE_BUG", bug),) if bug else ()
+    if text == REFERENCE:
+        return Target(text, (sys.executable, "-m", "harness.reference"), extra)
+    if text.endswith(".toml"):
+        told = read(Path(text))
+        if told.staging_root is not None and told.staging_root.exists():
+            raise BadTarget(
+                f"{text}: staging_root {told.staging_root} is there already: the harness makes and deletes it"
+            )
+        return told.target(_executable(text, told.command, beside=Path(text).resolve().parent))
+    kind, _, rest = text.partition(":")
+    if kind == "cmd":
+        return Target(text, _executable(text, tuple(shlex.split(rest))), extra)
+    if kind == "image" and rest:
+        return Target(text, docker_command(rest), extra, in_container=True)
+    if kind == "py" and rest.count(":") == 1:
+        command = (sys.executable, "-m", "harness.targets.inprocess", rest)
+        return Target(text, command, extra, delivery=frozenset({"payload-stdin"}))
+    raise BadTarget(f"no target {text!r}: write {FORMS}")
+
+
+def _executable(name: str, command: tuple[str, ...], beside: Path | None = None) -> tuple[str, ...]:
+    """Return a command with its program's path; one with a slash is looked for beside the file that names it."""
+    program = command[0] if command else ""
+    if beside is not None and "/" in program:
+        program = str(beside / program)
+    found = shutil.which(program, path=search_path()) if program else None
+    if found is None:
+        raise BadTarget(f"target {name!r}: there is no executable {program!r} on the PATH")
+    return (found, *command[1:])

@@ -1,0 +1,75 @@
+"""What a Parquet file holds, and what the chain says it should: rows are compared as multisets, by one digest.
+
+Some of Cryo's datasets are not byte-stable, so files are never compared as bytes here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, Any
+
+from harness.world.tables import build
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from harness.world.chain import Chain
+
+CHUNK_BLOCKS = 1000
+"""Cryo's default; the first chunk begins where the range does."""
+
+NETWORKS = {
+    1: "ethereum", 10: "optimism", 56: "bnb", 100: "gnosis", 137: "polygon", 8453: "base", 42161: "arbitrum",
+}  # fmt: skip
+
+
+def facts_of(content: bytes) -> dict[str, Any]:
+    """Return what a file holds, or `{"unreadable": …}` for one that is no whole Parquet file."""
+    import pyarrow as pa  # noqa: PLC0415 - the only slow import
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    try:
+        table = pq.read_table(io.BytesIO(content))
+    except (pa.ArrowException, OSError) as error:
+        return {"unreadable": type(error).__name__}
+    return facts_of_table(table)
+
+
+def facts_of_table(table: pa.Table) -> dict[str, Any]:
+    """Return what a table holds."""
+    numbers: set[Any] = set(table.column("block_number").to_pylist()) if "block_number" in table.column_names else set()
+    return {
+        "rows": table.num_rows,
+        "columns": table.column_names,
+        "first": min(numbers, default=None),
+        "last": max(numbers, default=None),
+        "digest": digest(table),
+        "fake": (table.schema.metadata or {}).get(b"cryo_ingest.fake") == b"true",
+    }
+
+
+def digest(table: pa.Table) -> str:
+    """Return a digest of the rows as a multiset."""
+    columns = [column.to_pylist() for column in table.columns]
+    rows = sorted(hashlib.sha256(repr(row).encode()).digest() for row in zip(*columns, strict=True))
+    return hashlib.sha256(b"".join(rows)).hexdigest()
+
+
+def chunks(first: int, end: int) -> list[range]:
+    """Return the chunks that Cryo cuts a range into."""
+    return [range(start, min(end, start + CHUNK_BLOCKS)) for start in range(first, end, CHUNK_BLOCKS)]
+
+
+def file_name(chain_id: int, dataset: str, chunk: range) -> str:
+    """Return the name that Cryo gives a chunk's file: eight digits at least."""
+    network = NETWORKS.get(chain_id, f"network_{chain_id}")
+    return f"{network}__{dataset}__{chunk.start:08d}_to_{chunk.stop - 1:08d}.parquet"
+
+
+def oracle(chain: Chain, dataset: str, first: int, end: int) -> dict[str, dict[str, Any]]:
+    """Return what each file of a range must hold, by its name."""
+    return {
+        file_name(chain.chain_id, dataset, chunk): facts_of_table(build(chain, dataset, chunk))
+        for chunk in chunks(first, end)
+    }

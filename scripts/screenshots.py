@@ -1,0 +1,58 @@
+"""Take pictures of a report's page for docs/: light, dark, narrow, and what happened in each scenario that is named.
+
+    scripts/screenshots.py report.html docs/images/NAME [SCENARIO…]
+
+Needs Chromium (`apt-get install chromium`), or its path in `CHROMIUM`. The page loads nothing, nor does the browser.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PATIENCE_SECONDS = 60
+LIGHT, DARK = "--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"
+
+
+def take(page: str, image: Path, *, width: int, height: int, scheme: str) -> None:
+    """Take one picture of what is seen at an address."""
+    browser = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if browser is None:
+        sys.exit("there is no Chromium on the PATH: install it, or name it in CHROMIUM")
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            [
+                browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                "--hide-scrollbars", f"--user-data-dir={profile}", scheme, f"--window-size={width},{height}",
+                f"--screenshot={image}", page,
+            ],
+            check=True, timeout=PATIENCE_SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    print(image.name)
+
+
+def alone(page: str, scenario: str) -> str:
+    """Return the page with nothing but one scenario on it, opened: a headless browser shows the top alone."""
+    without_policy = re.sub(r"<meta http-equiv=.*?>", "", page, count=1)
+    hidden = f"header, footer, main > :not(#s-{scenario}) {{ display: none !important }} body {{ padding-top: 8px }}"
+    opened = without_policy.replace(f'id="s-{scenario}"', f'id="s-{scenario}" open', 1)
+    return opened.replace("</style>", f"{hidden}</style>", 1)
+
+
+if len(sys.argv) < 3:  # noqa: PLR2004 - the page and the name
+    sys.exit(__doc__)
+source, name = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+name.parent.mkdir(parents=True, exist_ok=True)
+address = source.as_uri()
+take(address, name.with_name(f"{name.name}-light.png"), width=1180, height=1000, scheme=LIGHT)
+take(address, name.with_name(f"{name.name}-dark.png"), width=1180, height=1000, scheme=DARK)
+take(address, name.with_name(f"{name.name}-narrow.png"), width=500, height=1000, scheme=LIGHT)
+with tempfile.TemporaryDirectory() as folder:
+    for scenario in sys.argv[3:]:
+        copy = Path(folder) / "page.html"
+        copy.write_text(alone(source.read_text(encoding="utf-8"), scenario), encoding="utf-8")
+        image = name.with_name(f"{name.name}-{scenario}.png")
+        take(copy.as_uri(), image, width=1180, height=1150, scheme=LIGHT)

@@ -1,0 +1,20 @@
+"""Histories of a good worker, made once a session: what bad ones are made from."""
+
+from typing import Any
+
+import pytest
+
+from harness.runner.run import run
+from harness.scenario import find
+from harness.stores.backends import Backends
+from harness.stores.bucket import S3Endpoint
+from harness.targets import find as find_target
+
+
+@pytest.fixture(scope="session")
+def histories(moto: S3Endpoint) -> dict[str, list[Any]]:
+    """The straight path as one command, as a service and in fake mode, and an attempt that fails."""
+    around = Backends(moto, moto, "moto")
+    straight = ("straight-run", "straight-service", "fake-mode")
+    failing = ("cryo-exit-2", "bad-payload-service", "cancelled-at-completion", "not-json")
+    return {one.name: run(one, find_target(), around) for one in find([*straight, *failing])}

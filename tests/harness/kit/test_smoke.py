@@ -1,0 +1,60 @@
+"""Smoke says in words what is wrong with a worker's wiring."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import app
+
+REFERENCE = [sys.executable, "-m", "harness.reference"]
+
+
+def target(folder: Path, text: str, command: list[str]) -> str:
+    path = folder / "mine.toml"
+    path.write_text(f"version = 1\ncommand = {command}\n{text}")
+    return str(path)
+
+
+def smoke(name: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["smoke", "--target", name])
+    assert "Traceback" not in result.output
+    return result.exit_code, result.output
+
+
+def test_a_worker_that_is_wired_rightly_is_told_so():
+    """Both ways of the reference worker, exit code 0."""
+    code, said = smoke("reference")
+    assert code == 0, said
+    assert [line.split()[0] for line in said.splitlines()] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('delivery = "sqs"\n[environment]\nDISPATCHER_URL = "TASKS"\n', ["ReceiveMessage", "exit code 78"]),
+        (
+            'delivery = "sqs"\n[set]\nTRACE_WORKER_TOKEN = "other"\n',
+            ["claim (POST /internal/task-claim)", "claim was answered 401", "TRACE_WORKER_TOKEN"],
+        ),
+        (
+            'delivery = "payload-stdin"\n[environment]\nTRACE_RPC_POOL_LOCAL_URL = "NODE"\n',
+            ["eth_chainId", "NODE", "exit code 69"],
+        ),
+        (
+            'delivery = "payload-stdin"\n[environment]\nTRACE_CRYO_STAGING_ROOT = "STAGING"\n',
+            ["staging directory below the staging root", "STAGING"],
+        ),
+        (
+            'delivery = "payload-stdin"\n[set]\nS3_ENDPOINT = "http://127.0.0.1:9"\n',
+            ["PUT of a Parquet file", "S3_ENDPOINT"],
+        ),
+    ],
+)
+def test_what_is_missing_is_said_with_its_variables(text: str, said: list[str], tmp_path: Path):
+    """The request that never came, where the worker would have found whom to ask, and its last words."""
+    code, output = smoke(target(tmp_path, text, REFERENCE))
+    assert code == 1
+    for words in said:
+        assert words in output

@@ -1,0 +1,63 @@
+"""A short history made by hand: an attempt that puts its manifest first, meets a fault, and leaks nothing."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from harness.checks.evidence import Violation
+from harness.checks.verdict import Judged
+from harness.history import (
+    Begun,
+    Exit,
+    FaultFired,
+    Final,
+    LogLine,
+    RpcCall,
+    StoreAnswered,
+    StoreAsked,
+    TaskEntered,
+    WorkerStarted,
+)
+from harness.report.result import Ran, Result, ran
+from harness.scenario import PAYLOAD, Scenario
+
+PREFIX = "cryo/31337/0f8fad5b-d9cb-469f-a165-70867728950e/500_1700/59b0897e-4bc5-5538-8509-face5fec2912/"
+SCENARIO = Scenario(name="by-hand", title="Made <by> hand & \x1b[31mred", clauses=("LAY-5", "LAY-8", "PUB-3"))
+HOSTILE = "</script><b>]]>\x1b[2J\x00 \u202e"
+
+
+def history() -> list[Any]:
+    """Return it; a line of the log is as hostile as a worker can make it."""
+    told = [
+        (Begun, {"scenario": SCENARIO.model_dump(mode="json"), "target": "cmd:./worker", "store": "moto",
+                 "cannot_show": ("wrong checksums",), "bucket": "b-1", "staging_root": "/stage"}),
+        (TaskEntered, {"task": 0, "task_id": "t-0", "payload": PAYLOAD}),
+        (WorkerStarted, {"worker": 0, "task": 0, "pid": 7}),
+        (LogLine, {"worker": 0, "text": HOSTILE}),
+        *[(RpcCall, {"node": "main", "method": "eth_chainId", "blocks": None, "fault": False})] * 3,
+        (StoreAsked, {"operation": "put", "key": f"{PREFIX}_manifest.json"}),
+        (FaultFired, {"fault": "store put _manifest answer 503 before #1"}),
+        (StoreAnswered, {"kind": "object_put", "began": 8, "operation": "PUT", "key": f"{PREFIX}_manifest.json",
+                         "status": None, "answered": 503, "fault": "store put _manifest answer 503 before #1"}),
+        (Exit, {"worker": 0, "code": 75}),
+        (Final, {"objects": {}, "staged": ()}),
+    ]  # fmt: skip
+    return [kind(number=place, at=place / 4, **fields) for place, (kind, fields) in enumerate(told, start=1)]
+
+
+@pytest.fixture
+def result() -> Result:
+    """One scenario that broke a clause, could not show another and kept a third; and one that the harness failed in."""
+    violation = Violation("LAY-5", "the manifest is written last", f"{PREFIX}x <i>{HOSTILE}", (8, 10))
+    unknowable = {"LAY-8": "the store takes wrong checksums"}
+    judged = Judged("by-hand", (violation,), ("PUB-3",), unknowable)
+    first = replace(ran(history(), history="histories/by-hand.jsonl"), judged=judged)
+    second = Ran(Judged("torn", errors=("the harness failed: OSError: no <space>",)), "It broke", ("OUT-1",))
+    return Result(
+        target="cmd:./worker", store="moto", asked=("LAY-5", "LAY-8", "PUB-3", "OUT-1", "SEC-1"),
+        scenarios=(first, second), profile="core", cannot_show=("wrong checksums",),
+        options=("--target", "cmd:./worker --it's", "--store", "moto"), excluded={"SEC-1": "it has no secrets"},
+        skipped={"real-cryo": "no Cryo <here>"}, began_at=datetime(2026, 11, 23, 12, tzinfo=UTC), seconds=3.5,
+    )  # fmt: skip
