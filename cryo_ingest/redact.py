@@ -62,7 +62,7 @@ def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
 def _variants(secret: str) -> Iterator[str]:
     """Yield the forms in which a secret can turn up: whole, in parts, decoded, as a Basic credential."""
     yield secret
-    yield quote(secret, safe="")
+    yield _quoted(secret)
     rest = secret.partition("://")[2] or secret
     try:
         parts = urlsplit("//" + rest)
@@ -74,7 +74,7 @@ def _variants(secret: str) -> Iterator[str]:
     user_info, _, host = parts.netloc.rpartition("@")
     yield rest
     yield host
-    yield quote(host, safe="")
+    yield _quoted(host)
     yield parts.path
     yield f"{parts.path}?{parts.query}"
     user, _, password = user_info.partition(":")
@@ -83,7 +83,12 @@ def _variants(secret: str) -> Iterator[str]:
     for piece in pieces:
         yield piece
         yield unquote(piece)
-        yield quote(piece, safe="")
-        yield quote(unquote(piece), safe="")
+        yield _quoted(piece)
+        yield _quoted(unquote(piece))
     if user_info:
-        yield base64.b64encode(unquote(user_info).encode()).decode()
+        yield base64.b64encode(unquote(user_info).encode(errors="surrogatepass")).decode()
+
+
+def _quoted(text: str) -> str:
+    # An environment can hold what is no UTF-8, which Python hands over as lone surrogates.
+    return quote(text, safe="", errors="surrogatepass")

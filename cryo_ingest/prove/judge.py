@@ -44,8 +44,8 @@ def prove_rows(path: Path, chunk: Chunk, *, dataset: Dataset, chain_id: int, exe
         source = mapped.read_buffer()
         parquet = footer.open_parquet(source, path.name)
         footer.refuse_other_schema(parquet, dataset, name=path.name, executable=executable)
-        refuse_bombs(parquet.metadata, memoryview(source), name=path.name, most_rows=most_rows)
         try:
+            refuse_bombs(parquet.metadata, memoryview(source), name=path.name, most_rows=most_rows)
             tally = _count(parquet, [name for name in ("block_number", "chain_id") if name in columns])
             _judge(tally, chunk, name=path.name, row_per_block=dataset.row_per_block, chain_id=chain_id)
             if dataset.name == "transactions":

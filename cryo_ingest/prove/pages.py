@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 MOST_ROWS = 1 << 28
-"""Rows of one file: opcodes, the densest dataset, have some millions in a thousand full blocks."""
+"""Rows of one file: more than Cryo, which holds a chunk in memory at some hundred bytes a row, ever gets to write."""
 
 MOST_ROWS_BY_CHAIN = 1 << 24
 """Rows of a file whose blocks are held against a node's, for which some bytes a row are kept: 16,777 a block."""

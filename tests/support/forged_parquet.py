@@ -92,6 +92,7 @@ class Forged:
     claimed_rows: int | None = None
     groups: int = 1
     claimed_groups: int | None = None
+    chunks_told: bool = True
     change_footer: Callable[[bytes], bytes] = bytes
 
 
@@ -113,7 +114,8 @@ def forge(path: Path, dataset: str, forged: Forged) -> Path:
     content, chunks = bytearray(b"PAR1"), []
     for name, arrow in pinned:
         column = forged.columns.get(name) or zeros(arrow, forged.rows)
-        chunks.append(_chunk(content, column, name, PHYSICAL[arrow], forged.rows))
+        told = _chunk(content, column, name, PHYSICAL[arrow], forged.rows)
+        chunks.append(told if forged.chunks_told else struct((2, I64, number(4))))
     group = struct((1, LIST, listed(STRUCT, chunks)), (2, I64, number(1)), (3, I64, number(forged.rows)))
     schema = pa.schema([(name, pa.type_for_alias(arrow)) for name, arrow in pinned])
     mark = struct(

@@ -73,6 +73,7 @@ BOMBS: dict[str, tuple[str, Forged, str]] = {
     "row groups that are not there": ("nonce_diffs", Forged(10, claimed_groups=900_000), "a list claims 900000"),
     "many row groups": ("nonce_diffs", Forged(0, groups=3_500), "more parts"),
     "a nested schema": ("nonce_diffs", Forged(0, change_footer=nested_schema(50_000)), "schema claims 50001"),
+    "columns without a word of theirs": ("nonce_diffs", Forged(10, chunks_told=False), "has 0 values for 10 rows"),
     "values that are not there": (
         "nonce_diffs",
         Forged(10, {"block_number": Column([Page(b"\0" * 40, 10)], values=GIGA)}),
