@@ -45,7 +45,7 @@ def _as_service(scenario: Scenario) -> Scenario:
             raise Unfit(f"only a command (delivery payload-…) can end as {line.outcome}")
         if line.raw is not None and not _is_json(line.raw):
             raise Unfit("no dispatcher hands out a payload that is no JSON")
-        if line.attempt != 1 or line.same_task or line.concurrent or line.environment != first.environment:
+        if line.attempt != 1 or line.same_task or line.environment != first.environment:
             raise Unfit("its attempts are told apart on the command line (delivery payload-…)")
     if scenario.store != "s3":
         raise Unfit("a service is not told of a directory store")
