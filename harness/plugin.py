@@ -1,0 +1,176 @@
+"""The pytest plugin: the harness's parts as fixtures, and with `--cryo-target` the kit as tests, in anyone's suite.
+
+Nothing of the harness is imported before it is used. With xdist the processes of a session share its containers and
+the runs of scenarios; buckets, queues and nodes are each test's own.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.containers.node import Anvil
+    from harness.containers.session import Session
+    from harness.fakes.dispatcher import DispatcherServer
+    from harness.fakes.rpc import RpcPool
+    from harness.kit.surroundings import Surroundings
+    from harness.stores.bucket import Bucket, S3Endpoint
+    from harness.stores.queue import Queue
+    from harness.world.chain import Chain
+
+CHAIN_ID, HEAD = 31337, 1_000_000
+STARTED = "cryo_containers"
+"""What says that a process may have started containers; harness/kit/shared.py, not imported for it, says so too."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the kit."""
+    group = parser.getgroup("cryo", "the conformance kit of cryo_ingest")
+    group.addoption("--cryo-target", metavar="TARGET", help="judge this worker: cmd:…, image:…, py:…, a TOML file")
+    group.addoption("--cryo-profile", choices=["core", "hardened"], default="hardened", help="default: hardened")
+    group.addoption("--cryo-store", default="moto", metavar="STORE", help="moto (default), minio, or a URL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the kit's markers known; on the controller, see to it that containers end with the session."""
+    config.addinivalue_line("markers", "cryo: a test of the kit, on a clause in a scenario; `-k` takes both names")
+    config.addinivalue_line("markers", "cryo_core: of the kit, on a clause of profile core")
+    config.addinivalue_line("markers", "cryo_added: of the kit, on a clause that only profile hardened has")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Ender(config), "cryo-ender")
+
+
+class Ender:
+    """Removes the session's containers when all of its processes are done with them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._started = False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a process of xdist's who owns the session's containers."""
+        from harness.kit.shared import OWNER, owner_of  # noqa: PLC0415 - only with xdist
+
+        node.workerinput[OWNER] = owner_of(self._config)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Learn whether a process started some."""
+        self._started |= bool(getattr(node, "workeroutput", {}).get(STARTED))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Remove them."""
+        if self._started or getattr(self._config, STARTED, False):
+            from harness.containers.reaper import remove_all_of  # noqa: PLC0415 - only with containers to remove
+            from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
+
+            remove_all_of(owner_of(self._config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the kit's tests, where a target is named."""
+    name = config.getoption("--cryo-target")
+    if name:
+        from harness.kit.suite import tests_of  # noqa: PLC0415 - not before it is used
+
+        items += tests_of(session, name, config.getoption("--cryo-profile"))
+
+
+@pytest.fixture(scope="session")
+def cryo_containers(request: pytest.FixtureRequest) -> Session:
+    """The containers of this session, shared by all of its processes; skips where there is no Docker engine."""
+    from harness.containers.engine import engine_problem  # noqa: PLC0415 - not before it is used
+    from harness.kit.shared import containers_of  # noqa: PLC0415 - as above
+
+    problem = engine_problem()
+    if problem is not None:
+        pytest.skip(problem)
+    return containers_of(request.config)
+
+
+@pytest.fixture(scope="session")
+def cryo_moto() -> Iterator[S3Endpoint]:
+    """A server of S3 and SQS, moto's, one a process."""
+    from harness.stores.moto import moto_server  # noqa: PLC0415 - not before it is used
+
+    with moto_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def minio(cryo_containers: Session) -> S3Endpoint:
+    """The session's one MinIO, in a container; `make_bucket()` makes a bucket of one's own."""
+    from harness.containers.minio import shared_minio  # noqa: PLC0415 - not before it is used
+    from harness.stores.minio import endpoint_of  # noqa: PLC0415 - as above
+
+    return endpoint_of(shared_minio(cryo_containers))
+
+
+@pytest.fixture(scope="session")
+def anvil(cryo_containers: Session) -> Anvil:
+    """The session's one anvil, in a container, with a few hundred blocks; don't mine on it."""
+    from harness.containers.anvil import shared_anvil  # noqa: PLC0415 - not before it is used
+    from harness.containers.node import Anvil  # noqa: PLC0415 - as above
+
+    server = shared_anvil(cryo_containers)
+    return Anvil(server.url, server.mined)
+
+
+@pytest.fixture(scope="session")
+def chain() -> Chain:
+    """The deterministic chain that `fake_rpc` serves: the oracle of what a worker has to extract."""
+    from harness.world.chain import Chain  # noqa: PLC0415 - not before it is used
+
+    return Chain(CHAIN_ID)
+
+
+@pytest.fixture
+def fake_rpc(chain: Chain) -> Iterator[RpcPool]:
+    """A pool with one node on `chain`, with its journal; faults are added by `harness.fakes.rpc` itself."""
+    from harness.fakes.rpc import Node, RpcPool  # noqa: PLC0415 - not before it is used
+
+    with RpcPool(Node(chain, head=HEAD)) as pool:
+        yield pool
+
+
+@pytest.fixture
+def object_store(cryo_moto: S3Endpoint) -> Bucket:
+    """A fresh bucket on moto."""
+    return cryo_moto.make_bucket()
+
+
+@pytest.fixture
+def cryo_queue(cryo_moto: S3Endpoint) -> Queue:
+    """A fresh queue."""
+    from harness.stores.queue import make_queue  # noqa: PLC0415 - not before it is used
+
+    return make_queue(cryo_moto)
+
+
+@pytest.fixture
+def dispatcher(cryo_queue: Queue, object_store: Bucket) -> Iterator[DispatcherServer]:
+    """A dispatcher on `cryo_queue`; `machine.add_task(payload)` gives it work."""
+    from harness.fakes.dispatcher import Dispatcher, DispatcherServer  # noqa: PLC0415 - not before it is used
+
+    with DispatcherServer(Dispatcher(queue=cryo_queue, bucket=object_store.name)) as server:
+        yield server
+
+
+@pytest.fixture
+def world(
+    fake_rpc: RpcPool, object_store: Bucket, cryo_queue: Queue, dispatcher: DispatcherServer, tmp_path: Path
+) -> Iterator[Surroundings]:
+    """All of them together; `environment()` is what a worker needs to live among them."""
+    from harness.kit.surroundings import Surroundings  # noqa: PLC0415 - not before it is used
+
+    with ExitStack() as stack:
+        yield Surroundings(fake_rpc, object_store, cryo_queue, dispatcher, tmp_path / "staging", stack)
