@@ -33,7 +33,7 @@ def test_the_foreign_worker_keeps_core(foreign_worker: Path, tmp_path: Path):
     assert foreign_worker
     words = ["--target", HERE / "target.toml", "--profile", "core", "--jobs", "3"]
     code, report = judged(tmp_path, "conformance", *words)
-    assert {one["clause"]: one["verdict"] for one in report["clauses"] if one["verdict"] != "PASS"} == {}
+    assert {one["id"]: one["verdict"] for one in report["clauses"] if one["verdict"] != "PASS"} == {}
     assert code == 0
 
 
@@ -43,7 +43,7 @@ def test_the_report_tells_of_each_bug(bug: str, foreign_worker: Path, tmp_path: 
     assert foreign_worker
     scenario, clause = SHOWN_BY[bug]
     code, report = judged(tmp_path, "run", scenario, "--target", HERE / "bugs" / f"{bug}.toml")
-    assert clause in {one["clause"] for one in report["clauses"] if one["verdict"] == "FAIL"}
+    assert clause in {one["id"] for one in report["clauses"] if one["verdict"] == "FAIL"}
     assert code == 1
 
 
