@@ -1,8 +1,8 @@
 """What each level of proof costs: bare Cryo, then `cryo-ingest run` at each level, on the same chain and range.
 
-    python benchmarks/proof.py [--blocks 2000] [--repeats 3]
+    python benchmarks/proof.py [--blocks 2000] [--repeats 3] [--write docs/proof.md]
 
-Prints a row a dataset and latency: wall seconds of bare Cryo and of the worker at level `rows` (best of all
+Gives a row a dataset and latency: wall seconds of bare Cryo and of the worker at level `rows` (best of all
 repeats), what the levels above add as a share of the latter, and billed calls. The chain is the harness's own, on
 loopback, each of its answers so many milliseconds late.
 """
@@ -19,12 +19,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from document import load, publish
+
+from cryo_ingest.datasets import all_datasets
 from harness.fakes.rpc import Node, RpcPool
 from harness.world.chain import Chain
 
 BIN = Path(sys.executable).parent
 CHAIN_ID = 31337
-DATASETS = ("blocks", "transactions", "logs", "erc20_transfers", "traces", "geth_calls", "balance_diffs")
+DATASETS = sorted(name for name, dataset in all_datasets().items() if not dataset.requires)
 LEVELS = ("rows", "chain", "receipts")
 LATENCIES_MS = (0, 20)
 
@@ -85,16 +88,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", type=Path, help="a Markdown file whose table with the same heading is replaced")
     chosen = parser.parse_args()
     columns = (
         "latency | bare Cryo | worker, `rows` | `chain` adds | `receipts` adds | calls: bare / rows / chain / receipts"
     )
-    print(f"| {chosen.blocks:,} blocks | {columns} |")
-    print("|---|---|---|---|---|---|---|")
+    table = [f"| {chosen.blocks:,} blocks | {columns} |", "|---|---|---|---|---|---|---|"]
+    before = load()
     with tempfile.TemporaryDirectory() as folder:
         for dataset in DATASETS:
             for latency_ms in LATENCIES_MS:
-                print(measure(dataset, chosen.blocks, chosen.repeats, latency_ms, Path(folder)), flush=True)
+                table.append(measure(dataset, chosen.blocks, chosen.repeats, latency_ms, Path(folder)))
+                sys.stderr.write(f"{table[-1]}\n")
+    publish(table, chosen.write)
+    print(f"before: {before}; after: {load()}")
 
 
 if __name__ == "__main__":

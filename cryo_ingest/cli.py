@@ -15,6 +15,7 @@ import typer
 from cryo_ingest.errors import ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, parse_task_text
 from cryo_ingest.settings import from_environment
+from cryo_ingest.streams import occupy_closed
 
 USAGE_EXIT_CODE = 64
 """sysexits.h EX_USAGE."""
@@ -31,6 +32,7 @@ def root() -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK.json", help="The payload's file, or - for standard input.")],
     store: Annotated[
         str | None, typer.Option(help="Where to publish: s3://bucket or file:///directory. [default: s3://$S3_BUCKET]")
@@ -47,6 +49,8 @@ def run(
     settings = from_environment(os.environ)
     if store is None and settings.s3.bucket is None:
         raise ConfigurationError({"S3_BUCKET": "must be set where no --store is given"})
+    if task == "-" and "stdin" in (context.obj or ()):
+        raise typer.BadParameter("standard input is closed", param_hint="TASK.json")
     payload = parse_task_text(_read_task(task))
     assignment = Assignment((task_id or str(uuid.uuid4())).lower(), attempt, payload)
 
@@ -137,22 +141,31 @@ def main() -> None:
     then, and abort it (SIGABRT in 13 to 20 of 100 processes that end right after a request, obstore 0.12; PyO3's
     pyo3-async-runtimes issue 40), which would replace the exit code. All work and its clean-up is done by now.
     """
-    code = _exit_code()
+    code = _exit_code(occupy_closed())
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed by whoever read it: the exit code is all that is left to tell
             stream.flush()
     os._exit(code)
 
 
-def _exit_code() -> int:
+def _exit_code(closed: frozenset[str]) -> int:
+    if "stdout" in closed and sys.argv[1:2] != ["worker"]:
+        _tell("standard output is closed, and the result goes there: nothing was done; open it or send it to a file")
+        return USAGE_EXIT_CODE
     try:
-        app()
+        app(obj=closed)
     except SystemExit as end:
         if isinstance(end.code, int):
             return USAGE_EXIT_CODE if end.code == TYPERS_USAGE_EXIT_CODE else end.code
         return 0 if end.code is None else 1
     except IngestError as error:
         # These messages never repeat a value, so there is nothing in them to redact.
-        sys.stderr.write(f"cryo-ingest: {error}\n")
+        _tell(str(error))
         return error.exit_code
     return 0
+
+
+def _tell(message: str) -> None:
+    with suppress(OSError):  # nobody can be told; the exit code says it too
+        sys.stderr.write(f"cryo-ingest: {message}\n")
+        sys.stderr.flush()

@@ -250,7 +250,7 @@ class CryoFailed(RetryableError):
         self.chunks_done, self.chunks = chunks_done, chunks
         super().__init__(
             f"Cryo {ended} with {chunks_done} of {chunks} chunks of blocks {block_range} done, and three runs in a row "
-            f"added none.{hint and ' ' + hint}" + last_lines(tail)
+            f"added none{hint and '. ' + hint.removesuffix('.')}" + last_lines(tail)
         )
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
+    from typing import TextIO
 
     from cryo_ingest.redact import Redactor
     from cryo_ingest.settings import LogFormat
@@ -40,9 +42,26 @@ def configure(log_format: LogFormat | None, redactor: Redactor) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Sink(sys.stderr))),
         cache_logger_on_first_use=False,
     )
+
+
+class Sink:
+    """A stream whose failures are nobody's: a full disk below the log, or a reader that went away, ends no attempt."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, or lose the text."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, or lose what is left."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _redacted(value: object, redactor: Redactor) -> object:

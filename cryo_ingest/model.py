@@ -31,7 +31,7 @@ _STRICT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, regex_
 
 def _pool_name(value: str) -> str:
     """Refuse what could be a URL: the message of an error must never have to repeat it."""
-    if not value or re.search(r"[\s/@\x00-\x1f]", value):
+    if not value or re.search(r"[\s/@\x00-\x1f\ud800-\udfff]", value):
         message = "must be the name of an RPC pool (no white space, '/' or '@'), never a URL"
         raise ValueError(message)
     return value
@@ -161,9 +161,11 @@ def parse_task_text(text: str | bytes) -> object:
 def parse_manifest(content: bytes) -> Manifest | None:
     """Return the manifest that `content` holds, or None where it is none (LAY-4: unknown fields make it none)."""
     try:
-        return Manifest.model_validate(json.loads(content))
+        manifest = Manifest.model_validate(json.loads(content))
+        manifest.to_bytes()  # JSON can spell half a character, which is no text
     except (ValueError, RecursionError):
         return None
+    return manifest
 
 
 def make_manifest(*, dataset_uuid: str, dataset_version: str, parquet_keys: Iterable[str]) -> Manifest:

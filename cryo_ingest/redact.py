@@ -9,7 +9,7 @@ import base64
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,10 @@ _ANY_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>|]+", re.IGNORECASE)
 
 
 class Redactor:
-    """Replaces every known secret, every part of a secret URL, and every URL at all.
+    """Replaces every known secret, every part of a secret URL, and every URL at all, in either case.
+
+    Hosts, hexadecimal keys and `%2f` come back in another case than they were given in; what is taken out beyond that
+    because it differs in case alone is no loss to a log.
 
     Secrets that arrive at run time are known for as long as a `with redactor.knowing(…)` block lasts.
     """
@@ -53,12 +56,13 @@ class Redactor:
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
     known = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= SHORTEST_PART}
     longest_first = sorted(known, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if known else None
+    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if known else None
 
 
 def _variants(secret: str) -> Iterator[str]:
     """Yield the forms in which a secret can turn up: whole, in parts, decoded, as a Basic credential."""
     yield secret
+    yield _quoted(secret)
     rest = secret.partition("://")[2] or secret
     try:
         parts = urlsplit("//" + rest)
@@ -70,6 +74,7 @@ def _variants(secret: str) -> Iterator[str]:
     user_info, _, host = parts.netloc.rpartition("@")
     yield rest
     yield host
+    yield _quoted(host)
     yield parts.path
     yield f"{parts.path}?{parts.query}"
     user, _, password = user_info.partition(":")
@@ -78,5 +83,12 @@ def _variants(secret: str) -> Iterator[str]:
     for piece in pieces:
         yield piece
         yield unquote(piece)
+        yield _quoted(piece)
+        yield _quoted(unquote(piece))
     if user_info:
-        yield base64.b64encode(unquote(user_info).encode()).decode()
+        yield base64.b64encode(unquote(user_info).encode(errors="surrogatepass")).decode()
+
+
+def _quoted(text: str) -> str:
+    # An environment can hold what is no UTF-8, which Python hands over as lone surrogates.
+    return quote(text, safe="", errors="surrogatepass")

@@ -11,7 +11,7 @@ import structlog
 
 from cryo_ingest import logs
 from cryo_ingest.attempt import Failure, Success, log_fields, run_attempt
-from cryo_ingest.errors import RetryableError
+from cryo_ingest.errors import MachineFailed, RetryableError
 from cryo_ingest.logs import log
 from cryo_ingest.prove.rows import load
 from cryo_ingest.redact import Redactor
@@ -66,8 +66,12 @@ def report(outcome: Outcome) -> int:
     """Say how the attempt ended, the publication alone on standard output, and return the exit code."""
     match outcome:
         case Success(publication):
-            sys.stdout.write(publication.to_json() + "\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(publication.to_json() + "\n")
+                sys.stdout.flush()
+            except OSError as error:
+                log.error("publication.untold", reason=error.strerror)
+                return MachineFailed.exit_code
             return 0
         case Failure(error):
             log.error("attempt.failed", outcome=outcome.outcome, error=type(error).__name__, message=str(error))

@@ -177,7 +177,7 @@ def _read_caps(reader: Reader) -> Caps:
 def _read_s3(reader: Reader) -> S3Settings:
     return S3Settings(
         bucket=reader.platform("S3_BUCKET"),
-        endpoint=reader.http_url("S3_ENDPOINT"),
+        endpoint=reader.plain_url("S3_ENDPOINT"),
         region=reader.platform("AWS_REGION"),
         access_key_id=reader.platform("AWS_ACCESS_KEY_ID"),
         secret_access_key=reader.platform("AWS_SECRET_ACCESS_KEY"),
@@ -235,6 +235,13 @@ class Reader:
         if not self.environment.get(name):
             return None
         return self._parse(name, _http_url, None, "must be an http:// or https:// URL with a host")
+
+    def plain_url(self, name: str) -> str | None:
+        """Read the URL of a service whose credentials have variables of their own."""
+        if not self.environment.get(name):
+            return None
+        problem = "must be an http:// or https:// URL with a host and no user, query or fragment"
+        return self._parse(name, _plain_url, None, problem)
 
     def token(self, name: str) -> str | None:
         """Read a secret that travels in a header; empty counts as not set."""
@@ -324,3 +331,10 @@ def _http_url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError
     return value.rstrip("/")
+
+
+def _plain_url(value: str) -> str:
+    parts = urlsplit(value)
+    if "@" in parts.netloc or set(value) & set("?#"):
+        raise ValueError
+    return _http_url(value)

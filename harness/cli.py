@@ -11,6 +11,7 @@ from harness.kit.smoke import smoke_command
 from harness.reference.table import bugs
 from harness.report.commands import judge_command, list_command, run_command
 from harness.serve.dispatcher import dispatcher
+from harness.serve.s3 import s3
 from harness.serve.world import world
 from harness.stores.commands import probe_command
 
@@ -21,6 +22,7 @@ serving = typer.Typer(
 app.add_typer(serving, name="serve")
 serving.command("rpc")(rpc)
 serving.command("dispatcher")(dispatcher)
+serving.command("s3")(s3)
 serving.command("world")(world)
 app.add_typer(images, name="images")
 app.command("run")(run_command)

@@ -47,10 +47,10 @@ def main() -> int:
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     began, refused, rows = time.monotonic(), 0, Counter[str]()
-    runs = itertools.islice(enumerate(itertools.cycle(itertools.product(DATASETS, QUIRKS))), options.runs)
+    runs = itertools.islice(enumerate(itertools.cycle(itertools.product(QUIRKS, DATASETS))), options.runs)
     print("| dataset | quirk | seed | level | blocks | rows | evidence | refused |\n|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for seed, (dataset, quirk) in runs:
+        for seed, (quirk, dataset) in runs:
             # Levels that show no more of a dataset than another one are not run for their own sake.
             level = "receipts" if dataset in BY_RECEIPTS and seed % 2 else "chain"
             chain = Chain(1, seed=seed, quirks=Quirks(**({quirk: True} if quirk else {})))
@@ -68,7 +68,7 @@ def main() -> int:
                 else:
                     rows[dataset] += proof.rows
                     told = f"{dataset} | {quirk or 'none'} | {seed} | {level} | {options.blocks} | {proof.rows}"
-                    print(f"| {told} | {proof.evidence} | no |")
+                    print(f"| {told} | {proof.evidence} | no |", flush=True)
             path.unlink()
     print(f"\n{options.runs} runs, {sum(rows.values())} rows, {refused} refused, {time.monotonic() - began:.0f} s")
     print(f"by the chain: {', '.join(sorted(BY_CHAIN))}; all others by rows")

@@ -1,4 +1,7 @@
-"""What a Parquet footer says: is it one, are its columns the pinned ones, does it bear the mark of fake data."""
+"""What a Parquet footer says: is it one, are its columns the pinned ones, does it bear the mark of fake data.
+
+A footer is untrusted: it is walked over before pyarrow reads it, whose memory for one is a hundred times its bytes.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cryo_ingest.errors import ProofFailed, SchemaDrift
+from cryo_ingest.prove.compact import LIST, Malformed, Walker
 
 if TYPE_CHECKING:
     from cryo_ingest.datasets import Dataset
@@ -15,16 +19,56 @@ if TYPE_CHECKING:
 FAKE_MARK = b"cryo_ingest.fake"
 """The key-value metadata that fake data carries with the value `true` (MOD-5)."""
 
-
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises over a malformed file; ValueError for the name of a column that is no UTF-8."""
+
+TAIL_BYTES = 8
+"""At a file's end: the footer's length, four bytes, and the magic word."""
+
+MOST_FOOTER_BYTES = 64 * 1024**2
+"""Real ones have kilobytes, and the longest byte string of each column as its statistics."""
+
+MOST_SCHEMA_ELEMENTS = 256
+"""The pinned schemas are flat and have 21 columns at most; pyarrow recurses into nested ones."""
+
+FOOTER_BUDGET = 1_000_000
+"""Enough for 600 row groups of 13 columns, which are more rows than any file may have."""
+
+LISTED_DIFFERENCES, LONGEST_NAME = 20, 80
+"""How much of a foreign schema a message repeats."""
+
+_SCHEMA_FIELD = 2
+
+
+def refuse_swollen(tail: bytes | memoryview) -> None:
+    """Walk over the footer at the end of some bytes.
+
+    Raises:
+        Malformed: it is none, or claims more parts than any of Cryo's.
+    """
+    if len(tail) < TAIL_BYTES or bytes(tail[-4:]) != b"PAR1":
+        raise Malformed("the file does not end as Parquet does")
+    length = int.from_bytes(tail[-TAIL_BYTES:-4], "little")
+    end = len(tail) - TAIL_BYTES
+    if length > min(end, MOST_FOOTER_BYTES):
+        raise Malformed(f"it claims {length} bytes")
+    walker = Walker(tail, end - length, end, budget=FOOTER_BUDGET)
+    for number, kind in walker.fields():
+        if number == _SCHEMA_FIELD and kind == LIST:
+            place = walker.position
+            size, _ = walker.list_head()
+            if size > MOST_SCHEMA_ELEMENTS:
+                raise Malformed(f"its schema claims {size} elements")
+            walker.position = place
+        walker.skip(kind)
 
 
 def read_footer(footer: bytes) -> pq.FileMetaData | None:
     """Parse the footer in a file's last bytes; None where there is none, or only part of one."""
     try:
+        refuse_swollen(footer)
         return pq.read_metadata(pa.BufferReader(footer))
-    except UNREADABLE:
+    except (Malformed, *UNREADABLE):
         return None
 
 
@@ -33,15 +77,16 @@ def bears_fake_mark(metadata: pq.FileMetaData) -> bool:
     return (metadata.metadata or {}).get(FAKE_MARK) == b"true"
 
 
-def open_parquet(source: pa.NativeFile, name: str) -> pq.ParquetFile:
-    """Open a file whose columns are still to be judged.
+def open_parquet(source: pa.Buffer, name: str) -> pq.ParquetFile:
+    """Open a file, mapped into memory, whose columns are still to be judged.
 
     Raises:
         ProofFailed: it is no readable Parquet file.
     """
     try:
-        return pq.ParquetFile(source, pre_buffer=False)
-    except UNREADABLE as error:
+        refuse_swollen(memoryview(source))
+        return pq.ParquetFile(pa.BufferReader(source), pre_buffer=False)
+    except (Malformed, *UNREADABLE) as error:
         raise ProofFailed(file=name, evidence=f"its footer can't be read ({first_line(error)})") from None
 
 
@@ -52,10 +97,12 @@ def refuse_other_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str,
         SchemaDrift: listing every difference.
     """
     try:
-        seen = [(column.name, str(column.type)) for column in parquet.schema_arrow]
+        seen = [(column.name[:LONGEST_NAME], str(column.type)[:LONGEST_NAME]) for column in parquet.schema_arrow]
     except UNREADABLE as error:
         raise ProofFailed(file=name, evidence=f"its schema can't be read ({first_line(error)})") from None
     differences = schema_differences(seen, dataset.columns)
+    if len(differences) > LISTED_DIFFERENCES:
+        differences[LISTED_DIFFERENCES:] = [f"and {len(differences) - LISTED_DIFFERENCES} differences more"]
     if differences:
         raise SchemaDrift(file=name, dataset=dataset.name, differences=differences, executable=executable)
 

@@ -17,6 +17,8 @@ from cryo_ingest.errors import ProofFailed
 from cryo_ingest.layout import CHUNK_BLOCKS
 from cryo_ingest.ports import FileProof
 from cryo_ingest.prove import footer
+from cryo_ingest.prove.level import BY_CHAIN
+from cryo_ingest.prove.pages import MOST_ROWS, MOST_ROWS_BY_CHAIN, refuse_bombs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from cryo_ingest.layout import Chunk
 
 INDEX_COLUMNS = ["block_number", "transaction_index"]
-"""Read whole, 12 bytes a row: a block's indexes may come in any order. A thousand full blocks make some megabytes."""
 
 BATCH_ROWS = 65_536
 
@@ -38,18 +39,20 @@ def prove_rows(path: Path, chunk: Chunk, *, dataset: Dataset, chain_id: int, exe
     """Prove one file against its chunk; see `ports.Proof`."""
     digest, size = _digest(path)
     columns = {name for name, _ in dataset.columns}
-    with pa.memory_map(str(path)) as source:
+    most_rows = MOST_ROWS_BY_CHAIN if dataset.name in BY_CHAIN else MOST_ROWS
+    with pa.memory_map(str(path)) as mapped:
+        source = mapped.read_buffer()
         parquet = footer.open_parquet(source, path.name)
         footer.refuse_other_schema(parquet, dataset, name=path.name, executable=executable)
         try:
+            refuse_bombs(parquet.metadata, memoryview(source), name=path.name, most_rows=most_rows)
             tally = _count(parquet, [name for name in ("block_number", "chain_id") if name in columns])
-            indexes = parquet.read(INDEX_COLUMNS, use_threads=False) if dataset.name == "transactions" else None
+            _judge(tally, chunk, name=path.name, row_per_block=dataset.row_per_block, chain_id=chain_id)
+            if dataset.name == "transactions":
+                _judge_indexes(parquet, tally.rows_by_block, path.name)
         except footer.UNREADABLE as error:
             evidence = f"its rows can't be read ({footer.first_line(error)})"
             raise ProofFailed(file=path.name, evidence=evidence) from None
-        _judge(tally, chunk, name=path.name, row_per_block=dataset.row_per_block, chain_id=chain_id)
-        if indexes is not None:
-            _judge_indexes(indexes, path.name)
         return FileProof(
             sha256=digest,
             size_bytes=size,
@@ -93,7 +96,7 @@ class _Tally:
 def _count(parquet: pq.ParquetFile, columns: list[str]) -> _Tally:
     """Count a file's rows batch by batch, so that memory does not grow with the file.
 
-    A file with more distinct blocks than any chunk has is not counted to its end.
+    A file with more distinct blocks than any chunk has, or with several chain ids, is not counted to its end.
     """
     tally = _Tally()
     for batch in parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
@@ -105,21 +108,24 @@ def _count(parquet: pq.ParquetFile, columns: list[str]) -> _Tally:
             tally.rows_by_block[number] += rows
         if "chain_id" in columns:
             tally.chain_ids.update(pc.unique(batch.column("chain_id")).to_pylist())
-        if len(tally.rows_by_block) > CHUNK_BLOCKS:
+        if len(tally.rows_by_block) > CHUNK_BLOCKS or len(tally.chain_ids) > LISTED_BLOCKS:
             break
     return tally
 
 
-def _judge_indexes(table: pa.Table, name: str) -> None:
-    """In each block the transaction indexes are 0, 1, 2, … without a gap or a repeat."""
-    if table["transaction_index"].null_count:
-        raise ProofFailed(file=name, evidence="rows have no transaction index")
-    grouped: Any = table.group_by("block_number").aggregate(
-        [("transaction_index", "count"), ("transaction_index", "count_distinct"), ("transaction_index", "max")]
-    )
-    columns = [f"transaction_index_{kind}" for kind in ("count", "count_distinct", "max")]
-    found = zip(*(grouped[column].to_pylist() for column in ("block_number", *columns)), strict=True)
-    broken = sorted(block for block, count, distinct, last in found if not count == distinct == last + 1)
+def _judge_indexes(parquet: pq.ParquetFile, rows_by_block: Counter[int], name: str) -> None:
+    """In each block the transaction indexes are 0, 1, 2, …, in whatever order, without a gap or a repeat.
+
+    A byte is kept for each row: whether its index was seen.
+    """
+    seen = {block: bytearray(rows) for block, rows in rows_by_block.items()}
+    for batch in parquet.iter_batches(BATCH_ROWS, columns=INDEX_COLUMNS, use_threads=False):
+        if batch.column("transaction_index").null_count:
+            raise ProofFailed(file=name, evidence="rows have no transaction index")
+        for block, index in zip(*(batch.column(column).to_pylist() for column in INDEX_COLUMNS), strict=True):
+            if index < len(seen[block]):
+                seen[block][index] = 1
+    broken = sorted(block for block, indexes in seen.items() if 0 in indexes)
     if broken:
         evidence = f"transaction indexes are not 0, 1, 2, … in blocks {listed(broken)}"
         raise ProofFailed(file=name, evidence=evidence)

@@ -11,22 +11,19 @@ import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.prove import footer
+from cryo_ingest.prove.answers import ADDRESS_BYTES, HASH_BYTES
+from cryo_ingest.prove.batches import batches
 from cryo_ingest.prove.bloom import TRANSFER_TOPIC, bits_of, may_hold
 from cryo_ingest.prove.evidence import Accusation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from cryo_ingest.layout import Chunk
     from cryo_ingest.prove.answers import Header, Log, Receipt
-
-BATCH_ROWS = 16_384
 
 SAMPLED_BLOCKS = 30
 """Blocks of a file of `blocks` that are looked at besides its ends; each shows its lower neighbour's hash too."""
@@ -70,11 +67,11 @@ def open_ledger(path: Path, chunk: Chunk, *, dataset: str, digest: str) -> Ledge
     return ledger
 
 
-def batches(path: Path, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
-    """Read some columns of a file in batches of Python values."""
-    with pa.memory_map(str(path)) as source, pq.ParquetFile(source, pre_buffer=False) as parquet:
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
-            yield {name: batch.column(name).to_pylist() for name in columns}
+def _sized(value: bytes | None, size: int, *, path: Path, number: int, what: str = "transaction hash") -> bytes:
+    """Return a value that is kept, once its length is the only one that it can have."""
+    if value is None or len(value) != size:
+        raise ProofFailed(file=path.name, evidence=f"block {number}: a row's {what} is not {size} bytes")
+    return value
 
 
 class BlocksLedger:
@@ -124,8 +121,8 @@ class TransactionsLedger:
         rows: dict[int, list[tuple[int, bytes, int, bool]]] = defaultdict(list)
         columns = ["block_number", "transaction_index", "transaction_hash", "gas_used", "success"]
         for batch in batches(path, columns):
-            for number, *row in zip(*(batch[name] for name in columns), strict=True):
-                rows[number].append(tuple(row))
+            for number, index, transaction_hash, *row in zip(*(batch[name] for name in columns), strict=True):
+                rows[number].append((index, _sized(transaction_hash, HASH_BYTES, path=path, number=number), *row))
         self._rows = {number: sorted(found, key=lambda row: row[0]) for number, found in rows.items()}
 
     def accuse(self, header: Header) -> Accusation | None:
@@ -164,14 +161,15 @@ class _LogRows:
         names = ["block_number", "transaction_index", "log_index", "transaction_hash", *self.columns]
         for batch in batches(path, names):
             for number, index, log_index, transaction_hash, *rest in zip(*(batch[name] for name in names), strict=True):
-                if index is None or log_index is None or transaction_hash is None:
+                if index is None or log_index is None:
                     raise ProofFailed(file=path.name, evidence=f"block {number}: a row has no place in its block")
+                _sized(transaction_hash, HASH_BYTES, path=path, number=number)
                 self.members[number].add((index, transaction_hash))
                 self.indexes[number].add(log_index)
                 self._add(self.rows[number], index, log_index, transaction_hash, *rest)
-                self.note(number, rest)
+                self.note(path, number, rest)
 
-    def note(self, number: int, rest: list[Any]) -> None:
+    def note(self, path: Path, number: int, rest: list[Any]) -> None:
         """Take more of a row down."""
 
     @staticmethod
@@ -210,11 +208,14 @@ class LogsLedger(_LogRows):
         self._blooms: dict[int, int] = defaultdict(int)
         super().__init__(path, chunk)
 
-    def note(self, number: int, rest: list[Any]) -> None:
+    def note(self, path: Path, number: int, rest: list[Any]) -> None:
         """Add a row to its block's bloom."""
-        for item in rest[:-1]:
-            if item is not None:
-                self._blooms[number] |= bits_of(item)
+        address, *topics, _ = rest
+        if address is not None:
+            self._blooms[number] |= bits_of(_sized(address, ADDRESS_BYTES, path=path, number=number, what="address"))
+        for topic in topics:
+            if topic is not None:
+                self._blooms[number] |= bits_of(_sized(topic, HASH_BYTES, path=path, number=number, what="topic"))
 
     def accuse(self, header: Header) -> Accusation | None:
         """Look for strangers, then compare bloom and indexes."""
@@ -287,6 +288,8 @@ class TracesLedger:
         columns = ["block_number", "transaction_hash"]
         for batch in batches(path, columns):
             for number, transaction_hash in zip(*(batch[name] for name in columns), strict=True):
+                if transaction_hash is not None:
+                    _sized(transaction_hash, HASH_BYTES, path=path, number=number)
                 self._transactions[number].add(transaction_hash)
 
     def accuse(self, header: Header) -> Accusation | None:

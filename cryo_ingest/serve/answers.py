@@ -122,7 +122,7 @@ def _parse(model: type[A], body: bytes) -> A:
 def _grant(lease_expires_at: datetime, headers: Mapping[str, str], *, sent_at: float) -> Grant:
     try:
         answered = parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         message = "it has no Date header that can be read, from which the lease is counted"
         raise BadAnswer(message) from None
     if answered.tzinfo is None:  # RFC 2822's "-0000"; an HTTP date is always in UTC

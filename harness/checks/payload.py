@@ -104,15 +104,18 @@ def rng_5(evidence: Evidence) -> Found:
 
 
 def ver_1(evidence: Evidence) -> Found:
-    """Judge VER-1: equal payloads are published under one version."""
-    by_payload: dict[str, set[str]] = {}
+    """Judge VER-1: equal payloads are published under one version, by every attempt, the stale ones too."""
+    by_payload: dict[str, list[str]] = {}
     for task in evidence.successes:
-        for publication in task.ends[-1].publications:
-            by_payload.setdefault(evidence.version(task), set()).add(str(publication.get("dataset_version")))
-    repeated = len(evidence.successes) > len(by_payload) or len(evidence.successes) > 1
-    if not repeated:
+        published = {task.ends[-1].attempt: task.ends[-1].publications}
+        for event in evidence.of("complete"):
+            if event.task_id == task.task_id:
+                published[event.attempt] = tuple(event.request.get("datasets_published") or ())
+        seen = by_payload.setdefault(evidence.version(task), [])
+        seen += [str(one.get("dataset_version")) for several in published.values() for one in several]
+    if not any(len(seen) > 1 for seen in by_payload.values()):
         return NOTHING
-    return [violation("VER-1", "one version", sorted(seen)) for seen in by_payload.values() if len(seen) > 1]
+    return [violation("VER-1", "one version", sorted(set(seen))) for seen in by_payload.values() if len(set(seen)) > 1]
 
 
 def ver_2(evidence: Evidence) -> Found:

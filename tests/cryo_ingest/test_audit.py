@@ -1,5 +1,6 @@
 """`verify` and `gaps`: planted defects are found, all of them and no others."""
 
+import asyncio
 import json
 import random
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.audited import make_store, plant, survey_store, unexpected, verify_store
 from support.proving import task_of
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bucket_target, prefix_of, real_mode
 
@@ -79,6 +81,14 @@ def test_gaps_finds_ten_planted_defects_among_10000_ranges_and_invents_none():
 
 
 KINDS = ("missing", "unpublished", "torn", "doubled", "overlapping", "stray")
+
+
+def test_verify_and_gaps_find_ten_planted_defects_in_a_store_and_invent_none(tmp_path: Path):
+    """Issue 9, 5, on 300 ranges: what listings show and what reading shows (10,000: `scripts/audit_scale.py`)."""
+    store = make_store(300, tmp_path)
+    starts = plant(store, 300, seed=9)
+    assert len(starts) == 10
+    assert unexpected(starts, survey_store(store, 300), asyncio.run(verify_store(store))) == []
 
 
 def test_gaps_of_nothing_is_all_of_it():
@@ -169,10 +179,10 @@ def test_verify_finds_each_of_ten_planted_defects_and_names_its_place(worker: Wo
     target = Target(f"file://{tmp_path}/out", {}, directory=tmp_path / "out")
     assert worker.run(target).returncode == 0
     references = [f"file://{tmp_path}/out/{prefix_of(PAYLOAD)}"]
-    for place, (_, plant) in enumerate(DEFECTS.values()):
+    for place, (_, spoil) in enumerate(DEFECTS.values()):
         shutil.copytree(tmp_path / "out", tmp_path / str(place))
         folder = tmp_path / str(place) / prefix_of(PAYLOAD)
-        plant(folder / "_manifest.json", sorted(folder.glob("*.parquet")))
+        spoil(folder / "_manifest.json", sorted(folder.glob("*.parquet")))
         references.append(f"file://{folder}/")
     result = cryo_ingest(["verify", *references, "--json"], worker.variables(target, {}))
     assert result.returncode == 1, result.stderr

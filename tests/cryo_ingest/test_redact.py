@@ -1,5 +1,7 @@
 """Redaction: SEC-1."""
 
+from urllib.parse import quote
+
 import pytest
 
 from cryo_ingest.redact import Redactor
@@ -60,3 +62,22 @@ def test_sec_1_secrets_that_arrive_at_run_time_are_known_for_as_long_as_asked():
             assert redactor("first-secret second-secret third-secret") == " ".join(["<redacted>"] * 3)
         assert redactor("second-secret third-secret") == "<redacted> third-secret"
     assert redactor("first-secret second-secret") == "<redacted> second-secret"
+
+
+@pytest.mark.parametrize(
+    "leak",
+    ["NODE.Example:8545", "P4SS%2fword", "PATHK3Y-0123", quote(URL, safe=""), quote(URL.partition("?")[0], safe="")],
+)
+def test_sec_1_a_secret_in_another_case_or_encoded_is_the_same_secret(leak: str):
+    """SEC-1: hosts and hexadecimal come back in either case, and whatever is put into a query is percent-encoded."""
+    text = Redactor([URL])(f"before {leak} after")
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+    assert not any(secret in text.lower() for secret in ("p4ss", "pathk3y", "node.example"))
+
+
+def test_sec_1_a_key_is_taken_out_as_it_stands_in_a_query():
+    """SEC-1: AWS secret keys hold slashes and pluses, which a signed URL encodes, in either case of hexadecimal."""
+    redactor = Redactor(["wJalr/XUtn+FEMI/K7MDENG"])
+    for leak in ("wJalr%2FXUtn%2BFEMI%2FK7MDENG", "wJalr%2fXUtn%2bFEMI%2fK7MDENG"):
+        assert redactor(leak) == "<redacted>"

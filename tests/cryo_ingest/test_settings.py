@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cryo_ingest.errors import ConfigurationError, RpcPoolUnresolved
+from cryo_ingest.serve.settings import service_from_environment
 from cryo_ingest.settings import Caps, Settings, from_environment, pool_variable
 
 
@@ -101,3 +102,16 @@ def test_sec_1_no_secret_is_in_the_settings_text():
     settings = from_environment(secrets)
     assert "s3cret" not in repr(settings)
     assert set(settings.secrets()) == set(secrets.values())
+
+
+@pytest.mark.parametrize("name", ["S3_ENDPOINT", "SQS_ENDPOINT"])
+@pytest.mark.parametrize(
+    "value", ["https://k3y:s3cret@s3.example", "https://s3.example/?k3y=s3cret", "http://h/#s3cret"]
+)
+def test_sec_1_an_endpoint_with_credentials_is_refused_without_repeating_them(name: str, value: str):
+    """SEC-1: keys have variables of their own; in an endpoint they would be in every error of the store's."""
+    with pytest.raises(ConfigurationError) as caught:
+        service_from_environment({name: value})
+    assert name in caught.value.problems
+    assert "s3cret" not in str(caught.value)
+    assert "k3y" not in str(caught.value)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.worker import BIN
+from support.worker import BIN, PAYLOAD
 
 from harness.containers.engine import client
 from harness.containers.reaper import OWNER_LABEL
@@ -31,7 +31,7 @@ def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().strip()]
-        last = "# echo" if "world" in words else "# POST"
+        last = {"world": "# echo", "dispatcher": "# POST", "s3": "# all of it"}[words[0]]
         while not lines[-1].startswith(last):
             lines.append(process.stdout.readline().strip())
             assert lines[-1], "it ended before it had told everything"
@@ -136,3 +136,23 @@ def test_without_an_engine_a_world_in_containers_is_refused_with_what_would_help
     )
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "apt-get install docker.io" in ran.stderr
+
+
+def test_serve_s3_prints_its_url_first_and_an_environment_to_publish_with(tmp_path: Path):
+    """The URL is the first line; what is exported publishes, and nothing listens there after SIGTERM."""
+    with served("s3", "--bucket", "by-hand") as (_, lines):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", lines[0])
+        task = json.dumps(PAYLOAD | {"range_start": 0, "range_end": 10})
+        ran = subprocess.run(
+            ["/bin/sh", "-euc", "\n".join([*lines[1:], "cryo-ingest run -"])],
+            input=task,
+            env={"PATH": f"{BIN}:{os.environ['PATH']}", "TRACE_CRYO_STAGING_ROOT": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert json.loads(ran.stdout)["storage_ref"]["bucket"] == "by-hand"
+    host, _, port = lines[0].removeprefix("http://").partition(":")
+    with socket.socket() as probe:
+        assert probe.connect_ex((host, int(port))) != 0

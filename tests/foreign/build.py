@@ -1,7 +1,9 @@
+#!/usr/bin/env python3
 """Builds the Go worker of this folder, once for each state of its sources, into the harness's cache.
 
-`python tests/foreign/build.py [--bug NAME] WORD…` builds it and becomes it: the same process, so that signals reach the
-worker, started with these words. What can't be built is said on standard error, with exit code 69.
+`tests/foreign/build.py [--bug NAME] WORD…` builds it and becomes it, started with these words: the same process, so
+that signals reach the worker. Without any word it prints the path of the binary. What can't be built is said on
+standard error, with exit code 69.
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ from harness.containers.packages import run, tool
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "worker"
-OFFLINE = {"GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+OFFLINE = {
+    "GOFLAGS": "-mod=readonly -buildvcs=false",
+    "GOTOOLCHAIN": "local",
+    "CGO_ENABLED": "0",
+    # Where Go has its caches; a worker that is judged is given no HOME.
+    "HOME": str(Path.home()),
+}
 """With warm caches nothing is fetched: the pins of go.sum stand, and the toolchain is this machine's."""
 
 
@@ -72,7 +80,7 @@ def binary(bug: str | None = None) -> Path:
 
 
 def main() -> None:
-    """Build the worker and become it."""
+    """Build the worker and become it, or say where it is."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--bug", choices=sorted(bugs()))
     parser.add_argument("words", nargs="*")
@@ -82,6 +90,9 @@ def main() -> None:
     except (EngineError, BuildFailed) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(69)
+    if not asked.words:
+        sys.stdout.write(f"{found}\n")
+        return
     os.execv(found, [found, *asked.words])  # noqa: S606 - the worker takes this process's place
 
 

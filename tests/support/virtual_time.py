@@ -12,11 +12,16 @@ IDLE_ROUNDS = 300
 """Turns of the loop without which a chain of callbacks can't be taken to have come to rest; doubles do no I/O."""
 
 
+MOST_JUMPS = 300
+"""Far more waits than any test has; what goes on waiting runs away."""
+
+
 class VirtualClock:
     """A `cryo_ingest.ports.Clock` whose time moves only when `run` or a test moves it."""
 
     def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
+        self.now = self._began = now
+        self._jumps = 0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
@@ -52,6 +57,10 @@ class VirtualClock:
             due, _, waking = heapq.heappop(self._sleepers)
             if not waking.done():
                 self.now = max(self.now, due)
+                self._jumps += 1
+                if self._jumps > MOST_JUMPS:
+                    passed = f"{MOST_JUMPS} waits and {self.now - self._began:g} s of virtual time"
+                    raise AssertionError(f"{passed} have passed and nothing has ended: what is tested runs away")
                 waking.set_result(None)
                 return
         raise AssertionError("nothing can run any more and nobody sleeps: a deadlock")

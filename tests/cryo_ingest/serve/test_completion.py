@@ -90,3 +90,15 @@ def test_sec_1_the_reported_message_is_redacted():
     message = report_of(Failure(MachineFailed(reason="https://node.example/k3y")), Redactor([])).error_message
     assert message is not None
     assert "k3y" not in message
+
+
+def test_virtual_time_that_runs_away_fails_instead_of_looping():
+    """Whoever takes a loop's end out of the service sees a failed test that says so."""
+    clock = VirtualClock()
+
+    async def for_ever() -> None:
+        while True:
+            await clock.sleep(1)
+
+    with pytest.raises(AssertionError, match="what is tested runs away"):
+        clock.run(for_ever())

@@ -1,0 +1,61 @@
+"""Reads columns of a proved file in bounded batches: a dictionary's long value can stand in every row of a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cryo_ingest.errors import ProofFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BATCH_ROWS = 16_384
+SLICE_ROWS = 1024
+
+MOST_SLICE_BYTES = 256 * 1024**2
+"""The byte strings of one slice: a quarter of a MiB in each of 1,024 rows on end, which no chain's gas pays for."""
+
+MOST_FILE_BYTES = 4 * 1024**3
+"""Those of a whole file, so that reading one ends in time too: calldata for all the gas of a thousand full blocks."""
+
+
+def batches(path: Path, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
+    """Yield some columns of a file slice by slice as Python values, doubles as their 64 bits.
+
+    Raises:
+        ProofFailed: its rows would not fit into memory.
+        ArrowException, OSError, ValueError: it can't be read (`footer.UNREADABLE`).
+    """
+    left = MOST_FILE_BYTES
+    # Byte strings are read as indexes into dictionaries, so that what pages hold is all that there is in memory.
+    with (
+        pa.memory_map(str(path)) as source,
+        pq.ParquetFile(source, pre_buffer=False, read_dictionary=columns) as parquet,
+    ):
+        for batch in parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+            lengths = [_lengths(column) for column in batch.columns if pa.types.is_dictionary(column.type)]
+            for start in range(0, batch.num_rows, SLICE_ROWS):
+                size = sum(pc.sum(each.slice(start, SLICE_ROWS)).as_py() or 0 for each in lengths)
+                left -= size
+                if size > MOST_SLICE_BYTES or left < 0:
+                    raise ProofFailed(file=path.name, evidence=f"{SLICE_ROWS} of its many rows hold {size} bytes")
+                part = batch.slice(start, SLICE_ROWS)
+                yield {name: _values(part.column(name)) for name in columns}
+
+
+def _lengths(column: Any) -> Any:
+    return pc.binary_length(column.dictionary).take(column.indices).cast(pa.int64())
+
+
+def _values(column: Any) -> list[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    elif pa.types.is_float64(column.type):
+        column = column.view(pa.uint64())
+    values: list[Any] = column.to_pylist()
+    return values

@@ -1,0 +1,31 @@
+"""The standard streams as a process finds them: one may be closed, and then its descriptor is anybody's.
+
+A closed descriptor 0, 1 or 2 is given to the next file or socket that is opened, and whatever is printed goes there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+STREAMS = ("stdin", "stdout", "stderr")
+
+
+def occupy_closed() -> frozenset[str]:
+    """Put the null device on each closed standard descriptor, and return the names of those streams."""
+    closed = set()
+    for descriptor, name in enumerate(STREAMS):
+        if cast("TextIO | None", getattr(sys, name)) is not None:
+            continue
+        closed.add(name)
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != descriptor:
+            os.dup2(opened, descriptor)
+            os.close(opened)
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - Python's own signature
+        setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))
+    return frozenset(closed)

@@ -1,0 +1,248 @@
+"""Parquet is untrusted input: whatever a file claims, it ends in an error of ours, and memory stays bounded."""
+
+import asyncio
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.forged_parquet import (
+    BINARY,
+    DELTA_BYTE_ARRAY,
+    GZIP,
+    I32,
+    I64,
+    LIST,
+    RLE_DICTIONARY,
+    STRUCT,
+    Column,
+    Forged,
+    Page,
+    forge,
+    listed,
+    number,
+    one_value,
+    struct,
+    text,
+    varint,
+)
+from support.proving import task_of
+
+from cryo_ingest.audit.places import place_of
+from cryo_ingest.audit.verify import verify
+from cryo_ingest.datasets import all_datasets
+from cryo_ingest.errors import ProofFailed, SchemaDrift
+from cryo_ingest.layout import Chunk
+from cryo_ingest.ports import AlreadyStored, Changed
+from cryo_ingest.prove.compact import Malformed, Walker
+from cryo_ingest.prove.footer import read_footer
+from cryo_ingest.prove.ledgers import open_ledger
+from cryo_ingest.prove.multiset import equal_rows
+from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.publish.version import Version, find_published, judge
+from harness.stores.memory import MemoryStore
+
+GOLDEN = Path(__file__).resolve().parents[3] / "fixtures" / "golden"
+GIGA = 1 << 30
+ROWS = 100_000
+ALLOWANCE_BYTES = 640 * 1024**2
+"""What a proof may take more than what is loaded: twice the slice of byte strings that it may hold, and some."""
+
+IN_A_PAGE = Column([Page(b"\0" * 40, 10, size=2**31 - 1)])
+
+
+def nested_schema(depth: int) -> Callable[[bytes], bytes]:
+    """Return what makes a footer of a schema whose groups lie one inside the other."""
+    group = struct((3, I32, number(0)), (4, BINARY, text(b"g")), (5, I32, number(1)))
+    leaf = struct((1, I32, number(1)), (3, I32, number(0)), (4, BINARY, text(b"l")))
+    elements = listed(STRUCT, [group] * depth + [leaf])
+    footer = struct((1, I32, number(2)), (2, LIST, elements), (3, I64, number(0)), (4, LIST, listed(STRUCT, [])))
+    return lambda _: footer
+
+
+BOMBS: dict[str, tuple[str, Forged, str]] = {
+    "rows of billions, consistent": ("nonce_diffs", Forged(2_000_000_000), "claims 2000000000 rows"),
+    "rows of billions, of a ledger's": ("logs", Forged(20_000_000), "claims 20000000 rows"),
+    "rows in the footer alone": ("nonce_diffs", Forged(10, claimed_rows=4 * GIGA), "contradicts itself"),
+    "fewer than none": ("nonce_diffs", Forged(10, claimed_rows=-1), "contradicts itself"),
+    "row groups that are not there": ("nonce_diffs", Forged(10, claimed_groups=900_000), "a list claims 900000"),
+    "many row groups": ("nonce_diffs", Forged(0, groups=3_500), "more parts"),
+    "a nested schema": ("nonce_diffs", Forged(0, change_footer=nested_schema(50_000)), "schema claims 50001"),
+    "columns without a word of theirs": ("nonce_diffs", Forged(10, chunks_told=False), "has 0 values for 10 rows"),
+    "values that are not there": (
+        "nonce_diffs",
+        Forged(10, {"block_number": Column([Page(b"\0" * 40, 10)], values=GIGA)}),
+        "1073741824 values for 10 rows",
+    ),
+    "a page's values": (
+        "nonce_diffs",
+        Forged(10, {"block_number": Column([Page(b"\0" * 40, GIGA)])}),
+        "hold 1073741824 values for 10",
+    ),
+    "a page's size": ("nonce_diffs", Forged(10, {"block_number": IN_A_PAGE}), "would decompress to 2147483647"),
+    "a string page's size": ("nonce_diffs", Forged(10, {"address": IN_A_PAGE}), "would decompress to 2147483647"),
+    "a decompression bomb": (
+        "nonce_diffs",
+        Forged(10, {"from_value": Column([Page(gzip.compress(bytes(1 << 24)), 10, size=1 << 24)], codec=GZIP)}),
+        "would decompress to 16777216",
+    ),
+    "a dictionary's values": (
+        "nonce_diffs",
+        Forged(10, {"address": Column([Page(bytes(4), GIGA, dictionary=True), Page(b"\1\x14\0", 10, RLE_DICTIONARY)])}),
+        "a dictionary claims 1073741824 values in 4 bytes",
+    ),
+    "an encoding of prefixes": (
+        "nonce_diffs",
+        Forged(10, {"address": Column([Page(b"\0" * 40, 10, DELTA_BYTE_ARRAY)])}),
+        "a kind that Cryo does not write",
+    ),
+    "a long value in every row": (
+        "logs",
+        Forged(ROWS, {"data": one_value((1 << 22).to_bytes(4, "little") + bytes(1 << 22), ROWS)}),
+        "1024 of its many rows hold 4294967296 bytes",
+    ),
+    "a long hash in every row": (
+        "traces",
+        Forged(1000, {"transaction_hash": one_value((1 << 12).to_bytes(4, "little") + bytes(1 << 12), 1000)}),
+        "transaction hash is not 32 bytes",
+    ),
+}
+
+CHILD = """
+import asyncio, json, os, resource, sys
+from pathlib import Path
+from types import SimpleNamespace
+from cryo_ingest.datasets import all_datasets
+from cryo_ingest.errors import IngestError
+from cryo_ingest.layout import Chunk
+from cryo_ingest.prove.ledgers import open_ledger
+from cryo_ingest.prove.multiset import equal_rows
+from cryo_ingest.prove.judge import prove_rows
+
+now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[1]), now + int(sys.argv[1])))
+said = {}
+for name, dataset, path in json.load(sys.stdin):
+    path, chunk = Path(path), Chunk(0, 1000, "f.parquet")
+    try:
+        prove_rows(path, chunk, dataset=all_datasets()[dataset], chain_id=0, executable="x")
+        if name == "a long value in every row":
+            assert not equal_rows(path, path), "they were held in memory"
+        open_ledger(path, chunk, dataset=dataset, digest="any")
+    except IngestError as error:
+        said[name] = f"{type(error).__name__}: {error}"
+json.dump(said, sys.stdout)
+"""
+
+
+def test_rng_4_no_bomb_takes_more_memory_than_a_proof_may(tmp_path: Path):
+    """RNG-4: huge counts, nested schemas and bombs of all kinds are failed proofs within bounded memory."""
+    files = []
+    for place, (name, (dataset, forged, _)) in enumerate(BOMBS.items()):
+        files.append((name, dataset, str(forge(tmp_path / f"{place}.parquet", dataset, forged))))
+    result = subprocess.run(
+        [sys.executable, "-c", CHILD, str(ALLOWANCE_BYTES)],
+        input=json.dumps(files),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    said = json.loads(result.stdout)
+    for name, (_, _, words) in BOMBS.items():
+        assert said[name].startswith("ProofFailed: "), name
+        assert words in said[name], name
+
+
+def bomb_store(tmp_path: Path) -> tuple[MemoryStore, Version, Chunk]:
+    """Return a store with a published version whose only file is a bomb."""
+    task = task_of("nonce_diffs", 0, 1000)
+    version = Version.of(task, mode="real")
+    (chunk,) = version.chunks
+    bomb = forge(tmp_path / "bomb.parquet", "nonce_diffs", Forged(2_000_000_000))
+    store = MemoryStore(AlreadyStored, Changed)
+    asyncio.run(store.create(version.key(chunk), bomb.read_bytes(), metadata={}))
+    asyncio.run(store.create(version.manifest_key, version.manifest.to_bytes(), metadata={}))
+    return store, version, chunk
+
+
+def test_lay_10_a_stored_bomb_is_a_broken_object(tmp_path: Path):
+    """LAY-10: what is stored is judged as carefully as what Cryo wrote; a bomb is not whole, so it is not adopted."""
+    store, version, chunk = bomb_store(tmp_path)
+    proof = proof_of("nonce_diffs")
+    assert not asyncio.run(find_published(store, version, proof=proof, spool=tmp_path))
+    stored = asyncio.run(store.list(version.prefix))[version.key(chunk)]
+    assert asyncio.run(judge(store, version, chunk, stored, proof=proof, spool=tmp_path)) is None
+
+
+def test_verify_tells_a_bomb_by_its_claim(tmp_path: Path):
+    """`verify` judges by the same proof: one finding, with the number that the footer claims."""
+    store, version, _ = bomb_store(tmp_path)
+    place = place_of(version.prefix)
+    assert place is not None
+    found = asyncio.run(verify(store, place, proof_of=lambda _: proof_of("nonce_diffs"), spool=tmp_path))
+    (finding,) = found.findings
+    assert "claims 2000000000 rows" in finding.problem
+
+
+def proof_of(name: str) -> RowsProof:
+    """Return the proof by rows of a dataset."""
+    return RowsProof(task_of(name, 0, 1000), all_datasets()[name], executable="x")
+
+
+def outcome_of(name: str, path: Path, content: bytes) -> str:
+    """Prove a file, sum it up and compare it with itself; return the error's name, if there is one."""
+    path.write_bytes(content)
+    chunk = Chunk(0, 1000, path.name)
+    try:
+        proof = RowsProof(task_of(name, 0, 1000, chain_id=31337), all_datasets()[name], executable="x")
+        asyncio.run(proof.prove(path, chunk))
+        open_ledger(path, chunk, dataset=name, digest="any")
+        equal_rows(path, path)
+    except (ProofFailed, SchemaDrift) as error:
+        return type(error).__name__
+    return "read"
+
+
+SPLICED = ("blocks", "logs", "traces", "transactions")
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@given(
+    name=st.sampled_from(SPLICED),
+    place=st.floats(0, 1, exclude_max=True),
+    length=st.integers(0, 12),
+    patch=st.one_of(st.binary(max_size=12), st.integers(0, 2**63).map(varint)),
+    in_footer=st.booleans(),
+)
+def test_rng_4_whatever_is_spliced_into_a_file_ends_in_our_own_errors(
+    tmp_path_factory: pytest.TempPathFactory, *, name: str, place: float, length: int, patch: bytes, in_footer: bool
+):
+    """RNG-4: bytes put in place of others, anywhere in pages, headers or footer, the footer's length told anew."""
+    whole = (GOLDEN / name / "full.parquet").read_bytes()
+    told = int.from_bytes(whole[-8:-4], "little")
+    start, end = (len(whole) - 8 - told, len(whole) - 8) if in_footer else (0, len(whole) - 8 - told)
+    cut = start + int(place * (end - start))
+    stop = min(cut + length, end)
+    longer = told + (len(patch) - (stop - cut) if in_footer else 0)
+    content = whole[:cut] + patch + whole[stop:-8] + longer.to_bytes(4, "little") + b"PAR1"
+    outcome_of(name, tmp_path_factory.getbasetemp() / "spliced.parquet", content)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(st.binary(max_size=200))
+def test_rng_4_any_bytes_are_walked_over_or_refused(footer: bytes):
+    """Whatever stands where a footer should: the walker refuses it in its own words, and nobody reads it."""
+    walker = Walker(footer, 0, len(footer), budget=1000)
+    try:
+        for _, kind in walker.fields():
+            walker.skip(kind)
+    except Malformed:
+        pass
+    assert walker.position <= len(footer)
+    assert read_footer(footer + len(footer).to_bytes(4, "little") + b"PAR1") is None or footer
