@@ -1,0 +1,51 @@
+"""The plugin's containers: one of each for all processes of a session, and none after it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.containers.engine import client
+from harness.containers.reaper import OWNER_LABEL
+
+PROJECT = """
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_bucket_of_ones_own(minio, turn):
+    bucket = minio.make_bucket()
+    assert bucket.contents() == {}
+    with Path("urls").open("a") as file:
+        file.write(minio.url + "\\n")
+"""
+
+
+def ours() -> set[str]:
+    """Return the sessions that have containers of the plugin's."""
+    engine = client()
+    try:
+        found = engine.containers.list(all=True, filters={"label": OWNER_LABEL})
+        return {one.labels[OWNER_LABEL] for one in found if one.labels[OWNER_LABEL].endswith(":pytest")}
+    finally:
+        engine.close()
+
+
+@pytest.mark.docker
+def test_all_processes_share_one_minio_which_ends_with_the_session(tmp_path: Path):
+    """Under `-n 2` every test has the same server and a bucket of its own; afterwards no container is left."""
+    (tmp_path / "test_mine.py").write_text(PROJECT)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    before = ours()
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-n", "2"]
+    ended = subprocess.run(command, cwd=tmp_path, env=own, check=False, text=True, capture_output=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "4 passed" in ended.stdout
+    urls = (tmp_path / "urls").read_text().split()
+    assert len(urls) == 4
+    assert len(set(urls)) == 1
+    assert ours() <= before
