@@ -69,7 +69,8 @@ def judge(events: list[Any]) -> Judged:
     kept = kept if evidence.shows else []
     silent = [clause for clause in evidence.scenario.clauses if clause not in {*kept, *unknowable}]
     if silent and not violations and not errors:
-        errors.append(f"nothing that happened shows {', '.join(silent)}, which the scenario names")
+        why = "nothing that happened" if evidence.shows else "a task did not go as the scenario says, so that nothing"
+        errors.append(f"{why} shows {', '.join(silent)}, which the scenario names")
     return Judged(evidence.scenario.name, tuple(violations), tuple(kept), unknowable, tuple(errors))
 
 
