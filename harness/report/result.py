@@ -135,6 +135,10 @@ class Result:
         if counts[Verdict.FAIL]:
             known = ", as was known" if self.verdict is not Verdict.FAIL else ""
             said = f"breaks {counts[Verdict.FAIL]} of {asked} clauses{known}"
+        elif self._unasked():
+            said = f"breaks {', '.join(self._unasked())}, which nobody asked about"
+        elif self.complaints:
+            said = f"is not as the list of known failures has it: {self.complaints[0]}"
         elif self.verdict is Verdict.ERROR:
             errors = sum(bool(ran.judged.errors) for ran in self.scenarios)
             said = f"could not be judged to the end: {errors} of {len(self.scenarios)} scenarios went wrong, "
@@ -147,6 +151,13 @@ class Result:
         if left_out > EXCLUDED_SHARE * asked:
             said += f"; {left_out} of {asked} left out"
         return said
+
+    def _unasked(self) -> tuple[str, ...]:
+        """Return the clauses that are broken, known failures aside, though they do not count."""
+        found = {
+            one.clause for ran in self.scenarios for one in ran.judged.violations if not self.is_known(ran, one.clause)
+        }
+        return in_order(found - set(self.asked))
 
     def reason(self, clause: str) -> str:
         """Return why a clause is neither PASS nor FAIL; empty where it is one of them."""

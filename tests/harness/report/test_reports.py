@@ -45,6 +45,16 @@ def test_a_known_failure_is_no_new_one_and_an_error_stays_one(result: Result):
     assert "1 of 1 scenarios went wrong" in replace(listed, scenarios=(second,)).headline
 
 
+def test_a_run_that_fails_is_never_said_to_keep_all(result: Result):
+    """What breaks unasked, and what the list of known failures has wrong, stands in the headline."""
+    first = replace(result, scenarios=result.scenarios[:1], excluded={})
+    unasked = replace(first, asked=("PUB-3",))
+    assert (unasked.verdict, unasked.headline) == (Verdict.FAIL, "breaks LAY-5, which nobody asked about")
+    known = replace(unasked, known={"LAY-5/by-hand": "issue 12"})
+    assert known.headline == "keeps the clause"
+    assert "is listed" in replace(known, complaints=("LAY-6/by-hand is listed",)).headline
+
+
 def test_the_last_words_of_a_worker_stand_beside_the_end_that_is_cited(result: Result):
     """Why an attempt failed is often what its worker logged last."""
     events = result.scenarios[0].events
