@@ -10,7 +10,7 @@ from support.worker import BIN
 from harness.containers.engine import engine_problem
 
 STORES = ["moto", pytest.param("minio", marks=pytest.mark.docker)]
-JOBS = "3"
+JOBS = "4"
 
 
 def judged(folder: Path, *words: str) -> dict[str, str]:

@@ -134,7 +134,10 @@ def test_one_server_serves_all_processes_of_a_test_session_and_its_log_is_with_a
     root = Path(__file__).resolve().parents[3]
     (tmp_path / "test_shares.py").write_text(SHARES)
     command = [BIN / "pytest", "-p", "no:cacheprovider", "-c", root / "pyproject.toml", "--rootdir", root, "-rA", "-n2"]
+    # Our own plugin comes after a conftest that is loaded by name, and would put its fixtures over that one's.
     command += [
+        "-p",
+        "no:cryo-harness",
         "-p",
         "conftest",
         "--confcutdir",
