@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from harness.scenario import Scenario
+from harness.scenario import CONTAINER, Scenario
 
 if TYPE_CHECKING:
     from harness.targets.target import Target
@@ -27,6 +27,8 @@ def fitted(scenario: Scenario, target: Target) -> Scenario:
     """
     if target.in_container and any(one.do in UNSEEN_BY_DOCKER for one in scenario.at):
         raise Unfit("the docker command passes no SIGKILL, SIGSTOP or SIGCONT on to what it runs")
+    if target.in_container and scenario.cryo == CONTAINER:
+        raise Unfit("a worker in a container starts no other container")
     if scenario.delivery == "worker" and "sqs" not in target.delivery:
         raise Unfit("needs a worker that takes wake-ups (delivery sqs)")
     if scenario.delivery == "run" and not target.runs_one_task:

@@ -29,6 +29,13 @@ def test_what_docker_does_not_pass_on_is_left_out():
         fitted(killed, Target("image:mine", ("docker", "mine"), in_container=True))
 
 
+def test_a_container_starts_no_container():
+    """Cryo in its image is for workers on this machine."""
+    inside = next(one for one in find_scenarios() if one.cryo == "container")
+    with pytest.raises(Unfit, match="no other container"):
+        fitted(inside, Target("image:mine", ("docker", "mine"), in_container=True))
+
+
 @pytest.mark.docker
 def test_the_worker_image_is_wired_rightly(containers: Session):
     """Both as a command and as a service it finds all that it needs."""
