@@ -29,6 +29,8 @@ def fitted(scenario: Scenario, target: Target) -> Scenario:
         raise Unfit("the docker command passes no SIGKILL, SIGSTOP or SIGCONT on to what it runs")
     if target.in_container and scenario.cryo == CONTAINER:
         raise Unfit("a worker in a container starts no other container")
+    if target.in_container and (scenario.mode == "fake" or scenario.cryo != "fake-cryo"):
+        raise Unfit("a Cryo in a container is seen only where it is fake-cryo on the fake node, which tells of itself")
     if scenario.delivery == "worker" and "sqs" not in target.delivery:
         raise Unfit("needs a worker that takes wake-ups (delivery sqs)")
     if scenario.delivery == "run" and not target.runs_one_task:
