@@ -98,7 +98,7 @@ class StagedEntry(BaseModel):
 class CryoStarted(_Event):
     """A Cryo began: its arguments, the names in its environment, its directory, and the staging root just then.
 
-    `held` are the paths below the staging root that it has open, which is how it holds a lock.
+    `held` are the paths below the staging root that it has open and locked, its own or inherited.
     """
 
     kind: Literal["cryo_started"] = "cryo_started"
@@ -108,6 +108,13 @@ class CryoStarted(_Event):
     pid: VolatileInt
     staged: Annotated[tuple[StagedEntry, ...], _volatile]
     held: Annotated[tuple[str, ...], _volatile] = ()
+
+
+class CryoEnded(_Event):
+    """A Cryo is gone; `started` is the number of its `cryo_started`."""
+
+    kind: Literal["cryo_ended"] = "cryo_ended"
+    started: VolatileInt
 
 
 class CryoWrote(_Event):
@@ -167,7 +174,7 @@ class StoreAnswered(_Event):
     """A request to the store is over.
 
     `began` is the number of its `store_asked`; `status` is the store's own, `answered` what the worker was told (None:
-    nothing). `digest` is the SHA-256 of the bytes sent, `size_bytes` their number.
+    nothing). `digest` is the SHA-256 of the bytes sent, `size_bytes` their number, `secrets` what those hold.
     """
 
     kind: Literal["object_put", "object_deleted", "object_listed", "object_read", "store_other"]
@@ -180,6 +187,7 @@ class StoreAnswered(_Event):
     metadata: dict[str, str] = Field(default_factory=dict)
     digest: str | None = None
     size_bytes: int = 0
+    secrets: tuple[str, ...] = ()
     status: int | None
     answered: int | None
     fault: str | None = None
@@ -235,8 +243,8 @@ class Final(_Event):
 
 
 Event = Annotated[
-    Begun | TaskEntered | WorkerStarted | Exit | LogLine | CryoStarted | CryoWrote | RpcCall | DispatcherCall | Received
-    | Acknowledged | StoreAsked | StoreAnswered | FaultFired | Acted | TimedOut | Final,
+    Begun | TaskEntered | WorkerStarted | Exit | LogLine | CryoStarted | CryoEnded | CryoWrote | RpcCall
+    | DispatcherCall | Received | Acknowledged | StoreAsked | StoreAnswered | FaultFired | Acted | TimedOut | Final,
     Field(discriminator="kind"),
 ]  # fmt: skip
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)

@@ -26,6 +26,7 @@ OUTCOMES = {
 }
 STOPPED = {130, 143}
 MANIFEST = "_manifest.json"
+MOST_PUBLICATIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Evidence:
 
     def _end_of_process(self, event: Any) -> End:
         outcome = OUTCOMES.get(event.code, "stopped" if event.code in STOPPED else "killed" if event.code < 0 else "?")
-        published = tuple(filter(None, map(_publication, event.stdout.splitlines())))
+        published = _publications(event.stdout)
         return End(outcome, self.log_of(event.worker), published, event.number)
 
     def only_worker_at(self, number: int) -> int | None:
@@ -204,11 +205,12 @@ class Evidence:
     def manifest(self, task: Task) -> dict[str, Any] | None:
         """Return a task's manifest at the end, where there is one that is a JSON object."""
         held = self.held(task).get(MANIFEST)
-        try:
-            found = json.loads(held.text) if held is not None else None
-        except ValueError:
-            return None
-        return found if isinstance(found, dict) else None
+        return _object(held.text) if held is not None and held.text is not None else None
+
+    def listed(self, task: Task) -> list[str]:
+        """Return the keys that a task's manifest lists; none where they are no list of texts."""
+        keys = (self.manifest(task) or {}).get("parquet_keys")
+        return keys if isinstance(keys, list) and all(isinstance(key, str) for key in keys) else []
 
     @cached_property
     def puts(self) -> list[Any]:
@@ -250,20 +252,36 @@ class Evidence:
         return what in self.begun.cannot_show
 
 
-def _publication(line: str) -> dict[str, Any] | None:
+def _object(text: str) -> dict[str, Any] | None:
+    """Return a JSON object; None for any other text, one nested past all bounds too."""
     try:
-        found = json.loads(line)
-    except ValueError:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
+def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
+    """Return the JSON objects among the lines of a worker's output, as many as tell one from too many."""
+    found: list[dict[str, Any]] = []
+    for line in stdout.splitlines():
+        one = _object(line)
+        if one is not None:
+            found.append(one)
+        if len(found) >= MOST_PUBLICATIONS:
+            break
+    return tuple(found)
+
+
 def _add_report(task: Task, event: Any) -> None:
     fields = event.request
+    published = fields.get("datasets_published")
     end = End(
         str(fields.get("outcome")),
         str(fields.get("error_message") or ""),
-        tuple(fields.get("datasets_published") or ()),
+        tuple(one if isinstance(one, dict) else {"no object": one} for one in published or ())
+        if isinstance(published, list | None)
+        else ({"no list": published},),
         event.number,
         event.attempt or 0,
     )

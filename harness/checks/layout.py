@@ -16,26 +16,31 @@ from harness.checks.evidence import (
     as_expected,
     violation,
 )
-from harness.history import ObjectHeld
+from harness.fakes.dispatcher.publication import payload_is_valid
+from harness.history import ObjectHeld, StoreAnswered
 
 LEVELS = ("rows", "chain", "receipts")
+PROVED_ON_CHAIN = {"blocks", "transactions", "logs", "erc20_transfers", "erc721_transfers", "traces", "geth_calls"}
+"""RNG-4: the others are proved by rows only."""
 
 
 def lay_1(evidence: Evidence) -> Found:
-    """Judge LAY-1: every PUT of a success lies under the prefix of its version; none is ever in another bucket."""
+    """Judge LAY-1: every PUT lies under the prefix of a task's version; none is ever in another bucket."""
     strays = [
         violation("LAY-1", f"objects in the bucket {evidence.begun.bucket} alone", event.key, event.number)
         for event in evidence.of("store_other")
         if event.operation in {"PUT", "DELETE"}
     ]
+    allowed = tuple(evidence.prefix(task) for task in evidence.tasks if payload_is_valid(task.payload))
+    strays += [
+        violation("LAY-1", allowed or "no object, since no payload is right", event.key, event.number)
+        for event in evidence.puts
+        if not event.key.startswith(allowed)
+    ]
     if not evidence.successes or strays:
         return strays or NOTHING
-    prefixes = tuple(evidence.prefix(task) for task in evidence.successes)
-    found = [
-        violation("LAY-1", prefixes, event.key, event.number)
-        for event in evidence.puts
-        if not event.key.startswith(prefixes)
-    ]
+    prefixes = [evidence.prefix(task) for task in evidence.successes]
+    found: list[Violation] = []
     missing = [one for one in prefixes if not any(key.startswith(one) for key in evidence.final.objects)]
     return found + [violation("LAY-1", f"objects under {one}", "none", evidence.final.number) for one in missing]
 
@@ -87,10 +92,10 @@ def lay_3(evidence: Evidence) -> Found:
     """Judge LAY-3: the manifest lists the keys of the range's files."""
     found = []
     for task in evidence.successes:
-        manifest = evidence.manifest(task) or {}
         expected = sorted(evidence.prefix(task) + name for name in evidence.oracle(task))
-        if sorted(manifest.get("parquet_keys") or []) != expected:
-            found.append(violation("LAY-3", expected, manifest.get("parquet_keys"), evidence.final.number))
+        if sorted(evidence.listed(task)) != expected:
+            seen = (evidence.manifest(task) or {}).get("parquet_keys", "no manifest that lists any")
+            found.append(violation("LAY-3", expected, seen, evidence.final.number))
     return found if evidence.successes else NOTHING
 
 
@@ -99,21 +104,22 @@ def lay_4(evidence: Evidence) -> Found:
     found = []
     for task in evidence.successes:
         manifest = evidence.manifest(task) or {}
-        keys = manifest.get("parquet_keys") or []
+        keys = manifest.get("parquet_keys")
         fields = {
             "version": 1,
             "dataset_uuid": task.payload["dataset_uuid"].lower(),
             "dataset_version": evidence.version(task),
         }
         seen = {name: value for name, value in manifest.items() if name != "parquet_keys"}
-        if seen != fields or keys != sorted(set(keys)) or manifest.get("version") is True:
+        if seen != fields or keys != sorted(set(evidence.listed(task))) or type(manifest.get("version")) is not int:
             found.append(violation("LAY-4", fields, manifest, evidence.final.number))
     return found if evidence.successes else NOTHING
 
 
 def lay_5(evidence: Evidence) -> Found:
-    """Judge LAY-5: before the manifest is asked to be put, every file's PUT is over."""
+    """Judge LAY-5: before a manifest is asked to be put, every file's PUT is over, and none follows the last one."""
     found, judged = [], False
+    last = {event.key: event for event in evidence.puts if event.key.endswith(f"/{MANIFEST}")}
     for event in evidence.puts:
         below, _, name = event.key.rpartition("/")
         if name != MANIFEST:
@@ -122,23 +128,31 @@ def lay_5(evidence: Evidence) -> Found:
         files = [put for put in evidence.puts if put.key.startswith(f"{below}/") and put.key.endswith(".parquet")]
         # A later attempt without conditional writes may store again what was there: only the first PUT counts then.
         first = {put.key: put for put in reversed(files)}
-        late = [put for put in files if put.number > event.began and (put.create_only or put is first[put.key])]
+        late = [
+            put
+            for put in files
+            if put.number > event.began
+            and (put.create_only or put is first[put.key] or (event is last[event.key] and _is_news(put, files)))
+        ]
         found += [violation("LAY-5", "the manifest is written last", put.key, event.began, put.number) for put in late]
     for task in evidence.tasks:
-        manifest = evidence.manifest(task) if isinstance(task.payload, dict) and task.succeeded else None
-        for key in (manifest or {}).get("parquet_keys") or []:
+        for key in evidence.listed(task) if isinstance(task.payload, dict) and task.succeeded else ():
             if key not in evidence.final.objects:
                 found.append(violation("LAY-5", f"{key} can be read", "it is not there", evidence.final.number))
     return found if judged else NOTHING
+
+
+def _is_news(put: StoreAnswered, files: list[StoreAnswered]) -> bool:
+    """Tell whether a PUT changed what an earlier one had stored."""
+    before = [one for one in files if one.key == put.key and one.number < put.number]
+    return not before or before[-1].digest != put.digest
 
 
 def lay_6(evidence: Evidence) -> Found:
     """Judge LAY-6: the prefix holds the manifest and what it lists."""
     found = []
     for task in evidence.successes:
-        listed = {
-            key.removeprefix(evidence.prefix(task)) for key in (evidence.manifest(task) or {}).get("parquet_keys") or []
-        }
+        listed = {key.removeprefix(evidence.prefix(task)) for key in evidence.listed(task)}
         seen = set(evidence.held(task))
         if seen != listed | {MANIFEST}:
             found.append(violation("LAY-6", sorted(listed | {MANIFEST}), sorted(seen), evidence.final.number))
@@ -175,8 +189,27 @@ def lay_8(evidence: Evidence) -> Found:
         expected = base64.b64encode(bytes.fromhex(event.digest)).decode()
         if event.key.endswith(".parquet") and event.checksum != expected:
             found.append(violation("LAY-8", f"checksum {expected}", event.checksum, event.number))
+    found += _claims(evidence)
     if not found and evidence.cannot_show("wrong checksums"):
         raise Unknowable("the store takes wrong checksums, so that it checks one can't be shown")
+    return found
+
+
+def _claims(evidence: Evidence) -> list[Violation]:
+    """Find files sent with another level of evidence than the one that was asked for and can have been proved."""
+    scenario = evidence.scenario
+    asked = scenario.environment.get("TRACE_COVERAGE", scenario.level if scenario.mode == "real" else "rows")
+    receipts = any(event.method == "eth_getBlockReceipts" for event in evidence.of("rpc_call"))
+    found = []
+    for task in evidence.successes:
+        dataset, below = task.payload["cryo_dataset_name"], evidence.prefix(task)
+        highest = asked if dataset in PROVED_ON_CHAIN else "rows"
+        allowed = {asked, highest} | ({"receipts"} if receipts and highest != "rows" else set())
+        for event in evidence.puts:
+            if event.key.startswith(below) and event.key.endswith(".parquet"):
+                claimed = event.metadata.get("evidence")
+                if claimed not in allowed:
+                    found.append(violation("LAY-8", f"evidence: {' or '.join(sorted(allowed))}", claimed, event.number))
     return found
 
 
@@ -214,7 +247,12 @@ def lay_10(evidence: Evidence) -> Found:
             found += [violation("LAY-10", f"{key} is adopted", event.kind, event.number) for event in touched]
         if "LAY-10" in evidence.scenario.clauses:
             found += _other_rows(evidence, task)
-    return found if "LAY-10" in evidence.scenario.clauses else (found or NOTHING)
+    if "LAY-10" not in evidence.scenario.clauses:
+        return found or NOTHING
+    missing = [what for what in ("create-only races", "stale ETags") if evidence.cannot_show(what)]
+    if missing and not found:
+        raise Unknowable(f"the store does not refuse {' and '.join(missing)}, so that nothing is shown to be kept")
+    return found
 
 
 def _other_rows(evidence: Evidence, task: Task) -> list[Violation]:

@@ -77,7 +77,7 @@ def _planted(evidence: Evidence, clause: str) -> Found:
         return found
     for planted in evidence.scenario.planted:
         if evidence.final.planted.get(planted.path) is not planted.stays:
-            what = f"{planted.path} {'stays' if planted.stays else 'goes'}"
+            what = f"{planted.path} {'stays as it is' if planted.stays else 'goes'}"
             found.append(violation(clause, what, "it did not", evidence.final.number))
     if not evidence.final.planted.get("(behind links)", True):
         found.append(violation(clause, "nothing behind a link is touched", "it was", evidence.final.number))
@@ -141,13 +141,13 @@ def cap_2(evidence: Evidence) -> Found:
     for task in evidence.failures:
         published = [end for end in task.ends if end.publications]
         found += [violation("CAP-2", "no publication", end.publications, end.number) for end in published]
-        below = evidence.prefix(task)
-        found += [
-            violation("CAP-2", "no upload", event.key, event.number)
-            for event in evidence.puts
-            if event.key.startswith(below)
-        ]
-    return found
+    # What others upload is under their own prefixes.
+    others = tuple(evidence.prefix(task) for task in evidence.successes)
+    return found + [
+        violation("CAP-2", "no upload", event.key, event.number)
+        for event in evidence.puts
+        if not event.key.startswith(others)
+    ]
 
 
 def cap_3(evidence: Evidence) -> Found:

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 from harness.checks.evidence import NOTHING, Evidence, Found, Violation, as_expected, violation
 
 if TYPE_CHECKING:
-    from harness.history import DispatcherCall
+    from harness.history import DispatcherCall, StoreAsked
 
+ORDERLY = {0, 130, 143, -15}
+"""How a process may end that was told to: of itself, or as shells and process managers tell SIGINT and SIGTERM."""
 CONFLICT = 409
 GRANTED = 200
 SETTLED = (200, 400, 409)
 LONGEST_MARGIN_SECONDS = 5.0
 SHORTEST_MARGIN_SECONDS = 1.0
 DATE_SECONDS = 1.0
+ANSWER_SECONDS = 0.25
+STOP_SECONDS = 5.0
+"""So long a busy machine may take to bring an answer to who waits for it, and a worker to end its Cryo."""
 """LSE-3: less the smaller of 5 s and a third of the lease, never under 1 s."""
 
 
@@ -102,7 +107,7 @@ def lse_1(evidence: Evidence) -> Found:
     if evidence.scenario.delivery != "worker" or not evidence.of("claim"):
         return NOTHING
     found = as_expected(evidence, "LSE-1") or []
-    for event in [*evidence.cryos(), *evidence.of("store_asked")]:
+    for event in [*evidence.cryos(), *filter(_is_work, evidence.of("store_asked"))]:
         if not any(claim.number < event.number and claim.status == 200 for claim in evidence.of("claim")):
             found.append(violation("LSE-1", "a claim comes first", event.kind, event.number))
     refused = [
@@ -117,6 +122,11 @@ def lse_1(evidence: Evidence) -> Found:
         if not acknowledged and not evidence.of("timed_out"):
             found.append(violation("LSE-1", "its wake-up is deleted", "it was not", event.number))
     return found if refused or "LSE-1" in evidence.scenario.clauses else (found or NOTHING)
+
+
+def _is_work(event: StoreAsked) -> bool:
+    """Tell whether a request is about what tasks make; to look at start-up whether the store is there is no work."""
+    return event.operation in {"put", "delete"} or event.key.startswith("cryo/")
 
 
 def lse_5(evidence: Evidence) -> Found:
@@ -153,8 +163,9 @@ def lse_2(evidence: Evidence) -> Found:
     if "LSE-2" not in evidence.scenario.clauses or not evidence.of("claim"):
         return NOTHING
     found = as_expected(evidence, "LSE-2") or []
-    if not evidence.of("heartbeat"):
-        found.append(violation("LSE-2", "heartbeats while the attempt runs", "none"))
+    if not any(event.status == GRANTED for event in evidence.of("heartbeat")):
+        numbers = [event.number for event in evidence.of("heartbeat")]
+        found.append(violation("LSE-2", "the lease is renewed while the attempt runs", "it never was", *numbers))
     return found
 
 
@@ -169,9 +180,7 @@ def lse_3(evidence: Evidence) -> Found:
     found = as_expected(evidence, "LSE-3") or []
     for event in lost:
         found += _silence(evidence, "LSE-3", event)
-    found += ended or []
-    left = [words for words in evidence.final.survivors if "--blocks" in words]
-    return found + [violation("LSE-3", "Cryo is stopped", words, evidence.final.number) for words in left]
+    return found + (ended or [])
 
 
 def _past_their_end(evidence: Evidence) -> list[Violation] | None:
@@ -208,6 +217,7 @@ def _past_their_end(evidence: Evidence) -> list[Violation] | None:
             )
             for event in later
         ]
+        found += _runs_on(evidence, "LSE-3", claim, end)
     return found
 
 
@@ -215,12 +225,30 @@ def _silence(evidence: Evidence, clause: str, lost: DispatcherCall) -> list[Viol
     """What an attempt still asked after it had read that its lease is lost, until another claim was granted."""
     number, task_id, attempt = lost.number, lost.task_id, lost.attempt
     claims = [one for one in evidence.of("claim") if (one.task_id, one.attempt) == (task_id, attempt)]
-    return [
+    # The answer to a heartbeat may be on its way still while another thread of the worker asks for something.
+    until = lost.at + ANSWER_SECONDS if lost.kind == "heartbeat" else lost.at
+    found = [
         violation(clause, "no further request starts", event.kind, number, event.number)
         for claim in claims
         for event in _asked_by(evidence, claim)
-        if event.number > number
+        if event.number > number and (event.at > until or event.kind == "heartbeat")
     ]
+    return found + [one for claim in claims for one in _runs_on(evidence, clause, claim, lost.at)]
+
+
+def _runs_on(evidence: Evidence, clause: str, claim: DispatcherCall, lost: float) -> list[Violation]:
+    """Find Cryos of a claim's attempt that lived on after its lease was lost, at `lost` seconds."""
+    ends = {event.started: event for event in evidence.of("cryo_ended")}
+    several = len(evidence.of("worker_started")) > 1
+    found = []
+    for cryo in evidence.cryos():
+        paths = f"{cryo.directory} {' '.join(cryo.arguments)}"
+        own = f"{claim.task_id}/{claim.attempt}" in paths if several else cryo.number > claim.number
+        end = ends.get(cryo.number, evidence.final)
+        if own and cryo.at < lost and end.at > lost + STOP_SECONDS:
+            seen = f"it ran {end.at - lost:.1f} s more"
+            found.append(violation(clause, "Cryo is stopped", seen, claim.number, cryo.number, end.number))
+    return found
 
 
 def _asked_by(evidence: Evidence, claim: DispatcherCall) -> list[Any]:
@@ -260,7 +288,9 @@ def lse_4(evidence: Evidence) -> Found:
             if event.number > first.number and event.at > first.at + 1 and not evidence.scenario.platform.workers > 1
         ]
         found += [
-            violation("LSE-4", "exit 0", event.code, event.number) for event in evidence.of("exit") if event.code != 0
+            violation("LSE-4", f"exit {', '.join(map(str, sorted(ORDERLY)))}", event.code, event.number)
+            for event in evidence.of("exit")
+            if event.code not in ORDERLY
         ]
     found += [violation("LSE-4", "it ends in time", event.what, event.number) for event in evidence.of("timed_out")]
     left = [one.path for one in evidence.final.staged if one.type == "file"]
@@ -269,8 +299,6 @@ def lse_4(evidence: Evidence) -> Found:
 
 def sec_1(evidence: Evidence) -> Found:
     """Judge SEC-1: no secret in a log line, message, publication, key, metadata or object."""
-    if not any(task.ends for task in evidence.tasks):
-        return NOTHING
     found = []
     for event in evidence.of("log_line", "exit"):
         text = event.text if event.kind == "log_line" else event.stdout
@@ -282,7 +310,12 @@ def sec_1(evidence: Evidence) -> Found:
     for key, held in evidence.final.objects.items():
         if held.secrets or "<secret:" in key + str(held.metadata):
             found.append(violation("SEC-1", "no secret in the store", f"{key}: {held.secrets}", evidence.final.number))
-    return found
+    for event in evidence.of("object_put"):
+        if event.secrets or "<secret:" in event.key + str(event.metadata):
+            found.append(
+                violation("SEC-1", "no secret is sent to the store", f"{event.key}: {event.secrets}", event.number)
+            )
+    return found if found or any(task.ends for task in evidence.tasks) else NOTHING
 
 
 def sec_2(evidence: Evidence) -> Found:
@@ -295,6 +328,8 @@ def sec_2(evidence: Evidence) -> Found:
         if "<secret:" in words
     ]
     for event in evidence.cryos():
+        if event.environment and evidence.scenario.mode == "real" and "ETH_RPC_URL" not in event.environment:
+            found.append(violation("SEC-2", "ETH_RPC_URL is in Cryo's environment", event.environment, event.number))
         mesc = [name for name in event.environment if name.startswith("MESC_")]
         if mesc:
             found.append(violation("SEC-2", "MESC_* is unset", mesc, event.number))

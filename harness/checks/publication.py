@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, as_expected, violation
+from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, Task, as_expected, violation
+from harness.history import StoreAnswered
 
 ACCEPTED = 200
 FIELDS = ("dataset_uuid", "dataset_version", "storage_ref", "config_hash", "range_start", "range_end")
@@ -56,14 +57,30 @@ def pub_3(evidence: Evidence) -> Found:
 
 
 def pub_4(evidence: Evidence) -> Found:
-    """Judge PUB-4: the manifest is stored when the publication is sent."""
+    """Judge PUB-4: the very manifest that is there at the end is stored when the publication is sent, and stays."""
     found = []
     for task in evidence.successes:
-        key = evidence.prefix(task) + MANIFEST
-        put = [event.number for event in evidence.puts if event.key == key]
-        if key not in evidence.final.objects or (put and min(put) > task.ends[-1].number):
-            found.append(violation("PUB-4", f"{key} is readable first", "it was not", *put, task.ends[-1].number))
+        key, sent = evidence.prefix(task) + MANIFEST, task.ends[-1].number
+        final = evidence.final.objects.get(key)
+        written = [event for event in evidence.writes() if event.key == key]
+        before = [event for event in written if event.number < sent]
+        if final is None or (written and not before) or (before and before[-1].digest != final.digest):
+            numbers = [event.number for event in written]
+            found.append(violation("PUB-4", f"{key} is readable first", "it was not", *numbers, sent))
+        found += [
+            violation(
+                "PUB-4", "nothing below the prefix is changed after the publication", event.key, sent, event.began
+            )
+            for event in evidence.writes()
+            if event.key.startswith(evidence.prefix(task)) and _began_after(evidence, task, event)
+        ]
     return found if evidence.successes else NOTHING
+
+
+def _began_after(evidence: Evidence, task: Task, event: StoreAnswered) -> bool:
+    """Tell whether a write began after a success of its task was taken, no other task being about the same version."""
+    alone = sum(one.payload == task.payload for one in evidence.tasks if isinstance(one.payload, dict)) == 1
+    return alone and event.began > task.ends[-1].number
 
 
 def pub_5(evidence: Evidence) -> Found:

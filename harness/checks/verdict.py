@@ -12,13 +12,17 @@ from enum import StrEnum
 from typing import Any
 
 from harness.checks import layout, machine, outcomes, payload, publication
-from harness.checks.evidence import Evidence, Found, Unknowable, Violation
+from harness.checks.evidence import Evidence, Found, Unknowable, Violation, violation
 from harness.resources import clause_ids
 
 CHECKS: dict[str, Callable[[Evidence], Found]] = {
     **payload.CHECKS, **layout.CHECKS, **publication.CHECKS, **machine.CHECKS, **outcomes.CHECKS,
 }  # fmt: skip
 """The check of each clause."""
+
+
+MOST_VIOLATIONS = 20
+"""So many of a clause are told one by one."""
 
 
 class Verdict(StrEnum):
@@ -60,7 +64,7 @@ def judge(events: list[Any]) -> Judged:
         except Exception as error:  # noqa: BLE001 - a check that breaks is an error of the harness, not of the worker
             errors.append(f"the check of {clause} broke: {type(error).__name__}: {error}")
             continue
-        violations += found or []
+        violations += _some(clause, found or [])
         if not found:
             violations += evidence.refused(clause)
             found = None if evidence.refused(clause) else found
@@ -72,6 +76,14 @@ def judge(events: list[Any]) -> Judged:
         why = "nothing that happened" if evidence.shows else "a task did not go as the scenario says, so that nothing"
         errors.append(f"{why} shows {', '.join(silent)}, which the scenario names")
     return Judged(evidence.scenario.name, tuple(violations), tuple(kept), unknowable, tuple(errors))
+
+
+def _some(clause: str, found: list[Violation]) -> list[Violation]:
+    """Return the first of many violations of a clause, with one that says how many more there are."""
+    if len(found) <= MOST_VIOLATIONS:
+        return found
+    more = f"{len(found) - MOST_VIOLATIONS} more of the kind"
+    return [*found[:MOST_VIOLATIONS], violation(clause, found[-1].expected, more, *found[-1].events)]
 
 
 def verdicts(judged: Iterable[Judged], asked: Iterable[str] | None = None) -> dict[str, Verdict]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.reference import chain, rpc
 from harness.reference.bugs import bug
 from harness.reference.cryo import check_caps
-from harness.reference.errors import AttemptError, BadPayload, FailedProof, Retryable
+from harness.reference.errors import AttemptError, BadPayload, FailedProof, Fatal, Retryable
 from harness.reference.extract import extract
 from harness.reference.payload import parse
 from harness.reference.publish import Found, Prefix
@@ -96,27 +97,40 @@ class Attempt:
             endpoint = rpc.choose(task, self._settings, self._guard, self._log)
         self._staging.open()
         url = None if endpoint is None or self._settings.is_fake else endpoint.url
-        files = extract(task, self._settings, url, self._staging, self._guard, self._log)
+        files = self._extract(task, url)
         if endpoint is not None and not self._settings.is_fake:
             self._prove(task, files, endpoint)
         if bug("manifest-comes-first"):
             prefix.write_manifest(found)
-        prefix.upload(files, found, self._level)
+        if bug("notes-the-url-in-the-store") and url is not None:
+            self._store.create(f"{prefix.path}_endpoint", url.encode(), {})
+            self._store.delete(f"{prefix.path}_endpoint")
+        prefix.upload(files, found, "receipts" if bug("claims-more-evidence") else self._level)
         if bug("uploads-before-the-caps"):
             check_caps(self._staging.path / "out", self._settings)
-        if not (bug("manifest-comes-first") or bug("manifest-is-late")):
+        if bug("manifest-is-a-stub"):
+            self._store.create(prefix.manifest_key, b"{}\n", {})
+        elif not (bug("manifest-comes-first") or bug("manifest-is-late")):
             prefix.write_manifest(found)
         self._late = (prefix, found)
+
+    def _extract(self, task: Task, url: str | None) -> list[File]:
+        try:
+            return extract(task, self._settings, url, self._staging, self._guard, self._log)
+        except Fatal:
+            if bug("keeps-what-is-capped"):
+                self._store.create(f"failed/{task.dataset_uuid}.parquet", b"", {})
+            raise
 
     def _prove(self, task: Task, files: list[File], endpoint: Endpoint) -> None:
         if self._level != "rows":
             chain.prove(task, files, endpoint, self._level, self._log)
 
     def finish_late(self) -> None:
-        """Write the manifest after the report: only the bug of PUB-4 does."""
-        if bug("manifest-is-late") and hasattr(self, "_late"):
+        """Write the manifest after the report: only the bugs of PUB-4 do."""
+        if (bug("manifest-is-late") or bug("manifest-is-a-stub")) and hasattr(self, "_late"):
             prefix, found = self._late
-            prefix.write_manifest(found)
+            prefix.write_manifest(replace(found, manifest=self._store.get(prefix.manifest_key)))
 
 
 def crashed(error: Exception) -> AttemptError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from harness.reference.bugs import bug
-from harness.reference.errors import DeadlineExceeded, Fatal, Retryable
+from harness.reference.errors import DeadlineExceeded, Fatal, LeaseLost, Retryable
 
 if TYPE_CHECKING:
     from harness.reference.guard import Guard
@@ -134,6 +135,11 @@ class Cryo:
         tail = _Tail(process.stdout)
         try:
             self._watch(process)
+        except LeaseLost:
+            if bug("cryo-outlives-its-lease"):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10.0)
+            raise
         finally:
             _kill_group(process)
             process.wait()

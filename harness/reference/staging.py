@@ -46,6 +46,8 @@ class Staging:
         """
         try:
             _make_root(self._root)
+            if bug("touches-behind-links") and self.path.parent.is_symlink():
+                os.utime(self.path.parent)
             for part in reversed([self.path, *self.path.parents[: len(self.path.relative_to(self._root).parts) - 1]]):
                 _make(part)
             self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -101,6 +101,10 @@ def _cryo_started(event: Any) -> list[Step]:
     return _one(event, "worker", "cryo", f"starts Cryo: {' '.join(event.arguments)}")
 
 
+def _cryo_ended(event: Any) -> list[Step]:
+    return _one(event, None, "cryo", "Cryo has ended", quiet=True)
+
+
 def _cryo_wrote(event: Any) -> list[Step]:
     return _one(event, None, "cryo", f"writes {event.name}")
 
@@ -200,7 +204,7 @@ def _nothing(_: Any) -> list[Step]:
 
 TELL: dict[str, Callable[[Any], list[Step]]] = {
     "begun": _nothing, "task": _task, "worker_started": _worker_started, "exit": _exit, "log_line": _log_line,
-    "cryo_started": _cryo_started, "cryo_wrote": _cryo_wrote, "rpc_call": _rpc_call,
+    "cryo_started": _cryo_started, "cryo_ended": _cryo_ended, "cryo_wrote": _cryo_wrote, "rpc_call": _rpc_call,
     **dict.fromkeys(DISPATCHER, _dispatcher),
     "received": _received, "acknowledged": _acknowledged, "store_asked": _asked,
     **dict.fromkeys(("object_put", "object_deleted", "object_listed", "object_read", "store_other"), _answered),

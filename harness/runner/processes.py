@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from harness.history import Acted, Exit, LogLine, WorkerStarted
+from harness.history import Acted, CryoEnded, Exit, LogLine, WorkerStarted
+from harness.runner.streams import Text, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
     from harness.runner.recorder import Recorder
 
 LOOK_SECONDS = 0.03
-MOST_OUTPUT_BYTES = 4 * 1024**2
-"""So much of what a worker writes is kept, of each stream; the rest is read, lest it block, and forgotten."""
-LONGEST_LINE_BYTES = 64 * 1024
-LINE_COSTS_BYTES = 200
-"""What an event weighs besides its text: a flood of empty lines is one, too."""
-CHUNK_BYTES = 64 * 1024
-CUT = b"\n[the harness: what was written after this is not kept]"
 
 
 class Worker:
@@ -39,7 +33,7 @@ class Worker:
             start_new_session=True,
         )  # fmt: skip
         recorder.add(WorkerStarted, worker=number, task=task, pid=self.process.pid)
-        self._stdout: list[bytes] = []
+        self._stdout = Text(recorder.secrets)
         self._threads = [
             threading.Thread(target=self._feed, args=(payload or b"",), daemon=True),
             threading.Thread(target=self._read_out, daemon=True),
@@ -74,27 +68,16 @@ class Worker:
 
     def _read_out(self) -> None:
         assert self.process.stdout is not None  # noqa: S101 - asked for above
-        # A read takes what there is: the pipe is emptied to its end, and what is too much forgotten.
-        left = MOST_OUTPUT_BYTES
-        while chunk := os.read(self.process.stdout.fileno(), CHUNK_BYTES):
-            if left:
-                self._stdout.append(chunk[:left])
-            left -= min(left, len(chunk))
-        if not left:
-            self._stdout.append(CUT)
-        self.process.stdout.close()
+        with self.process.stdout as stream:
+            self._stdout.read(stream)
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None  # noqa: S101 - asked for above
-        left = MOST_OUTPUT_BYTES
-        while line := self.process.stderr.readline(LONGEST_LINE_BYTES):
-            text = line.decode(errors="replace").rstrip("\n")
-            if left > 0:
-                self._recorder.add(LogLine, worker=self.number, text=self._recorder.scrub(text))
-                left -= len(line) + LINE_COSTS_BYTES
-                if left <= 0:
-                    self._recorder.add(LogLine, worker=self.number, text=CUT.decode())
-        self.process.stderr.close()
+        with self.process.stderr as stream:
+            read_lines(stream, self._recorder.secrets, self._log)
+
+    def _log(self, line: str) -> None:
+        self._recorder.add(LogLine, worker=self.number, text=line)
 
     def _end(self) -> None:
         code = self.process.wait()
@@ -102,18 +85,19 @@ class Worker:
         # A Cryo that outlives its worker may hold the pipes: what was said until now is what counts.
         for thread in self._threads[1:]:
             thread.join(2.0)
-        text = self._recorder.scrub(b"".join(self._stdout).decode(errors="replace"))
-        self._recorder.add(Exit, worker=self.number, code=code, stdout=text)
+        self._recorder.add(Exit, worker=self.number, code=code, stdout=str(self._stdout))
         self.ended.set()
 
 
 class Watch:
-    """Looks at all descendants of the workers while the `with` block lasts."""
+    """Looks at all descendants of the workers while the `with` block lasts, and ends those that are left."""
 
     def __init__(self, recorder: Recorder, on_cryo: Callable[[int, list[str]], None] | None = None) -> None:
         self._recorder, self._on_cryo = recorder, on_cryo
         self._told: set[tuple[int, str]] = set()
         self._roots: list[int] = []
+        self._cryos: dict[int, tuple[int, str]] = {}
+        self._ending = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.arguments: set[str] = set()
@@ -126,6 +110,9 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        for pid, start in self.seen:
+            if _start_of(pid) == start:
+                os.kill(pid, signal.SIGKILL)
 
     def follow(self, pid: int) -> None:
         """Watch one more process and all that it starts."""
@@ -136,23 +123,43 @@ class Watch:
         start, words = _start_of(pid), _arguments_of(pid)
         if start is not None and words:
             self.seen[pid, start] = words
-            self.arguments.add(self._recorder.scrub(words))
+            self.arguments.add(words)
             if self._on_cryo is not None and " --blocks " in words and (pid, start) not in self._told:
                 self._told.add((pid, start))
                 self._on_cryo(pid, words.split())
+
+    def cryo_began(self, pid: int, number: int) -> None:
+        """Watch for the end of a Cryo whose `cryo_started` has that number."""
+        self._cryos[number] = (pid, _start_of(pid) or "")
+
+    def no_cryo_lives(self) -> bool:
+        """Tell whether every Cryo is gone, after saying so in the history of those that are."""
+        with self._ending:
+            for number, (pid, start) in list(self._cryos.items()):
+                if _start_of(pid) != start:
+                    del self._cryos[number]
+                    self._recorder.add(CryoEnded, started=number)
+        return not self._cryos
+
+    def adopt(self, marks: Sequence[str]) -> None:
+        """Take note of processes that hold one of these texts in their environment: a worker let them go for good."""
+        wanted = [mark.encode() for mark in marks]
+        known = {pid for pid, _ in self.seen}
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and int(folder.name) not in {*known, os.getpid()}:
+                try:
+                    environment = (folder / "environ").read_bytes()
+                except OSError:
+                    continue
+                if any(mark in environment for mark in wanted):
+                    self.note(int(folder.name))
 
     def survivors(self) -> tuple[str, ...]:
         """Return the command lines of what was started and lives still, the roots aside."""
         alive = [
             words for (pid, start), words in self.seen.items() if pid not in self._roots and _start_of(pid) == start
         ]
-        return tuple(sorted(map(self._recorder.scrub, alive)))
-
-    def end_survivors(self) -> None:
-        """Kill what is left."""
-        for pid, start in self.seen:
-            if _start_of(pid) == start:
-                os.kill(pid, signal.SIGKILL)
+        return tuple(sorted(alive))
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
@@ -161,6 +168,7 @@ class Watch:
                 pid = pending.pop()
                 self.note(pid)
                 pending += _children_of(pid)
+            self.no_cryo_lives()
 
 
 def _children_of(pid: int) -> list[int]:
@@ -189,16 +197,13 @@ def _start_of(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
-FIRST_DESCRIPTOR = 3
-
-
-def opened_below(pid: int, folder: Path) -> tuple[str, ...]:
-    """Return the paths below a folder that a process has open, its standard streams aside."""
+def locked_below(pid: int, folder: Path) -> tuple[str, ...]:
+    """Return the paths below a folder that a process has open and locked, by itself or by who passed it on."""
     found = set()
     try:
         for link in Path(f"/proc/{pid}/fd").iterdir():
             path = link.readlink()
-            if int(link.name) >= FIRST_DESCRIPTOR and path.is_relative_to(folder):
+            if path.is_relative_to(folder) and "\nlock:" in Path(f"/proc/{pid}/fdinfo/{link.name}").read_text():
                 found.add(str(path.relative_to(folder)))
     except OSError:
         return ()

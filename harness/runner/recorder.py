@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
+from harness.runner.secrecy import Secrets
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from harness.faults import Trigger
 
@@ -28,44 +30,25 @@ class Recorder:
         self._stop = stop or threading.Event()
         self._changed = threading.Condition(threading.RLock())
         self._began = time.monotonic()
-        self._secrets: dict[str, str] = {}
         self._listeners: list[Callable[[Any], None]] = []
-        self._seen: dict[int, int] = {}
+        self.secrets = Secrets()
         self.events: list[Any] = []
 
-    def hide_all(self, secrets: Mapping[str, str]) -> None:
-        """Replace these values, by name, with `<secret:NAME>` from now on, wherever they come."""
-        self._secrets |= {value: name for name, value in secrets.items() if value}
-
-    def scrub(self, text: str) -> str:
-        """Return a text without secrets."""
-        for value in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(value, f"<secret:{self._secrets[value]}>")
-        return text
-
-    def secrets_in(self, content: bytes) -> tuple[str, ...]:
-        """Name the secrets that some bytes hold."""
-        return tuple(sorted({name for value, name in self._secrets.items() if value.encode() in content}))
-
-    def scrubbed(self, value: Any) -> Any:
-        """Return any JSON value without secrets."""
-        if isinstance(value, str):
-            return self.scrub(value)
-        if isinstance(value, dict):
-            return {self.scrub(str(name)): self.scrubbed(inner) for name, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.scrubbed(inner) for inner in value]
-        return value
-
     def add(self, event_type: type[_Event], /, **fields: Any) -> _Event:
-        """Write an event."""
+        """Write an event, without secrets: no field can hold one."""
+        clean = {name: self.secrets.scrubbed(value) for name, value in fields.items()}
         with self._changed:
-            event = event_type(number=len(self.events) + 1, at=round(time.monotonic() - self._began, 6), **fields)
+            event = event_type(number=len(self.events) + 1, at=round(time.monotonic() - self._began, 6), **clean)
             self.events.append(event)
             self._changed.notify_all()
             for listener in self._listeners:
                 listener(event)
             return event
+
+    def scrub_again(self) -> None:
+        """Take out the secrets that were not known yet when an event was written."""
+        with self._changed:
+            self.events[:] = [self.secrets.scrubbed(event) for event in self.events]
 
     def on_event(self, listener: Callable[[Any], None]) -> None:
         """Have a function called with every event from now on."""

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.history import Acted, Begun, Exit, Final, LogLine, TaskEntered, TimedOut
+from harness.history import Acted, Begun, Final, TaskEntered, TimedOut
 from harness.runner import staged, stored
 from harness.runner.recorder import Recorder, due
 from harness.runner.wires import describe
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LINGER_SECONDS = 3.0
 """How long what a worker has started may outlive it before it counts as a survivor."""
+LOST_SECONDS = 8.0
+"""How long a Cryo is watched whose lease is lost; by then the check of LSE-3 has its answer."""
 
 
 def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Event | None = None) -> list[Any]:
@@ -56,13 +58,14 @@ class Triggers:
     def __init__(self, world: World) -> None:
         self._world = world
         self._counts = [0] * len(world.scenario.at)
+        self._broken: list[str] = []
         self._lock = threading.RLock()
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Those whose event never came."""
+        """Those whose event never came, and those that could not be done."""
         pairs = zip(self._world.scenario.at, self._counts, strict=True)
-        return tuple(f"at {one.event} {one.match} #{one.nth} {one.do}" for one, seen in pairs if seen < one.nth)
+        return (*(_name(one) for one, seen in pairs if seen < one.nth), *self._broken)
 
     def hear(self, event: Any) -> None:
         """Count an event and act where it is the one."""
@@ -72,7 +75,10 @@ class Triggers:
                     continue
                 self._counts[place] += 1
                 if self._counts[place] == trigger.nth:
-                    self._act(trigger, event)
+                    try:
+                        self._act(trigger, event)
+                    except Exception as error:  # noqa: BLE001 - the thread is a server's, and would answer 500 for it
+                        self._broken.append(f"{_name(trigger)}: {type(error).__name__}: {error}")
 
     def _act(self, trigger: Trigger, event: Any) -> None:
         world = self._world
@@ -91,14 +97,16 @@ class Triggers:
             world.machine.cancel(getattr(event, "task_id", None) or world.task_id(0))
 
 
+def _name(trigger: Trigger) -> str:
+    return f"at {trigger.event} {trigger.match} #{trigger.nth} {trigger.do}"
+
+
 def _as_commands(world: World) -> None:
     """Run one process a task, one after the other save those that are concurrent."""
     scenario, recorder = world.scenario, world.recorder
     started_by_trigger = sum(trigger.do == "start-worker" for trigger in scenario.at)
     for place, line in enumerate(scenario.tasks):
-        recorder.add(
-            TaskEntered, task=place, task_id=world.task_id(place), payload=recorder.scrubbed(world.payload_value(line))
-        )
+        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=world.payload_value(line))
     for place, line in enumerate(scenario.tasks[: len(scenario.tasks) - started_by_trigger]):
         if place and not line.concurrent:
             _all_ended(world)
@@ -124,35 +132,43 @@ def _as_service(world: World) -> None:
     for place, line in enumerate(scenario.tasks):
         payload = world.payload_value(line)
         world.machine.add_task(payload, world.task_id(place))
-        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=recorder.scrubbed(payload))
+        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=payload)
     for _ in range(told.workers):
         world.start(None)
 
-    def over() -> bool:
-        world.write_exchanges()
-        ended = all(task.ended for task in world.machine.tasks)
-        if told.until == "settled":
-            return ended
-        if told.until != "ended":
-            kind, _, times = told.until.partition(" ")
-            came = [event for event in list(recorder.events) if event.kind == kind]
-            return len(came) >= int(times)
-        return ended and bool(world.queue.depth() + world.queue.in_flight() == 0)
-
     def dead() -> bool:
-        return over() or all(worker.ended.is_set() for worker in world.workers)
+        return _over(world) or all(worker.ended.is_set() for worker in world.workers)
 
     if not recorder.wait(dead, scenario.patience_seconds):
         recorder.add(TimedOut, what=f"until {told.until}")
+    if {"LSE-3", "LSE-5"} & set(scenario.clauses):
+        # Told to end, the worker would end its Cryo: what it does of itself is the question.
+        recorder.wait(world.watch.no_cryo_lives, LOST_SECONDS)
     for worker in list(world.workers):
         worker.signal("SIGTERM")
     _all_ended(world)
     world.write_exchanges()
 
 
+def _over(world: World) -> bool:
+    """Tell whether what the scenario waits for has come."""
+    until = world.scenario.platform.until
+    world.write_exchanges()
+    ended = all(task.ended for task in world.machine.tasks)
+    if until == "settled":
+        return ended
+    if until != "ended":
+        kind, _, times = until.partition(" ")
+        came = [event for event in list(world.recorder.events) if event.kind == kind]
+        return len(came) >= int(times)
+    return ended and bool(world.queue.depth() + world.queue.in_flight() == 0)
+
+
 def _conclude(world: World, triggers: Triggers) -> None:
     recorder, scenario = world.recorder, world.scenario
+    world.watch.adopt(world.marks)
     recorder.wait(lambda: not world.watch.survivors(), LINGER_SECONDS)
+    world.watch.no_cryo_lives()
     silent = [
         describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired
     ]
@@ -166,25 +182,16 @@ def _conclude(world: World, triggers: Triggers) -> None:
         missed = [fault for fault in world.machine.silent_faults if fault not in world.may_miss]
         silent += [f"dispatcher {fault.kind} {fault.action} #{fault.nth}" for fault in missed]
         registered = {version: len(times) for version, times in world.machine.registered.items()}
-        refused = [(violation.clause, recorder.scrub(violation.detail)) for violation in world.machine.violations]
-    _scrub_again(recorder)
+        refused = [(violation.clause, violation.detail) for violation in world.machine.violations]
+    recorder.scrub_again()
     recorder.add(
         Final,
-        objects=stored.contents(world.bucket, world.directory, recorder),
+        objects=stored.contents(world.bucket, world.directory, recorder.secrets),
         staged=staged.look(world.staging),
-        planted=staged.still_there(scenario, world.staging, world.outside, world.task_id(0)),
+        planted=staged.untouched(world.planted, scenario, world.staging, world.outside, world.task_id(0)),
         survivors=world.watch.survivors(),
-        arguments=tuple(sorted(map(recorder.scrub, world.watch.arguments))),
+        arguments=tuple(sorted(world.watch.arguments)),
         registered=registered,
         refused=tuple(refused),
         silent_faults=(*silent, *triggers.silent),
     )
-
-
-def _scrub_again(recorder: Recorder) -> None:
-    """Take out the secrets that were not known yet when a line was written."""
-    for place, event in enumerate(recorder.events):
-        if isinstance(event, LogLine):
-            recorder.events[place] = event.model_copy(update={"text": recorder.scrub(event.text)})
-        elif isinstance(event, Exit):
-            recorder.events[place] = event.model_copy(update={"stdout": recorder.scrub(event.stdout)})

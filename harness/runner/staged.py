@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.scenario import Scenario
 
 SECONDS_PER_HOUR = 3600
+LEFT = "left.parquet"
+BEHIND_LINKS = "(behind links)"
 
 
 def plant(scenario: Scenario, root: Path, outside: Path, task_id: str) -> None:
@@ -26,7 +28,7 @@ def plant(scenario: Scenario, root: Path, outside: Path, task_id: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if planted.type == "directory":
             path.mkdir(mode=0o700)
-            (path / "left.parquet").write_bytes(b"left over")
+            (path / LEFT).write_bytes(b"left over")
         elif planted.type == "file":
             path.write_bytes(b"a file")
         else:
@@ -47,15 +49,61 @@ def age(path: Path, hours: float) -> None:
     os.utime(path, (then, then), follow_symlinks=False)
 
 
-def still_there(scenario: Scenario, root: Path, outside: Path, task_id: str) -> dict[str, bool]:
-    """Tell of each planted path, and of what a link leads to, whether it is there as it was."""
+Seen = dict[str, tuple[object, ...]]
+"""What planted paths are, by name: equal where nobody touched them."""
+
+
+def planted(scenario: Scenario, root: Path, outside: Path, task_id: str) -> Seen:
+    """Look at each planted path, and at what links lead to, so that every later change of it can be seen.
+
+    Behind links reading leaves a mark, too, where the file system keeps access times: `relatime` does after a change,
+    and setting them here is one.
+    """
+    found = {planted.path: _as_it_is(_path(root, planted.path, task_id)) for planted in scenario.planted}
+    paths = [*outside.iterdir(), outside]
+    _never_read(paths)
+    found[BEHIND_LINKS] = _behind(outside)
+    _never_read(paths)
+    return found
+
+
+def untouched(before: Seen, scenario: Scenario, root: Path, outside: Path, task_id: str) -> dict[str, bool]:
+    """Tell of each path whether it is as it was, of what links lead to as well; of what is to go, whether it is."""
     found = {}
     for planted in scenario.planted:
         path = _path(root, planted.path, task_id)
-        there = (path / "left.parquet").is_file() if planted.type == "directory" else os.path.lexists(path)
-        found[planted.path] = there
-    whole = (outside / "kept.parquet").is_file() and len(list(outside.iterdir())) == 1
-    return found | {"(behind links)": whole}
+        there = (path / LEFT).is_file() if planted.type == "directory" else os.path.lexists(path)
+        found[planted.path] = _as_it_is(path) == before[planted.path] if planted.stays else there
+    return found | {BEHIND_LINKS: _behind(outside) == before[BEHIND_LINKS]}
+
+
+def _never_read(paths: list[Path]) -> None:
+    for path in paths:
+        os.utime(path, ns=(0, path.lstat().st_mtime_ns))
+
+
+def _behind(outside: Path) -> tuple[object, ...]:
+    # The directory first: to list it is to read it.
+    return (_status(outside, reading=True), *(_status(path, reading=True) for path in sorted(outside.iterdir())))
+
+
+def _as_it_is(path: Path) -> tuple[object, ...]:
+    """Describe a path: a directory by what was left in it, since to look for a lock there is no change."""
+    if path.is_symlink():
+        return (*_status(path), str(path.readlink()))
+    if not path.is_dir():
+        return (*_status(path), path.read_bytes() if path.is_file() else None)
+    left = path / LEFT
+    return (*_status(path)[:3], *_status(left), left.read_bytes() if left.is_file() else None)
+
+
+def _status(path: Path, *, reading: bool = False) -> tuple[object, ...]:
+    try:
+        seen = path.lstat()
+    except OSError:
+        return (str(path), None, None)
+    found = (str(path), seen.st_ino, f"{seen.st_mode:o} {seen.st_uid}", seen.st_size, seen.st_mtime_ns)
+    return (*found, seen.st_atime_ns) if reading else found
 
 
 def look(root: Path) -> tuple[StagedEntry, ...]:

@@ -17,7 +17,7 @@ from harness.world.quirks import Quirks
 from harness.world.tables import build
 
 if TYPE_CHECKING:
-    from harness.runner.recorder import Recorder
+    from harness.runner.secrecy import Secrets
     from harness.scenario import Held, Scenario
     from harness.stores.bucket import Bucket
 
@@ -96,7 +96,7 @@ def sizes(scenario: Scenario) -> list[int]:
     return found
 
 
-def contents(bucket: Bucket | None, directory: Path, recorder: Recorder) -> dict[str, ObjectHeld]:
+def contents(bucket: Bucket | None, directory: Path, secrets: Secrets) -> dict[str, ObjectHeld]:
     """Return all that the store holds."""
     if bucket is not None:
         found = bucket.contents()
@@ -104,13 +104,13 @@ def contents(bucket: Bucket | None, directory: Path, recorder: Recorder) -> dict
         files = (path for path in sorted(directory.rglob("*")) if path.is_file())
         found = {str(path.relative_to(directory)): path.read_bytes() for path in files}
     return {
-        recorder.scrub(key): ObjectHeld(
+        key: ObjectHeld(
             digest=hashlib.sha256(body).hexdigest(),
             size_bytes=len(body),
-            metadata=recorder.scrubbed(bucket.metadata(key)) if bucket is not None else {},
-            text=recorder.scrub(body.decode(errors="replace")) if key.endswith(MANIFEST) else None,
+            metadata=bucket.metadata(key) if bucket is not None else {},
+            text=body.decode(errors="replace") if key.endswith(MANIFEST) else None,
             parquet=facts_of(body) if key.endswith(".parquet") else None,
-            secrets=recorder.secrets_in(body),
+            secrets=secrets.found_in(body.decode("latin-1")),
         )
         for key, body in found.items()
     }

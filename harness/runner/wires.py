@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = {"put": "object_put", "delete": "object_deleted", "list": "object_listed", "get": "object_read"}
 _METHODS = {"put": "PUT", "get": "GET", "list": "GET", "delete": "DELETE|POST"}
+METADATA = "x-amz-meta-"
 _NO_UPLOAD = "^(?!upload)"
 """A POST of a multipart upload deletes nothing."""
 
@@ -72,9 +73,7 @@ class StoreListener(Listener):
     def arrived(self, number: int, seen: Seen) -> None:
         """Write that a request arrived."""
         operation, key = operation_of(seen, self._bucket)
-        event = self._recorder.add(
-            StoreAsked, operation=operation, key=self._recorder.scrub(key), worker=self._doors.get(seen.port)
-        )
+        event = self._recorder.add(StoreAsked, operation=operation, key=key, worker=self._doors.get(seen.port))
         self._began[number] = event.number
 
     def over(self, number: int, seen: Seen, how: Over) -> None:
@@ -91,24 +90,22 @@ class StoreListener(Listener):
             kind=KINDS.get(operation, "store_other"),
             began=self._began[number],
             operation=seen.method,
-            key=self._recorder.scrub(key or seen.body.decode(errors="replace")),
+            key=key or seen.body.decode(errors="replace"),
             create_only=headers.get("if-none-match") == "*",
             if_match=headers.get("if-match"),
             checksum=headers.get("x-amz-checksum-sha256"),
-            metadata=self._metadata(headers),
+            metadata=_metadata(headers),
             digest=hashlib.sha256(content).hexdigest() if operation == "put" else None,
             size_bytes=len(content),
+            secrets=self._recorder.secrets.found_in(content.decode("latin-1")),
             status=how.status,
             answered=how.answered,
             fault=fault,
         )
 
-    def _metadata(self, headers: dict[str, str]) -> dict[str, str]:
-        found = {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
-        scrubbed: dict[str, str] = self._recorder.scrubbed(
-            {name.removeprefix("x-amz-meta-"): value for name, value in found.items()}
-        )
-        return scrubbed
+
+def _metadata(headers: dict[str, str]) -> dict[str, str]:
+    return {name.removeprefix(METADATA): value for name, value in headers.items() if name.startswith(METADATA)}
 
 
 class QueueListener(Listener):

@@ -22,7 +22,7 @@ from harness.fakes.rpc.node import Node
 from harness.fakes.rpc.server import RpcPool
 from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, RpcCall
 from harness.runner import staged, stored
-from harness.runner.processes import Watch, Worker, opened_below
+from harness.runner.processes import Watch, Worker, locked_below
 from harness.runner.real import containerized_cryo, oracle_of
 from harness.runner.wires import QueueListener, StoreListener, describe, spoil_of
 from harness.scenario import CONTAINER
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 HARNESS = "harness_"
 OTHER_CHAIN_ID = 5
-DEAD_URL = "http://127.0.0.1:9"
+LOOPBACK_URL = "http://127.0.0.1"
+DEAD_URL = f"{LOOPBACK_URL}:9"
 STRANGER = {"AWS_ACCESS_KEY_ID": "harness", "AWS_SECRET_ACCESS_KEY": "signed-anew-by-the-proxy"}
 """What a worker gets instead of the keys to an external store, which are the harness's alone."""
 
@@ -82,11 +83,20 @@ class World:
         self._telling = threading.RLock()
 
     def __enter__(self) -> Self:
+        try:
+            self._make()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _make(self) -> None:
         scenario, recorder = self.scenario, self.recorder
         name = self.bucket.name if self.bucket else ""
-        recorder.hide_all({"rpc-key": self._key, "canary": self._canary, "s3-secret": self._around.store.secret_key})
+        recorder.secrets.add({"rpc-key": self._key, "canary": self._canary})
         stored.prepare(scenario, self.bucket, self.directory)
         staged.plant(scenario, self.staging, self.outside, self.task_id(0))
+        self.planted = staged.planted(scenario, self.staging, self.outside, self.task_id(0))
         self.cryo = scenario.cryo
         if scenario.cryo == CONTAINER:
             self.cryo = str(containerized_cryo(self._stack, self._folder))
@@ -107,15 +117,13 @@ class World:
         self.watch = self._stack.enter_context(Watch(recorder, None if sees_start else self._cryo_seen))
         if scenario.delivery == "worker":
             self._make_platform(name)
-        return self
 
     def __exit__(self, *_: object) -> None:
         for worker in self.workers:
             worker.close()
-        self.watch.end_survivors()
         self._stack.close()
         if self.target.staging_root is not None:
-            shutil.rmtree(self.staging)
+            shutil.rmtree(self.staging, ignore_errors=True)
         if self.bucket is not None and self._around.external:
             self.bucket.remove()
 
@@ -148,9 +156,14 @@ class World:
         lines = [(fault.model_dump(exclude={"may_miss"}), fault.may_miss) for fault in self.scenario.dispatcher_faults]
         faults = [DispatcherFault(**fields) for fields, _ in lines]
         self.may_miss = [fault for fault, (_, missing) in zip(faults, lines, strict=True) if missing]
-        self.recorder.hide_all({"worker-token": self.machine.worker_token})
+        self.recorder.secrets.add({"worker-token": self.machine.worker_token})
         self.server = self._stack.enter_context(DispatcherServer(self.machine, faults))
         self.server.on_request(self._asked)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What only the environment of a worker of this world, and of what it started, holds."""
+        return (str(self._folder), *(f"{LOOPBACK_URL}:{port}\0" for port in self._doors))
 
     # What happens in it, written down.
 
@@ -181,22 +194,23 @@ class World:
             directory = str(Path(f"/proc/{pid}/cwd").resolve())
         except OSError:
             directory = ""
-        self.recorder.add(
+        event = self.recorder.add(
             CryoStarted,
-            arguments=tuple(map(self.recorder.scrub, arguments)),
+            arguments=tuple(arguments),
             environment=tuple(environment),
             directory=directory,
             pid=pid,
             staged=staged.look(self.staging),
-            held=opened_below(pid, self.staging),
+            held=locked_below(pid, self.staging),
         )
+        self.watch.cryo_began(pid, event.number)
 
     def _asked(self, _: Request) -> None:
         self.hide_tokens()
 
     def hide_tokens(self) -> None:
         """Learn the tokens that were given out."""
-        self.recorder.hide_all({label.replace(" ", "-"): token for label, token in self.machine.secrets.items()})
+        self.recorder.secrets.add({label.replace(" ", "-"): token for label, token in self.machine.secrets.items()})
 
     def write_exchanges(self) -> None:
         """Write down what the dispatcher was asked and has answered since the last time."""
@@ -213,9 +227,9 @@ class World:
                 kind=exchange.kind or "unknown_request",
                 task_id=exchange.task_id,
                 attempt=exchange.attempt,
-                request=self.recorder.scrubbed(dict(exchange.request)),
+                request=dict(exchange.request),
                 status=exchange.status,
-                answer=self.recorder.scrubbed(dict(exchange.answer)),
+                answer=dict(exchange.answer),
                 fault=exchange.fault,
             )
             if exchange.fault:

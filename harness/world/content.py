@@ -30,10 +30,9 @@ def facts_of(content: bytes) -> dict[str, Any]:
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     try:
-        table = pq.read_table(io.BytesIO(content))
-    except (pa.ArrowException, OSError) as error:
+        return facts_of_table(pq.read_table(io.BytesIO(content)))
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
         return {"unreadable": type(error).__name__}
-    return facts_of_table(table)
 
 
 def facts_of_table(table: pa.Table) -> dict[str, Any]:

@@ -123,6 +123,12 @@ def late_file(events: Events) -> Events:
     return [*events[:-1], put.model_copy(update=last(events)), events[-1]]
 
 
+def written_late(events: Events) -> Events:
+    """Return the history with a file that was begun to be put after the publication had been taken."""
+    put = next(one for one in events if one.kind == "object_put")
+    return [*events[:-1], put.model_copy(update=last(events) | {"began": events[-1].number}), events[-1]]
+
+
 def late_first_file(events: Events) -> Events:
     """Return the history of a worker without conditional writes whose first file came behind the manifest."""
     put = next(one for one in events if one.kind == "object_put")
@@ -140,7 +146,7 @@ def staged(path: str) -> Callable[[Events], Events]:
 
 
 def early_store(events: Events) -> Events:
-    return [events[0], StoreAsked(number=0, at=0, operation="list", key="x"), *events[1:]]
+    return [events[0], StoreAsked(number=0, at=0, operation="list", key="cryo/1/"), *events[1:]]
 
 
 def early_cryo(events: Events) -> Events:
@@ -201,6 +207,8 @@ SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("VER-1", FAKE, other_version),
     ("PUB-3", BAD, report(datasets_published=[{}], outcome="fatal_error")),
     ("PUB-4", RUN, with_objects(lambda key, held: None if key.endswith(".json") else held)),
+    ("PUB-4", RUN, with_objects(lambda _, held: held.model_copy(update={"digest": "00"}))),
+    ("PUB-4", SERVICE, written_late),
     ("PUB-5", CANCELLED, again),
     ("PUB-6", SERVICE, lambda events: final(events, registered=dict.fromkeys(events[-1].registered, 2))),
     ("LAY-1", RUN, elsewhere),
@@ -214,6 +222,7 @@ SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("LAY-7", RUN, manifest(lambda text: text.replace(",", ", "))),
     ("LAY-8", RUN, with_objects(lambda _, held: held.model_copy(update={"metadata": held.metadata | {"rows": "1"}}))),
     ("LAY-8", RUN, each("object_put", checksum=None)),
+    ("LAY-8", RUN, each("object_put", metadata={"evidence": "receipts"})),
     ("LAY-9", RUN, foreign_put("/other.parquet")),
     ("LAY-10", RUN, each("object_put", create_only=False)),
     ("RNG-1", RUN, each("cryo_started", arguments=("blocks", "--blocks", "500:1699"))),
@@ -236,6 +245,8 @@ SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("LSE-3", CANCELLED, silent_store),
     ("SEC-1", SERVICE, each("log_line", text=LEAK)),
     ("SEC-1", RUN, with_objects(lambda _, held: held.model_copy(update={"secrets": ("rpc-key",)}))),
+    ("SEC-1", RUN, each("object_put", secrets=("rpc-key",))),
+    ("SEC-2", RUN, each("cryo_started", environment=("PATH",))),
     ("SEC-2", RUN, lambda events: final(events, arguments=(LEAK,))),
     ("SEC-2", RUN, early_cryo),
 ]  # fmt: skip
