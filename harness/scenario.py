@@ -111,8 +111,8 @@ class Platform(_Strict):
     """The dispatcher and the queue of a service.
 
     `stray` are messages that are no wake-up of a task; `until` is `ended` (every task, and no wake-up left),
-    `settled` (every task has ended at the dispatcher) or an event and how often it must have come; then the workers are
-    told to end.
+    `settled` (every task has ended at the dispatcher), `quiet` (and nothing happens any more) or an event and how often
+    it must have come; then the workers are told to end.
     """
 
     form: Literal["documented", "lite"] = "documented"
@@ -122,7 +122,7 @@ class Platform(_Strict):
     wakeups: int = 1
     workers: int = Field(default=1, ge=1, le=16)
     stray: tuple[str, ...] = ()
-    until: str = Field(default="ended", pattern=r"^(ended|settled|[a-z_]+ \d+)$")
+    until: str = Field(default="ended", pattern=r"^(ended|settled|quiet|[a-z_]+ \d+)$")
 
 
 class Scenario(_Strict):

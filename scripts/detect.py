@@ -12,7 +12,7 @@ from harness.report.detect import caught_by
 from harness.scenario import find
 from harness.stores.backends import backends
 
-JOBS = 4
+JOBS = 8
 
 
 began = time.monotonic()

@@ -16,11 +16,11 @@ GRANTED = 200
 SETTLED = (200, 400, 409)
 LONGEST_MARGIN_SECONDS = 5.0
 SHORTEST_MARGIN_SECONDS = 1.0
+"""LSE-3: less the smaller of 5 s and a third of the lease, never under 1 s."""
 DATE_SECONDS = 1.0
 ANSWER_SECONDS = 0.25
 STOP_SECONDS = 5.0
 """So long a busy machine may take to bring an answer to who waits for it, and a worker to end its Cryo."""
-"""LSE-3: less the smaller of 5 s and a third of the lease, never under 1 s."""
 
 
 def out_1(evidence: Evidence) -> Found:
@@ -119,7 +119,8 @@ def lse_1(evidence: Evidence) -> Found:
         acknowledged = any(
             one.task_id == event.task_id and one.number > event.number for one in evidence.of("acknowledged")
         )
-        if not acknowledged and not evidence.of("timed_out"):
+        in_time = evidence.final.at > event.at + STOP_SECONDS or not evidence.of("timed_out")
+        if not acknowledged and in_time:
             found.append(violation("LSE-1", "its wake-up is deleted", "it was not", event.number))
     return found if refused or "LSE-1" in evidence.scenario.clauses else (found or NOTHING)
 

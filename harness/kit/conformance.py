@@ -37,7 +37,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
     known_file: Annotated[
         Path | None, typer.Option("--known", metavar="FILE", help="Known failures: CLAUSE/SCENARIO # message.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")] = 2 * (os.cpu_count() or 1),
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")] = 4 * (os.cpu_count() or 1),
     patience_seconds: Annotated[
         float, typer.Option("--patience", min=1, help="The most seconds to wait in a scenario, where it says more.")
     ] = 300.0,

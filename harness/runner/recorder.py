@@ -50,6 +50,10 @@ class Recorder:
         with self._changed:
             self.events[:] = [self.secrets.scrubbed(event) for event in self.events]
 
+    def quiet_seconds(self) -> float:
+        """Return how long ago the last event was."""
+        return time.monotonic() - self._began - self.events[-1].at
+
     def on_event(self, listener: Callable[[Any], None]) -> None:
         """Have a function called with every event from now on."""
         self._listeners.append(listener)

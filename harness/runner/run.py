@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LINGER_SECONDS = 3.0
 """How long what a worker has started may outlive it before it counts as a survivor."""
+QUIET_SECONDS = 2.0
+"""How long nothing must have happened for a scenario that waits until all is quiet."""
 LOST_SECONDS = 8.0
 """How long a Cryo is watched whose lease is lost; by then the check of LSE-3 has its answer."""
 
@@ -157,6 +159,8 @@ def _over(world: World) -> bool:
     ended = all(task.ended for task in world.machine.tasks)
     if until == "settled":
         return ended
+    if until == "quiet":
+        return ended and world.recorder.quiet_seconds() >= QUIET_SECONDS
     if until != "ended":
         kind, _, times = until.partition(" ")
         came = [event for event in list(world.recorder.events) if event.kind == kind]

@@ -15,7 +15,7 @@ from harness.stores.backends import Backends
 from harness.targets import Target
 
 SCENARIOS = find()
-JOBS = 5
+JOBS = 8
 CHEATERS = ("nothing", "success", "canned", "copies")
 HURRIED_SECONDS = 8.0
 """A worker that does not work is not waited for as one that does."""
