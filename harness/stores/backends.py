@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import urllib.error
-import urllib.request
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -12,8 +11,7 @@ from dataclasses import dataclass, field
 from harness.stores.bucket import S3Endpoint
 from harness.stores.moto import moto_server
 from harness.stores.probe import CREDENTIALS, cannot_show, probe
-
-PATIENCE_SECONDS = 3.0
+from harness.stores.reach import problem_at
 
 
 class BadStore(ValueError):
@@ -63,6 +61,7 @@ def card_of(store: S3Endpoint) -> dict[str, str]:
         BadStore: it takes no bucket of ours.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - as above
 
     try:
         bucket = store.make_bucket()
@@ -70,8 +69,10 @@ def card_of(store: S3Endpoint) -> dict[str, str]:
             return probe(bucket)
         finally:
             bucket.remove()
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise BadStore(f"the store {store.url} can't be probed: {error}") from None
+    except KeyError as error:
+        raise BadStore(f"the store {store.url} does not answer as S3 does: its answer lacks {error}") from None
 
 
 def _minio(stack: ExitStack) -> S3Endpoint:
@@ -95,15 +96,10 @@ def external(url: str) -> S3Endpoint:
     """
     if not url.startswith(("http://", "https://")):
         raise BadStore(f"no store {url!r}: write moto, minio or the URL of an S3 server")
+    if problem := problem_at(url):
+        # Keys in a URL are secrets, and are shown to nobody.
+        raise BadStore(f"the store {re.sub('//.*@', '//…@', url)} {problem}")
     missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not os.environ.get(name)]
-    try:
-        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS):  # noqa: S310 - http or https, as checked above
-            pass
-    except urllib.error.HTTPError:
-        pass
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise BadStore(f"the store {url} does not answer: {reason}") from None
     if missing:
         raise BadStore(f"the store {url} needs keys: set {' and '.join(missing)}")
     region = os.environ.get("AWS_REGION", "us-east-1")
