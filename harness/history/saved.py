@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.history.events import ADAPTER, VERSION
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class BadHistory(ValueError):
@@ -121,4 +124,5 @@ class _Known:
         if event.began not in self._asked:
             return f"no store_asked that is unanswered is above it as number {event.began}"
         self._asked.remove(event.began)
-        return None
+        hashed = event.kind != "object_put" or SHA256.fullmatch(event.digest or "")
+        return None if hashed else "of what was put there is no SHA-256 in digest"
