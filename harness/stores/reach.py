@@ -29,7 +29,7 @@ def problem_at(url: str) -> str | None:
     try:
         return answers.get(timeout=ALL_SECONDS)
     except Empty:
-        return f"does not answer within {ALL_SECONDS:.0f} s"
+        return f"does not answer within {ALL_SECONDS:g} s"
 
 
 def _ask(url: str) -> str | None:
