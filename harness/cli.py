@@ -9,11 +9,13 @@ from harness.fakes.rpc.cli import rpc
 from harness.kit.conformance import conformance_command
 from harness.kit.smoke import smoke_command
 from harness.reference.table import bugs
-from harness.report.commands import judge_command, list_command, run_command
+from harness.report.commands import USAGE, judge_command, list_command, run_command
 from harness.serve.dispatcher import dispatcher
 from harness.serve.s3 import s3
 from harness.serve.world import world
 from harness.stores.commands import probe_command
+
+TYPERS_USAGE_EXIT_CODE = 2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 serving = typer.Typer(
@@ -40,5 +42,10 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; what is wrong with the command itself ends with 64, as what else a user can mend."""
+    try:
+        app()
+    except SystemExit as ended:
+        if ended.code == TYPERS_USAGE_EXIT_CODE:
+            raise SystemExit(USAGE) from None
+        raise

@@ -16,7 +16,7 @@ from rich.console import Console
 from harness import targets
 from harness.kit import known
 from harness.kit.profile import Profile, plan
-from harness.report.commands import INTERRUPTED, USAGE, Reports, attempt, attempt_all, check_all, finish, told
+from harness.report.commands import INTERRUPTED, USAGE, Reports, at_once, attempt, attempt_all, check_all, finish, told
 from harness.report.detect import hurried
 from harness.report.progress import Progress
 from harness.report.result import Ran, of_histories
@@ -51,9 +51,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         everything = find()
         planned = plan(chosen, profile, everything)
         listed = _listed(known_file, [one.name for one in everything])
-        if save is not None:
-            save.mkdir(parents=True, exist_ok=True)
-        check_all(reports)
+        check_all(reports, save)
     console = Console()
     with told(), ExitStack() as stack:
         around = stack.enter_context(backends(store))
@@ -64,7 +62,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         done = attempt_all(
             planned.scenarios,
             lambda scenario: planned.counted(patience.of(attempt(patience.left(scenario), chosen, around, save, stop))),
-            jobs=1 if chosen.staging_root else jobs,
+            jobs=at_once(chosen, jobs),
             seen=seen,
         )
         if stop.is_set():

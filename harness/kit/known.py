@@ -27,7 +27,11 @@ def read(path: Path, scenarios: Iterable[str]) -> dict[str, str]:
     """
     names = set(scenarios)
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise BadList(f"{path.name} is no list of known failures: it is no UTF-8 text") from None
+    for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         place, separator, message = (part.strip() for part in line.partition(" # "))

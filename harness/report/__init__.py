@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -29,12 +30,22 @@ def check(path: Path) -> None:
     """Make sure, before the run, that a report can be written to a file.
 
     Raises:
-        BadReport: its suffix stands for no kind of report, or its folder is not there.
+        BadReport: its suffix stands for no kind of report, its folder is not there, or nothing can be written to it.
     """
     if path.suffix not in KINDS:
         raise BadReport(f"--report {path}: the suffix chooses the kind, one of {', '.join(KINDS)}")
     if not path.parent.is_dir():
         raise BadReport(f"--report {path}: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        raise BadReport(f"--report {path}: that is no file")
+    new = not path.exists()
+    try:
+        # Whoever asks what may be written is told yes in /proc, and as root nearly everywhere.
+        path.open("ab").close()
+    except OSError as error:
+        raise BadReport(f"--report {path}: it can't be written: {error.strerror}") from None
+    if new:
+        Path(os.path.realpath(path)).unlink()
 
 
 def render(kind: str, result: Result) -> str:

@@ -12,17 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from harness import history, report, targets
 from harness.checks.verdict import Verdict
 from harness.containers.engine import EngineError, engine_problem
-from harness.report import text
+from harness.reference.bugs import BUGS
+from harness.report import saved, text
 from harness.report.progress import Progress
 from harness.report.result import Ran, Result, broken, in_order, of_histories, ran
 from harness.runner.run import run
@@ -63,11 +64,10 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Run scenarios and judge the worker clause by clause; exit code 0 only without FAIL and ERROR."""
     began, began_at = time.monotonic(), datetime.now(UTC)
     with told():
+        check_bug(bug)
         chosen = targets.find(target, bug=bug)
         scenarios, skipped = runnable(find(names or ()), chosen)
-        if save is not None:
-            save.mkdir(parents=True, exist_ok=True)
-        check_all(reports)
+        check_all(reports, save)
     console = Console()
     with told(), ExitStack() as stack:
         around = stack.enter_context(backends(store))
@@ -78,7 +78,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         done = attempt_all(
             scenarios,
             lambda scenario: attempt(scenario, chosen, around, save, stop, file=file_of.get(scenario.name, "")),
-            jobs=jobs,
+            jobs=at_once(chosen, jobs),
             seen=seen,
         )
         if stop.is_set():
@@ -144,14 +144,37 @@ def attempt(
         return broken(scenario, f"the harness failed: {type(error).__name__}: {error}", file=file)
 
 
-def check_all(reports: Sequence[Path] | None) -> None:
-    """Make sure that all reports can be written.
+def at_once(target: Target, jobs: int) -> int:
+    """Return how many scenarios of a target can run at once: one where all of them stage in one place."""
+    return 1 if target.staging_root is not None else jobs
+
+
+def check_bug(bug: str | None) -> None:
+    """Make sure that there is such a bug of the reference worker.
+
+    Raises:
+        BadTarget: there is none.
+    """
+    names = [known.name for known in BUGS]
+    if bug is not None and bug not in names:
+        near = get_close_matches(bug, names, n=5, cutoff=0.4)
+        meant = f"did you mean {' or '.join(near)}?" if near else "`cryo-harness bugs` lists them"
+        raise BadTarget(f"the reference worker has no bug {bug!r}: {meant}")
+
+
+def check_all(reports: Sequence[Path] | None, save: Path | None = None) -> None:
+    """Make sure that all reports, and histories in a folder that is made, can be written.
 
     Raises:
         harness.report.BadReport: one can't.
+        OSError: the folder can't be made.
     """
     for path in reports or ():
         report.check(path)
+    if save is not None:
+        save.mkdir(parents=True, exist_ok=True)
+        if not os.access(save, os.W_OK | os.X_OK):
+            raise report.BadReport(f"--save {save}: nothing can be written there")
 
 
 def finish(result: Result, console: Console, reports: Sequence[Path] | None) -> None:
@@ -185,12 +208,7 @@ def again(path: Path) -> Ran:
     Raises:
         harness.history.BadHistory: it can't be read, or its scenario is of another version of the harness.
     """
-    try:
-        return ran(history.load(path), history=str(path))
-    except ValidationError as error:
-        told = error.errors(include_input=False)[0]
-        where = ".".join(map(str, told["loc"]))
-        raise history.BadHistory(f"{path.name}: its scenario is of another version: {where}: {told['msg']}") from None
+    return ran(saved.events_of(path), history=str(path))
 
 
 def list_command() -> None:

@@ -27,6 +27,8 @@ DISPATCHER = {"claim", "heartbeat", "complete", "unknown_request"}
 PRINTED = 160
 HELD = 20
 """So many objects of the final state are told one by one."""
+SIGNALS = {one.value: one.name for one in signal.Signals}
+"""Those that have names: real-time signals but the first and the last have none."""
 _STATUS = {None: "no answer"}
 
 
@@ -72,7 +74,7 @@ def _worker_started(event: Any) -> list[Step]:
 
 def _exit(event: Any) -> list[Step]:
     if event.code < 0:
-        how = f"is ended by {signal.Signals(-event.code).name}"
+        how = f"is ended by {SIGNALS.get(-event.code, f'signal {-event.code}')}"
     else:
         meaning = f" ({OUTCOMES[event.code].replace('_', ' ')})" if event.code and event.code in OUTCOMES else ""
         how = f"ends with exit code {event.code}{meaning}"
@@ -88,7 +90,7 @@ DULL = {"task_id", "timestamp", "level", "attempt", "dataset", "range"}
 def _log_line(event: Any) -> list[Step]:
     try:
         fields = json.loads(event.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         return _one(event, None, "worker", f"log: {event.text}", quiet=True)
@@ -124,6 +126,7 @@ def _dispatcher(event: Any) -> list[Step]:
     if event.kind == "complete":
         words.append(f"as {request.get('outcome') or request.get('status')}")
         published = request.get("datasets_published") or []
+        published = published if isinstance(published, list) else [published]
         words.append(f"with {len(published)} publication{'s' * (len(published) != 1)}")
         if request.get("error_message"):
             words.append(f": {request['error_message']}")

@@ -52,7 +52,7 @@ class Recorder:
 
     def quiet_seconds(self) -> float:
         """Return how long ago the last event was."""
-        return time.monotonic() - self._began - self.events[-1].at
+        return float(time.monotonic() - self._began - self.events[-1].at)
 
     def on_event(self, listener: Callable[[Any], None]) -> None:
         """Have a function called with every event from now on."""

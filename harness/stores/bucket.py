@@ -21,25 +21,30 @@ class S3Endpoint:
         """Return a boto3 client, independent of what the worker itself uses; the same one to whoever asks again."""
         return _client(self)
 
-    def make_bucket(self) -> Bucket:
-        """Make a bucket with a fresh name."""
+    def make_bucket(self, *, within_seconds: float | None = None) -> Bucket:
+        """Make a bucket with a fresh name; where it has to be made within some time, the store is asked once."""
         bucket = Bucket(self, f"test-{uuid.uuid4().hex[:20]}")
-        bucket.client.create_bucket(Bucket=bucket.name)
+        client = bucket.client if within_seconds is None else _client(self, within_seconds)
+        client.create_bucket(Bucket=bucket.name)
         return bucket
 
 
 @cache
-def _client(endpoint: S3Endpoint) -> Any:
+def _client(endpoint: S3Endpoint, within_seconds: float | None = None) -> Any:
     import boto3  # noqa: PLC0415 - half a second, paid by whoever looks into a store
     from botocore.config import Config  # noqa: PLC0415 - as above
 
+    patience: dict[str, Any] = {"retries": {"max_attempts": 2}}
+    if within_seconds is not None:
+        patience = {"connect_timeout": within_seconds, "read_timeout": within_seconds}
+        patience |= {"retries": {"total_max_attempts": 1}}
     return boto3.client(
         "s3",
         endpoint_url=endpoint.url,
         aws_access_key_id=endpoint.access_key,
         aws_secret_access_key=endpoint.secret_key,
         region_name=endpoint.region,
-        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
+        config=Config(s3={"addressing_style": "path"}, **patience),
     )
 
 

@@ -31,27 +31,38 @@ def find(text: str = DEFAULT, *, bug: str | None = None) -> Target:
     """Return a target by its name, in one of the `FORMS`; `bug` is one of the reference worker's.
 
     Raises:
-        BadTarget: it is none of these, or there is no such command, image, function or file.
+        BadTarget: it is none of these, there is no such command, image, function or file, or it has no such bugs.
     """
-    extra = (("HARNESS_REFERENCE_BUG", bug),) if bug else ()
     if text == REFERENCE:
+        extra = (("HARNESS_REFERENCE_BUG", bug),) if bug else ()
         return Target(text, (sys.executable, "-m", "harness.reference"), extra)
+    if bug is not None:
+        raise BadTarget(f"--bug {bug}: only the target `reference` can be told to have a bug, not {text!r}")
     if text.endswith(".toml"):
-        told = read(Path(text))
-        if told.staging_root is not None and told.staging_root.exists():
-            raise BadTarget(
-                f"{text}: staging_root {told.staging_root} is there already: the harness makes and deletes it"
-            )
-        return told.target(_executable(text, told.command, beside=Path(text).resolve().parent))
+        return _of_file(Path(text))
     kind, _, rest = text.partition(":")
     if kind == "cmd":
-        return Target(text, _executable(text, tuple(shlex.split(rest))), extra)
+        try:
+            words = shlex.split(rest)
+        except ValueError as error:
+            raise BadTarget(f"target {text!r}: {error}: quotes in it come in pairs, as in a shell") from None
+        return Target(text, _executable(text, tuple(words)))
     if kind == "image" and rest:
-        return Target(text, docker_command(rest), extra, in_container=True)
+        return Target(text, docker_command(rest), in_container=True)
     if kind == "py" and rest.count(":") == 1:
         command = (sys.executable, "-m", "harness.targets.inprocess", rest)
-        return Target(text, command, extra, delivery=frozenset({"payload-stdin"}))
+        return Target(text, command, delivery=frozenset({"payload-stdin"}))
     raise BadTarget(f"no target {text!r}: write {FORMS}")
+
+
+def _of_file(path: Path) -> Target:
+    told = read(path)
+    root = told.staging_root
+    if root is not None and root.exists():
+        raise BadTarget(f"{path}: staging_root {root} is there already: the harness makes and deletes it")
+    if root is not None and not (root.parent.is_dir() and os.access(root.parent, os.W_OK)):
+        raise BadTarget(f"{path}: staging_root {root}: {root.parent} is no folder that it can be made in")
+    return told.target(_executable(str(path), told.command, beside=path.resolve().parent))
 
 
 def _executable(name: str, command: tuple[str, ...], beside: Path | None = None) -> tuple[str, ...]:

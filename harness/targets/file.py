@@ -108,7 +108,9 @@ def read(path: Path) -> TargetFile:
     except ValidationError as error:
         problems = [located(path, text, _place(text, one), one["msg"]) for one in error.errors()]
         raise BadTarget("; ".join(problems)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise BadTarget(f"{path.name}: it is nested too deeply") from None
+    except ValueError as error:
         raise BadTarget(f"{path.name}: {error}") from None
 
 

@@ -36,8 +36,14 @@ def facts_of(content: bytes) -> dict[str, Any]:
 
 
 def facts_of_table(table: pa.Table) -> dict[str, Any]:
-    """Return what a table holds."""
+    """Return what a table holds.
+
+    Raises:
+        TypeError: its block numbers are none.
+    """
     numbers: set[Any] = set(table.column("block_number").to_pylist()) if "block_number" in table.column_names else set()
+    if not all(type(number) is int for number in numbers):
+        raise TypeError("a block number is an integer")
     return {
         "rows": table.num_rows,
         "columns": table.column_names,

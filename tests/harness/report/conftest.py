@@ -40,7 +40,8 @@ def history() -> list[Any]:
         (StoreAsked, {"operation": "put", "key": f"{PREFIX}_manifest.json"}),
         (FaultFired, {"fault": "store put _manifest answer 503 before #1"}),
         (StoreAnswered, {"kind": "object_put", "began": 8, "operation": "PUT", "key": f"{PREFIX}_manifest.json",
-                         "status": None, "answered": 503, "fault": "store put _manifest answer 503 before #1"}),
+                         "digest": "0" * 64, "status": None, "answered": 503,
+                         "fault": "store put _manifest answer 503 before #1"}),
         (Exit, {"worker": 0, "code": 75}),
         (Final, {"objects": {}, "staged": ()}),
     ]  # fmt: skip

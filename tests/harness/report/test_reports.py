@@ -55,6 +55,21 @@ def test_a_run_that_fails_is_never_said_to_keep_all(result: Result):
     assert "is listed" in replace(known, complaints=("LAY-6/by-hand is listed",)).headline
 
 
+def test_whatever_a_worker_does_is_told():
+    """A signal without a name, a log line nested past all bounds, a publication that is no list."""
+    complete = history.DispatcherCall(
+        number=3, at=1.0, kind="complete", task_id="t", attempt=1, request={"datasets_published": 5}, status=400,
+        answer={}, fault=None,
+    )  # fmt: skip
+    log_line = history.LogLine(number=2, at=1.0, worker=0, text="[" * 100_000)
+    told = [
+        TELL[one.kind](one)[0].text for one in (history.Exit(number=1, at=1.0, worker=0, code=-35), log_line, complete)
+    ]
+    assert told[0] == "worker 0 is ended by signal 35"
+    assert told[1].startswith("log: [[[")
+    assert told[2] == "complete attempt 1 as None with 1 publication"
+
+
 def test_the_last_words_of_a_worker_stand_beside_the_end_that_is_cited(result: Result):
     """Why an attempt failed is often what its worker logged last."""
     events = result.scenarios[0].events

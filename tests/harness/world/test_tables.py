@@ -1,5 +1,6 @@
 """The chain as Cryo's tables, held against the golden files of the real one."""
 
+import io
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 
 from harness.world.catalogue import by_range_alone, datasets
 from harness.world.chain import Chain
+from harness.world.content import facts_of
 from harness.world.tables import ROWS, build, schema
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,3 +47,11 @@ def test_a_table_is_the_concatenation_of_its_blocks(dataset: str):
     whole = build(chain, dataset, range(100_000_000, 100_000_010))
     parts = [build(Chain(1, seed=3), dataset, [number]) for number in range(100_000_000, 100_000_010)]
     assert pa.concat_tables(parts).equals(whole)
+
+
+@pytest.mark.parametrize("numbers", [[None, 5], ["5"], [5.0]])
+def test_a_file_whose_block_numbers_are_none_is_unreadable(numbers: list[object]):
+    """Checks compare block numbers with a range: what is no number has no facts."""
+    written = io.BytesIO()
+    pq.write_table(pa.table({"block_number": numbers}), written)
+    assert facts_of(written.getvalue()) == {"unreadable": "TypeError"}

@@ -1,4 +1,4 @@
-"""One run as an ordered list of typed events: what every check reads, live or from a saved file of JSON lines.
+"""The events of a history, by type.
 
 No secret is ever in it: whoever writes text down replaces each secret by `<secret:NAME>` first, which is also how a
 leak is found. A field that two runs of one scenario need not share is declared volatile.
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 VERSION = 1
 VOLATILE = "volatile"
@@ -22,6 +19,28 @@ _volatile = Field(json_schema_extra={VOLATILE: True})
 VolatileInt = Annotated[int, _volatile]
 VolatileFloat = Annotated[float, _volatile]
 VolatileText = Annotated[str, _volatile]
+
+
+def _facts(told: dict[str, Any]) -> dict[str, Any]:
+    """Hold what is said of a Parquet file to what harness.world.content says of one that can be read."""
+    numbers = (told.get("first"), told.get("last"))
+    columns = told.get("columns")
+    whole = (
+        set(told) == {"rows", "columns", "first", "last", "digest", "fake"}
+        and type(told["rows"]) is int
+        and isinstance(columns, list)
+        and all(isinstance(column, str) for column in columns)
+        and (numbers == (None, None) or all(type(number) is int for number in numbers))
+        and isinstance(told["digest"], str)
+        and isinstance(told["fake"], bool)
+    )
+    if not whole:
+        raise ValueError("these are not the facts of a Parquet file")
+    return told
+
+
+def _facts_or_why_not(told: dict[str, Any]) -> dict[str, Any]:
+    return told if set(told) == {"unreadable"} and isinstance(told["unreadable"], str) else _facts(told)
 
 
 class _Event(BaseModel):
@@ -47,7 +66,7 @@ class Begun(_Event):
     cannot_show: tuple[str, ...] = ()
     bucket: VolatileText
     staging_root: VolatileText
-    oracle: Annotated[dict[str, dict[str, Any]] | None, _volatile] = None
+    oracle: Annotated[dict[str, Annotated[dict[str, Any], AfterValidator(_facts)]] | None, _volatile] = None
 
 
 class TaskEntered(_Event):
@@ -224,7 +243,7 @@ class ObjectHeld(BaseModel):
     size_bytes: int
     metadata: dict[str, str] = Field(default_factory=dict)
     text: str | None = None
-    parquet: dict[str, Any] | None = None
+    parquet: Annotated[dict[str, Any], AfterValidator(_facts_or_why_not)] | None = None
     secrets: tuple[str, ...] = ()
 
 
@@ -247,42 +266,19 @@ Event = Annotated[
     | DispatcherCall | Received | Acknowledged | StoreAsked | StoreAnswered | FaultFired | Acted | TimedOut | Final,
     Field(discriminator="kind"),
 ]  # fmt: skip
-_ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)
+ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)
 
+KINDS = frozenset(
+    kind for event in get_args(get_args(Event)[0]) for kind in get_args(event.model_fields["kind"].annotation)
+)
+"""Of every event there is."""
 UNORDERED = frozenset({"log_line", "heartbeat", "rpc_call"})
 """How many of these there are is a matter of speed, so that two runs need not agree on it."""
 
 
-class BadHistory(ValueError):
-    """A saved history can't be read: the file, the line, and what is wrong there."""
-
-
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of one line."""
-    return {"$id": f"history-{VERSION}", **_ADAPTER.json_schema()}
-
-
-def save(events: Iterable[Any], path: Path) -> None:
-    """Write events as JSON lines."""
-    path.write_text("".join(event.model_dump_json() + "\n" for event in events), encoding="utf-8")
-
-
-def load(path: Path) -> list[Any]:
-    """Read what `save` wrote.
-
-    Raises:
-        BadHistory: a line is no event, or the first is of another version.
-    """
-    found = []
-    for place, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            found.append(_ADAPTER.validate_json(line))
-        except ValidationError as error:
-            detail = error.errors(include_input=False)[0]
-            raise BadHistory(f"{path.name}, line {place}: {detail['msg']} (at {detail['loc']})") from None
-    if not found or found[0].kind != "begun" or found[0].version != VERSION:
-        raise BadHistory(f"{path.name} is no history of version {VERSION}")
-    return found
+    return {"$id": f"history-{VERSION}", **ADAPTER.json_schema()}
 
 
 def stable(events: Iterable[Any]) -> list[str]:

@@ -1,14 +1,33 @@
-"""The faults that a scenario names, as it writes them down; the fakes carry them out."""
+"""The lines of a scenario's faults and triggers."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from harness.faults import actions
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _compiled(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return pattern
+
+
+def _an_action(fields: dict[str, Any]) -> dict[str, Any]:
+    actions.from_json(fields)
+    return fields
+
+
+Pattern = Annotated[str, AfterValidator(_compiled)]
 
 
 class StoreFault(_Strict):
@@ -18,7 +37,7 @@ class StoreFault(_Strict):
     """
 
     operation: Literal["put", "get", "list", "delete"]
-    key: str = ""
+    key: Pattern = ""
     when: Literal["before", "after"] = "before"
     do: Literal["answer", "hang", "reset", "cut"] = "answer"
     status: int = Field(default=500, ge=400, le=599)
@@ -29,12 +48,12 @@ class StoreFault(_Strict):
 
 
 class RpcFault(_Strict):
-    """One line of the pool's script; `do` is an action of harness.fakes.rpc.actions."""
+    """One line of the pool's script; `do` is an action of harness.faults.actions."""
 
     method: str | None = None
-    do: dict[str, Any]
-    block: int | None = None
-    node: str | None = None
+    do: Annotated[dict[str, Any], AfterValidator(_an_action)]
+    block: int | None = Field(default=None, ge=0)
+    node: Literal["main", "other"] | None = None
     nth: int = Field(default=1, ge=1)
     every: int = Field(default=1, ge=1)
     times: int | None = Field(default=None, ge=1)
@@ -50,8 +69,8 @@ class DispatcherFaultLine(_Strict):
     nth: int = Field(default=1, ge=1)
     times: int | None = Field(default=1, ge=1)
     when: Literal["before", "after"] = "before"
-    status: int = 503
-    seconds: float = 0.0
+    status: int = Field(default=503, ge=100, le=599)
+    seconds: float = Field(default=0.0, ge=-1e9, le=1e9)
     may_miss: bool = False
 
 
@@ -62,7 +81,7 @@ class Trigger(_Strict):
     """What the runner does at the `nth` event of a kind whose key, operation or text matches."""
 
     event: str
-    match: str = ""
+    match: Pattern = ""
     nth: int = Field(default=1, ge=1)
     do: Action
     worker: int = Field(default=0, ge=0)

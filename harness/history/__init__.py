@@ -1,0 +1,71 @@
+"""One run as an ordered list of typed events: what every check reads, live or from a saved file of JSON lines.
+
+No secret is ever in it: whoever writes text down replaces each secret by `<secret:NAME>` first, which is also how a
+leak is found. A field that two runs of one scenario need not share is declared volatile.
+"""
+
+from __future__ import annotations
+
+from harness.history.events import (
+    KINDS,
+    UNORDERED,
+    VERSION,
+    VOLATILE,
+    Acknowledged,
+    Acted,
+    Begun,
+    CryoEnded,
+    CryoStarted,
+    CryoWrote,
+    DispatcherCall,
+    Event,
+    Exit,
+    FaultFired,
+    Final,
+    LogLine,
+    ObjectHeld,
+    Received,
+    RpcCall,
+    StagedEntry,
+    StoreAnswered,
+    StoreAsked,
+    TaskEntered,
+    TimedOut,
+    WorkerStarted,
+    schema,
+    stable,
+)
+from harness.history.saved import BadHistory, load, save
+
+__all__ = [
+    "KINDS",
+    "UNORDERED",
+    "VERSION",
+    "VOLATILE",
+    "Acknowledged",
+    "Acted",
+    "BadHistory",
+    "Begun",
+    "CryoEnded",
+    "CryoStarted",
+    "CryoWrote",
+    "DispatcherCall",
+    "Event",
+    "Exit",
+    "FaultFired",
+    "Final",
+    "LogLine",
+    "ObjectHeld",
+    "Received",
+    "RpcCall",
+    "StagedEntry",
+    "StoreAnswered",
+    "StoreAsked",
+    "TaskEntered",
+    "TimedOut",
+    "WorkerStarted",
+    "load",
+    "save",
+    "schema",
+    "stable",
+]

@@ -1,0 +1,42 @@
+"""Scenarios: TOML files that say what is in the world, what goes wrong, and what should come of it.
+
+A mistake is named with its file and line. `docs/reference.md` has the format.
+"""
+
+from __future__ import annotations
+
+from harness.scenario.files import BadScenario, find, folder, read
+from harness.scenario.lines import located
+from harness.scenario.model import (
+    CONTAINER,
+    PAYLOAD,
+    Held,
+    Node,
+    Outcome,
+    Planted,
+    Platform,
+    Scenario,
+    TaskLine,
+    schema,
+)
+from harness.scenario.rules import Problem, problems
+
+__all__ = [
+    "CONTAINER",
+    "PAYLOAD",
+    "BadScenario",
+    "Held",
+    "Node",
+    "Outcome",
+    "Planted",
+    "Platform",
+    "Problem",
+    "Scenario",
+    "TaskLine",
+    "find",
+    "folder",
+    "located",
+    "problems",
+    "read",
+    "schema",
+]

@@ -1,0 +1,120 @@
+"""What a scenario may not say: each is refused when it is read, where it stands, with what to do."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.scenario import BadScenario, find, folder, read
+
+GOOD = 'title = "t"\nclauses = ["PAY-1"]\n'
+SERVICE = GOOD + 'delivery = "worker"\n'
+
+REFUSED = [
+    (GOOD + 'name = "../../evil"\n', "line 3: name"),
+    (GOOD + 'name = "other"\n', "line 3: name: is not the file's own name"),
+    (GOOD + '[[planted]]\npath = "../../escape"\nstays = true\n', "line 4: planted.0.path: must be a rel"),
+    (GOOD + '[[planted]]\npath = "/etc"\nstays = true\n', "line 4: planted.0.path: must be a relative path"),
+    (GOOD + '[[planted]]\npath = "{taks}"\nstays = true\n', "line 4: planted.0.path: there is no placeholder '{taks}'"),
+    (GOOD + 'planted = [\n {path = "a", type = "link", stays = true},\n {path = "a/b", stays = true},\n]\n',
+     "line 5: planted.1.path: can't lie below a"),
+    (GOOD + '[[held]]\nkey = "{prefix}/../x"\n', "line 4: held.0.key"),
+    (GOOD + '[[held]]\nkey = "{prefix}{chunk}"\nchunk = 2\n', "line 5: held.0.chunk: the first task has 2 chunks"),
+    (GOOD + '[[tasks]]\noutcome = "fatal_error"\nset = { range_end = 0 }\n[[held]]\nkey = "x"\n', "line 6: held"),
+    (GOOD + '[[at]]\nevent = "exit"\nmatch = "("\ndo = "SIGKILL"\n', "line 5: at.0.match: is no regular expression"),
+    (GOOD + '[[store_faults]]\noperation = "put"\nkey = "["\n', "line 5: store_faults.0.key: is no regular expression"),
+    (GOOD + '[[at]]\nevent = "exit"\nworker = 1\ndo = "SIGKILL"\n', "line 5: at.0.worker: there are 1 workers"),
+    (GOOD + '[[at]]\nevent = "object_putt"\ndo = "SIGKILL"\n', "line 4: at.0.event: there is no event 'object_putt'"),
+    (GOOD + '[[at]]\nevent = "exit"\ndo = "take-lease"\n', "line 5: at.0.do: take-lease can't be done without a disp"),
+    (GOOD + '[[at]]\nevent = "exit"\ndo = "start-worker"\n', "line 3: at: start-worker starts the task after"),
+    (GOOD + '[[dispatcher_faults]]\nkind = "claim"\naction = "hang"\n', "line 3: dispatcher_faults.0: never strikes"),
+    (GOOD + "[platform]\nworkers = 2\n", "line 3: platform: means nothing without a dispatcher"),
+    (SERVICE + 'store = "directory"\n', "line 4: store: a service is not told"),
+    (SERVICE + '[platform]\nuntil = "claims 1"\n', "line 5: platform.until: there is no event 'claims'"),
+    (SERVICE + '[[tasks]]\nraw = "{"\noutcome = "fatal_error"\n', "line 5: tasks.0.raw: a dispatcher hands out JSON"),
+    (SERVICE + '[[tasks]]\n[[tasks]]\nenvironment = { A = "1" }\n', "line 6: tasks.1.environment: in a service"),
+    (GOOD + 'store = "directory"\n[[store_faults]]\noperation = "put"\n', "line 4: store_faults.0: never strikes"),
+    (GOOD + 'acts = [{ act = "nonsense" }]\n', "line 3: acts.0.act: there is no act 'nonsense'"),
+    (GOOD + 'acts = [\n  { act = "orphan" },\n  { act = "exit", cod = 1 }\n]\n', "line 5: acts.1: 'code' is a"),
+    (GOOD + 'acts = [{ act = "fail_chunk", chunk = 2 }]\n', "line 3: acts.0.chunk: there are 2 chunks"),
+    (GOOD + 'mode = "fake"\nacts = [{ act = "orphan" }]\n', "line 4: acts: only fake-cryo"),
+    (GOOD + "[node]\nhead = 9\nquirks = { deposit = true }\n", "line 5: node.quirks.deposit: there is no quirk"),
+    (GOOD + '[[rpc_faults]]\ndo = { kind = "statu" }\n', "line 4: rpc_faults.0.do: no such action: 'statu'"),
+    (GOOD + '[[rpc_faults]]\ndo = { kind = "status", cod = 1 }\n', "line 4: rpc_faults.0.do: the action status has no"),
+    (GOOD + '[[rpc_faults]]\ndo = { kind = "delay", seconds = nan }\n', "line 4: rpc_faults.0.do: the action delay"),
+    (GOOD + 'environment = { A = "{typo}" }\n', "line 3: environment.A: there is no placeholder '{typo}'"),
+    (GOOD + 'environment = { "A=B" = "1" }\n', "line 3: environment.A=B"),
+    (GOOD + "tasks = []\n", "line 3: tasks"),
+    (GOOD + "[[tasks]]\nset = { rnge_end = 3 }\n", "line 4: tasks.0.set.rnge_end: there is no field of a payload"),
+    (GOOD + "[[tasks]]\nadd = { range_end = 3 }\n", "line 4: tasks.0.add.range_end: is a field of every payload"),
+    (GOOD + '[[tasks]]\nset = { cryo_dataset_name = "log" }\n', "line 4: tasks.0.set.cryo_dataset_name: Cryo has no"),
+    (GOOD + '[[tasks]]\nset = { chain_id = "1" }\n', "line 4: tasks.0.set.chain_id: no task with such a chain_id"),
+    (GOOD + "[[tasks]]\nset = { range_end = 400 }\n", "line 4: tasks.0.set.range_end: from 500 to 400"),
+    (GOOD + "[[tasks]]\nset = { range_end = 4_000_000_000 }\n", "line 4: tasks.0.set.range_end: the oracle"),
+    (GOOD + "[[tasks]]\nset = { config_hash = 1979-05-27 }\n", "line 4: tasks.0.set: is nothing that JSON"),
+    (GOOD + "patience_seconds = " + "9" * 5000 + "\n", "mine.toml"),
+    (GOOD + "environment = " + "[" * 100_000 + "\n", "mine.toml"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), REFUSED, ids=map(str, range(len(REFUSED))))
+def test_what_there_is_not_or_could_never_happen_is_refused(text: str, said: str, tmp_path: Path):
+    """One line for each mistake, with the file, the line, the field, and what is wrong with it."""
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(BadScenario, match=r"^mine\.toml") as caught:
+        read(path)
+    assert said in str(caught.value)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path):
+    """Their saved histories would be one file."""
+    own = tmp_path / "straight-run.toml"
+    own.write_text(GOOD)
+    with pytest.raises(BadScenario, match="both called straight-run"):
+        find(["straight-run", str(own)])
+
+
+def test_a_scenario_named_twice_is_run_once():
+    """By its name, its file and its clause it is the same one."""
+    (first,) = find(["straight-run", str(folder() / "straight-run.toml")])
+    both = find([first.name, first.clauses[0]])
+    assert [one.name for one in both].count(first.name) == 1
+
+
+def mutants(text: str) -> list[str]:
+    """Return a file with each line left out, doubled, and with each of its values made another."""
+    lines = text.splitlines()
+    found = []
+    for at, line in enumerate(lines):
+        found += ["\n".join([*lines[:at], *lines[at + 1 :]]), "\n".join([*lines[: at + 1], *lines[at:]])]
+        key, equals, _ = line.partition("=")
+        for value in ("0", "-1", '""', '"../x"', "[]", "{}", "nan", "1979-05-27", '["("]', "true", "9" * 30):
+            if equals:
+                found.append("\n".join([*lines[:at], f"{key}= {value}", *lines[at + 1 :]]))
+    return found
+
+
+@pytest.mark.parametrize("name", ["staging-sweep", "store-adopted", "zombie-service", "runaway", "unknown-field"])
+def test_nothing_but_a_bad_scenario_comes_of_an_altered_file(name: str, tmp_path: Path):
+    """Whatever a file holds, it is read or refused by name."""
+    source = folder() / f"{name}.toml"
+    path = tmp_path / source.name
+    refused = 0
+    for text in mutants(source.read_text(encoding="utf-8")):
+        path.write_text(text)
+        try:
+            read(path)
+        except BadScenario as error:
+            refused += str(error).startswith(path.name)
+    assert refused > 10
+
+
+def test_a_bad_scenario_ends_a_run_with_64_before_anything_starts(tmp_path: Path):
+    """The command says it in one line."""
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + "tasks = []\n")
+    result = CliRunner().invoke(app, ["run", str(path), "--store", "http://127.0.0.1:9"])
+    assert result.exit_code == 64
+    assert result.output.startswith("cryo-harness: mine.toml, line 3: tasks")
