@@ -11,7 +11,10 @@ from pydantic import ValidationError
 from harness.resources import fixtures
 from harness.scenario.lines import located
 from harness.scenario.model import Scenario
-from harness.scenario.rules import problems
+from harness.scenario.rules import Problem, problems
+
+MOST_TOLD = 10
+"""So many mistakes of a file are told one by one."""
 
 
 class BadScenario(ValueError):
@@ -36,19 +39,23 @@ def read(path: Path) -> Scenario:
     except OSError as error:
         raise BadScenario(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        told = [(problem["loc"], problem["msg"].removeprefix("Value error, ")) for problem in error.errors()]
-        raise BadScenario("; ".join(located(path, text, place, message) for place, message in told)) from None
+        found = [Problem(one["loc"], one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+        raise BadScenario(_told(path, text, found)) from None
     except RecursionError:
         raise BadScenario(f"{path.name}: it is nested too deeply") from None
     except ValueError as error:
         raise BadScenario(f"{path.name}: {error}") from None
-    wrong = [located(path, text, problem.place, problem.message) for problem in problems(scenario)]
+    found = problems(scenario)
     if scenario.name != path.stem:
-        message = f"is not the file's own name: leave it out, or write {path.stem!r}"
-        wrong.append(located(path, text, ("name",), message))
-    if wrong:
-        raise BadScenario("; ".join(wrong))
+        found.append(Problem(("name",), f"is not the file's own name: leave it out, or write {path.stem!r}"))
+    if found:
+        raise BadScenario(_told(path, text, found))
     return scenario
+
+
+def _told(path: Path, text: str, found: list[Problem]) -> str:
+    more = [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
+    return "; ".join([*(located(path, text, place, message) for place, message in found[:MOST_TOLD]), *more])
 
 
 def find(names: Iterable[str] = ()) -> list[Scenario]:

@@ -6,13 +6,20 @@ tomllib again and again, and no grammar is written down here.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 Place = tuple[int | str, ...]
+BEGINNING = re.compile(r"""\s*($|#|\[|[A-Za-z0-9_"'][^={}]*=)""")
+"""What a line looks like where a statement may begin: no other line is worth asking after."""
+
+LONGEST_ARRAY = 300
+"""Lines of one; in a longer one no item is looked for, which takes time by the square of them."""
 
 
 class _Statement(NamedTuple):
@@ -48,12 +55,19 @@ def _shared(one: Place, other: Place) -> int:
     return same
 
 
-def _statements(text: str) -> Iterator[_Statement]:
+@lru_cache(maxsize=1)
+def _statements(text: str) -> tuple[_Statement, ...]:
+    return tuple(_cut(text.split("\n")))
+
+
+def _cut(all_lines: list[str]) -> Iterator[_Statement]:
     header: Place = ()
     counts: Counter[Place] = Counter()
     lines: list[str] = []
-    for at, line in enumerate(text.split("\n")):
+    for at, line in enumerate(all_lines):
         lines.append(line)
+        if at + 1 < len(all_lines) and not BEGINNING.match(all_lines[at + 1]):
+            continue
         parsed = _parsed("\n".join(lines))
         if parsed is None:
             continue
@@ -94,15 +108,15 @@ def _keys(parsed: Any) -> Place:
 def _within(statement: _Statement, loc: Place) -> int:
     """Return on which line of a statement an item of its array stands: the first by which the array has so many."""
     wanted = next((part for part in loc[_shared(statement.place, loc) :][:1] if isinstance(part, int)), None)
-    if wanted is None:
+    if wanted is None or len(statement.lines) > LONGEST_ARRAY:
         return 0
-    for at in range(len(statement.lines)):
+    for at in range(len(statement.lines) - 1):
         parsed: Any = _parsed("\n".join([*statement.lines[: at + 1], "]"]))
         while isinstance(parsed, dict):
             parsed = next(iter(parsed.values()), None)
         if isinstance(parsed, list) and len(parsed) > wanted:
             return at
-    return 0
+    return len(statement.lines) - 1
 
 
 def _parsed(text: str) -> dict[str, Any] | None:

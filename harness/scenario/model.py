@@ -85,6 +85,13 @@ class TaskLine(_Strict):
         return {name: value for name, value in (PAYLOAD | self.set | self.add).items() if name not in self.drop}
 
 
+def _some(lines: tuple[TaskLine, ...]) -> tuple[TaskLine, ...]:
+    # Pydantic's own min_length complains of a list that is too short wherever one of its items is wrong.
+    if not lines:
+        raise ValueError("there must be one at least")
+    return lines
+
+
 class Held(_Strict):
     """An object that is in the store already: `content` is its text, or a file of the oracle's, whole or not."""
 
@@ -156,7 +163,9 @@ class Scenario(_Strict):
     pool_url: bool = True
     patience_seconds: float = Field(default=40.0, gt=0, le=300)
     environment: Environment = Field(default_factory=dict)
-    tasks: tuple[TaskLine, ...] = Field(default=(TaskLine(),), min_length=1, max_length=100)
+    tasks: Annotated[tuple[TaskLine, ...], AfterValidator(_some)] = Field(
+        default=(TaskLine(),), max_length=100, json_schema_extra={"minItems": 1}
+    )
     node: Node = Node()
     platform: Platform = Platform()
     acts: tuple[dict[str, Any], ...] = ()

@@ -68,6 +68,38 @@ def test_what_there_is_not_or_could_never_happen_is_refused(text: str, said: str
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('acts = [\n { act = "orphan" }, # [\n\n { act = "x" }\n]\n', 6),
+        ('acts = [\n { act = "orphan" },\n { act = "x" }]\n', 5),
+        ('acts = [{ act = "x" }]\n', 3),
+        ("node.quirks.x = true\n", 3),
+        ('[ node ]\n"quirks" = { no_finalized_tag = true, x = true }\n', 4),
+        ('[[tasks]]\n[tasks.environment]\nA = "1"\n[[tasks]]\n[tasks.environment]\nA = "{x}"\n', 8),
+        ('[[tasks]]\nraw = """\n[[tasks]]\n"""\noutcome = "fatal_error"\nattempt = 0\n', 8),
+        ('[[held]]\ncontent = "text"\n', 3),
+    ],
+)
+def test_the_line_is_that_of_what_is_wrong(text: str, line: int, tmp_path: Path):
+    """However the file writes it: in a table, inline, over several lines, by a dotted key."""
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + text)
+    with pytest.raises(BadScenario) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"mine.toml, line {line}: ")
+    assert "; " not in str(caught.value).replace("; see", "")
+
+
+def test_many_mistakes_are_counted(tmp_path: Path):
+    """The first ones are told, and how many more there are."""
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + "[[planted]]\n" * 100)
+    with pytest.raises(BadScenario, match=r"and 190 more$") as caught:
+        read(path)
+    assert len(str(caught.value)) < 1000
+
+
 def test_two_files_of_one_name_are_refused(tmp_path: Path):
     """Their saved histories would be one file."""
     own = tmp_path / "straight-run.toml"
