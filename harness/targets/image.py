@@ -17,6 +17,7 @@ from harness.containers.reaper import OWNER_LABEL, owner_label, remove_all_of
 
 IMAGE_S_OWN = frozenset({"PATH"})
 """Variables that are the image's affair."""
+INITS = frozenset({"tini", "docker-init", "dumb-init", "catatonit"})
 
 
 def docker_command(image: str) -> tuple[str, ...]:
@@ -49,7 +50,8 @@ def in_docker(command: Sequence[str], folder: Path, environment: Mapping[str, st
 def main_process(id_file: Path) -> int | None:
     """Return the process id, in this machine's table, of what a container runs; None while there is none, or no more.
 
-    On Linux with the engine on this machine; elsewhere there is no such process to be seen.
+    An init that only passes signals on is not what it runs, but what that has started is: SIGKILL and SIGSTOP, which
+    no init can pass on, have to meet the worker. On Linux with the engine on this machine; elsewhere nothing is seen.
     """
     from docker.errors import APIError  # noqa: PLC0415 - slow to load, and only for containers
 
@@ -62,7 +64,13 @@ def main_process(id_file: Path) -> int | None:
             pid = int(engine.containers.get(name).attrs["State"]["Pid"]) if name else 0
         except APIError:
             return None
-    return pid if pid and Path(f"/proc/{pid}").exists() else None
+    try:
+        if Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() not in INITS:
+            return pid
+        started = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return None
+    return int(started[0]) if started else None
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def test_the_worker_image_is_wired_rightly(containers: Session):
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", ["fake-mode", "killed-service", "zombie-run", "real-cryo"])
+@pytest.mark.parametrize("name", ["fake-mode", "killed-before-manifest", "zombie-service", "real-cryo"])
 def test_what_goes_on_in_a_container_is_seen(name: str, containers: Session):
     """A Cryo that tells nobody of itself is seen there, and a signal meets the worker and not the command `docker`."""
     assert containers
