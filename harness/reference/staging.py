@@ -52,7 +52,8 @@ class Staging:
                 _make(part)
             self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
-            raise Retryable(f"the staging directory can't be made: {error.strerror}") from None
+            error_class = Retryable if error.errno in {errno.ENOSPC, errno.EDQUOT} else Fatal
+            raise error_class(f"the staging directory can't be made: {error.strerror}") from None
         if not lock(self.descriptor):
             self._close()
             raise Retryable(f"staging is held by a live attempt, or by the Cryo of a dead one: {self.path}")

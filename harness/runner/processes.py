@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,14 +21,19 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.03
 
 
-class Worker:
-    """One process of the target's."""
+KILLED_IN_CONTAINER = 128 + signal.SIGKILL
+"""How `docker run` tells that what it ran was killed."""
 
-    def __init__(
+
+class Worker:
+    """One process of the target's; where it is a command that runs another, `inner` tells that one's id."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a process is started with
         self, number: int, recorder: Recorder, command: Sequence[str], environment: dict[str, str],
-        task: int | None, payload: bytes | None,
+        task: int | None, payload: bytes | None, inner: Callable[[], int | None] | None = None,
     ) -> None:  # fmt: skip
-        self.number, self._recorder = number, recorder
+        self.number, self._recorder, self._inner = number, recorder, inner
+        self._inner_pid: int | None = None
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
@@ -49,11 +55,26 @@ class Worker:
         """Send a signal to a process that lives."""
         if self.process.poll() is None:
             self._recorder.add(Acted, action=name, worker=self.number)
-            self.process.send_signal(getattr(signal, name))
+            self._send(getattr(signal, name))
+
+    def _send(self, number: int) -> None:
+        *_, pid = self.pids()
+        if pid == self.process.pid:
+            self.process.send_signal(number)
+            return
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def pids(self) -> list[int]:
+        """Return what is known of its process ids: that of the worker itself last."""
+        if self._inner is not None and self._inner_pid is None and self.process.poll() is None:
+            self._inner_pid = self._inner()
+        return [self.process.pid] if self._inner_pid is None else [self.process.pid, self._inner_pid]
 
     def close(self) -> None:
         """End it, whatever it does, and wait until all of its output is read."""
         if self.process.poll() is None:
+            self._send(signal.SIGKILL)
             self.process.kill()
             self.process.send_signal(signal.SIGCONT)
         self._ender.join()
@@ -81,6 +102,8 @@ class Worker:
 
     def _end(self) -> None:
         code = self.process.wait()
+        if self._inner is not None and code == KILLED_IN_CONTAINER:
+            code = -signal.SIGKILL
         self._threads[0].join()
         # A Cryo that outlives its worker may hold the pipes: what was said until now is what counts.
         for thread in self._threads[1:]:
@@ -95,7 +118,8 @@ class Watch:
     def __init__(self, recorder: Recorder, on_cryo: Callable[[int, list[str]], None] | None = None) -> None:
         self._recorder, self._on_cryo = recorder, on_cryo
         self._told: set[tuple[int, str]] = set()
-        self._roots: list[int] = []
+        self._workers: list[Worker] = []
+        self._roots: set[int] = set()
         self._cryos: dict[int, tuple[int, str]] = {}
         self._ending = threading.Lock()
         self._stop = threading.Event()
@@ -114,9 +138,9 @@ class Watch:
             if _start_of(pid) == start:
                 os.kill(pid, signal.SIGKILL)
 
-    def follow(self, pid: int) -> None:
-        """Watch one more process and all that it starts."""
-        self._roots.append(pid)
+    def follow(self, worker: Worker) -> None:
+        """Watch one more worker and all that it starts."""
+        self._workers.append(worker)
 
     def note(self, pid: int) -> None:
         """Look at one process now."""
@@ -163,7 +187,8 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            pending = list(self._roots)
+            pending = [pid for worker in list(self._workers) for pid in worker.pids()]
+            self._roots.update(pending)
             while pending:
                 pid = pending.pop()
                 self.note(pid)

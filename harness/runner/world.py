@@ -29,6 +29,7 @@ from harness.scenario import CONTAINER
 from harness.stores.proxy import StoreProxy
 from harness.stores.queue import make_queue
 from harness.targets import search_path
+from harness.targets.image import main_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -289,9 +290,11 @@ class World:
             store = f"s3://{self.bucket.name}" if self.bucket else f"file://{self.directory}"
             places = {"store": store, "task_id": self.task_id(place), "attempt": str(line.attempt)}
             places["payload"] = str(file)
-        command = self.target.words(self._folder, environment, places)
-        worker = Worker(len(self.workers), self.recorder, command, environment, place, payload)
-        self.watch.follow(worker.process.pid)
+        id_file = self._folder / f"container-{len(self.workers)}.id"
+        command = self.target.words(self._folder, environment, places, id_file)
+        inner = (lambda: main_process(id_file)) if self.target.in_container else None
+        worker = Worker(len(self.workers), self.recorder, command, environment, place, payload, inner)
+        self.watch.follow(worker)
         self.workers.append(worker)
         return worker
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from harness.containers.engine import EngineError, engine_problem
+from harness.containers.engine import EngineError, client, engine_problem
 from harness.containers.reaper import OWNER_LABEL, owner_label, remove_all_of
 
 IMAGE_S_OWN = frozenset({"PATH"})
 """Variables that are the image's affair."""
+INITS = frozenset({"tini", "docker-init", "dumb-init", "catatonit"})
 
 
 def docker_command(image: str) -> tuple[str, ...]:
@@ -31,15 +32,45 @@ def docker_command(image: str) -> tuple[str, ...]:
     return (docker, image)
 
 
-def in_docker(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> list[str]:
-    """Return the command line that runs an image beside a world; values of variables are in no argument (SEC-2)."""
+def in_docker(command: Sequence[str], folder: Path, environment: Mapping[str, str], id_file: Path) -> list[str]:
+    """Return the command line that runs an image beside a world; values of variables are in no argument (SEC-2).
+
+    Docker writes the container's id into `id_file`, which must not be there yet.
+    """
     docker, image = command
     owner = owner_label()[OWNER_LABEL]
     options = ["--rm", "--interactive", "--network", "host", "--pid", "host", "--label", f"{OWNER_LABEL}={owner}"]
+    options += ["--cidfile", str(id_file)]
     options += ["--user", f"{os.getuid()}:{os.getgid()}", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108 - in it
     options += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", f"{folder}:{folder}"]
     names = sorted(set(environment) - IMAGE_S_OWN)
     return [docker, "run", *options, *(word for name in names for word in ("--env", name)), image]
+
+
+def main_process(id_file: Path) -> int | None:
+    """Return the process id, in this machine's table, of what a container runs; None while there is none, or no more.
+
+    An init that only passes signals on is not what it runs, but what that has started is: SIGKILL and SIGSTOP, which
+    no init can pass on, have to meet the worker. On Linux with the engine on this machine; elsewhere nothing is seen.
+    """
+    from docker.errors import APIError  # noqa: PLC0415 - slow to load, and only for containers
+
+    try:
+        name = id_file.read_text(encoding="ascii")
+    except OSError:
+        return None
+    with closing(client()) as engine:
+        try:
+            pid = int(engine.containers.get(name).attrs["State"]["Pid"]) if name else 0
+        except APIError:
+            return None
+    try:
+        if Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() not in INITS:
+            return pid
+        started = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return None
+    return int(started[0]) if started else None
 
 
 @contextmanager

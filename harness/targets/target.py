@@ -53,11 +53,14 @@ class Target:
         """Return what the worker calls a variable of ours."""
         return self.variables.get(variable, variable)
 
-    def words(self, folder: Path, environment: Mapping[str, str], places: Mapping[str, str] | None) -> list[str]:
+    def words(
+        self, folder: Path, environment: Mapping[str, str], places: Mapping[str, str] | None, id_file: Path
+    ) -> list[str]:
         """Return the whole command line.
 
         Args:
             folder: where the world's files are, which a container must see.
+            id_file: where a container's id is to be written.
             environment: what the worker will be given, by its names.
             places: what is filled in for one task; None starts the service.
         """
@@ -66,5 +69,5 @@ class Target:
             after = list(self.run_words)
             for name, value in places.items():
                 after = [word.replace(f"{{{name}}}", value) for word in after]
-        command = in_docker(self.command, folder, environment) if self.in_container else list(self.command)
+        command = in_docker(self.command, folder, environment, id_file) if self.in_container else list(self.command)
         return [*command, *after]

@@ -16,17 +16,10 @@ from harness.targets.image import in_docker
 
 def test_sec_2_no_value_is_in_the_arguments(tmp_path: Path):
     """SEC-2: variables go by their names; the image keeps its own PATH."""
-    words = in_docker(("docker", "mine"), tmp_path, {"TOKEN": "secret-value", "PATH": "/host"})
+    words = in_docker(("docker", "mine"), tmp_path, {"TOKEN": "secret-value", "PATH": "/host"}, tmp_path / "id")
     assert "secret-value" not in " ".join(words)
     assert [words[at + 1] for at, word in enumerate(words) if word == "--env"] == ["TOKEN"]
     assert words[-1] == "mine"
-
-
-def test_what_docker_does_not_pass_on_is_left_out():
-    """A SIGKILL would end the command and not the worker: such a scenario says so."""
-    killed = next(one for one in find_scenarios() if any(act.do == "SIGKILL" for act in one.at))
-    with pytest.raises(Unfit, match="docker command"):
-        fitted(killed, Target("image:mine", ("docker", "mine"), in_container=True))
 
 
 def test_a_container_starts_no_container():
@@ -41,4 +34,13 @@ def test_the_worker_image_is_wired_rightly(containers: Session):
     """Both as a command and as a service it finds all that it needs."""
     assert containers
     result = CliRunner().invoke(app, ["smoke", "--target", f"image:{build(IMAGES['worker'])}"])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", ["fake-mode", "killed-before-manifest", "zombie-service", "real-cryo"])
+def test_what_goes_on_in_a_container_is_seen(name: str, containers: Session):
+    """A Cryo that tells nobody of itself is seen there, and a signal meets the worker and not the command `docker`."""
+    assert containers
+    result = CliRunner().invoke(app, ["run", name, "--target", f"image:{build(IMAGES['worker'])}"])
     assert result.exit_code == 0, result.output

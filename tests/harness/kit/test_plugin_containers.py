@@ -11,6 +11,8 @@ from harness.containers.engine import client
 from harness.containers.reaper import OWNER_LABEL
 
 PROJECT = """
+import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,16 @@ def test_a_bucket_of_ones_own(minio, turn):
     assert bucket.contents() == {}
     with Path("urls").open("a") as file:
         file.write(minio.url + "\\n")
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_node_with_blocks(anvil, turn):
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}).encode()
+    asked = urllib.request.Request(anvil.url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(asked) as answer:
+        assert int(json.load(answer)["result"], 16) >= 100
+    with Path("nodes").open("a") as file:
+        file.write(anvil.url + "\\n")
 """
 
 
@@ -36,16 +48,17 @@ def ours() -> set[str]:
 
 
 @pytest.mark.docker
-def test_all_processes_share_one_minio_which_ends_with_the_session(tmp_path: Path):
-    """Under `-n 2` every test has the same server and a bucket of its own; afterwards no container is left."""
+def test_all_processes_share_one_minio_and_one_anvil_which_end_with_the_session(tmp_path: Path):
+    """Under `-n 2` every test has the same servers and a bucket of its own; afterwards no container is left."""
     (tmp_path / "test_mine.py").write_text(PROJECT)
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     before = ours()
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-n", "2"]
     ended = subprocess.run(command, cwd=tmp_path, env=own, check=False, text=True, capture_output=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "4 passed" in ended.stdout
-    urls = (tmp_path / "urls").read_text().split()
-    assert len(urls) == 4
-    assert len(set(urls)) == 1
+    assert "8 passed" in ended.stdout
+    for name in ("urls", "nodes"):
+        urls = (tmp_path / name).read_text().split()
+        assert len(urls) == 4
+        assert len(set(urls)) == 1
     assert ours() <= before

@@ -57,7 +57,10 @@ def test_names_words_and_what_is_set_are_the_files(tmp_path: Path):
     target = find(str(path))
     assert target.name == "m"
     assert target.named({"S3_BUCKET": "b", "AWS_REGION": "r"}) == {"BUCKET": "b", "AWS_REGION": "r"}
-    assert target.words(tmp_path, {}, {"payload": "/p.json", "attempt": "2"})[-2:] == ["--task=/p.json", "2"]
+    assert target.words(tmp_path, {}, {"payload": "/p.json", "attempt": "2"}, tmp_path / "id")[-2:] == [
+        "--task=/p.json",
+        "2",
+    ]
     assert target.environment == (("MORE", "1"),)
     assert target.cannot == {"LAY-1": "other keys"}
 
