@@ -273,15 +273,20 @@ def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
     return tuple(found)
 
 
+def publications_of(request: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Return what a completion call publishes; what is no publication as an object that says what it is."""
+    published = request.get("datasets_published")
+    if not isinstance(published, list | tuple | None):
+        return ({"no list": published},)
+    return tuple(one if isinstance(one, dict) else {"no object": one} for one in published or ())
+
+
 def _add_report(task: Task, event: Any) -> None:
     fields = event.request
-    published = fields.get("datasets_published")
     end = End(
         str(fields.get("outcome")),
         str(fields.get("error_message") or ""),
-        tuple(one if isinstance(one, dict) else {"no object": one} for one in published or ())
-        if isinstance(published, list | None)
-        else ({"no list": published},),
+        publications_of(fields),
         event.number,
         event.attempt or 0,
     )

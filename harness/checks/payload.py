@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, Task, as_expected, violation
+from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, Task, as_expected, publications_of, violation
 
 BLOCKS = "--blocks"
 
@@ -110,7 +110,7 @@ def ver_1(evidence: Evidence) -> Found:
         published = {task.ends[-1].attempt: task.ends[-1].publications}
         for event in evidence.of("complete"):
             if event.task_id == task.task_id:
-                published[event.attempt] = tuple(event.request.get("datasets_published") or ())
+                published[event.attempt] = publications_of(event.request)
         seen = by_payload.setdefault(evidence.version(task), [])
         seen += [str(one.get("dataset_version")) for several in published.values() for one in several]
     if not any(len(seen) > 1 for seen in by_payload.values()):

@@ -33,7 +33,6 @@ class Worker:
         task: int | None, payload: bytes | None, inner: Callable[[], int | None] | None = None,
     ) -> None:  # fmt: skip
         self.number, self._recorder, self._inner = number, recorder, inner
-        self._inner_pid: int | None = None
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
@@ -67,9 +66,8 @@ class Worker:
 
     def pids(self) -> list[int]:
         """Return what is known of its process ids: that of the worker itself last."""
-        if self._inner is not None and self._inner_pid is None and self.process.poll() is None:
-            self._inner_pid = self._inner()
-        return [self.process.pid] if self._inner_pid is None else [self.process.pid, self._inner_pid]
+        inner = self._inner() if self._inner is not None and self.process.poll() is None else None
+        return [self.process.pid] if inner is None else [self.process.pid, inner]
 
     def close(self) -> None:
         """End it, whatever it does, and wait until all of its output is read."""

@@ -51,7 +51,9 @@ def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Ev
             recorder.on_event(triggers.hear)
             (_as_commands if scenario.delivery == "run" else _as_service)(world)
             _conclude(world, triggers)
-    return recorder.events
+    # What came while the world was closed belongs to no run: the history ends with its end.
+    last = next(place for place, event in enumerate(recorder.events) if event.kind == "final")
+    return recorder.events[: last + 1]
 
 
 class Triggers:

@@ -132,6 +132,6 @@ class QueueListener(Listener):
 def _json(text: str | bytes) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

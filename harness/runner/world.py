@@ -29,7 +29,7 @@ from harness.scenario import CONTAINER
 from harness.stores.proxy import StoreProxy
 from harness.stores.queue import make_queue
 from harness.targets import search_path
-from harness.targets.image import main_process
+from harness.targets.image import Inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,7 +292,7 @@ class World:
             places["payload"] = str(file)
         id_file = self._folder / f"container-{len(self.workers)}.id"
         command = self.target.words(self._folder, environment, places, id_file)
-        inner = (lambda: main_process(id_file)) if self.target.in_container else None
+        inner = Inside(id_file).pid if self.target.in_container else None
         worker = Worker(len(self.workers), self.recorder, command, environment, place, payload, inner)
         self.watch.follow(worker)
         self.workers.append(worker)

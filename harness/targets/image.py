@@ -47,12 +47,35 @@ def in_docker(command: Sequence[str], folder: Path, environment: Mapping[str, st
     return [docker, "run", *options, *(word for name in names for word in ("--env", name)), image]
 
 
-def main_process(id_file: Path) -> int | None:
-    """Return the process id, in this machine's table, of what a container runs; None while there is none, or no more.
+class Inside:
+    """The worker in a container, told by the id file: the process that signals have to meet.
 
-    An init that only passes signals on is not what it runs, but what that has started is: SIGKILL and SIGSTOP, which
-    no init can pass on, have to meet the worker. On Linux with the engine on this machine; elsewhere nothing is seen.
+    On Linux with the engine on this machine; elsewhere nothing is seen.
     """
+
+    def __init__(self, id_file: Path) -> None:
+        self._id_file = id_file
+        self._main: int | None = None
+
+    def pid(self) -> int | None:
+        """Return its id in this machine's process table; None while there is none, or no more.
+
+        An init that only passes signals on is not the worker, but what it has started is: no init can pass on SIGKILL
+        and SIGSTOP. It is looked for each time, since a container's first process is Docker's own for a moment.
+        """
+        self._main = self._main or _main_process(self._id_file)
+        if self._main is None:
+            return None
+        try:
+            if Path(f"/proc/{self._main}/comm").read_text(encoding="utf-8").strip() not in INITS:
+                return self._main
+            started = Path(f"/proc/{self._main}/task/{self._main}/children").read_text(encoding="ascii").split()
+        except OSError:
+            return None
+        return int(started[0]) if started else None
+
+
+def _main_process(id_file: Path) -> int | None:
     from docker.errors import APIError  # noqa: PLC0415 - slow to load, and only for containers
 
     try:
@@ -61,16 +84,9 @@ def main_process(id_file: Path) -> int | None:
         return None
     with closing(client()) as engine:
         try:
-            pid = int(engine.containers.get(name).attrs["State"]["Pid"]) if name else 0
+            return (int(engine.containers.get(name).attrs["State"]["Pid"]) or None) if name else None
         except APIError:
             return None
-    try:
-        if Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() not in INITS:
-            return pid
-        started = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except OSError:
-        return None
-    return int(started[0]) if started else None
 
 
 @contextmanager
