@@ -1,13 +1,12 @@
-"""From requests on the wire to events: S3's and SQS's, as they pass through the proxy."""
+"""From requests on the wire to events: S3's, as they pass through the proxy."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
-from harness.history import Acknowledged, FaultFired, Received, StoreAnswered, StoreAsked
+from harness.history import FaultFired, StoreAnswered, StoreAsked
 from harness.runner.framing import unframed
 from harness.stores.proxy import Listener, Over, Seen, Spoil
 
@@ -106,32 +105,3 @@ class StoreListener(Listener):
 
 def _metadata(headers: dict[str, str]) -> dict[str, str]:
     return {name.removeprefix(METADATA): value for name, value in headers.items() if name.startswith(METADATA)}
-
-
-class QueueListener(Listener):
-    """Writes into the history which wake-ups were handed out and which were deleted."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._task_of: dict[str, str | None] = {}
-
-    def over(self, number: int, seen: Seen, how: Over) -> None:  # noqa: ARG002 - the listener's signature
-        """Read SQS's JSON protocol."""
-        target = {name.lower(): value for name, value in seen.headers.items()}.get("x-amz-target", "")
-        if target.endswith(".ReceiveMessage"):
-            for message in _json(how.body).get("Messages", []):
-                task_id = _json(message["Body"]).get("task_id")
-                self._task_of[message["ReceiptHandle"]] = task_id if isinstance(task_id, str) else None
-                self._recorder.add(Received, task_id=self._task_of[message["ReceiptHandle"]])
-        elif target.endswith((".DeleteMessage", ".DeleteMessageBatch")):
-            asked = _json(seen.body)
-            for entry in asked.get("Entries", [asked]):
-                self._recorder.add(Acknowledged, task_id=self._task_of.get(entry.get("ReceiptHandle", "")))
-
-
-def _json(text: str | bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 from harness.containers.node import anvil_process
 from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer
@@ -24,7 +25,8 @@ from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, 
 from harness.runner import staged, stored
 from harness.runner.processes import Watch, Worker, locked_below
 from harness.runner.real import containerized_cryo, oracle_of
-from harness.runner.wires import QueueListener, StoreListener, describe, spoil_of
+from harness.runner.wakeups import QueueListener
+from harness.runner.wires import StoreListener, describe, spoil_of
 from harness.scenario import CONTAINER
 from harness.stores.proxy import StoreProxy
 from harness.stores.queue import make_queue
@@ -259,6 +261,8 @@ class World:
             found |= {"TRACE_RPC_POOL_LOCAL_URL": url} if scenario.pool_url else {}
         if self.server is not None:
             found |= self.server.environment() | self.queue.environment() | {"SQS_ENDPOINT": self.queue_proxy.url}
+            # Older clients send their requests to the queue's own address.
+            found["TASK_WAKEUP_QUEUE"] = self.queue_proxy.url + urlsplit(self.queue.url).path
         # The store's keys last: moto's queues take any.
         if self.bucket is not None:
             found |= self.bucket.environment() | {"S3_ENDPOINT": store_url}

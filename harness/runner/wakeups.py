@@ -1,0 +1,74 @@
+"""From requests on the wire to events: SQS's, as they pass through the proxy, in either of its protocols.
+
+Newer SDKs speak JSON and name the operation in a header; those before 2023 send a form and are answered in XML
+(Amazon SQS Developer Guide, "What is the difference between the JSON and query protocols").
+"""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from harness.history import Acknowledged, Received
+from harness.stores.proxy import Listener, Over, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.runner.recorder import Recorder
+
+HANDLE = "ReceiptHandle"
+
+
+class QueueListener(Listener):
+    """Writes into the history which wake-ups were handed out and which were deleted."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._task_of: dict[str, str | None] = {}
+
+    def over(self, number: int, seen: Seen, how: Over) -> None:  # noqa: ARG002 - the listener's signature
+        """Read what was handed out, and what was deleted."""
+        target = {name.lower(): value for name, value in seen.headers.items()}.get("x-amz-target", "")
+        if target:
+            operation, asked = target.rpartition(".")[2], _json(seen.body)
+            handles = [entry.get(HANDLE, "") for entry in asked.get("Entries", [asked])]
+            received = [(one[HANDLE], one["Body"]) for one in _json(how.body).get("Messages", [])]
+        else:
+            form = parse_qs(seen.body.decode(errors="replace"))
+            operation = form.get("Action", [""])[0]
+            handles = [value for name, values in form.items() if name.endswith(HANDLE) for value in values]
+            received = list(_messages(how.body)) if operation == "ReceiveMessage" else []
+        if operation == "ReceiveMessage":
+            self._received(received)
+        elif operation in {"DeleteMessage", "DeleteMessageBatch"}:
+            for handle in handles:
+                self._recorder.add(Acknowledged, task_id=self._task_of.get(handle))
+
+    def _received(self, messages: Iterable[tuple[str, str]]) -> None:
+        for handle, body in messages:
+            task_id = _json(body).get("task_id")
+            self._task_of[handle] = task_id if isinstance(task_id, str) else None
+            self._recorder.add(Received, task_id=self._task_of[handle])
+
+
+def _messages(answer: bytes) -> Iterable[tuple[str, str]]:
+    """Yield handle and body of each message in an answer of the query protocol."""
+    try:
+        root = ET.fromstring(answer)  # noqa: S314 - as above
+    except ET.ParseError:
+        return
+    for message in root.iter():
+        if message.tag.rpartition("}")[2] == "Message":
+            fields = {field.tag.rpartition("}")[2]: field.text or "" for field in message}
+            yield fields.get(HANDLE, ""), fields.get("Body", "")
+
+
+def _json(text: str | bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
