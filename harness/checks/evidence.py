@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.fakes.dispatcher.publication import dataset_version, prefix
+from harness.lenient import json_object
 from harness.resources import clauses
 from harness.scenario import Scenario, TaskLine
 from harness.world.chain import Chain
@@ -205,7 +205,7 @@ class Evidence:
     def manifest(self, task: Task) -> dict[str, Any] | None:
         """Return a task's manifest at the end, where there is one that is a JSON object."""
         held = self.held(task).get(MANIFEST)
-        return _object(held.text) if held is not None and held.text is not None else None
+        return json_object(held.text) if held is not None and held.text is not None else None
 
     def listed(self, task: Task) -> list[str]:
         """Return the keys that a task's manifest lists; none where they are no list of texts."""
@@ -252,20 +252,11 @@ class Evidence:
         return what in self.begun.cannot_show
 
 
-def _object(text: str) -> dict[str, Any] | None:
-    """Return a JSON object; None for any other text, one nested past all bounds too."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
     """Return the JSON objects among the lines of a worker's output, as many as tell one from too many."""
     found: list[dict[str, Any]] = []
     for line in stdout.splitlines():
-        one = _object(line)
+        one = json_object(line)
         if one is not None:
             found.append(one)
         if len(found) >= MOST_PUBLICATIONS:

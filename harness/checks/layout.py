@@ -40,9 +40,8 @@ def lay_1(evidence: Evidence) -> Found:
     if not evidence.successes or strays:
         return strays or NOTHING
     prefixes = [evidence.prefix(task) for task in evidence.successes]
-    found: list[Violation] = []
     missing = [one for one in prefixes if not any(key.startswith(one) for key in evidence.final.objects)]
-    return found + [violation("LAY-1", f"objects under {one}", "none", evidence.final.number) for one in missing]
+    return [violation("LAY-1", f"objects under {one}", "none", evidence.final.number) for one in missing]
 
 
 def lay_2(evidence: Evidence) -> Found:

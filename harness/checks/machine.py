@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from harness.checks.evidence import NOTHING, Evidence, Found, Task, as_expected, violation
-from harness.history import CryoStarted
+from harness.history import BEHIND_LINKS, CryoStarted
 
 
 def stg_1(evidence: Evidence) -> Found:
@@ -79,7 +79,7 @@ def _planted(evidence: Evidence, clause: str) -> Found:
         if evidence.final.planted.get(planted.path) is not planted.stays:
             what = f"{planted.path} {'stays as it is' if planted.stays else 'goes'}"
             found.append(violation(clause, what, "it did not", evidence.final.number))
-    if not evidence.final.planted.get("(behind links)", True):
+    if not evidence.final.planted.get(BEHIND_LINKS, True):
         found.append(violation(clause, "nothing behind a link is touched", "it was", evidence.final.number))
     return found
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.faults.script import Action, DispatcherFaultLine, RpcFault, StoreFault, Trigger
+from harness.faults.script import Action, DispatcherFaultLine, RpcFault, StoreFault, Strict, Trigger
 
-__all__ = ["Action", "DispatcherFaultLine", "RpcFault", "StoreFault", "Trigger"]
+__all__ = ["Action", "DispatcherFaultLine", "RpcFault", "StoreFault", "Strict", "Trigger"]

@@ -1,6 +1,6 @@
 """What a fault can do to an answer of the pool: on the wire, in the JSON-RPC envelope, or in the result. Values only.
 
-`ON_THE_WIRE` actions are carried out by harness.fakes.rpc.wire, an `Edit` by harness.fakes.rpc.actions.
+`ON_THE_WIRE` actions are carried out by harness.fakes.rpc.wire, an `Edit` by harness.fakes.rpc.edits.
 """
 
 from __future__ import annotations

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from harness.faults import actions
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A table of a scenario: no other fields than its own, no NaN, and nothing that changes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -30,7 +32,7 @@ def _an_action(fields: dict[str, Any]) -> dict[str, Any]:
 Pattern = Annotated[str, AfterValidator(_compiled)]
 
 
-class StoreFault(_Strict):
+class StoreFault(Strict):
     """What happens to the `nth` store request of an operation whose key matches, and to later ones where `lasting`.
 
     Where `replacing`, only PUTs with If-Match are meant.
@@ -47,7 +49,7 @@ class StoreFault(_Strict):
     replacing: bool = False
 
 
-class RpcFault(_Strict):
+class RpcFault(Strict):
     """One line of the pool's script; `do` is an action of harness.faults.actions."""
 
     method: str | None = None
@@ -59,7 +61,7 @@ class RpcFault(_Strict):
     times: int | None = Field(default=None, ge=1)
 
 
-class DispatcherFaultLine(_Strict):
+class DispatcherFaultLine(Strict):
     """One line of the dispatcher's script; one that `may_miss` need not strike."""
 
     kind: Literal["claim", "heartbeat", "complete"]
@@ -77,7 +79,7 @@ class DispatcherFaultLine(_Strict):
 Action = Literal["SIGKILL", "SIGTERM", "SIGSTOP", "SIGCONT", "take-lease", "cancel", "start-worker", "age-staging"]
 
 
-class Trigger(_Strict):
+class Trigger(Strict):
     """What the runner does at the `nth` event of a kind whose key, operation or text matches."""
 
     event: str

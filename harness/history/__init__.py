@@ -1,12 +1,13 @@
 """One run as an ordered list of typed events: what every check reads, live or from a saved file of JSON lines.
 
-No secret is ever in it: whoever writes text down replaces each secret by `<secret:NAME>` first, which is also how a
-leak is found. A field that two runs of one scenario need not share is declared volatile.
+No secret is ever in it: the recorder replaces each by `<secret:NAME>`, which is also how a leak is found. A field that
+two runs of one scenario need not share is declared volatile.
 """
 
 from __future__ import annotations
 
 from harness.history.events import (
+    BEHIND_LINKS,
     KINDS,
     UNORDERED,
     VERSION,
@@ -38,6 +39,7 @@ from harness.history.events import (
 from harness.history.saved import BadHistory, load, save
 
 __all__ = [
+    "BEHIND_LINKS",
     "KINDS",
     "UNORDERED",
     "VERSION",

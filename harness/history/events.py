@@ -1,8 +1,4 @@
-"""The events of a history, by type.
-
-No secret is ever in it: whoever writes text down replaces each secret by `<secret:NAME>` first, which is also how a
-leak is found. A field that two runs of one scenario need not share is declared volatile.
-"""
+"""The events of a history, by type. A field that two runs of one scenario need not share is declared volatile."""
 
 from __future__ import annotations
 
@@ -268,6 +264,8 @@ Event = Annotated[
 ]  # fmt: skip
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)
 
+BEHIND_LINKS = "(behind links)"
+"""Among what was planted: what the links lead to."""
 KINDS = frozenset(
     kind for event in get_args(get_args(Event)[0]) for kind in get_args(event.model_fields["kind"].annotation)
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +15,19 @@ from rich.console import Console
 from harness import targets
 from harness.kit import known
 from harness.kit.profile import Profile, plan
-from harness.report.commands import INTERRUPTED, USAGE, Reports, at_once, attempt, attempt_all, check_all, finish, told
+from harness.report.commands import (
+    INTERRUPTED,
+    JOBS,
+    USAGE,
+    Jobs,
+    Reports,
+    at_once,
+    attempt,
+    attempt_all,
+    check_all,
+    finish,
+    told,
+)
 from harness.report.detect import hurried
 from harness.report.progress import Progress
 from harness.report.result import Ran, of_histories
@@ -37,7 +48,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
     known_file: Annotated[
         Path | None, typer.Option("--known", metavar="FILE", help="Known failures: CLAUSE/SCENARIO # message.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")] = 4 * (os.cpu_count() or 1),
+    jobs: Jobs = JOBS,
     patience_seconds: Annotated[
         float, typer.Option("--patience", min=1, help="The most seconds to wait in a scenario, where it says more.")
     ] = 300.0,

@@ -37,6 +37,9 @@ from harness.targets.image import containers_ended
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
 MENDABLE = (BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, EngineError, OSError)
 
+Jobs = Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")]
+JOBS = 4 * (os.cpu_count() or 1)
+"""So many by default: most of a scenario is waiting."""
 Reports = Annotated[
     list[Path] | None, typer.Option("--report", metavar="FILE", help=f"Of {', '.join(report.KINDS)}; repeatable.")
 ]
@@ -56,7 +59,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     names: Annotated[list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Names, files or clauses.")] = None,
     target: Annotated[str, typer.Option(help=targets.FORMS)] = targets.DEFAULT,
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")] = 4 * (os.cpu_count() or 1),
+    jobs: Jobs = JOBS,
     save: Annotated[Path | None, typer.Option(help="A folder for the histories.")] = None,
     bug: Annotated[str | None, typer.Option(help="Of the target `reference`: the bug that it is to have.")] = None,
     reports: Reports = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,6 @@ def events_of(path: Path) -> list[Any]:
     if len(tasks) != len(scenario.tasks):
         raise BadHistory(f"{path.name}: it has {len(tasks)} tasks, and its scenario {len(scenario.tasks)}")
     for event, line in zip(tasks, scenario.tasks, strict=True):
-        if event.payload != (line.payload() if line.raw is None else _value(line.raw)):
+        if event.payload != line.value():
             raise BadHistory(f"{path.name}, line {event.number}: task {event.task}: its payload is not the scenario's")
     return events
-
-
-def _value(raw: str) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return raw

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from harness.checks.evidence import OUTCOMES
+from harness.lenient import json_object
 from harness.scenario import PAYLOAD
 
 LANES = {
@@ -88,11 +89,8 @@ DULL = {"task_id", "timestamp", "level", "attempt", "dataset", "range"}
 
 
 def _log_line(event: Any) -> list[Step]:
-    try:
-        fields = json.loads(event.text)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
+    fields = json_object(event.text)
+    if fields is None:
         return _one(event, None, "worker", f"log: {event.text}", quiet=True)
     first = fields.pop("event", "")
     rest = [f"{name}={value}" for name, value in fields.items() if name not in DULL]

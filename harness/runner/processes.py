@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from harness.runner.recorder import Recorder
 
 LOOK_SECONDS = 0.03
-
-
 KILLED_IN_CONTAINER = 128 + signal.SIGKILL
 """How `docker run` tells that what it ran was killed."""
 
@@ -190,11 +188,12 @@ class Watch:
             while pending:
                 pid = pending.pop()
                 self.note(pid)
-                pending += _children_of(pid)
+                pending += children_of(pid)
             self.no_cryo_lives()
 
 
-def _children_of(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """Return the ids of what a process has started and not lost; none where it is gone."""
     found: list[int] = []
     try:
         for task in Path(f"/proc/{pid}/task").iterdir():

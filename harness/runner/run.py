@@ -110,7 +110,7 @@ def _as_commands(world: World) -> None:
     scenario, recorder = world.scenario, world.recorder
     started_by_trigger = sum(trigger.do == "start-worker" for trigger in scenario.at)
     for place, line in enumerate(scenario.tasks):
-        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=world.payload_value(line))
+        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=line.value())
     for place, line in enumerate(scenario.tasks[: len(scenario.tasks) - started_by_trigger]):
         if place and not line.concurrent:
             _all_ended(world)
@@ -134,7 +134,7 @@ def _as_service(world: World) -> None:
     for body in told.stray:
         world.queue.send_text(body)
     for place, line in enumerate(scenario.tasks):
-        payload = world.payload_value(line)
+        payload = line.value()
         world.machine.add_task(payload, world.task_id(place))
         recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=payload)
     for _ in range(told.workers):

@@ -8,14 +8,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.history import StagedEntry
+from harness.history import BEHIND_LINKS, StagedEntry
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
 
 SECONDS_PER_HOUR = 3600
 LEFT = "left.parquet"
-BEHIND_LINKS = "(behind links)"
 
 
 def plant(scenario: Scenario, root: Path, outside: Path, task_id: str) -> None:

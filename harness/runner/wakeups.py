@@ -6,12 +6,12 @@ Newer SDKs speak JSON and name the operation in a header; those before 2023 send
 
 from __future__ import annotations
 
-import json
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from harness.history import Acknowledged, Received
+from harness.lenient import json_object
 from harness.stores.proxy import Listener, Over, Seen
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class QueueListener(Listener):
         """Read what was handed out, and what was deleted."""
         target = {name.lower(): value for name, value in seen.headers.items()}.get("x-amz-target", "")
         if target:
-            operation, asked = target.rpartition(".")[2], _json(seen.body)
+            operation, asked = target.rpartition(".")[2], json_object(seen.body) or {}
             handles = [entry.get(HANDLE, "") for entry in asked.get("Entries", [asked])]
-            received = [(one[HANDLE], one["Body"]) for one in _json(how.body).get("Messages", [])]
+            received = [(one[HANDLE], one["Body"]) for one in (json_object(how.body) or {}).get("Messages", [])]
         else:
             form = parse_qs(seen.body.decode(errors="replace"))
             operation = form.get("Action", [""])[0]
@@ -49,7 +49,7 @@ class QueueListener(Listener):
 
     def _received(self, messages: Iterable[tuple[str, str]]) -> None:
         for handle, body in messages:
-            task_id = _json(body).get("task_id")
+            task_id = (json_object(body) or {}).get("task_id")
             self._task_of[handle] = task_id if isinstance(task_id, str) else None
             self._recorder.add(Received, task_id=self._task_of[handle])
 
@@ -64,11 +64,3 @@ def _messages(answer: bytes) -> Iterable[tuple[str, str]]:
         if message.tag.rpartition("}")[2] == "Message":
             fields = {field.tag.rpartition("}")[2]: field.text or "" for field in message}
             yield fields.get(HANDLE, ""), fields.get("Body", "")
-
-
-def _json(text: str | bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -5,7 +5,6 @@ Every port, bucket, queue and folder is its own, so that scenarios run side by s
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import threading
@@ -23,6 +22,7 @@ from harness.fakes.rpc.node import Node
 from harness.fakes.rpc.server import RpcPool
 from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, RpcCall
 from harness.runner import staged, stored
+from harness.runner.inside import Inside
 from harness.runner.processes import Watch, Worker, locked_below
 from harness.runner.real import containerized_cryo, oracle_of
 from harness.runner.wakeups import QueueListener
@@ -31,7 +31,6 @@ from harness.scenario import CONTAINER
 from harness.stores.proxy import StoreProxy
 from harness.stores.queue import make_queue
 from harness.targets import search_path
-from harness.targets.image import Inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -288,7 +287,7 @@ class World:
         self._doors[int(url.rpartition(":")[2])] = len(self.workers)
         environment, places, payload = self.environment(line, url), None, None
         if place is not None:
-            payload = self.payload_text(line).encode()
+            payload = line.text().encode()
             file = self._folder / f"payload-{len(self.workers)}.json"
             file.write_bytes(payload)
             store = f"s3://{self.bucket.name}" if self.bucket else f"file://{self.directory}"
@@ -301,14 +300,3 @@ class World:
         self.watch.follow(worker)
         self.workers.append(worker)
         return worker
-
-    def payload_text(self, line: TaskLine) -> str:
-        """Return a task's payload as it is sent."""
-        return line.raw if line.raw is not None else json.dumps(line.payload())
-
-    def payload_value(self, line: TaskLine) -> Any:
-        """Return a task's payload for the history: JSON where it is any."""
-        try:
-            return json.loads(self.payload_text(line))
-        except ValueError:
-            return self.payload_text(line)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from harness.faults import DispatcherFaultLine, RpcFault, StoreFault, Trigger
+from harness.faults import DispatcherFaultLine, RpcFault, StoreFault, Strict, Trigger
 
 Outcome = Literal[
     "success",
@@ -34,10 +35,6 @@ PAYLOAD: dict[str, Any] = {
 CONTAINER = "container"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 def _below(path: str) -> str:
     """Return a path that leads down from where it is put, and nowhere else."""
     if any(part in {"", ".", ".."} for part in path.split("/")) or "\0" in path:
@@ -59,7 +56,7 @@ BlockNumber = Annotated[int, Field(ge=0, le=2**63)]
 Environment = dict[Variable, Word]
 
 
-class TaskLine(_Strict):
+class TaskLine(Strict):
     """One task: what its payload has (`set`) and lacks (`drop`), or its whole `raw` text, and what should come of it.
 
     `add` are fields that no payload is known to have (PAY-3). `says` are words that the worker's message must hold;
@@ -84,6 +81,17 @@ class TaskLine(_Strict):
         """Return the payload."""
         return {name: value for name, value in (PAYLOAD | self.set | self.add).items() if name not in self.drop}
 
+    def text(self) -> str:
+        """Return the payload as it is sent."""
+        return self.raw if self.raw is not None else json.dumps(self.payload())
+
+    def value(self) -> Any:
+        """Return the payload as a history has it: JSON where it is any."""
+        try:
+            return json.loads(self.text())
+        except ValueError:
+            return self.text()
+
 
 def _some(lines: tuple[TaskLine, ...]) -> tuple[TaskLine, ...]:
     # Pydantic's own min_length complains of a list that is too short wherever one of its items is wrong.
@@ -92,7 +100,7 @@ def _some(lines: tuple[TaskLine, ...]) -> tuple[TaskLine, ...]:
     return lines
 
 
-class Held(_Strict):
+class Held(Strict):
     """An object that is in the store already: `content` is its text, or a file of the oracle's, whole or not."""
 
     key: Below
@@ -104,7 +112,7 @@ class Held(_Strict):
     evidence: Literal["rows", "chain", "receipts"] = "chain"
 
 
-class Planted(_Strict):
+class Planted(Strict):
     """A path below the staging root that is there already; `age_hours` is that of its own modification time."""
 
     path: Below
@@ -114,7 +122,7 @@ class Planted(_Strict):
     stays: bool
 
 
-class Node(_Strict):
+class Node(Strict):
     """The pool's node: a fake one, or a real anvil whose rows are what a bare Cryo in a container reads from it."""
 
     kind: Literal["fake", "anvil"] = "fake"
@@ -126,7 +134,7 @@ class Node(_Strict):
     quirks: dict[str, bool] = Field(default_factory=dict)
 
 
-class Platform(_Strict):
+class Platform(Strict):
     """The dispatcher and the queue of a service.
 
     `stray` are messages that are no wake-up of a task; `until` is `ended` (every task, and no wake-up left),
@@ -144,7 +152,7 @@ class Platform(_Strict):
     until: str = Field(default="ended", pattern=r"^(ended|settled|quiet|[a-z_]+ [1-9][0-9]{0,4})$")
 
 
-class Scenario(_Strict):
+class Scenario(Strict):
     """One scenario; `clauses` are those that it exercises. `name` is its file's.
 
     `cryo` is an executable's name, or `container` for real Cryo in its image. In `environment` these are filled in:

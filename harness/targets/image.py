@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from harness.containers.engine import EngineError, client, engine_problem
+from harness.containers.engine import EngineError, engine_problem
 from harness.containers.reaper import OWNER_LABEL, owner_label, remove_all_of
 
 IMAGE_S_OWN = frozenset({"PATH"})
 """Variables that are the image's affair."""
-INITS = frozenset({"tini", "docker-init", "dumb-init", "catatonit"})
 
 
 def docker_command(image: str) -> tuple[str, ...]:
@@ -45,48 +44,6 @@ def in_docker(command: Sequence[str], folder: Path, environment: Mapping[str, st
     options += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", f"{folder}:{folder}"]
     names = sorted(set(environment) - IMAGE_S_OWN)
     return [docker, "run", *options, *(word for name in names for word in ("--env", name)), image]
-
-
-class Inside:
-    """The worker in a container, told by the id file: the process that signals have to meet.
-
-    On Linux with the engine on this machine; elsewhere nothing is seen.
-    """
-
-    def __init__(self, id_file: Path) -> None:
-        self._id_file = id_file
-        self._main: int | None = None
-
-    def pid(self) -> int | None:
-        """Return its id in this machine's process table; None while there is none, or no more.
-
-        An init that only passes signals on is not the worker, but what it has started is: no init can pass on SIGKILL
-        and SIGSTOP. It is looked for each time, since a container's first process is Docker's own for a moment.
-        """
-        self._main = self._main or _main_process(self._id_file)
-        if self._main is None:
-            return None
-        try:
-            if Path(f"/proc/{self._main}/comm").read_text(encoding="utf-8").strip() not in INITS:
-                return self._main
-            started = Path(f"/proc/{self._main}/task/{self._main}/children").read_text(encoding="ascii").split()
-        except OSError:
-            return None
-        return int(started[0]) if started else None
-
-
-def _main_process(id_file: Path) -> int | None:
-    from docker.errors import APIError  # noqa: PLC0415 - slow to load, and only for containers
-
-    try:
-        name = id_file.read_text(encoding="ascii")
-    except OSError:
-        return None
-    with closing(client()) as engine:
-        try:
-            return (int(engine.containers.get(name).attrs["State"]["Pid"]) or None) if name else None
-        except APIError:
-            return None
 
 
 @contextmanager

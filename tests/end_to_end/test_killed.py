@@ -9,10 +9,10 @@ import pytest
 from support.processes import running
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bare_cryo, behind, expected_contents, real_mode
 
-from harness.fakes.rpc.actions import Hang
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults.actions import Hang
 from harness.stores.bucket import S3Endpoint
 from harness.stores.proxy import Spoil, StoreProxy
 from harness.world.chain import Chain

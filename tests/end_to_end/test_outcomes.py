@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, events, prefix_of, real_mode
 
-from harness.fakes.rpc.actions import Hang, Status, Stop
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults.actions import Hang, Status, Stop
 from harness.world.chain import Chain
 
 NODE = Node(Chain(CHAIN_ID), head=1_000_000)

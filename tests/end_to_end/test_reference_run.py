@@ -10,7 +10,7 @@ import pytest
 from support.worker import BIN, PAYLOAD, bare_cryo, expected_contents, prefix_of
 
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc.actions import Items, Result, Status
+from harness.faults.actions import Items, Result, Status
 from harness.reference.bugs import BUG_VARIABLE
 from harness.stores.bucket import Bucket
 from harness.stores.proxy import Spoil, StoreProxy

@@ -4,10 +4,10 @@ import pytest
 from support.processes import command_lines
 from support.worker import CHAIN_ID, PAYLOAD, Target, Worker
 
-from harness.fakes.rpc.actions import Hang, Status
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults.actions import Hang, Status
 from harness.world.chain import Chain
 
 NODE = Node(Chain(CHAIN_ID), head=1_000_000)

@@ -15,10 +15,10 @@ from support.service import Platform, Service, platform, small, until
 from support.worker import CHAIN_ID, prefix_of
 
 from harness.fakes.dispatcher import DispatcherFault, Request
-from harness.fakes.rpc.actions import Hang
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults.actions import Hang
 from harness.stores.bucket import S3Endpoint
 from harness.world.chain import Chain
 

@@ -13,10 +13,10 @@ from support.service import Platform, Service, platform, small, until
 from support.worker import BIN, CHAIN_ID, bare_cryo, expected_contents
 
 from harness.fakes.dispatcher import DispatcherFault, Status
-from harness.fakes.rpc.actions import Hang
 from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults.actions import Hang
 from harness.stores.bucket import S3Endpoint
 from harness.stores.proxy import Spoil, StoreProxy
 from harness.world.chain import Chain

@@ -14,7 +14,7 @@ import pytest
 from support.worker import CHAIN_ID, PAYLOAD, Target, Worker, events, real_mode
 
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc import actions as do
+from harness.faults import actions as do
 from harness.world.chain import Chain
 from harness.world.tables.transfers import erc20_rows
 

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import pytest
+from support.scenarios import GOOD, refusal
 from typer.testing import CliRunner
 
 from harness import history, schemas
 from harness.cli import app
-from harness.scenario import BadScenario, find, read, schema
-
-GOOD = 'title = "t"\nclauses = ["PAY-1"]\n'
+from harness.scenario import find, schema
 
 
 @pytest.mark.parametrize(
@@ -25,11 +24,7 @@ GOOD = 'title = "t"\nclauses = ["PAY-1"]\n'
 )
 def test_a_mistake_is_named_with_its_line(text: str, said: str, tmp_path: Path):
     """The file's name, the line, the field and what is wrong with it."""
-    path = tmp_path / "mine.toml"
-    path.write_text(text)
-    with pytest.raises(BadScenario, match=r"^mine\.toml") as caught:
-        read(path)
-    assert said in str(caught.value)
+    assert said in refusal(text, tmp_path)
 
 
 @pytest.mark.parametrize(

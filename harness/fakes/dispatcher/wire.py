@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.lenient import json_object
+
 CLAIM, HEARTBEAT, COMPLETE = "claim", "heartbeat", "complete"
 PATHS = {
     "/internal/task-claim": CLAIM,
@@ -164,8 +166,4 @@ def difference(expected: dict[str, type], fields: Any) -> list[str]:
 
 def peek(request: Request) -> Mapping[str, Any]:
     """Return what can be read of a body, however bad it is."""
-    try:
-        fields = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
+    return json_object(request.body) or {}

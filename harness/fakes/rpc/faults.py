@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.fakes.rpc import actions
+from harness.faults import actions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.fakes.rpc.actions import Action
+    from harness.faults.actions import Action
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.fakes.rpc import actions
+from harness.fakes.rpc import edits
 from harness.fakes.rpc.faults import Call, Script
 from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
+from harness.faults import actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.fakes.rpc.actions import Action, Wire
+    from harness.faults.actions import Action, Wire
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for 0 seconds: closing sends RST."""
@@ -96,7 +97,7 @@ class Endpoint:
                 self.node = replace(self.node, chain=self.node.chain.reorganised(at=at, branch=branch))
         result = answer(self.node, method, params)
         if isinstance(do, actions.Result | actions.Items | actions.Fields):
-            result = actions.edited(result, do)
+            result = edits.edited(result, do)
         if isinstance(do, actions.Envelope):
             whole = {"jsonrpc": "2.0", "id": json.loads(identifier), "result": json.loads(result)} | do.fields
             return json.dumps(whole).encode()

@@ -17,7 +17,7 @@ from cryo_ingest.extract.rpc_answers import Refused, parse_answers
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.settings import Settings
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc import actions as do
+from harness.faults import actions as do
 from harness.world.chain import Chain
 
 CHAIN = Chain(1)

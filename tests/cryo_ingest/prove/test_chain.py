@@ -17,7 +17,7 @@ from cryo_ingest.ports import FileProof
 from cryo_ingest.prove.answers import BadAnswer, parse_header, parse_logs, parse_receipts
 from cryo_ingest.settings import Coverage
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc import actions as do
+from harness.faults import actions as do
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 from harness.world.tables import build

@@ -11,7 +11,7 @@ from cryo_ingest.extract.rpc import HttpChain
 from cryo_ingest.prove.endpoint import endpoint_of
 from cryo_ingest.settings import RpcPools, Settings
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc import actions as do
+from harness.faults import actions as do
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 

@@ -14,7 +14,7 @@ import pytest
 
 from harness.fakes.cryo.acts import NAMES
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc.actions import Fields
+from harness.faults.actions import Fields
 from harness.schemas import Malformed, schema
 from harness.world.chain import Chain
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc.actions import Close, Error, Hang, Items, OtherBlock, Raw, Reset, Result, Status, Stop, Truncate
+from harness.faults.actions import Close, Error, Hang, Items, OtherBlock, Raw, Reset, Result, Status, Stop, Truncate
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 from harness.world.tables import build

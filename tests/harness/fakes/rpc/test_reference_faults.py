@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc import actions as do
+from harness.faults import actions as do
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 

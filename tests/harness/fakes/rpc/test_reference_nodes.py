@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.fakes.rpc import actions as do
+from harness.faults import actions as do
 from harness.world.chain import Chain
 
 CHAIN = Chain(1)

@@ -1,56 +1,11 @@
-"""What a fault makes of a true result; what a fault can be is harness.faults.actions' to say, and handed on here."""
+"""What a fault makes of a true result; what a fault can be is harness.faults.actions' to say."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from harness.faults.actions import (
-    ON_THE_WIRE,
-    Action,
-    Close,
-    Delay,
-    Edit,
-    Envelope,
-    Error,
-    Fields,
-    Hang,
-    Items,
-    OtherBlock,
-    Raw,
-    Reorg,
-    Reset,
-    Result,
-    Status,
-    Stop,
-    Truncate,
-    Wire,
-    from_json,
-)
-
-__all__ = [
-    "ON_THE_WIRE",
-    "Action",
-    "Close",
-    "Delay",
-    "Edit",
-    "Envelope",
-    "Error",
-    "Fields",
-    "Hang",
-    "Items",
-    "OtherBlock",
-    "Raw",
-    "Reorg",
-    "Reset",
-    "Result",
-    "Status",
-    "Stop",
-    "Truncate",
-    "Wire",
-    "edited",
-    "from_json",
-]
+from harness.faults.actions import Edit, Items, Result
 
 
 def edited(result: str, action: Edit) -> str:

@@ -1,0 +1,52 @@
+"""Which process of this machine is the worker that runs in a container."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from harness.containers.engine import client
+from harness.runner.processes import children_of
+
+INITS = frozenset({"tini", "docker-init", "dumb-init", "catatonit"})
+
+
+class Inside:
+    """The worker in a container, told by the id file: the process that signals have to meet.
+
+    On Linux with the engine on this machine; elsewhere nothing is seen.
+    """
+
+    def __init__(self, id_file: Path) -> None:
+        self._id_file = id_file
+        self._main: int | None = None
+
+    def pid(self) -> int | None:
+        """Return its id in this machine's process table; None while there is none, or no more.
+
+        An init that only passes signals on is not the worker, but what it has started is: no init can pass on SIGKILL
+        and SIGSTOP. It is looked for each time, since a container's first process is Docker's own for a moment.
+        """
+        self._main = self._main or _main_process(self._id_file)
+        if self._main is None:
+            return None
+        try:
+            if Path(f"/proc/{self._main}/comm").read_text(encoding="utf-8").strip() not in INITS:
+                return self._main
+        except OSError:
+            return None
+        return next(iter(children_of(self._main)), None)
+
+
+def _main_process(id_file: Path) -> int | None:
+    from docker.errors import APIError  # noqa: PLC0415 - slow to load, and only for containers
+
+    try:
+        name = id_file.read_text(encoding="ascii")
+    except OSError:
+        return None
+    with closing(client()) as engine:
+        try:
+            return (int(engine.containers.get(name).attrs["State"]["Pid"]) or None) if name else None
+        except APIError:
+            return None
