@@ -76,7 +76,10 @@ class DispatcherFaultLine(Strict):
     may_miss: bool = False
 
 
-Action = Literal["SIGKILL", "SIGTERM", "SIGSTOP", "SIGCONT", "take-lease", "cancel", "start-worker", "age-staging"]
+Action = Literal[
+    "SIGKILL", "SIGTERM", "SIGSTOP", "SIGCONT",
+    "take-lease", "cancel", "deny-heartbeat", "start-worker", "age-staging",
+]  # fmt: skip
 
 
 class Trigger(Strict):

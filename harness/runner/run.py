@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.fakes.dispatcher import DispatcherFault
 from harness.history import Acted, Begun, Final, TaskEntered, TimedOut
 from harness.runner import staged, stored
 from harness.runner.recorder import Recorder, due
@@ -97,6 +99,8 @@ class Triggers:
                 staged.age(path, 100)
         elif trigger.do == "take-lease":
             world.machine.take_lease(getattr(event, "task_id", None) or world.task_id(0))
+        elif trigger.do == "deny-heartbeat":
+            world.machine.add_faults(DispatcherFault("heartbeat", "status", status=HTTPStatus.FORBIDDEN))
         else:
             world.machine.cancel(getattr(event, "task_id", None) or world.task_id(0))
 

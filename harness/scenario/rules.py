@@ -116,7 +116,7 @@ def _platform(scenario: Scenario) -> Iterator[Problem]:
         for at, _ in enumerate(scenario.dispatcher_faults):
             yield Problem(("dispatcher_faults", at), f"never strikes {without}")
         for at, trigger in enumerate(scenario.at):
-            if trigger.do in {"take-lease", "cancel"}:
+            if trigger.do in {"take-lease", "cancel", "deny-heartbeat"}:
                 yield Problem(("at", at, "do"), f"{trigger.do} can't be done {without}")
     elif scenario.store == "directory":
         yield Problem(("store",), "a service is not told of a directory: it needs store = 's3'")
