@@ -30,7 +30,7 @@ from harness.report.commands import (
 )
 from harness.report.detect import hurried
 from harness.report.progress import Progress
-from harness.report.result import Ran, of_histories
+from harness.report.result import Ran, in_order, of_histories
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import Scenario, find
 from harness.stores.backends import backends
@@ -43,6 +43,9 @@ SIGNS_OF_LIFE = {"rpc_call", "claim", "received", "store_asked", "cryo_started"}
 
 def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     target: Annotated[str, typer.Option(help=targets.FORMS)],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Only these of it: names, files, clauses.")
+    ] = None,
     profile: Annotated[Profile, typer.Option(help="core, or hardened: core and what this project adds.")] = "hardened",
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     known_file: Annotated[
@@ -55,13 +58,16 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
     save: Annotated[Path | None, typer.Option(help="A folder for the histories.")] = None,
     reports: Reports = None,
 ) -> None:
-    """Judge a worker by all clauses of a profile; exit code 0 only without a new FAIL and without ERROR."""
+    """Judge a worker by all clauses of a profile; exit code 0 only without a new FAIL and without ERROR.
+
+    With scenarios named, the report is of them, not of the profile: no badge of a part may look like one of the whole.
+    """
     began, began_at = time.monotonic(), datetime.now(UTC)
     with told():
         chosen = targets.find(target)
-        everything = find()
+        everything = find(names or ())
         planned = plan(chosen, profile, everything)
-        listed = _listed(known_file, [one.name for one in everything])
+        listed = _listed(known_file, {one.name for one in (*find(), *everything)})
         check_all(reports, save)
     console = Console()
     with told(), ExitStack() as stack:
@@ -78,13 +84,13 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
-    failures, complaints = known.compare(listed, done)
+    failures, complaints = known.compare(listed, done) if known_file is not None else ({}, ())
     result = replace(
         of_histories(done),
         target=chosen.name,
         store=store,
-        profile=profile,
-        asked=planned.asked,
+        profile="" if names else profile,
+        asked=in_order(one for scenario in planned.scenarios for one in scenario.clauses) if names else planned.asked,
         excluded=planned.excluded,
         skipped=planned.skipped,
         known=failures,
@@ -114,7 +120,7 @@ class Patience:
         return ran
 
 
-def _listed(path: Path | None, scenarios: list[str]) -> dict[str, str]:
+def _listed(path: Path | None, scenarios: set[str]) -> dict[str, str]:
     try:
         return known.read(path, scenarios) if path is not None else {}
     except known.BadList as error:

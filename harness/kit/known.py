@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.report.names import names_of, shorten
-from harness.report.result import Ran
+from harness.report.result import Ran, in_order
 from harness.resources import clause_ids
 
 
@@ -56,7 +56,7 @@ def message_of(ran: Ran, clause: str) -> str:
 
 
 def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the failures that came as listed, and what is to be said of the others on the list.
+    """Return the failures that came as listed, and what is to be said of the others, with the lines that they need.
 
     A message may be the beginning of what is seen. Nothing is said of scenarios that did not run, or went wrong.
     """
@@ -74,4 +74,8 @@ def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[s
                 complaints.append(f"{place} fails in another way than is listed; its line would be: {place} # {seen}")
             elif not ran.judged.errors:
                 complaints.append(f"{place} is listed as a known failure and did not fail: take it off the list")
+        for place, clause in ((f"{clause}/{ran.name}", clause) for clause in in_order(broken)):
+            if place not in listed:
+                seen = message_of(ran, clause)
+                complaints.append(f"{place} is not on the list; its line would be: {place} # {seen}")
     return known, tuple(complaints)

@@ -47,6 +47,32 @@ def test_the_report_tells_of_each_bug(bug: str, foreign_worker: Path, tmp_path: 
     assert code == 1
 
 
+LISTED = "OUT-2/cryo-exit-1-no-file # fatal_error"
+PASSED = "PUB-1/straight-run # none"
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said"),
+    [
+        (LISTED, 0, ""),
+        ("", 1, f"is not on the list; its line would be: {LISTED}"),
+        (f"{LISTED}\n{PASSED}", 1, "PUB-1/straight-run is listed as a known failure and did not fail"),
+        ("OUT-2/cryo-exit-1-no-file # success", 1, f"in another way than is listed; its line would be: {LISTED}"),
+    ],
+    ids=["as listed", "not listed", "a listed pass", "another message"],
+)
+def test_known_failures_are_held_to_their_list(lines: str, code: int, said: str, foreign_worker: Path, tmp_path: Path):
+    """The command from end to end, on the copy whose failed Cryo is fatal: what comes as listed is let go."""
+    assert foreign_worker
+    (tmp_path / "known.txt").write_text(lines)
+    target = HERE / "bugs" / "limited-node-is-fatal.toml"
+    words = ["cryo-exit-1-no-file", "straight-run", "--target", target, "--profile", "core"]
+    ended, report = judged(tmp_path, "conformance", *words, "--known", tmp_path / "known.txt")
+    assert ended == code
+    assert said in "\n".join(report["complaints"])
+    assert report["complaints"] or not said
+
+
 def test_the_adapter_has_fifty_lines_at_most():
     """Whoever has a worker of their own writes no more than this."""
     assert len((HERE / "target.toml").read_text().splitlines()) <= 50

@@ -53,6 +53,14 @@ def test_what_is_listed_otherwise_than_it_comes_speaks_against_the_run(ran: Ran,
     assert said in complaints[0]
 
 
+def test_what_is_not_listed_comes_with_its_line():
+    """An empty list is a beginning."""
+    known, complaints = compare({}, [FAILED, PASSED])
+    assert known == {}
+    line = "LAY-3/straight-run # bare names"
+    assert complaints == (f"LAY-3/straight-run is not on the list; its line would be: {line}",)
+
+
 def test_a_broken_list_is_one_line_and_exit_64(tmp_path: Path):
     """It is said before anything runs."""
     path = tmp_path / "known.txt"
