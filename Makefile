@@ -54,6 +54,8 @@ $(READY): requirements/dev.lock pyproject.toml
 	  { echo "$(PYTHON) is older than 3.11: name a newer one with 'make PYTHON=python3.11 …'"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing requirements/dev.lock into $(VENV) (about a minute, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@# The lock is whole, so pip resolves nothing: resolving, it takes a newer release than the pin for an extra, and fails.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check --disable-pip-version-check
 	@touch $@

@@ -142,7 +142,8 @@ def wheels(requirements: str, say: Say) -> Path:
         say("fetching the locked wheels with pip (once)")
         folder, lock = into.parent / "wheels", into.parent / "requirements.txt"
         lock.write_text(requirements, encoding="utf-8")
-        options = ["--require-hashes", "--only-binary=:all:", "-r", str(lock), "-d", str(folder)]
+        # The lock is whole, so pip resolves nothing and a release of tomorrow can't come into it.
+        options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(lock), "-d", str(folder)]
         run([*PIP, "download", *options], what="pip download")
         _unpack(["--require-hashes", "-r", str(lock)], folder, into)
         for pattern in UNUSED:
