@@ -247,8 +247,8 @@ def _runs_on(evidence: Evidence, clause: str, claim: DispatcherCall, lost: float
         own = f"{claim.task_id}/{claim.attempt}" in paths if several else cryo.number > claim.number
         end = ends.get(cryo.number, evidence.final)
         if own and cryo.at < lost and end.at > lost + STOP_SECONDS:
-            seen = f"it ran {end.at - lost:.1f} s more"
-            found.append(violation(clause, "Cryo is stopped", seen, claim.number, cryo.number, end.number))
+            expected = f"Cryo is stopped within {STOP_SECONDS:g} s"
+            found.append(violation(clause, expected, "it ran on", claim.number, cryo.number, end.number))
     return found
 
 

@@ -25,6 +25,7 @@ from harness.report.commands import (
     attempt,
     attempt_all,
     check_all,
+    check_some,
     finish,
     told,
 )
@@ -67,6 +68,8 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         chosen = targets.find(target)
         everything = find(names or ())
         planned = plan(chosen, profile, everything)
+        left_out = planned.left_out(everything) if names else planned.skipped
+        check_some(planned.scenarios, left_out)
         listed = _listed(known_file, {one.name for one in (*find(), *everything)})
         check_all(reports, save)
     console = Console()
@@ -92,7 +95,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         profile="" if names else profile,
         asked=in_order(one for scenario in planned.scenarios for one in scenario.clauses) if names else planned.asked,
         excluded=planned.excluded,
-        skipped=planned.skipped,
+        skipped=left_out,
         known=failures,
         complaints=complaints,
         options=("--target", target, "--store", store),

@@ -49,16 +49,18 @@ def read(path: Path, scenarios: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def message_of(ran: Ran, clause: str) -> str:
-    """Return what a failure's line has to say: what was seen first, on one line, in words that all runs share."""
-    first = ran.cells()[clause].violations[0]
-    return " ".join(shorten(first.seen, names_of(ran.events)).split())
+def messages_of(ran: Ran, clause: str) -> list[str]:
+    """Return what a failure's line may say: each thing that was seen, on one line, in words that all runs share."""
+    names = names_of(ran.events)
+    seen = (" ".join(shorten(one.seen, names).split()) for one in ran.cells()[clause].violations)
+    return list(dict.fromkeys(one or "nothing" for one in seen))
 
 
 def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the failures that came as listed, and what is to be said of the others, with the lines that they need.
 
-    A message may be the beginning of what is seen. Nothing is said of scenarios that did not run, or went wrong.
+    A message may be the beginning of what is seen, once or more. Nothing is said of scenarios that did not run, or went
+    wrong.
     """
     known, complaints = {}, []
     for ran in scenarios:
@@ -67,15 +69,17 @@ def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[s
             clause, _, scenario = place.partition("/")
             if scenario != ran.name:
                 continue
-            if clause in broken and message_of(ran, clause).startswith(message):
+            seen = messages_of(ran, clause) if clause in broken else []
+            if any(one.startswith(message) for one in seen):
                 known[place] = message
-            elif clause in broken:
-                seen = message_of(ran, clause)
-                complaints.append(f"{place} fails in another way than is listed; its line would be: {place} # {seen}")
+            elif seen:
+                complaints.append(
+                    f"{place} fails in another way than is listed; its line would be: {place} # {seen[0]}"
+                )
             elif not ran.judged.errors:
                 complaints.append(f"{place} is listed as a known failure and did not fail: take it off the list")
         for place, clause in ((f"{clause}/{ran.name}", clause) for clause in in_order(broken)):
             if place not in listed:
-                seen = message_of(ran, clause)
-                complaints.append(f"{place} is not on the list; its line would be: {place} # {seen}")
+                seen = messages_of(ran, clause)
+                complaints.append(f"{place} is not on the list; its line would be: {place} # {seen[0]}")
     return known, tuple(complaints)

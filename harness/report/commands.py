@@ -7,7 +7,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -25,7 +25,7 @@ from harness.containers.engine import EngineError, engine_problem
 from harness.reference.bugs import BUGS
 from harness.report import saved, text
 from harness.report.progress import Progress
-from harness.report.result import Ran, Result, broken, in_order, of_histories, ran
+from harness.report.result import Ran, Result, broken, in_order, of_histories, ran, reasons
 from harness.runner.run import run
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import BadScenario, Scenario, find
@@ -35,7 +35,13 @@ from harness.targets.fit import Unfit, fitted
 from harness.targets.image import containers_ended
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
-MENDABLE = (BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, EngineError, OSError)
+
+
+class NothingToRun(ValueError):
+    """No scenario is left of those that were asked for; the message names them with the reasons."""
+
+
+MENDABLE = (NothingToRun, BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, EngineError, OSError)
 
 Jobs = Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")]
 JOBS = 4 * (os.cpu_count() or 1)
@@ -70,6 +76,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         check_bug(bug)
         chosen = targets.find(target, bug=bug)
         scenarios, skipped = runnable(find(names or ()), chosen)
+        check_some(scenarios, skipped)
         check_all(reports, save)
     console = Console()
     with told(), ExitStack() as stack:
@@ -163,6 +170,16 @@ def check_bug(bug: str | None) -> None:
         near = get_close_matches(bug, names, n=5, cutoff=0.4)
         meant = f"did you mean {' or '.join(near)}?" if near else "`cryo-harness bugs` lists them"
         raise BadTarget(f"the reference worker has no bug {bug!r}: {meant}")
+
+
+def check_some(scenarios: Sequence[Scenario], left_out: Mapping[str, str]) -> None:
+    """Make sure that something is to be run: a report of nothing would read as one of a good worker.
+
+    Raises:
+        NothingToRun: there is no scenario.
+    """
+    if not scenarios:
+        raise NothingToRun(f"there is nothing to run: {'; '.join(reasons(left_out)) or 'no clause counts'}")
 
 
 def check_all(reports: Sequence[Path] | None, save: Path | None = None) -> None:

@@ -150,6 +150,8 @@ class Result:
         left_out = sum(clause in self.excluded for clause in self.asked)
         if left_out > EXCLUDED_SHARE * asked:
             said += f"; {left_out} of {asked} left out"
+        if self.skipped and not self.profile:
+            said += f"; {len(self.skipped)} scenario{'s'[: len(self.skipped) > 1]} left out"
         return said
 
     def _unasked(self) -> tuple[str, ...]:
@@ -208,3 +210,11 @@ def in_order(clauses: Iterable[str]) -> tuple[str, ...]:
     """Return clauses in the contract's order."""
     wanted = set(clauses)
     return tuple(clause for clause in clause_ids() if clause in wanted)
+
+
+def reasons(left_out: Mapping[str, str]) -> list[str]:
+    """Return one line for each reason why scenarios did not run, with their names."""
+    names: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(having)}: {reason}" for reason, having in names.items()]

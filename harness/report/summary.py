@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from harness.checks.verdict import Verdict
 from harness.report.groups import gist, grouped
 from harness.report.names import printable
-from harness.report.result import Result
+from harness.report.result import Result, reasons
 from harness.report.text import simplest_first
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
@@ -32,12 +32,13 @@ def _lines(result: Result) -> Iterator[str]:
         counts = [sum(verdicts[clause] is verdict for clause in ids) for verdict in used]
         yield f"| {title} | {' | '.join(str(count or '') for count in counts)} |"
     rest = [clause for clause, verdict in verdicts.items() if verdict is not Verdict.PASS]
-    if rest:
+    if rest or result.skipped or result.complaints:
         yield ""
     for clause in rest:
         having = [ran.name for ran in simplest_first(result, clause)]
         reason = f"in {', '.join(having)}" if verdicts[clause] is Verdict.FAIL else result.reason(clause)
         yield f"- **{verdicts[clause]}** {clause} ({_plain(gist(clause))}): {_plain(reason)}"
+    yield from (f"- left out: {_plain(line)}" for line in reasons(result.skipped))
     for complaint in result.complaints:
         yield f"- **FAIL** {_plain(complaint)}"
 

@@ -12,7 +12,7 @@ from harness.checks.verdict import Verdict
 from harness.report.groups import gist, grouped
 from harness.report.names import names_of, printable, shorten
 from harness.report.narrate import last_words, narrate
-from harness.report.result import Ran, Result
+from harness.report.result import Ran, Result, reasons
 from harness.report.steps import Step
 from harness.resources import clauses
 
@@ -64,17 +64,23 @@ def _lines(result: Result) -> Iterator[Text]:
             if count:
                 line.append(f"{count:3} {verdict}", style=STYLES[verdict])
         yield line
-    for clause, verdict in verdicts.items():
-        if verdict is not Verdict.PASS:
-            reason = result.reason(clause)
-            yield Text.assemble((f"{verdict:13} ", STYLES[verdict]), clause, f": {printable(reason)}" if reason else "")
-    for complaint in result.complaints:
-        yield Text.assemble(("FAIL          ", STYLES[Verdict.FAIL]), printable(complaint))
+    yield from _beside_passes(result)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in result.counts().items() if count)
     yield Text()
     yield Text.assemble((f"{result.verdict} ", STYLES[result.verdict]), f"{printable(result.target)} {result.headline}")
     where = f"profile {result.profile}, " if result.profile else ""
     yield Text(f"{counts}; {where}{result.store}, {len(result.scenarios)} scenarios in {result.seconds:.0f} s")
+
+
+def _beside_passes(result: Result) -> Iterator[Text]:
+    for clause, verdict in result.verdicts().items():
+        if verdict is not Verdict.PASS:
+            reason = result.reason(clause)
+            yield Text.assemble((f"{verdict:13} ", STYLES[verdict]), clause, f": {printable(reason)}" if reason else "")
+    for line in reasons(result.skipped):
+        yield Text.assemble(("left out      ", "yellow"), printable(line))
+    for complaint in result.complaints:
+        yield Text.assemble(("FAIL          ", STYLES[Verdict.FAIL]), printable(complaint))
 
 
 def _failure(result: Result, clause: str) -> Iterator[Text]:

@@ -61,6 +61,20 @@ def test_what_is_not_listed_comes_with_its_line():
     assert complaints == (f"LAY-3/straight-run is not on the list; its line would be: {line}",)
 
 
+def test_a_line_as_it_is_told_is_one_that_can_be_listed(tmp_path: Path):
+    """Whatever was seen: nothing at all, a comment's sign, several things in no order."""
+    for seen in ("", "a # b", "  # ", "x" * 5000, "one\ttab"):
+        ran = Ran(
+            Judged("straight-run", (Violation("LAY-3", "a", seen), Violation("LAY-3", "a", "z"))), "t", ("LAY-3",)
+        )
+        (told,) = compare({}, [ran])[1]
+        path = tmp_path / "known.txt"
+        path.write_text(told.partition("its line would be: ")[2])
+        for order in (1, -1):
+            judged = Judged("straight-run", ran.judged.violations[::order])
+            assert compare(read(path, SCENARIOS), [Ran(judged, "t", ("LAY-3",))])[1] == ()
+
+
 def test_a_broken_list_is_one_line_and_exit_64(tmp_path: Path):
     """It is said before anything runs."""
     path = tmp_path / "known.txt"

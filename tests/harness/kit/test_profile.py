@@ -1,17 +1,24 @@
 """Which scenarios make a profile, and what counts in them."""
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
 
 from harness.checks.evidence import Violation
 from harness.checks.verdict import Judged
+from harness.cli import app
 from harness.kit.profile import clauses_of, plan
-from harness.report.result import Ran
+from harness.report import summary, text
+from harness.report.result import Ran, Result
 from harness.resources import clause_ids, clauses
 from harness.scenario import find as find_scenarios
 from harness.targets import REFERENCE, find
 
 SCENARIOS = find_scenarios()
 REFERENCE_WORKER = find(REFERENCE)
+COMMAND = 'version = 1\nname = "one"\ncommand = ["true"]\nrun = ["run"]\ndelivery = "payload-stdin"\n'
 
 
 def test_hardened_is_all_and_core_is_what_the_platform_asks_for():
@@ -45,3 +52,25 @@ def test_what_is_left_out_does_not_count():
     broken = tuple(Violation(clause, "a", "b") for clause in ("LAY-3", "LAY-1", "LAY-6"))
     counted = planned.counted(Ran(Judged("s", broken), "t", ("LAY-1", "LAY-3")))
     assert [one.clause for one in counted.judged.violations] == ["LAY-1"]
+
+
+def test_a_scenario_of_another_profile_is_told_not_passed():
+    """Named on its own there is nothing to run; named with another it is left out, and the headline says so."""
+    planned = plan(REFERENCE_WORKER, "core", SCENARIOS)
+    left_out = planned.left_out(one for one in SCENARIOS if one.name in {"lease-lost", "straight-run"})
+    assert left_out == {"lease-lost": "about STG-5, LSE-3, which this profile and target leave out"}
+    kept = Ran(Judged("straight-run", kept=("LAY-3",)), "t", ("LAY-3",))
+    result = Result("t", "moto", ("LAY-3",), (kept,), skipped=left_out)
+    assert result.headline == "keeps the clause; 1 scenario left out"
+    assert "left out      lease-lost: about STG-5" in text.render(result)
+    assert "- left out: lease-lost: about STG-5" in summary.render(result)
+
+
+@pytest.mark.parametrize("command", ["conformance", "run"])
+def test_nothing_to_run_is_no_pass(command: str, tmp_path: Path):
+    """A report of no scenario would read as one of a good worker."""
+    path = tmp_path / "target.toml"
+    path.write_text(COMMAND)
+    found = CliRunner().invoke(app, [command, "stray-messages", "--target", str(path)])
+    assert found.exit_code == 64
+    assert "nothing to run: stray-messages: needs a worker that takes wake-ups" in found.output
