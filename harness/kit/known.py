@@ -64,12 +64,12 @@ def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[s
     """
     known, complaints = {}, []
     for ran in scenarios:
-        broken = {violation.clause for violation in ran.judged.violations}
+        broken = {clause: messages_of(ran, clause) for clause in in_order(one.clause for one in ran.judged.violations)}
         for place, message in listed.items():
             clause, _, scenario = place.partition("/")
             if scenario != ran.name:
                 continue
-            seen = messages_of(ran, clause) if clause in broken else []
+            seen = broken.get(clause, [])
             if any(one.startswith(message) for one in seen):
                 known[place] = message
             elif seen:
@@ -78,8 +78,8 @@ def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[s
                 )
             elif not ran.judged.errors:
                 complaints.append(f"{place} is listed as a known failure and did not fail: take it off the list")
-        for place, clause in ((f"{clause}/{ran.name}", clause) for clause in in_order(broken)):
+        for clause, seen in broken.items():
+            place = f"{clause}/{ran.name}"
             if place not in listed:
-                seen = messages_of(ran, clause)
                 complaints.append(f"{place} is not on the list; its line would be: {place} # {seen[0]}")
     return known, tuple(complaints)

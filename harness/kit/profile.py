@@ -30,21 +30,24 @@ class Plan:
     scenarios: tuple[Scenario, ...]
     skipped: dict[str, str]
 
+    @property
+    def counting(self) -> set[str]:
+        """The clauses that the target is held to."""
+        return set(self.asked) - set(self.excluded)
+
     def left_out(self, scenarios: Iterable[Scenario]) -> dict[str, str]:
         """Return those of some scenarios that are not of this plan, with the reason."""
         planned = {one.name for one in self.scenarios}
-        counting = set(self.asked) - set(self.excluded)
         found = dict(self.skipped)
         for one in scenarios:
             if one.name not in planned and one.name not in found:
-                others = ", ".join(in_order(set(one.clauses) - counting))
+                others = ", ".join(in_order(set(one.clauses) - self.counting))
                 found[one.name] = f"about {others}, which this profile and target leave out"
         return found
 
     def counted(self, ran: Ran) -> Ran:
         """Return a judged scenario without violations of clauses that do not count."""
-        counting = set(self.asked) - set(self.excluded)
-        judged = ran.judged
+        judged, counting = ran.judged, self.counting
         kept = tuple(one for one in judged.violations if one.clause in counting)
         return replace(ran, judged=Judged(judged.scenario, kept, judged.kept, judged.unknowable, judged.errors))
 

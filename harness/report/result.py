@@ -151,7 +151,7 @@ class Result:
         if left_out > EXCLUDED_SHARE * asked:
             said += f"; {left_out} of {asked} left out"
         if self.skipped and not self.profile:
-            said += f"; {len(self.skipped)} scenario{'s'[: len(self.skipped) > 1]} left out"
+            said += f"; {len(self.skipped)} {'scenarios' if len(self.skipped) > 1 else 'scenario'} left out"
         return said
 
     def _unasked(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.text import Text
@@ -64,7 +64,7 @@ def _lines(result: Result) -> Iterator[Text]:
             if count:
                 line.append(f"{count:3} {verdict}", style=STYLES[verdict])
         yield line
-    yield from _beside_passes(result)
+    yield from _beside_passes(result, verdicts)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in result.counts().items() if count)
     yield Text()
     yield Text.assemble((f"{result.verdict} ", STYLES[result.verdict]), f"{printable(result.target)} {result.headline}")
@@ -72,8 +72,8 @@ def _lines(result: Result) -> Iterator[Text]:
     yield Text(f"{counts}; {where}{result.store}, {len(result.scenarios)} scenarios in {result.seconds:.0f} s")
 
 
-def _beside_passes(result: Result) -> Iterator[Text]:
-    for clause, verdict in result.verdicts().items():
+def _beside_passes(result: Result, verdicts: Mapping[str, Verdict]) -> Iterator[Text]:
+    for clause, verdict in verdicts.items():
         if verdict is not Verdict.PASS:
             reason = result.reason(clause)
             yield Text.assemble((f"{verdict:13} ", STYLES[verdict]), clause, f": {printable(reason)}" if reason else "")

@@ -56,8 +56,8 @@ def test_what_is_left_out_does_not_count():
 
 def test_a_scenario_of_another_profile_is_told_not_passed():
     """Named on its own there is nothing to run; named with another it is left out, and the headline says so."""
-    planned = plan(REFERENCE_WORKER, "core", SCENARIOS)
-    left_out = planned.left_out(one for one in SCENARIOS if one.name in {"lease-lost", "straight-run"})
+    named = [one for one in SCENARIOS if one.name in {"lease-lost", "straight-run"}]
+    left_out = plan(REFERENCE_WORKER, "core", named).left_out(named)
     assert left_out == {"lease-lost": "about STG-5, LSE-3, which this profile and target leave out"}
     kept = Ran(Judged("straight-run", kept=("LAY-3",)), "t", ("LAY-3",))
     result = Result("t", "moto", ("LAY-3",), (kept,), skipped=left_out)
@@ -74,3 +74,10 @@ def test_nothing_to_run_is_no_pass(command: str, tmp_path: Path):
     found = CliRunner().invoke(app, [command, "stray-messages", "--target", str(path)])
     assert found.exit_code == 64
     assert "nothing to run: stray-messages: needs a worker that takes wake-ups" in found.output
+
+
+def test_a_scenario_that_a_profile_does_not_hold_is_not_run_for_it():
+    """Core has no lease that is lost: asked for that alone, the command says so."""
+    found = CliRunner().invoke(app, ["conformance", "lease-lost", "--target", REFERENCE, "--profile", "core"])
+    assert found.exit_code == 64
+    assert "nothing to run: lease-lost: about STG-5, LSE-3" in found.output
