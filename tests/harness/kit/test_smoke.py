@@ -54,7 +54,9 @@ def test_a_worker_that_is_wired_rightly_is_told_so():
 )
 def test_what_is_missing_is_said_with_its_variables(text: str, said: list[str], tmp_path: Path):
     """The request that never came, where the worker would have found whom to ask, and its last words."""
-    code, output = smoke(target(tmp_path, text, REFERENCE))
+    # One that is not told where to stage would do so in the specification's own place, which is everybody's.
+    root = f"TRACE_CRYO_STAGING_ROOT=${{TRACE_CRYO_STAGING_ROOT:-{tmp_path / 'own'}}}"
+    code, output = smoke(target(tmp_path, text, ["sh", "-c", f'export {root}; exec "$@"', "sh", *REFERENCE]))
     assert code == 1
     for words in said:
         assert words in output
