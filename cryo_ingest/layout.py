@@ -77,6 +77,11 @@ def version_prefix(chain_id: int, dataset_uuid: str, blocks: tuple[int, int], *,
     return f"cryo/{chain_id}/{dataset_uuid}/{blocks[0]}_{blocks[1]}/{dataset_version}/"
 
 
+def evidence_subject(task: Task, chunk: Chunk) -> str:
+    """Name what evidence recorded beside a file is about: recorded under another name, it says nothing of this file."""
+    return f"{task.chain_id}:{task.cryo_dataset_name}:{chunk.start}:{chunk.end}"
+
+
 def file_count(task: Task) -> int:
     """Return how many files the range calls for, without listing them."""
     return -(-(task.range_end - task.range_start) // CHUNK_BLOCKS)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from cryo_ingest.layout import Chunk
 from cryo_ingest.model import StorageRef, Task
+from cryo_ingest.settings import COVERAGE_LEVELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,16 @@ class Proof(Protocol):
         """
         ...
 
-    async def confirm(self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: str | None = None) -> FileProof:
+    async def confirm(
+        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+    ) -> FileProof:
         """Return what is proved of a file at the level that is asked, of which `seen` is the proof by rows.
 
-        `recorded` is the level that was proved of these very bytes before; it counts.
+        `recorded` is the metadata of a stored object whose bytes are the file's. The level that it records counts if it
+        was proved of this very chunk. The result's level is `rows` where the chain has nothing to confirm rows by.
 
         Raises:
-            ProofFailed: the node's evidence contradicts the rows.
+            ProofFailed: the node does not confirm the rows.
             NodeUnavailable, StaleHead, WrongChain, EndpointUnusable, RpcPoolUnresolved: there is no evidence.
         """
         ...
@@ -104,7 +108,7 @@ class Extraction:
             "files": len(self.files),
             "rows": sum(file.proof.rows for file in self.files),
             "bytes": sum(file.proof.size_bytes for file in self.files),
-            "evidence": self.files[0].proof.evidence,
+            "evidence": min((file.proof.evidence for file in self.files), key=COVERAGE_LEVELS.index),
             "runs": self.runs,
             "cryo_sha256": self.executable_sha256,
         }
@@ -262,10 +266,11 @@ class Node(Protocol):
         """How many calls were sent so far, repeated ones included."""
         ...
 
-    async def ask(self, calls: Sequence[Call], *, quick: bool = False) -> list[Any]:
+    async def ask(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
         """Return the answer to each call, in order: its `result`, untrusted JSON still, or a NodeError.
 
-        A `quick` question gives up sooner: another endpoint may do.
+        A `quick` question gives up sooner: another endpoint may do. Of an `optional` one, an error that persists is
+        returned as the answer: the caller has another source.
 
         Raises:
             NodeUnavailable: some call got no answer at all, or only rate limits and faults of the endpoint.

@@ -115,8 +115,9 @@ class HttpNode:
     batches: asyncio.Semaphore
     billed_calls: int = 0
 
-    async def ask(self, calls: Sequence[Call], *, quick: bool = False) -> list[Any]:
+    async def ask(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
         """Ask all calls, batches of them side by side."""
+        del optional
         answers: dict[int, Any] = {}
         haste = QUICK if quick else PATIENT
         size = self.batch_calls

@@ -14,6 +14,14 @@ BLOOM_BYTES = 256
 MOST_TOPICS = 4
 
 
+METHOD_NOT_FOUND = -32601
+_MISSING_METHOD = re.compile(
+    r"method\b.{0,80}\b(not found|not available|not supported|does not exist|unknown|unsupported|disabled)"
+    r"|(unsupported|unknown|unrecognized) method|not (available|supported) on (this|your)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 class BadAnswer(Exception):
     """An answer is not what the method gives; the message says in a few words why, with no text of the node's."""
 
@@ -48,13 +56,22 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One transaction's outcome; `success` is None before Byzantium, when receipts had no status."""
+    """One transaction's outcome; `success` is None before Byzantium, when receipts had no status.
+
+    `bloom` is the receipt's own logs bloom, None where the node gives none.
+    """
 
     transaction_hash: bytes
     transaction_index: int
     gas_used: int
     success: bool | None
     logs: tuple[Log, ...]
+    bloom: int | None = None
+
+
+def is_missing_method(error: NodeError) -> bool:
+    """Tell whether an error says that the node does not offer the method at all."""
+    return error.code == METHOD_NOT_FOUND or _MISSING_METHOD.search(error.message[:1000]) is not None
 
 
 def parse_header(answer: object, number: int) -> Header:
@@ -70,14 +87,13 @@ def parse_header(answer: object, number: int) -> Header:
     listed = fields.get("transactions")
     if not isinstance(listed, list):
         raise BadAnswer("the block lists no transactions")
-    bloom = _optional_data(fields, "logsBloom", BLOOM_BYTES)
     return Header(
         number=number,
         hash=_data(fields, "hash", HASH_BYTES),
         parent_hash=_data(fields, "parentHash", HASH_BYTES),
-        transactions=tuple(_bytes(item, "a transaction's hash", HASH_BYTES) for item in listed),
+        transactions=tuple(_transaction_hash(item) for item in listed),
         gas_used=_integer(fields, "gasUsed"),
-        bloom=None if bloom is None else int.from_bytes(bloom, "big"),
+        bloom=_optional_bloom(fields),
         timestamp=_optional_integer(fields, "timestamp"),
         base_fee_per_gas=_optional_integer(fields, "baseFeePerGas"),
         author=_optional_data(fields, "miner", ADDRESS_BYTES),
@@ -86,13 +102,17 @@ def parse_header(answer: object, number: int) -> Header:
 
 
 def parse_receipts(answers: object, header: Header) -> dict[bytes, Receipt]:
-    """Return a block's receipts by transaction, in whatever order they came.
+    """Return a block's receipts by transaction, in any order.
+
+    Some chains add receipts that belong to no transaction of the block (system logs, state syncs); those are kept.
 
     Raises:
-        BadAnswer: they are not the receipts of exactly this block's transactions.
+        BadAnswer: the answer lacks the receipt of one of the block's transactions, or is not of this block.
     """
+    if isinstance(answers, NodeError):
+        raise BadAnswer(f"error {answers.code} instead of receipts")
     if not isinstance(answers, list):
-        raise BadAnswer("there are no receipts")
+        raise BadAnswer("null instead of receipts" if answers is None else "no list of receipts")
     receipts = {}
     for item in answers:
         fields = _object(item, "receipt")
@@ -104,10 +124,11 @@ def parse_receipts(answers: object, header: Header) -> dict[bytes, Receipt]:
             gas_used=_integer(fields, "gasUsed"),
             success=None if fields.get("status") is None else _integer(fields, "status") == 1,
             logs=parse_logs(fields.get("logs"), header),
+            bloom=_optional_bloom(fields),
         )
         receipts[receipt.transaction_hash] = receipt
-    if len(answers) != len(header.transactions) or receipts.keys() != set(header.transactions):
-        raise BadAnswer(f"{len(answers)} receipts do not fit the block's {len(header.transactions)} transactions")
+    if len(answers) != len(receipts) or not receipts.keys() >= set(header.transactions):
+        raise BadAnswer(f"{len(answers)} receipts do not match the block's {len(header.transactions)} transactions")
     return receipts
 
 
@@ -117,8 +138,10 @@ def parse_logs(answer: object, header: Header) -> tuple[Log, ...]:
     Raises:
         BadAnswer: they are none, or not of this block.
     """
+    if isinstance(answer, NodeError):
+        raise BadAnswer(f"error {answer.code} instead of logs")
     if not isinstance(answer, list):
-        raise BadAnswer("there is no list of logs")
+        raise BadAnswer("no list of logs")
     logs = []
     for item in answer:
         fields = _object(item, "log")
@@ -138,6 +161,16 @@ def parse_logs(answer: object, header: Header) -> tuple[Log, ...]:
             )
         )
     return tuple(logs)
+
+
+def _transaction_hash(item: object) -> bytes:
+    """Read one entry of a block's list: a hash, or the whole transaction, which some nodes send unasked."""
+    return _bytes(item.get("hash") if isinstance(item, dict) else item, "a transaction's hash", HASH_BYTES)
+
+
+def _optional_bloom(fields: dict[str, Any]) -> int | None:
+    bloom = _optional_data(fields, "logsBloom", BLOOM_BYTES)
+    return None if bloom is None else int.from_bytes(bloom, "big")
 
 
 def _object(value: object, what: str) -> dict[str, Any]:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from Crypto.Hash import keccak
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ALL_SET = (1 << 2048) - 1
+"""The bloom of chains that set every bit of every bloom (zkSync)."""
 
 TRANSFER_TOPIC = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
 """keccak256("Transfer(address,address,uint256)"): the first topic of ERC-20's and ERC-721's transfers."""
@@ -24,3 +31,12 @@ def may_hold(bloom: int, item: bytes) -> bool:
     """Tell whether a bloom does not rule an item out."""
     bits = bits_of(item)
     return bloom & bits == bits
+
+
+def bloom_of_logs(logs: Iterable[Iterable[bytes]]) -> int:
+    """Return the bloom of some logs, each given as its address and topics."""
+    bloom = 0
+    for log in logs:
+        for item in log:
+            bloom |= bits_of(item)
+    return bloom

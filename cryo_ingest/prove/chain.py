@@ -1,7 +1,8 @@
-"""Levels `chain` and `receipts`: a node's own word on the blocks of a file, asked after Cryo has ended (RNG-4).
+"""Levels `chain` and `receipts`: a file's rows compared with a node's answers, after Cryo has ended (RNG-4).
 
-A contradiction is looked at twice before it is a verdict, and a screen is settled by receipts, then by `eth_getLogs`
-with the block's hash. What the rows are summed up to is `ledgers.py`'s, how a node is asked `evidence.py`'s.
+A mismatch is looked at twice before it counts. What is confirmed holds for one chunk and its bytes together: equal
+bytes under another chunk (two files without rows, say) are another claim. What the rows are summed up to is
+`summaries.py`'s, how a node is asked `evidence.py`'s.
 """
 
 from __future__ import annotations
@@ -11,27 +12,26 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from cryo_ingest import layout
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.logs import log
 from cryo_ingest.prove.endpoint import refuse_chain
-from cryo_ingest.prove.evidence import Evidence
 from cryo_ingest.settings import at_least
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cryo_ingest.layout import Chunk
     from cryo_ingest.ports import FileProof, Node
     from cryo_ingest.prove.endpoint import Endpoint
-    from cryo_ingest.prove.evidence import Verdict
-    from cryo_ingest.prove.ledgers import Ledger
+    from cryo_ingest.prove.evidence import BlockResult, Evidence
     from cryo_ingest.prove.rows import RowsProof
+    from cryo_ingest.prove.summaries import Summary
     from cryo_ingest.settings import Coverage
 
-WINDOW_BLOCKS = 400
-"""Blocks whose evidence is held at once."""
-
 LISTED_BLOCKS = 5
+LISTED_PROBLEMS = 3
 
 
 @dataclass(slots=True)
@@ -41,7 +41,8 @@ class ChainProof:
     rows: RowsProof
     endpoint: Endpoint
     level: Coverage
-    _confirmed: dict[str, FileProof] = field(default_factory=dict)
+    _confirmed: dict[tuple[Chunk, str], FileProof] = field(default_factory=dict)
+    _missing_methods: set[str] = field(default_factory=set)
     _ends: dict[int, bytes] = field(default_factory=dict)
     _parents: dict[int, bytes] = field(default_factory=dict)
 
@@ -57,54 +58,52 @@ class ChainProof:
         """Read the mark of MOD-5."""
         return self.rows.is_fake(footer)
 
-    async def confirm(self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: str | None = None) -> FileProof:
-        """Hold the node's evidence against one file; equal bytes that were confirmed before count, as does a record."""
-        known = self._confirmed.get(seen.sha256)
+    async def confirm(
+        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+    ) -> FileProof:
+        """Compare one file with the node, unless this very file of this very chunk was confirmed before."""
+        known = self._confirmed.get((chunk, seen.sha256))
         if known is not None:
             return known
-        if recorded in at_least(self.level):
-            return replace(seen, evidence=recorded)
+        subject = layout.evidence_subject(self.rows.task, chunk)
+        if recorded and recorded.get("evidence-of") == subject and recorded.get("evidence") in at_least(self.level):
+            return replace(seen, evidence=recorded["evidence"], details={"of": subject})
         node = await self.endpoint.choose()
         billed = node.billed_calls
         await refuse_chain(node, self.rows.task.chain_id)
-        ledger = await asyncio.to_thread(_ledger, path, chunk, self.rows.dataset.name, seen.sha256)
-        evidence = Evidence(node, receipts_for_all=self.level == "receipts")
+        summary, evidence = await asyncio.to_thread(self._open, path, chunk, seen.sha256, node)
         digest = hashlib.sha256()
-        for start in range(0, len(ledger.blocks), WINDOW_BLOCKS):
-            window = ledger.blocks[start : start + WINDOW_BLOCKS]
-            for number, seal in await self._judge(evidence, ledger, window, path.name):
-                digest.update(number.to_bytes(8, "big") + seal)
-        self._refuse_torn(evidence, chunk, path.name)
-        details = {"blocks": str(len(ledger.blocks)), "digest": digest.hexdigest()}
-        if evidence.settled:
-            details["settled"] = str(evidence.settled)
+        for number, block_hash in await _check(evidence, summary, path.name):
+            digest.update(number.to_bytes(8, "big") + block_hash)
+        self._check_links(evidence, chunk, path.name)
+        details = {"of": subject, "blocks": str(len(summary.blocks)), "digest": digest.hexdigest()}
+        if evidence.resolved:
+            details["resolved"] = str(evidence.resolved)
+        level = "rows" if evidence.rows_only else self.level
         log.info(
             "file.confirmed",
             file=path.name,
-            evidence=self.level,
-            blocks=len(ledger.blocks),
-            settled=evidence.settled,
+            evidence=level,
+            blocks=len(summary.blocks),
+            resolved=evidence.resolved,
             example=evidence.example,
             billed_calls=node.billed_calls - billed,
         )
-        confirmed = replace(seen, evidence=self.level, details=details)
-        self._confirmed[seen.sha256] = confirmed
+        confirmed = replace(seen, evidence=level, details=details)
+        self._confirmed[chunk, seen.sha256] = confirmed
         return confirmed
 
-    async def _judge(self, evidence: Evidence, ledger: Ledger, window: list[int], name: str) -> list[tuple[int, bytes]]:
-        """Return number and hash of each block of a window once the node bears the rows out."""
-        first = await evidence.judge(ledger, window)
-        accused = [number for number in window if first[number].problem is not None]
-        if accused:
-            again = await evidence.judge(ledger, accused)
-            accused = [number for number in accused if again[number].problem is not None]
-            evidence.settled += sum(again[number].problem is None for number in again)
-            if accused:
-                raise ProofFailed(file=name, evidence=_words(evidence.node, accused, first, again))
-            first |= again
-        return [(number, evidence.headers[number].hash) for number in window]
+    def _open(self, path: Path, chunk: Chunk, digest: str, node: Node) -> tuple[Summary, Evidence]:
+        """Read the file; in a thread, and with imports here, since pyarrow and keccak are loaded for it."""
+        from cryo_ingest.prove.evidence import Evidence  # noqa: PLC0415 - see above
+        from cryo_ingest.prove.sources import Sources  # noqa: PLC0415 - as above
+        from cryo_ingest.prove.summarize import summarize  # noqa: PLC0415 - as above
 
-    def _refuse_torn(self, evidence: Evidence, chunk: Chunk, name: str) -> None:
+        summary = summarize(path, chunk, dataset=self.rows.dataset.name, digest=digest)
+        sources = Sources(node, self._missing_methods)
+        return summary, Evidence(sources, receipts_for_all=self.level == "receipts")
+
+    def _check_links(self, evidence: Evidence, chunk: Chunk, name: str) -> None:
         """Link a file's first block to the last one of the file below it, where there is one (the node's words)."""
         first, last = evidence.headers.get(chunk.start), evidence.headers.get(chunk.end - 1)
         if first is not None:
@@ -118,16 +117,39 @@ class ChainProof:
                 raise ProofFailed(file=name, evidence=problem)
 
 
-def _ledger(path: Path, chunk: Chunk, dataset: str, digest: str) -> Ledger:
-    from cryo_ingest.prove.ledgers import open_ledger  # noqa: PLC0415 - loads pyarrow and keccak, so late
+async def _check(evidence: Evidence, summary: Summary, name: str) -> list[tuple[int, bytes]]:
+    """Return number and hash of each block that is asked for, once the node confirms the file's rows.
 
-    return open_ledger(path, chunk, dataset=dataset, digest=digest)
+    Raises:
+        ProofFailed: it does not, asked twice.
+    """
+    first = await evidence.check(summary, summary.blocks)
+    failed = [number for number in summary.blocks if first[number].problem is not None]
+    if failed:
+        again = await evidence.check(summary, failed)
+        evidence.resolved += sum(again[number].problem is None for number in failed)
+        failed = [number for number in failed if again[number].problem is not None]
+        if failed:
+            raise ProofFailed(file=name, evidence=_words(evidence.sources.node, failed, first, again))
+    return [(number, evidence.headers[number].hash) for number in summary.blocks]
 
 
-def _words(node: Node, accused: list[int], first: dict[int, Verdict], again: dict[int, Verdict]) -> str:
+def _words(node: Node, failed: list[int], first: dict[int, BlockResult], again: dict[int, BlockResult]) -> str:
     """Say which blocks failed, by what evidence, and whether the node said the same twice."""
-    listed = "; ".join(f"block {number}: {again[number].problem}" for number in accused[:LISTED_BLOCKS])
-    more = f" and {len(accused) - LISTED_BLOCKS} blocks more" if len(accused) > LISTED_BLOCKS else ""
-    same = all(first[number] == again[number] for number in accused)
+    by_problem: dict[str, list[int]] = {}
+    for number in failed:
+        by_problem.setdefault(again[number].problem or "", []).append(number)
+    parts = [_listed(numbers, problem) for problem, numbers in list(by_problem.items())[:LISTED_PROBLEMS]]
+    if len(by_problem) > LISTED_PROBLEMS:
+        parts.append(f"{len(by_problem) - LISTED_PROBLEMS} problems more")
+    same = all(first[number] == again[number] for number in failed)
     twice = "gave the same answer twice" if same else "gave another answer the second time, which does not fit either"
-    return f"{node.name} contradicts its rows: {listed}{more}. The same node {twice}"
+    return f"{node.name} does not confirm its rows: {'; '.join(parts)}. The same node {twice}"
+
+
+def _listed(numbers: list[int], problem: str) -> str:
+    if len(numbers) == 1:
+        return f"block {numbers[0]}: {problem}"
+    shown = ", ".join(map(str, numbers[:LISTED_BLOCKS]))
+    more = f" and {len(numbers) - LISTED_BLOCKS} more" if len(numbers) > LISTED_BLOCKS else ""
+    return f"blocks {shown}{more}: {problem.replace(' for it ', ' for them ')}"

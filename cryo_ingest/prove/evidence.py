@@ -1,36 +1,43 @@
-"""How a node is asked about the blocks of a file: headers, then, for what is accused or for all, receipts and logs."""
+"""Compares the blocks of a file with what a node says: headers, then receipts and logs of suspected blocks, or of all.
+
+How a node is asked for receipts and logs is `sources.py`'s, what follows from them `resolve.py`'s.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.ports import Call, NodeError
-from cryo_ingest.prove.answers import BadAnswer, parse_header, parse_logs, parse_receipts
+from cryo_ingest.ports import Call
+from cryo_ingest.prove.answers import BadAnswer, parse_header
+from cryo_ingest.prove.log_summaries import LogRows
+from cryo_ingest.prove.resolve import (
+    Decision,
+    Suspect,
+    blooms_are_useful,
+    decide_by_both,
+    decide_by_logs,
+    decide_by_receipts,
+)
+from cryo_ingest.prove.summaries import Mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-    from cryo_ingest.ports import Node
-    from cryo_ingest.prove.answers import Header, Log, Receipt
-    from cryo_ingest.prove.ledgers import Ledger
+    from cryo_ingest.prove.answers import Header
+    from cryo_ingest.prove.sources import Receipts, Sources
+    from cryo_ingest.prove.summaries import Summary
 
-METHOD_NOT_FOUND = -32601
+HEADERS_WINDOW_BLOCKS = 400
+"""Blocks that are asked for at once; their headers are kept, the answers' JSON is not."""
+
 RECEIPTS_WINDOW_BLOCKS = 25
 """Blocks whose receipts are held at once: full blocks have megabytes of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Accusation:
-    """A contradiction between rows and evidence; one of `screen` has to be settled before it counts."""
-
-    evidence: str
-    screen: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a node's answers say of one block's rows: the problem, or None, with the header that it gave."""
+class BlockResult:
+    """What a node's answers say about one block's rows: the problem, or None, with the header that it gave."""
 
     header: Header | None
     problem: str | None = None
@@ -38,123 +45,123 @@ class Verdict:
 
 @dataclass(slots=True)
 class Evidence:
-    """Asks one node about one file; `settled` counts the screens and first answers that better evidence overruled."""
+    """One node's answers about one file.
 
-    node: Node
+    `resolved` counts the mismatches that better evidence explained, `example` describes the first; `rows_only` is set
+    once some block rests on its rows alone, since the chain has nothing to confirm them by.
+    """
+
+    sources: Sources
     receipts_for_all: bool
     headers: dict[int, Header] = field(default_factory=dict)
-    settled: int = 0
+    resolved: int = 0
     example: str | None = None
-    _no_block_receipts: bool = False
+    rows_only: bool = False
 
-    async def judge(self, ledger: Ledger, numbers: list[int]) -> dict[int, Verdict]:
-        """Return a verdict on each block.
+    async def check(self, summary: Summary, numbers: list[int]) -> dict[int, BlockResult]:
+        """Compare some blocks of a file and return the result for each.
 
         Raises:
             NodeUnavailable: some question got no answer.
         """
-        verdicts: dict[int, Verdict] = {}
-        to_settle: dict[int, tuple[Header, str | None]] = {}
-        calls = [Call("eth_getBlockByNumber", (hex(number), False)) for number in numbers]
-        for number, answer in zip(numbers, await self.node.ask(calls), strict=True):
-            try:
-                header = parse_header(answer, number)
-            except BadAnswer as problem:
-                verdicts[number] = Verdict(None, str(problem))
+        results = await self._read_headers(numbers)
+        blooms_are_unset = isinstance(summary, LogRows) and not any(each.bloom for each in self.headers.values())
+        suspects: dict[int, Suspect] = {}
+        for number in numbers:
+            if number in results:
                 continue
-            self.headers[number] = header
-            accusation = self._unlinked(header) or ledger.accuse(header)
-            if accusation is not None and accusation.screen:
-                to_settle[number] = (header, accusation.evidence)
-            elif accusation is not None:
-                verdicts[number] = Verdict(header, accusation.evidence)
-            elif self.receipts_for_all:
-                to_settle[number] = (header, None)
+            header = self.headers[number]
+            mismatch = self._unlinked(header) or summary.compare_header(header)
+            if mismatch is None and blooms_are_unset and header.transactions:
+                mismatch = Mismatch("the blooms of its chain are not set", heuristic=True)
+            if mismatch is not None and not mismatch.heuristic:
+                results[number] = BlockResult(header, mismatch.text)
+            elif mismatch is not None or self.receipts_for_all:
+                suspects[number] = Suspect(header, None if mismatch is None else mismatch.text)
             else:
-                verdicts[number] = Verdict(header)
-        waiting = list(to_settle.items())
+                results[number] = BlockResult(header)
+        waiting = list(suspects.items())
         for start in range(0, len(waiting), RECEIPTS_WINDOW_BLOCKS):
-            window = dict(waiting[start : start + RECEIPTS_WINDOW_BLOCKS])
-            verdicts |= await self._settle(ledger, window)
-        return verdicts
+            results |= await self._resolve(summary, dict(waiting[start : start + RECEIPTS_WINDOW_BLOCKS]))
+        return results
 
-    def _unlinked(self, header: Header) -> Accusation | None:
+    async def _read_headers(self, numbers: list[int]) -> dict[int, BlockResult]:
+        """Keep the headers of some blocks and return the results of those that have none."""
+        failed: dict[int, BlockResult] = {}
+        for start in range(0, len(numbers), HEADERS_WINDOW_BLOCKS):
+            window = numbers[start : start + HEADERS_WINDOW_BLOCKS]
+            calls = [Call("eth_getBlockByNumber", (hex(number), False)) for number in window]
+            for number, answer in zip(window, await self.sources.node.ask(calls), strict=True):
+                try:
+                    self.headers[number] = parse_header(answer, number)
+                except BadAnswer as problem:
+                    self.headers.pop(number, None)
+                    failed[number] = BlockResult(None, str(problem))
+        return failed
+
+    def _unlinked(self, header: Header) -> Mismatch | None:
         """Notice a node that answers from two chains at once."""
         below = self.headers.get(header.number - 1)
         if below is None or below.hash == header.parent_hash:
             return None
-        return Accusation(f"the node's own block {header.number - 1} is not its parent")
+        return Mismatch(f"the node's own block {header.number - 1} is not its parent")
 
-    async def _settle(self, ledger: Ledger, window: dict[int, tuple[Header, str | None]]) -> dict[int, Verdict]:
-        """Settle accused blocks, at level `receipts` all blocks, by receipts, else by logs by the block's hash."""
-        verdicts: dict[int, Verdict] = {}
-        by_logs: dict[int, tuple[Header, str | None]] = {}
-        receipts = await self._receipts([header for header, _ in window.values()])
-        for number, (header, screen) in window.items():
+    async def _resolve(self, summary: Summary, suspects: dict[int, Suspect]) -> dict[int, BlockResult]:
+        """Resolve some suspected blocks, at level `receipts` all of them."""
+        receipts = await self.sources.receipts([suspect.header for suspect in suspects.values()])
+        decisions: dict[int, Decision] = {}
+        if isinstance(summary, LogRows):
+            decisions = await self._decide_on_logs(summary, suspects, receipts)
+        else:
+            for number, suspect in suspects.items():
+                decisions[number] = _decide_on_receipts(summary, suspect, receipts[number])
+        return {number: self._result(suspects[number], decision) for number, decision in decisions.items()}
+
+    async def _decide_on_logs(
+        self, rows: LogRows, suspects: dict[int, Suspect], receipts: Mapping[int, Receipts | str]
+    ) -> dict[int, Decision]:
+        """Decide by receipts where they suffice, and by the logs of the block's hash where they don't."""
+        useful = blooms_are_useful(self.headers.values())
+        decisions: dict[int, Decision] = {}
+        for number, suspect in suspects.items():
             found = receipts[number]
-            if isinstance(found, str):
-                if self.receipts_for_all:
-                    verdicts[number] = Verdict(header, f"its receipts can't be had ({found})")
-                else:
-                    by_logs[number] = (header, screen)
+            if isinstance(found, dict):
+                decision = decide_by_receipts(rows, suspect, found, useful=useful)
+            elif self.receipts_for_all:
+                decision = _without_receipts(found)
+            else:
+                decision = None
+            if decision is not None:
+                decisions[number] = decision
+        waiting = {number: suspect for number, suspect in suspects.items() if number not in decisions}
+        logs = await self.sources.logs([suspect.header for suspect in waiting.values()])
+        for number, suspect in waiting.items():
+            found = receipts[number]
+            if isinstance(found, dict):
+                decisions[number] = decide_by_both(rows, suspect, found, logs[number], useful=useful)
                 continue
-            logs = (entry for receipt in found.values() for entry in receipt.logs)
-            verdicts[number] = self._verdict(ledger, header, logs, found, screen)
-        if by_logs:
-            calls = [Call("eth_getLogs", ({"blockHash": f"0x{header.hash.hex()}"},)) for header, _ in by_logs.values()]
-            for (number, (header, screen)), answer in zip(by_logs.items(), await self.node.ask(calls), strict=True):
-                try:
-                    listed = parse_logs(answer, header)
-                except BadAnswer as problem:
-                    verdicts[number] = Verdict(header, f"{screen}, and its logs can't be had ({problem})")
-                else:
-                    verdicts[number] = self._verdict(ledger, header, listed, None, screen)
-        return verdicts
+            no_methods = self.sources.has_no_receipt_methods(suspect.header)
+            decisions[number] = decide_by_logs(
+                rows, suspect, logs[number], useful=useful, no_methods=no_methods, reason=found
+            )
+        return decisions
 
-    def _verdict(
-        self,
-        ledger: Ledger,
-        header: Header,
-        logs: Iterable[Log],
-        receipts: dict[bytes, Receipt] | None,
-        screen: str | None,
-    ) -> Verdict:
-        problem = ledger.settle(header, logs, receipts)
-        by = "eth_getLogs" if receipts is None else "its receipts"
-        if problem is None and screen is not None:
-            self.settled += 1
-            self.example = self.example or f"block {header.number}: {screen}, settled by {by}"
-        return Verdict(header, problem and f"{problem} ({by}{f'; {screen}' if screen else ''})")
+    def _result(self, suspect: Suspect, decision: Decision) -> BlockResult:
+        if decision.problem is not None:
+            about = f"; {suspect.suspicion}" if suspect.suspicion else ""
+            return BlockResult(suspect.header, f"{decision.problem} ({decision.by}{about})")
+        self.rows_only |= decision.rows_only
+        if suspect.suspicion is not None:
+            self.resolved += 1
+            self.example = self.example or f"block {suspect.header.number}: {suspect.suspicion}; by {decision.by}"
+        return BlockResult(suspect.header)
 
-    async def _receipts(self, headers: list[Header]) -> dict[int, dict[bytes, Receipt] | str]:
-        """Return each block's receipts, or in words why there are none."""
-        found: dict[int, dict[bytes, Receipt] | str] = {}
-        missing = headers
-        if not self._no_block_receipts:
-            calls = [Call("eth_getBlockReceipts", (hex(header.number),)) for header in headers]
-            missing = []
-            for header, answer in zip(headers, await self.node.ask(calls), strict=True):
-                self._no_block_receipts |= isinstance(answer, NodeError) and answer.code == METHOD_NOT_FOUND
-                try:
-                    found[header.number] = parse_receipts(answer, header)
-                except BadAnswer as problem:
-                    found[header.number] = str(problem)
-                    missing.append(header)
-        if missing and self.receipts_for_all:
-            found |= await self._receipts_one_by_one(missing)
-        return {header.number: found.get(header.number, "eth_getBlockReceipts is not there") for header in headers}
 
-    async def _receipts_one_by_one(self, headers: list[Header]) -> dict[int, dict[bytes, Receipt] | str]:
-        """Ask for each transaction's receipt, as Cryo does where a node has no receipts by block."""
-        places = [(header, each) for header in headers for each in header.transactions]
-        calls = [Call("eth_getTransactionReceipt", (f"0x{each.hex()}",)) for _, each in places]
-        answers: dict[int, list[object]] = {header.number: [] for header in headers}
-        for (header, _), answer in zip(places, await self.node.ask(calls), strict=True):
-            answers[header.number].append(answer)
-        found: dict[int, dict[bytes, Receipt] | str] = {}
-        for header in headers:
-            try:
-                found[header.number] = parse_receipts(answers[header.number], header)
-            except BadAnswer as problem:
-                found[header.number] = str(problem)
-        return found
+def _decide_on_receipts(summary: Summary, suspect: Suspect, receipts: Receipts | str) -> Decision:
+    if isinstance(receipts, str):
+        return _without_receipts(receipts)
+    return Decision(summary.compare_receipts(suspect.header, receipts), "its receipts")
+
+
+def _without_receipts(reason: str) -> Decision:
+    return Decision(f"the node has no receipts for it ({reason})", "no receipts")

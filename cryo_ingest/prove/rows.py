@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cryo_ingest.datasets import Dataset
@@ -33,7 +34,9 @@ class RowsProof:
         """Prove one file; see `ports.Proof`."""
         return await asyncio.to_thread(self._prove, path, chunk)
 
-    async def confirm(self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: str | None = None) -> FileProof:
+    async def confirm(
+        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+    ) -> FileProof:
         """Return the proof by rows itself: no more is asked."""
         del path, chunk, recorded
         return seen
@@ -61,7 +64,7 @@ def load(level: Coverage = "rows") -> None:
     from cryo_ingest.prove import judge, multiset  # noqa: F401, PLC0415 - loaded for their own sake
 
     if level != "rows":
-        from cryo_ingest.prove import ledgers  # noqa: F401, PLC0415 - as above
+        from cryo_ingest.prove import evidence, summarize  # noqa: F401, PLC0415 - as above
 
 
 def _equal_rows(left: Path, right: Path) -> bool:

@@ -135,7 +135,7 @@ async def judge(
             if seen.fake is (version.mode == "real"):
                 raise _other_mode(version, stored.key, fake=seen.fake)
             if metadata.get("sha256", seen.sha256) == seen.sha256:
-                recorded = metadata.get("evidence") if "sha256" in metadata else None
+                recorded = metadata if "sha256" in metadata else None
                 seen = await proof.confirm(copy, chunk, seen, recorded=recorded)
                 whole = Judged(copy, seen, metadata)
     except (ProofFailed, SchemaDrift):

@@ -14,8 +14,8 @@ from cryo_ingest.errors import ProofFailed, SchemaDrift
 from cryo_ingest.layout import Chunk
 from cryo_ingest.model import Task
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.ledgers import open_ledger
 from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.prove.summarize import summarize
 
 GOLDEN = Path(__file__).resolve().parents[3] / "fixtures" / "golden"
 WHOLE_CHAIN = Chunk(0, 1_000_000, "golden")
@@ -205,7 +205,7 @@ def outcome_of(name: str, path: Path, chunk: Chunk) -> str:
     """Prove a file by its rows and sum it up for the chain; return the error's name, if there is one."""
     try:
         prove(proof_of(name), path, chunk)
-        open_ledger(path, chunk, dataset=name, digest="any")
+        summarize(path, chunk, dataset=name, digest="any")
     except (ProofFailed, SchemaDrift) as error:
         return type(error).__name__
     return "read"

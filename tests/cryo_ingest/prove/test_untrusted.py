@@ -41,9 +41,9 @@ from cryo_ingest.layout import Chunk
 from cryo_ingest.ports import AlreadyStored, Changed
 from cryo_ingest.prove.compact import Malformed, Walker
 from cryo_ingest.prove.footer import read_footer
-from cryo_ingest.prove.ledgers import open_ledger
 from cryo_ingest.prove.multiset import equal_rows
 from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.prove.summarize import summarize
 from cryo_ingest.publish.version import Version, find_published, judge
 from harness.stores.memory import MemoryStore
 
@@ -67,7 +67,7 @@ def nested_schema(depth: int) -> Callable[[bytes], bytes]:
 
 BOMBS: dict[str, tuple[str, Forged, str]] = {
     "rows of billions, consistent": ("nonce_diffs", Forged(2_000_000_000), "claims 2000000000 rows"),
-    "rows of billions, of a ledger's": ("logs", Forged(20_000_000), "claims 20000000 rows"),
+    "rows of billions, of a summary's": ("logs", Forged(20_000_000), "claims 20000000 rows"),
     "rows in the footer alone": ("nonce_diffs", Forged(10, claimed_rows=4 * GIGA), "contradicts itself"),
     "fewer than none": ("nonce_diffs", Forged(10, claimed_rows=-1), "contradicts itself"),
     "row groups that are not there": ("nonce_diffs", Forged(10, claimed_groups=900_000), "a list claims 900000"),
@@ -120,7 +120,7 @@ from types import SimpleNamespace
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import IngestError
 from cryo_ingest.layout import Chunk
-from cryo_ingest.prove.ledgers import open_ledger
+from cryo_ingest.prove.summarize import summarize
 from cryo_ingest.prove.multiset import equal_rows
 from cryo_ingest.prove.judge import prove_rows
 
@@ -133,7 +133,7 @@ for name, dataset, path in json.load(sys.stdin):
         prove_rows(path, chunk, dataset=all_datasets()[dataset], chain_id=0, executable="x")
         if name == "a long value in every row":
             assert not equal_rows(path, path), "they were held in memory"
-        open_ledger(path, chunk, dataset=dataset, digest="any")
+        summarize(path, chunk, dataset=dataset, digest="any")
     except IngestError as error:
         said[name] = f"{type(error).__name__}: {error}"
 json.dump(said, sys.stdout)
@@ -202,7 +202,7 @@ def outcome_of(name: str, path: Path, content: bytes) -> str:
     try:
         proof = RowsProof(task_of(name, 0, 1000, chain_id=31337), all_datasets()[name], executable="x")
         asyncio.run(proof.prove(path, chunk))
-        open_ledger(path, chunk, dataset=name, digest="any")
+        summarize(path, chunk, dataset=name, digest="any")
         equal_rows(path, path)
     except (ProofFailed, SchemaDrift) as error:
         return type(error).__name__

@@ -1,0 +1,172 @@
+"""What the rows of a file say about each block, in a few bytes a block, so that a node's answers can be compared.
+
+A summary reads its file batch by batch. `blocks` lists the blocks to ask for, `compare_header` compares a header with
+the rows, `compare_receipts` the block's receipts. Those of datasets made of logs are in `log_summaries.py`. Loads
+pyarrow, so it is imported late.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cryo_ingest.errors import ProofFailed
+from cryo_ingest.prove.answers import HASH_BYTES
+from cryo_ingest.prove.batches import batches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cryo_ingest.layout import Chunk
+    from cryo_ingest.prove.answers import Header, Receipt
+
+SAMPLED_BLOCKS = 30
+"""Blocks of a file of `blocks` that are compared besides its ends; each also checks the hash of the row below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A difference between rows and header, in words.
+
+    A `heuristic` one (blooms, log indexes, membership in a transaction) is broken by several honest chains, so it only
+    counts if the block's receipts or logs confirm it.
+    """
+
+    text: str
+    heuristic: bool = False
+
+
+class Summary(Protocol):
+    """One file, summed up by block; see the module."""
+
+    blocks: list[int]
+
+    def compare_header(self, header: Header) -> Mismatch | None:
+        """Compare a block's header with the file's rows."""
+        ...
+
+    def compare_receipts(self, header: Header, receipts: Mapping[bytes, Receipt]) -> str | None:
+        """Compare a block's receipts with the file's rows; None where they agree, else the difference in words."""
+        ...
+
+
+def check_size(value: bytes | None, size: int, *, path: Path, number: int, what: str = "transaction hash") -> bytes:
+    """Return a value once its length is right, so that what is kept of a file is bounded.
+
+    Raises:
+        ProofFailed: it has another length.
+    """
+    if value is None or len(value) != size:
+        raise ProofFailed(file=path.name, evidence=f"block {number}: a row's {what} is not {size} bytes")
+    return value
+
+
+class BlocksSummary:
+    """`blocks`: whole rows at both ends and at sampled blocks, and the hashes of the rows below them."""
+
+    _FIELDS = ("block_hash", "gas_used", "timestamp", "base_fee_per_gas", "author", "extra_data")
+
+    def __init__(self, path: Path, chunk: Chunk, *, dataset: str, digest: str) -> None:
+        del dataset
+        span = range(chunk.start, chunk.end)
+        draws = hashlib.shake_128(digest.encode()).digest(4 * SAMPLED_BLOCKS)
+        drawn = (int.from_bytes(draws[offset : offset + 4], "big") for offset in range(0, len(draws), 4))
+        wanted = {chunk.start, chunk.end - 1, *(span[number % len(span)] for number in drawn)}
+        self.blocks = sorted(wanted)
+        self._rows: dict[int, dict[str, Any]] = {}
+        for batch in batches(path, ["block_number", *self._FIELDS]):
+            for index, number in enumerate(batch["block_number"]):
+                if number in wanted or number + 1 in wanted:
+                    self._rows[number] = {name: batch[name][index] for name in self._FIELDS}
+
+    def compare_header(self, header: Header) -> Mismatch | None:
+        """Compare the sampled row, and the hash of the row below it."""
+        row = self._rows[header.number]
+        expected = {"block_hash": header.hash, "gas_used": header.gas_used}
+        optional = {name: getattr(header, name) for name in ("timestamp", "author", "extra_data", "base_fee_per_gas")}
+        expected |= {name: value for name, value in optional.items() if value is not None}
+        wrong = [name for name, value in expected.items() if row[name] != value]
+        if wrong:
+            return Mismatch(f"its {', '.join(wrong)} {'differs' if len(wrong) == 1 else 'differ'} from the node's")
+        below = self._rows.get(header.number - 1)
+        if below is not None and below["block_hash"] != header.parent_hash:
+            return Mismatch(f"its parent is not the row of block {header.number - 1}")
+        return None
+
+    def compare_receipts(self, header: Header, receipts: Mapping[bytes, Receipt]) -> str | None:
+        """Agree: receipts add nothing to the header."""
+        del header, receipts
+        return None
+
+
+class TransactionsSummary:
+    """`transactions`: each block's hashes in order; gas used and success for the receipts."""
+
+    def __init__(self, path: Path, chunk: Chunk, *, dataset: str, digest: str) -> None:
+        del dataset, digest
+        self.blocks = list(range(chunk.start, chunk.end))
+        rows: dict[int, list[tuple[int, bytes, int, bool]]] = defaultdict(list)
+        columns = ["block_number", "transaction_index", "transaction_hash", "gas_used", "success"]
+        for batch in batches(path, columns):
+            for number, index, transaction_hash, *row in zip(*(batch[name] for name in columns), strict=True):
+                rows[number].append((index, check_size(transaction_hash, HASH_BYTES, path=path, number=number), *row))
+        self._rows = {number: sorted(found, key=lambda row: row[0]) for number, found in rows.items()}
+
+    def compare_header(self, header: Header) -> Mismatch | None:
+        """Compare the hashes in order."""
+        hashes = tuple(row[1] for row in self._rows.get(header.number, ()))
+        if hashes == header.transactions:
+            return None
+        if len(hashes) != len(header.transactions):
+            return Mismatch(f"it has {len(header.transactions)} transactions, the file {len(hashes)}")
+        return Mismatch("its transactions are not those of the file, or in another order")
+
+    def compare_receipts(self, header: Header, receipts: Mapping[bytes, Receipt]) -> str | None:
+        """Compare gas and success, transaction by transaction."""
+        for index, transaction_hash, gas_used, success in self._rows.get(header.number, ()):
+            receipt = receipts[transaction_hash]
+            if receipt.gas_used != gas_used:
+                return f"the gas used by transaction {index} is not its receipt's"
+            if receipt.success is not None and receipt.success != success:
+                return f"the success of transaction {index} is not its receipt's"
+        return None
+
+
+class TracesSummary:
+    """`traces`, `geth_calls`: which transactions of a block have a row."""
+
+    def __init__(self, path: Path, chunk: Chunk, *, dataset: str, digest: str) -> None:
+        del dataset, digest
+        self.blocks = list(range(chunk.start, chunk.end))
+        self._transactions: dict[int, set[bytes]] = defaultdict(set)
+        columns = ["block_number", "transaction_hash"]
+        for batch in batches(path, columns):
+            for number, transaction_hash in zip(*(batch[name] for name in columns), strict=True):
+                if transaction_hash is not None:  # a block reward has none
+                    self._transactions[number].add(check_size(transaction_hash, HASH_BYTES, path=path, number=number))
+
+    def compare_header(self, header: Header) -> Mismatch | None:
+        """Look for a block that used gas and has no row, for foreign rows, and for transactions without a row.
+
+        Only a transaction that used no gas (a system transaction of some chains) may have none.
+        """
+        seen = self._transactions.get(header.number, set())
+        if header.gas_used and not seen:
+            return Mismatch(f"it used {header.gas_used} gas, the file has no row of it")
+        if not seen <= set(header.transactions):
+            return Mismatch("a row's transaction is not in the block")
+        missing = [index for index, each in enumerate(header.transactions) if each not in seen]
+        if missing:
+            return Mismatch(f"the file has no row of its transaction {missing[0]}", heuristic=True)
+        return None
+
+    def compare_receipts(self, header: Header, receipts: Mapping[bytes, Receipt]) -> str | None:
+        """Find a transaction that used gas and has no row."""
+        seen = self._transactions.get(header.number, set())
+        for index, each in enumerate(header.transactions):
+            if each not in seen and receipts[each].gas_used:
+                return f"its transaction {index} used {receipts[each].gas_used} gas, the file has no row of it"
+        return None

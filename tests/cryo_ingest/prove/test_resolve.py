@@ -1,0 +1,162 @@
+"""What decides about a suspected block: receipts, else logs that explain the header's bloom, never logs on trust."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from support.proving import JumpingClock, judge_tables, settings_of, task_of, true_tables
+
+from cryo_ingest.datasets import all_datasets
+from cryo_ingest.errors import ProofFailed
+from cryo_ingest.extract.rpc import HttpChain
+from cryo_ingest.layout import chunks
+from cryo_ingest.ports import FileProof
+from cryo_ingest.prove.endpoint import endpoint_of
+from cryo_ingest.prove.level import proof_of
+from harness.fakes.rpc import Fault, Node, RpcPool
+from harness.faults import actions as do
+from harness.world.chain import Chain
+from harness.world.quirks import Quirks
+
+CHAIN = Chain(1)
+START, END = 96, 196
+RECEIPTS, RECEIPT, LOGS = "eth_getBlockReceipts", "eth_getTransactionReceipt", "eth_getLogs"
+NO_BLOOM = "0x" + "00" * 256
+
+PRUNED_RECEIPTS: dict[str, list[Fault]] = {
+    "null": [Fault(RECEIPTS, do.Result(None)), Fault(RECEIPT, do.Result(None))],
+    "an empty list": [Fault(RECEIPTS, do.Result([])), Fault(RECEIPT, do.Result(None))],
+    "an error": [Fault(RECEIPTS, do.Error(4444, "pruned history unavailable")), Fault(RECEIPT, do.Result(None))],
+    "no such method": [Fault(RECEIPTS, do.Error(-32601, "method not found")), Fault(RECEIPT, do.Result(None))],
+    "some of them": [Fault(RECEIPTS, do.Items(first=1)), Fault(RECEIPT, do.Result(None))],
+    "without logs": [Fault(RECEIPTS, do.Fields({"logs": []})), Fault(RECEIPT, do.Fields({"logs": []}))],
+    "without logs and bloom": [Fault(RECEIPTS, do.Fields({"logs": [], "logsBloom": NO_BLOOM}))],
+}
+"""How a node answers that has dropped receipts, or their logs."""
+
+NO_LOGS = Fault(LOGS, do.Result([]))
+NO_METHODS = [Fault(name, do.Error(-32601, "the method does not exist")) for name in (RECEIPTS, RECEIPT)]
+
+
+def judge(
+    dataset: str, folder: Path, *faults: Fault, chain: Chain = CHAIN, tables: list[pa.Table] | None = None
+) -> FileProof:
+    """Judge one file at level `chain` by a node with some faults."""
+    task = task_of(dataset, START, END)
+    with RpcPool(Node(chain, head=10_000), faults) as pool:
+        (proof,) = judge_tables(task, settings_of(pool.url, "chain"), tables or true_tables(chain, task), folder)
+    return proof
+
+
+def emptied(dataset: str, below: int = END, chain: Chain = CHAIN) -> list[pa.Table]:
+    """Return the table without the rows of the blocks below `below`."""
+    (table,) = true_tables(chain, task_of(dataset, START, END))
+    return [table.filter(pc.greater_equal(table["block_number"], below))]
+
+
+@pytest.mark.parametrize("form", PRUNED_RECEIPTS)
+@pytest.mark.parametrize("dataset", ["logs", "erc20_transfers", "erc721_transfers"])
+@pytest.mark.parametrize("below", [(START + END) // 2, END])
+def test_rng_4_a_node_that_pruned_its_receipts_confirms_no_loss(dataset: str, form: str, below: int, tmp_path: Path):
+    """RNG-4: an empty eth_getLogs, by range and by hash, is not overruled nor believed: the attempt is retryable."""
+    with pytest.raises(ProofFailed, match=r"blocks? \d+") as caught:
+        judge(dataset, tmp_path, *PRUNED_RECEIPTS[form], NO_LOGS, tables=emptied(dataset, below))
+    assert caught.value.outcome == "retryable_error"
+    if form != "without logs and bloom":
+        assert "the node has no receipts for" in str(caught.value)
+
+
+@pytest.mark.parametrize("form", [form for form in PRUNED_RECEIPTS if form != "without logs and bloom"])
+@pytest.mark.parametrize("dataset", ["logs", "erc20_transfers", "erc721_transfers"])
+def test_rng_4_logs_that_explain_the_bloom_decide_without_receipts(dataset: str, form: str, tmp_path: Path):
+    """RNG-4: where there are no receipts, eth_getLogs by hash decides if the bloom rebuilt from it is the header's."""
+    chain = Chain(1, quirks=Quirks(restarting_log_index=True))
+    assert judge(dataset, tmp_path, *PRUNED_RECEIPTS[form], chain=chain).evidence == "chain"
+    with pytest.raises(ProofFailed, match="eth_getLogs"):
+        judge(dataset, tmp_path, *PRUNED_RECEIPTS[form], chain=chain, tables=emptied(dataset, chain=chain))
+
+
+@pytest.mark.parametrize("quirk", ["zero_bloom", "full_bloom"])
+def test_rng_4_nothing_but_rows_is_claimed_where_a_chain_has_no_evidence(quirk: str, tmp_path: Path):
+    """RNG-4: useless blooms and no method for receipts: logs that eth_getLogs repeats pass, as proved by rows."""
+    chain = Chain(1, quirks=Quirks(**{quirk: True}))
+    assert judge("logs", tmp_path, *NO_METHODS, chain=chain).evidence == "rows"
+    with pytest.raises(ProofFailed, match="eth_getLogs"):
+        judge("logs", tmp_path, *NO_METHODS, chain=chain, tables=emptied("logs", START + 50, chain=chain))
+
+
+@pytest.mark.parametrize("quirk", ["zero_bloom", "full_bloom"])
+@pytest.mark.parametrize("form", ["null", "an empty list", "an error", "some of them"])
+def test_rng_4_receipts_that_are_withheld_speak_against_the_node(quirk: str, form: str, tmp_path: Path):
+    """RNG-4: a node that has the methods and not the receipts confirms nothing, whatever the chain's blooms."""
+    chain = Chain(1, quirks=Quirks(**{quirk: True}))
+    with pytest.raises(ProofFailed, match="the node has no receipts for"):
+        judge("logs", tmp_path, *PRUNED_RECEIPTS[form], chain=chain)
+
+
+def test_rng_4_receipts_are_asked_for_one_by_one_where_a_node_has_none_by_block(tmp_path: Path):
+    """RNG-4: one a transaction is as good as by block, and the missing method is asked for once a window at most."""
+    chain = Chain(1, quirks=Quirks(zero_bloom=True, no_block_receipts=True))
+    assert judge("logs", tmp_path, chain=chain).evidence == "chain"
+    with pytest.raises(ProofFailed, match="its receipts"):
+        judge("logs", tmp_path, chain=chain, tables=emptied("logs", START + 50, chain=chain))
+
+
+@pytest.mark.parametrize("dataset", ["logs", "erc20_transfers"])
+def test_rng_4_a_chain_that_sets_no_bloom_is_judged_by_receipts_throughout(dataset: str, tmp_path: Path):
+    """RNG-4: a bloom of zeros is no sign of a quiet block on such a chain, even if the file has no rows at all."""
+    chain = Chain(1, quirks=Quirks(zero_bloom=True))
+    assert judge(dataset, tmp_path, chain=chain).evidence == "chain"
+    with pytest.raises(ProofFailed, match="its receipts"):
+        judge(dataset, tmp_path, NO_LOGS, chain=chain, tables=emptied(dataset, chain=chain))
+
+
+def test_rng_4_whole_transactions_in_a_header_are_read_as_their_hashes(tmp_path: Path):
+    """RNG-4: a node may send whole transactions where hashes were asked for."""
+    table = true_tables(CHAIN, task_of("transactions", START, END))[0]
+    hashes = table.filter(pc.equal(table["block_number"], START + 5))["transaction_hash"].to_pylist()
+    whole = do.Fields({"transactions": [{"hash": f"0x{each.hex()}", "nonce": "0x0"} for each in hashes]})
+    assert judge("transactions", tmp_path, Fault("eth_getBlockByNumber", whole, block=START + 5)).evidence == "chain"
+
+
+def test_rng_4_equal_bytes_of_another_chunk_are_not_confirmed_by_the_first(tmp_path: Path):
+    """RNG-4: two files without rows have equal bytes; the second has lost its logs, so it is asked about and fails."""
+    task = task_of("logs", 0, 2000)
+    tables = [table.slice(0, 0) for table in true_tables(CHAIN, task)]
+    empty = do.Fields({"logsBloom": NO_BLOOM, "transactions": []})
+    quiet = [Fault("eth_getBlockByNumber", empty, block=number) for number in range(1000)]
+    with (
+        RpcPool(Node(CHAIN, head=10_000), [*quiet, NO_LOGS]) as pool,
+        pytest.raises(ProofFailed, match="00001000_to_00001999"),
+    ):
+        judge_tables(task, settings_of(pool.url, "chain"), tables, tmp_path)
+
+
+def test_lay_10_recorded_evidence_counts_for_its_own_chunk_only(tmp_path: Path):
+    """LAY-10: metadata copied with equal bytes to another key don't stand for a proof; those of the chunk itself do."""
+    task = task_of("logs", START, END)
+    (chunk,) = chunks(task)
+    settings = settings_of("", "chain")
+    path = tmp_path / chunk.name
+    pq.write_table(true_tables(CHAIN, task)[0], path)
+
+    async def confirm(subject: str) -> tuple[FileProof, int]:
+        clock = JumpingClock()
+        with RpcPool(Node(CHAIN, head=10_000)) as pool:
+            asked = replace(settings, rpc=settings_of(pool.url).rpc)
+            async with endpoint_of(task, settings=asked, chain=HttpChain(asked, clock), clock=clock) as endpoint:
+                proof = proof_of(task, all_datasets()["logs"], settings=asked, endpoint=endpoint)
+                seen = await proof.prove(path, chunk)
+                recorded = {"sha256": seen.sha256, "evidence": "receipts", "evidence-of": subject}
+                return await proof.confirm(path, chunk, seen, recorded=recorded), len(pool.journal)
+
+    confirmed, calls = asyncio.run(confirm(f"1:logs:{START}:{END}"))
+    assert (confirmed.evidence, calls) == ("receipts", 0)
+    for other in ("1:logs:0:100", f"2:logs:{START}:{END}", f"1:erc20_transfers:{START}:{END}", ""):
+        confirmed, calls = asyncio.run(confirm(other))
+        assert confirmed.evidence == "chain"
+        assert calls > END - START
