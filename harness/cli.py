@@ -6,10 +6,10 @@ import typer
 
 from harness.containers.cli import images
 from harness.fakes.rpc.cli import rpc
+from harness.kit.commands import USAGE, judge_command, list_command, run_command
 from harness.kit.conformance import conformance_command
 from harness.kit.smoke import smoke_command
 from harness.reference.table import bugs
-from harness.report.commands import USAGE, judge_command, list_command, run_command
 from harness.serve.dispatcher import dispatcher
 from harness.serve.s3 import s3
 from harness.serve.world import world

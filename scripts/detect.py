@@ -7,8 +7,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from harness.kit.detect import caught_by
 from harness.reference.bugs import BUGS
-from harness.report.detect import caught_by
 from harness.scenario import find
 from harness.stores.backends import backends
 

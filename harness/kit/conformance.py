@@ -14,23 +14,11 @@ from rich.console import Console
 
 from harness import targets
 from harness.kit import known
+from harness.kit.commands import INTERRUPTED, JOBS, USAGE, Jobs, Reports, check_all, finish, told
+from harness.kit.detect import hurried
 from harness.kit.profile import Profile, plan
-from harness.report.commands import (
-    INTERRUPTED,
-    JOBS,
-    USAGE,
-    Jobs,
-    Reports,
-    at_once,
-    attempt,
-    attempt_all,
-    check_all,
-    check_some,
-    finish,
-    told,
-)
-from harness.report.detect import hurried
-from harness.report.progress import Progress
+from harness.kit.progress import Progress
+from harness.kit.running import at_once, attempt, attempt_all, check_some
 from harness.report.result import Ran, in_order, of_histories
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import Scenario, find

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.checks.verdict import Judged
-from harness.report.commands import runnable
+from harness.kit.running import runnable
 from harness.report.result import Ran, in_order
 from harness.resources import clause_ids, clauses
 from harness.scenario import Scenario

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from harness import targets
-from harness.report.commands import FAILED, told
+from harness.kit.commands import FAILED, told
 from harness.report.names import printable
 from harness.runner.run import run
 from harness.scenario import PAYLOAD, Scenario, TaskLine

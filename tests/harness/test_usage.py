@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.report.commands import at_once
+from harness.kit.running import at_once
 from harness.stores.backends import BadStore, card_of, external
 from harness.stores.bucket import S3Endpoint
 from harness.targets import REFERENCE, find

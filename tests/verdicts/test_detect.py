@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from harness.checks.verdict import Verdict, judge, verdicts
+from harness.kit.detect import caught_by, hurried, likeliest_first
 from harness.reference.bugs import BUGS
-from harness.report.detect import caught_by, hurried, likeliest_first
 from harness.resources import clause_ids
 from harness.runner.run import run
 from harness.scenario import Scenario, find

@@ -6,7 +6,7 @@ import pytest
 
 from harness.checks.verdict import Judged, Verdict, judge, verdicts
 from harness.kit.conformance import IMPATIENT_SECONDS, SILENT_SCENARIOS, Patience
-from harness.report.detect import hurried
+from harness.kit.detect import hurried
 from harness.report.result import ran
 from harness.runner.run import run
 from harness.scenario import find

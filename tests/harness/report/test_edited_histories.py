@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from harness import report
 from harness.cli import app
 from harness.history import BadHistory, save
-from harness.report.commands import again
+from harness.kit.commands import again
 from harness.report.result import Result, of_histories
 
 Lines = list[dict[str, Any]]

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from harness import history, report, schemas
 from harness.checks.verdict import Verdict
+from harness.kit.progress import Progress
 from harness.report import document, junit, text
 from harness.report.narrate import last_words, narrate
-from harness.report.progress import Progress
 from harness.report.result import Result
 from harness.report.steps import TELL
 
