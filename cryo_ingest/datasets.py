@@ -12,6 +12,7 @@ from functools import cache
 from importlib import resources
 
 from cryo_ingest.errors import BadPayload
+from cryo_ingest.levels import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Dataset:
     """One of Cryo's datasets.
 
     `columns` are (name, Arrow type) in file order; `requires` the arguments that it can't do without; `methods` the RPC
-    methods it asks a node for, by block.
+    methods it asks a node for, by block; `levels` those at which a node can confirm rows: headers show nothing of the
+    state datasets, and receipts nothing more of blocks and traces.
     """
 
     name: str
@@ -30,6 +32,11 @@ class Dataset:
     sort: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
     methods: tuple[str, ...]
+    levels: tuple[Level, ...]
+
+    def attainable(self, asked: Level) -> Level:
+        """Return the level at which the dataset can be proved, the one that is asked at most."""
+        return asked if asked in self.levels else self.levels[-1]
 
     @property
     def traces_by_debug(self) -> bool:
@@ -51,6 +58,7 @@ def all_datasets() -> dict[str, Dataset]:
             sort=tuple(facts["sort"]),
             columns=tuple((column, arrow_type) for column, arrow_type in facts["columns"]),
             methods=tuple(facts["methods"]),
+            levels=tuple(facts["levels"]),
         )
         for name, facts in content["datasets"].items()
     }

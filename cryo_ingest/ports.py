@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryo_ingest.layout import Chunk
+from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import StorageRef, Task
-from cryo_ingest.settings import COVERAGE_LEVELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Extraction:
             "files": len(self.files),
             "rows": sum(file.proof.rows for file in self.files),
             "bytes": sum(file.proof.size_bytes for file in self.files),
-            "evidence": min((file.proof.evidence for file in self.files), key=COVERAGE_LEVELS.index),
+            "evidence": min((file.proof.evidence for file in self.files), key=LEVELS.index),
             "runs": self.runs,
             "cryo_sha256": self.executable_sha256,
         }

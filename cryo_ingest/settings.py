@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from cryo_ingest.errors import ConfigurationError, RpcPoolUnresolved
+from cryo_ingest.levels import LEVELS, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,15 +25,6 @@ C = TypeVar("C", bound=str)
 
 Mode = Literal["fake", "real"]
 LogFormat = Literal["json", "console"]
-Coverage = Literal["rows", "chain", "receipts"]
-COVERAGE_LEVELS: tuple[Coverage, ...] = ("rows", "chain", "receipts")
-"""The levels of proof, each one holding those before it (RNG-4)."""
-
-
-def at_least(level: str) -> tuple[Coverage, ...]:
-    """Return the levels that show all that `level` shows."""
-    return COVERAGE_LEVELS[COVERAGE_LEVELS.index(level) :]
-
 
 DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
 SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
@@ -93,7 +85,7 @@ class Settings:
     requests_per_second: int | None = None
     max_concurrent_requests: int | None = None
     confirmations: int | None = None
-    asked_coverage: Coverage | None = None
+    asked_coverage: Level | None = None
     staging_root: Path = Path("/tmp/trace/cryo")  # noqa: S108 - the specification's own path (STG-1)
     staging_ttl_hours: float = 24.0
     caps: Caps = field(default_factory=Caps)
@@ -107,7 +99,7 @@ class Settings:
         return self.cryo_bin if self.mode == "real" else "fake-cryo"
 
     @property
-    def coverage(self) -> Coverage:
+    def coverage(self) -> Level:
         """The level of proof: in fake mode, which has no endpoint, the rows alone (MOD-1)."""
         return (self.asked_coverage or "chain") if self.mode == "real" else "rows"
 
@@ -146,7 +138,7 @@ def read_settings(reader: Reader) -> Settings:
         requests_per_second=reader.count("TRACE_CRYO_REQUESTS_PER_SECOND", default=None),
         max_concurrent_requests=reader.count("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", default=None),
         confirmations=reader.blocks("TRACE_CRYO_CONFIRMATIONS", default=None),
-        asked_coverage=reader.one_of("TRACE_COVERAGE", COVERAGE_LEVELS, default=None),
+        asked_coverage=reader.one_of("TRACE_COVERAGE", LEVELS, default=None),
         staging_root=reader.absolute_path("TRACE_CRYO_STAGING_ROOT", default=Settings().staging_root),
         staging_ttl_hours=reader.hours("TRACE_CRYO_STAGING_TTL_HOURS", default=24.0),
         caps=_read_caps(reader),

@@ -26,7 +26,7 @@ from support.proving import judge_files, settings_of, task_of
 
 from cryo_ingest.errors import IngestError
 from cryo_ingest.layout import chunks
-from cryo_ingest.settings import COVERAGE_LEVELS
+from cryo_ingest.levels import LEVELS
 from harness.fakes.rpc import Node, RpcPool
 from harness.world.chain import Chain
 from harness.world.tables import build
@@ -147,7 +147,7 @@ def detected(dataset: str, name: str, seed: int, folder: Path, url: str) -> str 
     if corruption is None:
         content = path.read_bytes()
         path.write_bytes(content[: random.randrange(len(content))])
-    for level in COVERAGE_LEVELS:
+    for level in LEVELS:
         try:
             asyncio.run(judge_files(task, settings_of(url, level), {chunk: path}))
         except IngestError:
@@ -171,10 +171,7 @@ def main() -> int:
             for name in CORRUPTIONS:
                 found = [detected(dataset, name, seed, Path(folder), pool.url) for seed in range(trials)]
                 counted = [level for level in found if level != "same"]
-                by_level = [
-                    sum(level in COVERAGE_LEVELS[: place + 1] for level in counted)
-                    for place in range(len(COVERAGE_LEVELS))
-                ]
+                by_level = [sum(level in LEVELS[: place + 1] for level in counted) for place in range(len(LEVELS))]
                 cells.append(f"{' / '.join(map(str, by_level))} of {len(counted)}")
             print(f"| {dataset} | {' | '.join(cells)} |", flush=True)
     return 0

@@ -13,6 +13,12 @@ UNMEASURED_REQUIREMENTS = {"javascript_traces": ["js_tracer"]}
 """Contract PAY-4: without `--js-tracer` the dataset is empty of meaning, though Cryo does not insist on it."""
 
 
+LEVELS = ["rows", "chain", "receipts"]
+BY_RECEIPTS = ("transactions", "logs", "erc20_transfers", "erc721_transfers")
+BY_CHAIN = ("blocks", *BY_RECEIPTS, "traces", "geth_calls")
+"""The datasets whose rows receipts, and headers, can confirm; all others are proved by rows (contract RNG-4)."""
+
+
 def derive(measured: dict[str, Any]) -> dict[str, Any]:
     """Keep, of each measured dataset, what the worker reads."""
     row_per_block = set(measured["meta"]["datasets_that_always_have_a_row_per_block"])
@@ -27,6 +33,7 @@ def derive(measured: dict[str, Any]) -> dict[str, Any]:
                 "sort": facts["default_sort"],
                 "columns": [[column["name"], column["arrow"]] for column in facts["default_columns"]],
                 "methods": list(facts["rpc_methods_by_block"]),
+                "levels": LEVELS[: 1 + (name in BY_CHAIN) + (name in BY_RECEIPTS)],
             }
             for name, facts in sorted(measured["datasets"].items())
         },

@@ -9,11 +9,12 @@ from cryo_ingest import layout
 from cryo_ingest.audit.places import NotAPlace, dataset_of
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import ProofFailed, SchemaDrift, WrongChain
+from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
 from cryo_ingest.publish.upload import untrue_facts
 from cryo_ingest.publish.version import LARGEST_MANIFEST_BYTES
-from cryo_ingest.settings import COVERAGE_LEVELS, SINGLE_PUT_LIMIT_BYTES
+from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,7 +82,7 @@ async def verify(
         if seen is not None:
             rows += seen.rows
             levels.append(seen.evidence)
-    evidence = min(levels, key=COVERAGE_LEVELS.index, default="none")
+    evidence = min(levels, key=LEVELS.index, default="none")
     return Verified(place.prefix, len(names), rows, evidence, tuple(findings))
 
 
@@ -132,6 +133,6 @@ async def _judge(
 def metadata_problems(seen: FileProof, metadata: Mapping[str, str]) -> list[str]:
     """Say where an object's metadata do not tell the truth (LAY-8)."""
     wrong = untrue_facts(metadata, seen)
-    if metadata.get("evidence") not in COVERAGE_LEVELS:
+    if metadata.get("evidence") not in LEVELS:
         wrong.append("evidence")
     return [f"its metadata {', '.join(wrong)} are not true"] if wrong else []

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest import layout
 from cryo_ingest.errors import ProofFailed
+from cryo_ingest.levels import at_least
 from cryo_ingest.logs import log
 from cryo_ingest.prove.endpoint import refuse_chain
-from cryo_ingest.settings import at_least
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from cryo_ingest.layout import Chunk
+    from cryo_ingest.levels import Level
     from cryo_ingest.ports import FileProof, Node
     from cryo_ingest.prove.endpoint import Endpoint
     from cryo_ingest.prove.evidence import BlockResult, Evidence
     from cryo_ingest.prove.rows import RowsProof
     from cryo_ingest.prove.summaries import Summary
-    from cryo_ingest.settings import Coverage
 
 LISTED_BLOCKS = 5
 LISTED_PROBLEMS = 3
@@ -40,7 +40,7 @@ class ChainProof:
 
     rows: RowsProof
     endpoint: Endpoint
-    level: Coverage
+    level: Level
     _confirmed: dict[tuple[Chunk, str], FileProof] = field(default_factory=dict)
     _missing_methods: set[str] = field(default_factory=set)
     _ends: dict[int, bytes] = field(default_factory=dict)

@@ -13,27 +13,13 @@ if TYPE_CHECKING:
     from cryo_ingest.model import Task
     from cryo_ingest.ports import Extraction, Proof
     from cryo_ingest.prove.endpoint import Endpoint
-    from cryo_ingest.settings import Coverage, Settings
-
-TRANSFERS = ("erc20_transfers", "erc721_transfers")
-BY_CHAIN = frozenset(("blocks", "transactions", "logs", *TRANSFERS, "traces", "geth_calls"))
-"""The datasets of which a node's headers show something; all others are proved by rows, whatever is asked."""
-
-BY_RECEIPTS = frozenset(("transactions", "logs", *TRANSFERS))
-"""Those of which receipts show more."""
-
-
-def attainable(dataset: str, asked: Coverage) -> Coverage:
-    """Return the level at which a dataset can be proved, the one that is asked at most."""
-    if asked == "rows" or dataset not in BY_CHAIN:
-        return "rows"
-    return "receipts" if asked == "receipts" and dataset in BY_RECEIPTS else "chain"
+    from cryo_ingest.settings import Settings
 
 
 def proof_of(task: Task, dataset: Dataset, *, settings: Settings, endpoint: Endpoint) -> Proof:
     """Return the proof that the settings ask for."""
     rows = RowsProof(task, dataset, executable=settings.executable)
-    level = attainable(dataset.name, settings.coverage)
+    level = dataset.attainable(settings.coverage)
     return rows if level == "rows" else ChainProof(rows, endpoint, level)
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from cryo_ingest.datasets import Dataset
     from cryo_ingest.layout import Chunk
+    from cryo_ingest.levels import Level
     from cryo_ingest.model import Task
     from cryo_ingest.ports import FileProof
-    from cryo_ingest.settings import Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class RowsProof:
         return prove_rows(path, chunk, dataset=self.dataset, chain_id=chain_id, executable=self.executable)
 
 
-def load(level: Coverage = "rows") -> None:
+def load(level: Level = "rows") -> None:
     """Load what proving needs; done in a thread while Cryo starts, it costs an attempt nothing."""
     from cryo_ingest.prove import judge, multiset  # noqa: F401, PLC0415 - loaded for their own sake
 

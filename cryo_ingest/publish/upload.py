@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.errors import FatalError, IngestError, PrefixContended
+from cryo_ingest.levels import at_least
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import AlreadyStored, Changed
 from cryo_ingest.publish.budget import BYTES_IN_FLIGHT, FILES_IN_FLIGHT, Budget
@@ -22,7 +23,6 @@ from cryo_ingest.publish.version import (
     make_exact,
     refuse_other_mode,
 )
-from cryo_ingest.settings import at_least
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.extract.rpc import HttpChain
 from cryo_ingest.layout import Chunk, chunks
+from cryo_ingest.levels import Level
 from cryo_ingest.model import Task
 from cryo_ingest.ports import FileProof
 from cryo_ingest.prove.endpoint import endpoint_of
 from cryo_ingest.prove.level import proof_of
-from cryo_ingest.settings import Coverage, RpcPools, Settings
+from cryo_ingest.settings import RpcPools, Settings
 from harness.world.chain import Chain
 from harness.world.tables import build
 
@@ -55,7 +56,7 @@ def task_of(dataset: str, start: int, end: int, chain_id: int = 1) -> Task:
     )
 
 
-def settings_of(urls: str, level: Coverage | None = None, confirmations: int | None = None) -> Settings:
+def settings_of(urls: str, level: Level | None = None, confirmations: int | None = None) -> Settings:
     """Return the settings of real mode on some endpoints."""
     pools = RpcPools({"TRACE_CRYO_RPC_URL": urls})
     return Settings(mode="real", asked_coverage=level, confirmations=confirmations, rpc=pools)

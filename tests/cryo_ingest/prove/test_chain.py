@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from support.proving import judge_tables, settings_of, task_of, true_tables
 
 from cryo_ingest.errors import ProofFailed, WrongChain
+from cryo_ingest.levels import Level
 from cryo_ingest.ports import FileProof
 from cryo_ingest.prove.answers import BadAnswer, parse_header, parse_logs, parse_receipts
-from cryo_ingest.settings import Coverage
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults import actions as do
 from harness.world.chain import Chain
@@ -34,7 +34,7 @@ def judge(
     dataset: str,
     folder: Path,
     *faults: Fault,
-    level: Coverage = "chain",
+    level: Level = "chain",
     chain: Chain = CHAIN,
     tables: list[pa.Table] | None = None,
 ) -> tuple[list[FileProof], RpcPool]:
@@ -47,7 +47,7 @@ def judge(
 
 @pytest.mark.parametrize("quirk", [None, *QUIRKS])
 @pytest.mark.parametrize("level", ["chain", "receipts"])
-def test_rng_4_honest_files_pass_with_every_quirk(quirk: str | None, level: Coverage, tmp_path: Path):
+def test_rng_4_honest_files_pass_with_every_quirk(quirk: str | None, level: Level, tmp_path: Path):
     """RNG-4: what real chains do to blooms, log indexes, tags and receipts refuses nobody."""
     chain = Chain(1, seed=7, quirks=Quirks(**({quirk: True} if quirk else {})))
     for dataset in BY_CHAIN:
@@ -74,7 +74,7 @@ def test_rng_4_what_a_proof_costs(tmp_path: Path):
         assert costs[name, "receipts"] == 2 * blocks + 3
 
 
-LEVELS: list[Coverage] = ["chain", "receipts"]
+LEVELS: list[Level] = ["chain", "receipts"]
 
 
 def without(table: pa.Table, number: int, place: int = 0) -> pa.Table:
