@@ -70,9 +70,8 @@ def main() -> int:
                     print(f"| {told} | {proof.evidence} | no |", flush=True)
             path.unlink()
     print(f"\n{options.runs} runs, {sum(rows.values())} rows, {refused} refused, {time.monotonic() - began:.0f} s")
-    print(
-        f"by the chain: {', '.join(name for name in DATASETS if 'chain' in all_datasets()[name].levels)}; all others by rows"
-    )
+    by_chain = ", ".join(name for name in DATASETS if "chain" in all_datasets()[name].levels)
+    print(f"by the chain: {by_chain}; all others by rows")
     return 1 if refused else 0
 
 

@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.contract import dataset_version, prefix
 from harness.fakes.dispatcher import Dispatcher, DispatcherServer
-from harness.fakes.dispatcher.publication import dataset_version, prefix
 from harness.stores.moto import moto_server
 from harness.stores.queue import make_queue
 

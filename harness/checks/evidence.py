@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.fakes.dispatcher.publication import dataset_version, prefix
+from harness.contract import MANIFEST_NAME, dataset_version, prefix
 from harness.lenient import json_object
 from harness.resources import clauses
 from harness.scenario import Scenario, TaskLine
@@ -25,7 +25,6 @@ OUTCOMES = {
     78: "bad_configuration",
 }
 STOPPED = {130, 143}
-MANIFEST = "_manifest.json"
 MOST_PUBLICATIONS = 100
 
 
@@ -176,7 +175,7 @@ class Evidence:
         held = self.held(task)
         facts = {name: (held[name].parquet or {}).get("digest") for name in held}
         wanted = {name: one["digest"] for name, one in self.oracle(task).items()}
-        return MANIFEST in held and wanted.items() <= facts.items()
+        return MANIFEST_NAME in held and wanted.items() <= facts.items()
 
     def prefix(self, task: Task) -> str:
         """Return the prefix of a task's version (LAY-1, VER-2)."""
@@ -204,7 +203,7 @@ class Evidence:
 
     def manifest(self, task: Task) -> dict[str, Any] | None:
         """Return a task's manifest at the end, where there is one that is a JSON object."""
-        held = self.held(task).get(MANIFEST)
+        held = self.held(task).get(MANIFEST_NAME)
         return json_object(held.text) if held is not None and held.text is not None else None
 
     def listed(self, task: Task) -> list[str]:

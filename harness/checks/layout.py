@@ -6,7 +6,6 @@ import base64
 import json
 
 from harness.checks.evidence import (
-    MANIFEST,
     NOTHING,
     Evidence,
     Found,
@@ -16,7 +15,7 @@ from harness.checks.evidence import (
     as_expected,
     violation,
 )
-from harness.fakes.dispatcher.publication import payload_is_valid
+from harness.contract import MANIFEST_NAME, payload_is_valid
 from harness.history import ObjectHeld, StoreAnswered
 
 LEVELS = ("rows", "chain", "receipts")
@@ -51,7 +50,7 @@ def lay_2(evidence: Evidence) -> Found:
     found = [
         violation("LAY-2", "Parquet files and the manifest alone", event.key, event.number)
         for event in evidence.puts
-        if not event.key.endswith((".parquet", f"/{MANIFEST}")) or "/.cryo/" in event.key or "_tmp" in event.key
+        if not event.key.endswith((".parquet", f"/{MANIFEST_NAME}")) or "/.cryo/" in event.key or "_tmp" in event.key
     ]
     for task in evidence.successes:
         held = evidence.held(task)
@@ -79,7 +78,7 @@ def lay_9(evidence: Evidence) -> Found:
         return NOTHING
     found = []
     for task in evidence.successes:
-        names = {*evidence.oracle(task), MANIFEST}
+        names = {*evidence.oracle(task), MANIFEST_NAME}
         below = evidence.prefix(task)
         for event in evidence.puts:
             if event.key.startswith(below) and event.key.removeprefix(below) not in names:
@@ -118,10 +117,10 @@ def lay_4(evidence: Evidence) -> Found:
 def lay_5(evidence: Evidence) -> Found:
     """Judge LAY-5: before a manifest is asked to be put, every file's PUT is over, and none follows the last one."""
     found, judged = [], False
-    last = {event.key: event for event in evidence.puts if event.key.endswith(f"/{MANIFEST}")}
+    last = {event.key: event for event in evidence.puts if event.key.endswith(f"/{MANIFEST_NAME}")}
     for event in evidence.puts:
         below, _, name = event.key.rpartition("/")
-        if name != MANIFEST:
+        if name != MANIFEST_NAME:
             continue
         judged = True
         files = [put for put in evidence.puts if put.key.startswith(f"{below}/") and put.key.endswith(".parquet")]
@@ -153,8 +152,8 @@ def lay_6(evidence: Evidence) -> Found:
     for task in evidence.successes:
         listed = {key.removeprefix(evidence.prefix(task)) for key in evidence.listed(task)}
         seen = set(evidence.held(task))
-        if seen != listed | {MANIFEST}:
-            found.append(violation("LAY-6", sorted(listed | {MANIFEST}), sorted(seen), evidence.final.number))
+        if seen != listed | {MANIFEST_NAME}:
+            found.append(violation("LAY-6", sorted(listed | {MANIFEST_NAME}), sorted(seen), evidence.final.number))
     return found if evidence.successes else NOTHING
 
 
@@ -162,7 +161,7 @@ def lay_7(evidence: Evidence) -> Found:
     """Judge LAY-7: the manifest's bytes are the one rendering of its content."""
     found = []
     for task in evidence.successes:
-        held, manifest = evidence.held(task).get(MANIFEST), evidence.manifest(task)
+        held, manifest = evidence.held(task).get(MANIFEST_NAME), evidence.manifest(task)
         if held is None or manifest is None:
             found.append(violation("LAY-7", "a manifest", "none", evidence.final.number))
             continue

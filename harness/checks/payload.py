@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, Task, as_expected, publications_of, violation
+from harness.checks.evidence import (
+    NOTHING,
+    Evidence,
+    Found,
+    Task,
+    as_expected,
+    publications_of,
+    violation,
+)
+from harness.contract import MANIFEST_NAME
 
 BLOCKS = "--blocks"
 
@@ -59,7 +68,7 @@ def rng_2(evidence: Evidence) -> Found:
     found = []
     for task in evidence.successes:
         expected = evidence.oracle(task)
-        seen = {name: held for name, held in evidence.held(task).items() if name != MANIFEST}
+        seen = {name: held for name, held in evidence.held(task).items() if name != MANIFEST_NAME}
         if set(seen) != set(expected):
             found.append(violation("RNG-2", sorted(expected), sorted(seen), evidence.final.number))
         for name, held in seen.items():

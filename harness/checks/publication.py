@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.checks.evidence import MANIFEST, NOTHING, Evidence, Found, as_expected, violation
+from harness.checks.evidence import NOTHING, Evidence, Found, as_expected, violation
+from harness.contract import MANIFEST_NAME
 
 ACCEPTED = 200
 FIELDS = ("dataset_uuid", "dataset_version", "storage_ref", "config_hash", "range_start", "range_end")
@@ -60,7 +61,7 @@ def pub_4(evidence: Evidence) -> Found:
     found = []
     for task in evidence.successes:
         below, sent = evidence.prefix(task), task.ends[-1].number
-        key = below + MANIFEST
+        key = below + MANIFEST_NAME
         final = evidence.final.objects.get(key)
         writes = [event for event in evidence.writes() if event.key.startswith(below)]
         written = [event for event in writes if event.key == key]

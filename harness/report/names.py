@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from harness.fakes.dispatcher.publication import dataset_version, prefix
+from harness.contract import dataset_version, prefix
 
 LAST_BYTE = 0xFF
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

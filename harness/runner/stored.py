@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.contract import MANIFEST_NAME, chunks, dataset_version, file_name, prefix
 from harness.fakes.cryo.write import write_table
-from harness.fakes.dispatcher.publication import dataset_version, prefix
 from harness.history import ObjectHeld
 from harness.world.chain import Chain
-from harness.world.content import chunks, facts_of, file_name
+from harness.world.content import facts_of
 from harness.world.quirks import Quirks
 from harness.world.tables import build
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from harness.runner.secrecy import Secrets
     from harness.scenario import Held, Scenario
     from harness.stores.bucket import Bucket
-
-MANIFEST = "_manifest.json"
 
 
 def chain_of(scenario: Scenario) -> Chain:
@@ -108,7 +106,7 @@ def contents(bucket: Bucket | None, directory: Path, secrets: Secrets) -> dict[s
             digest=hashlib.sha256(body).hexdigest(),
             size_bytes=len(body),
             metadata=bucket.metadata(key) if bucket is not None else {},
-            text=body.decode(errors="replace") if key.endswith(MANIFEST) else None,
+            text=body.decode(errors="replace") if key.endswith(MANIFEST_NAME) else None,
             parquet=facts_of(body) if key.endswith(".parquet") else None,
             secrets=secrets.found_in(body.decode("latin-1")),
         )

@@ -12,12 +12,12 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from harness.contract import chunks
 from harness.history import KINDS
 from harness.resources import clause_ids
 from harness.scenario.model import PAYLOAD, Platform, Scenario, TaskLine
 from harness.scenario.payloads import extractable, json_problem, whole
 from harness.schemas import Malformed, check, schema
-from harness.world.content import chunks
 from harness.world.quirks import Quirks
 
 FILLED_IN = ("pool_url", "pool_address", "dead_url", "other_chain_url", "staging", "canary")

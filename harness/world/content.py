@@ -9,19 +9,13 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
+from harness.contract import chunks, file_name
 from harness.world.tables import build
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from harness.world.chain import Chain
-
-CHUNK_BLOCKS = 1000
-"""Cryo's default; the first chunk begins where the range does."""
-
-NETWORKS = {
-    1: "ethereum", 10: "optimism", 56: "bnb", 100: "gnosis", 137: "polygon", 8453: "base", 42161: "arbitrum",
-}  # fmt: skip
 
 
 def facts_of(content: bytes) -> dict[str, Any]:
@@ -59,17 +53,6 @@ def digest(table: pa.Table) -> str:
     columns = [column.to_pylist() for column in table.columns]
     rows = sorted(hashlib.sha256(repr(row).encode()).digest() for row in zip(*columns, strict=True))
     return hashlib.sha256(b"".join(rows)).hexdigest()
-
-
-def chunks(first: int, end: int) -> list[range]:
-    """Return the chunks that Cryo cuts a range into."""
-    return [range(start, min(end, start + CHUNK_BLOCKS)) for start in range(first, end, CHUNK_BLOCKS)]
-
-
-def file_name(chain_id: int, dataset: str, chunk: range) -> str:
-    """Return the name that Cryo gives a chunk's file: eight digits at least."""
-    network = NETWORKS.get(chain_id, f"network_{chain_id}")
-    return f"{network}__{dataset}__{chunk.start:08d}_to_{chunk.stop - 1:08d}.parquet"
 
 
 def oracle(chain: Chain, dataset: str, first: int, end: int) -> dict[str, dict[str, Any]]:

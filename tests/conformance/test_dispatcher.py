@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from harness.contract import dataset_version, prefix
 from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Request, Status
-from harness.fakes.dispatcher.publication import dataset_version, prefix
 
 PAYLOAD: dict[str, Any] = {
     "dataset_uuid": "7F3C5C1E-6a0e-4f0e-9d7e-2f6a3b1c9d10",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.fakes.dispatcher.publication import prefix as prefix_of
+from harness.contract import prefix as prefix_of
 from harness.stores.bucket import Bucket
 from harness.stores.proxy import StoreProxy
 

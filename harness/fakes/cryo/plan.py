@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from harness.contract import network_name
 from harness.fakes.cryo.arguments import Refused
 from harness.fakes.cryo.ranges import Blocks, CryoError, ParsingError, parse_blocks, split
 from harness.world.catalogue import datasets
@@ -14,30 +15,6 @@ from harness.world.tables import ROWS
 if TYPE_CHECKING:
     from harness.fakes.cryo.arguments import Arguments
     from harness.fakes.cryo.source import Source
-
-NETWORK_NAMES = {
-    1: "ethereum",
-    5: "goerli",
-    10: "optimism",
-    56: "bnb",
-    69: "optimism_kovan",
-    100: "gnosis",
-    137: "polygon",
-    420: "optimism_goerli",
-    1101: "polygon_zkevm",
-    1442: "polygon_zkevm_testnet",
-    8453: "base",
-    10200: "gnosis_chidao",
-    17000: "holesky",
-    42161: "arbitrum",
-    42170: "arbitrum_nova",
-    43114: "avalanche",
-    80001: "polygon_mumbai",
-    84531: "base_goerli",
-    7777777: "zora",
-    11155111: "sepolia",
-}
-"""`cli/src/parse/file_output.rs` at 0.3.2; every other chain is `network_{id}`."""
 
 Codec = Literal["gzip", "brotli", "zstd", "snappy", "lz4", "none"]
 
@@ -94,7 +71,7 @@ def make_plan(arguments: Arguments, source: Source) -> Plan:
         raise ParsingError("invalid --chunk-order, use normal, reverse, or random")
     if arguments.chunk_order == "reverse":
         chunks.reverse()
-    network = arguments.network_name or NETWORK_NAMES.get(source.chain_id, f"network_{source.chain_id}")
+    network = arguments.network_name or network_name(source.chain_id)
     directory = _make(Path(arguments.output_dir)).resolve()
     compression, level = _compression(arguments.compression)
     if arguments.verbose and arguments.no_verbose:

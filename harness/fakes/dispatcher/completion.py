@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.fakes.dispatcher.publication import difference, payload_is_valid
+from harness.contract import payload_is_valid
+from harness.fakes.dispatcher.publication import difference
 from harness.fakes.dispatcher.wire import STATUS_OF, Refused
 
 

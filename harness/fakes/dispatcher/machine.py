@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
-from harness.fakes.dispatcher import publication
+from harness.contract import dataset_version
 from harness.fakes.dispatcher.clock import HarnessClock, SystemClock
 from harness.fakes.dispatcher.completion import check_completion
 from harness.fakes.dispatcher.faults import DispatcherFault, Script
@@ -344,7 +344,7 @@ class Dispatcher:
         task.reports.append(Report(task.attempt, fields["outcome"], fields["error_message"], published))
         if published is not None:
             task.status = Status.COMPLETED
-            self.registered.setdefault(publication.dataset_version(task.payload), []).append(published)
+            self.registered.setdefault(dataset_version(task.payload), []).append(published)
         elif fields["outcome"] == "fatal_error":
             task.status = Status.FAILED
         else:

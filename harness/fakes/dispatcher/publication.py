@@ -2,51 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
-NAMESPACE = uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f")
-"""VER-2."""
+from harness.contract import dataset_version, prefix
 
 STORAGE_FIELDS = {"s3": {"scheme", "bucket", "prefix", "glob"}, "file": {"scheme", "prefix", "glob"}}
-
-
-NAME = re.compile(r"[a-z0-9_]{1,64}")
-UUID_IN_ANY_CASE = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-LAST_BLOCK = 4_294_967_295
-
-
-def payload_is_valid(payload: Any) -> bool:
-    """Tell whether anything may be published for a payload (PAY-1, PAY-5)."""
-    if not isinstance(payload, Mapping):
-        return False
-    texts = [
-        payload.get(name) for name in ("dataset_uuid", "dataset_key", "cryo_dataset_name", "rpc_pool", "config_hash")
-    ]
-    chain_id, start, end = (payload.get(name) for name in ("chain_id", "range_start", "range_end"))
-    if not all(isinstance(text, str) and text for text in texts):
-        return False
-    if type(chain_id) is not int or type(start) is not int or type(end) is not int:
-        return False
-    named = all(NAME.fullmatch(payload[name]) for name in ("dataset_key", "cryo_dataset_name"))
-    known = UUID_IN_ANY_CASE.fullmatch(payload["dataset_uuid"]) is not None
-    return named and known and chain_id > 0 and 0 <= start < end <= LAST_BLOCK
-
-
-def dataset_version(payload: Mapping[str, Any]) -> str:
-    """Return the deterministic version of a payload (VER-2)."""
-    parts = [str(payload["dataset_uuid"]).lower(), payload["config_hash"], payload["chain_id"]]
-    parts += [payload["range_start"], payload["range_end"]]
-    return str(uuid.uuid5(NAMESPACE, ":".join(["cryo_ingest", *map(str, parts)])))
-
-
-def prefix(payload: Mapping[str, Any]) -> str:
-    """Return the prefix of a payload's version (LAY-1), its slash at the end included."""
-    block_range = f"{payload['range_start']}_{payload['range_end']}"
-    owner = f"{payload['chain_id']}/{str(payload['dataset_uuid']).lower()}"
-    return f"cryo/{owner}/{block_range}/{dataset_version(payload)}/"
 
 
 def difference(payload: Mapping[str, Any], publication: Any, bucket: str | None) -> list[tuple[str, str]]:
