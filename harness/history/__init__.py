@@ -36,6 +36,7 @@ from harness.history.events import (
     schema,
     stable,
 )
+from harness.history.queries import begun, of
 from harness.history.saved import BadHistory, load, save
 
 __all__ = [
@@ -66,7 +67,9 @@ __all__ = [
     "TaskEntered",
     "TimedOut",
     "WorkerStarted",
+    "begun",
     "load",
+    "of",
     "save",
     "schema",
     "stable",

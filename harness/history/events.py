@@ -262,7 +262,7 @@ Event = Annotated[
     | DispatcherCall | Received | Acknowledged | StoreAsked | StoreAnswered | FaultFired | Acted | TimedOut | Final,
     Field(discriminator="kind"),
 ]  # fmt: skip
-ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)
+ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 BEHIND_LINKS = "(behind links)"
 """Among what was planted: what the links lead to."""
@@ -279,7 +279,7 @@ def schema() -> dict[str, Any]:
     return {"$id": f"history-{VERSION}", **ADAPTER.json_schema()}
 
 
-def stable(events: Iterable[Any]) -> list[str]:
+def stable(events: Iterable[Event]) -> list[str]:
     """Return what two runs of one scenario share: no volatile field, concurrent events in one order."""
     return sorted(json.dumps(dict(_kept(event)), sort_keys=True) for event in events if event.kind not in UNORDERED)
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from harness import history
 from harness.containers.engine import engine_problem
@@ -62,7 +61,7 @@ def attempt(
     if stop.is_set():
         return broken(scenario, "the run was stopped before it", file=file)
     try:
-        events: list[Any] = run(scenario, target, around, stop)
+        events = run(scenario, target, around, stop)
         place = save / f"{scenario.name}.jsonl" if save is not None else None
         if place is not None:
             history.save(events, place)

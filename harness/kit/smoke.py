@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from harness import targets
+from harness.history import CryoStarted, DispatcherCall, Event, Exit, StoreAnswered, begun, of
 from harness.kit.commands import FAILED, told
 from harness.report.names import printable
 from harness.runner.run import run
@@ -30,13 +31,13 @@ class Step:
     """Something that a worker has to do: how it is seen, and the variables by which it knows where to."""
 
     what: str
-    seen: Callable[[list[Any]], bool]
+    seen: Callable[[list[Event]], bool]
     variables: tuple[str, ...]
-    refused: Callable[[list[Any]], str] = lambda _: ""
+    refused: Callable[[list[Event]], str] = lambda _: ""
 
 
-def _has(kind: str, **fields: object) -> Callable[[list[Any]], bool]:
-    def seen(events: list[Any]) -> bool:
+def _has(kind: str, **fields: object) -> Callable[[list[Event]], bool]:
+    def seen(events: list[Event]) -> bool:
         return any(
             event.kind == kind and all(getattr(event, name) == value for name, value in fields.items())
             for event in events
@@ -45,30 +46,31 @@ def _has(kind: str, **fields: object) -> Callable[[list[Any]], bool]:
     return seen
 
 
-def _put(suffix: str) -> Callable[[list[Any]], bool]:
-    def seen(events: list[Any]) -> bool:
-        puts = [event for event in events if event.kind == "object_put" and event.key.endswith(suffix)]
-        return any(event.status is not None and event.status < BROKEN for event in puts)
+def _put(suffix: str) -> Callable[[list[Event]], bool]:
+    def seen(events: list[Event]) -> bool:
+        puts = [event for event in of(events, StoreAnswered) if event.kind == "object_put"]
+        return any(event.key.endswith(suffix) and event.status is not None and event.status < BROKEN for event in puts)
 
     return seen
 
 
-def _statuses(*kinds: str) -> Callable[[list[Any]], str]:
-    def told(events: list[Any]) -> str:
+def _statuses(*kinds: str) -> Callable[[list[Event]], str]:
+    def told(events: list[Event]) -> str:
         answers = {f"{event.kind.replace('_', ' ')} was answered {event.status}" for event in events
-                   if event.kind in kinds and event.status != OK}  # fmt: skip
+                   if isinstance(event, DispatcherCall | StoreAnswered) and event.kind in kinds
+                   and event.status != OK}  # fmt: skip
         return "; ".join(sorted(answers))
 
     return told
 
 
-def _staged_there(events: list[Any]) -> bool:
-    root = events[0].staging_root
-    return any(event.kind == "cryo_started" and event.directory.startswith(root) for event in events)
+def _staged_there(events: list[Event]) -> bool:
+    root = begun(events).staging_root
+    return any(event.directory.startswith(root) for event in of(events, CryoStarted))
 
 
-def _published(events: list[Any]) -> bool:
-    return any(event.kind == "exit" and event.code == 0 and event.stdout.strip().startswith("{") for event in events)
+def _published(events: list[Event]) -> bool:
+    return any(event.code == 0 and event.stdout.strip().startswith("{") for event in of(events, Exit))
 
 
 S3 = ("S3_ENDPOINT", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
@@ -115,7 +117,7 @@ def scenario_of(delivery: str) -> Scenario:
     )
 
 
-def diagnose(events: list[Any], target: Target, delivery: str) -> list[str]:
+def diagnose(events: list[Event], target: Target, delivery: str) -> list[str]:
     """Return what is wrong, in words; nothing where all came about."""
     steps = (*SERVICE, *WORK, *SERVICE_ENDS) if delivery == "worker" else (*WORK, *COMMAND_ENDS)
     unseen = [step for step in steps if not step.seen(events)]
@@ -138,7 +140,7 @@ def _by(step: Step, target: Target) -> str:
     return f" ({', '.join(map(target.name_of, step.variables))})" if step.variables else ""
 
 
-def _how_it_ended(events: list[Any]) -> list[str]:
+def _how_it_ended(events: list[Event]) -> list[str]:
     given_up = any(event.kind == "timed_out" for event in events)
     stopped = f"; it did nothing more within {PATIENCE_SECONDS:.0f} s and was stopped" if given_up else ""
     said = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from harness.contract import dataset_version, prefix
+from harness.history import Event, TaskEntered, begun, of
 
 LAST_BYTE = 0xFF
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -22,7 +22,7 @@ def _written_out(found: re.Match[str]) -> str:
     return f"\\x{number:02x}" if number <= LAST_BYTE else f"\\u{number:04x}"
 
 
-def names_of(events: Sequence[Any]) -> dict[str, str]:
+def names_of(events: Sequence[Event]) -> dict[str, str]:
     """Return the short word for each long one.
 
     A prefix is the one that the contract calls for: a key elsewhere stays as it is, and so is seen to be elsewhere.
@@ -30,7 +30,7 @@ def names_of(events: Sequence[Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     if not events:
         return found
-    tasks = [event for event in events if event.kind == "task"]
+    tasks = of(events, TaskEntered)
     many = len({event.task_id for event in tasks}) > 1
     for event in tasks:
         number = f"-{event.task}" if many else ""
@@ -40,8 +40,9 @@ def names_of(events: Sequence[Any]) -> dict[str, str]:
             found.setdefault(dataset_version(event.payload), f"{{version{number}}}")
         except (KeyError, TypeError):
             continue  # a bad payload has no prefix
-    found[events[0].staging_root] = "{staging}"
-    found[events[0].bucket] = "{bucket}"
+    first = begun(events)
+    found[first.staging_root] = "{staging}"
+    found[first.bucket] = "{bucket}"
     return {long: short for long, short in found.items() if long}
 
 

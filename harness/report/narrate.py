@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
+from harness.history import (
+    DispatcherCall,
+    Event,
+    Exit,
+    FaultFired,
+    LogLine,
+    RpcCall,
+    StoreAnswered,
+    StoreAsked,
+)
 from harness.report.names import names_of, shorten
-from harness.report.steps import DISPATCHER, TELL, Step
+from harness.report.steps import Step, steps_of
 
 LONGEST, LONGEST_QUIET = 400, 160
 """Characters of a step's text; its events have all."""
 
 
-def narrate(events: Sequence[Any], cited: frozenset[int] = frozenset()) -> list[Step]:
+def narrate(events: Sequence[Event], cited: frozenset[int] = frozenset()) -> list[Step]:
     """Return the steps of a history; a cited event is never folded into others of its kind."""
     names = names_of(events)
     began = events[0].at if events else 0.0
@@ -22,13 +31,13 @@ def narrate(events: Sequence[Any], cited: frozenset[int] = frozenset()) -> list[
     return list(_folded(steps, cited))
 
 
-def last_words(events: Sequence[Any], cited: frozenset[int]) -> str:
+def last_words(events: Sequence[Event], cited: frozenset[int]) -> str:
     """Return what a worker logged last before an end of an attempt that is cited; empty where none is."""
     said, names = "", names_of(events)
     for event in events:
-        if event.kind == "log_line":
+        if isinstance(event, LogLine):
             said = event.text
-        elif event.kind in {"exit", "complete"} and event.number in cited:
+        elif (isinstance(event, Exit) or event.kind == "complete") and event.number in cited:
             return " ".join(shorten(said, names).split())
     return ""
 
@@ -41,7 +50,7 @@ def _short(step: Step, names: dict[str, str], began: float) -> Step:
     return replace(step, text=text, answer=shorten(step.answer, names), at=round(step.at - began, 3))
 
 
-def _steps(events: Sequence[Any]) -> Iterator[Step]:
+def _steps(events: Sequence[Event]) -> Iterator[Step]:
     place = 0
     while place < len(events):
         group = [events[place]]
@@ -51,37 +60,36 @@ def _steps(events: Sequence[Any]) -> Iterator[Step]:
         yield from _told(group)
 
 
-def _told(group: list[Any]) -> Iterator[Step]:
+def _told(group: list[Event]) -> Iterator[Step]:
     """Tell what some events that belong together say: the last that is not the mark of a fault speaks for all."""
-    speaker = ([event for event in group if event.kind != "fault_fired"] or group)[-1]
-    struck = [event.fault for event in group if event.kind == "fault_fired"]
-    alone = hasattr(speaker, "began") and group[0].kind != "store_asked"
+    speaker = ([event for event in group if not isinstance(event, FaultFired)] or group)[-1]
+    fired = [event.fault for event in group if isinstance(event, FaultFired)]
+    alone = isinstance(speaker, StoreAnswered) and not isinstance(group[0], StoreAsked)
     numbers = tuple(event.number for event in group)
-    for told in TELL[speaker.kind](speaker):
+    for told in steps_of(speaker):
         step = replace(told, numbers=numbers, at=group[0].at, events=tuple(group))
         if alone:
             step = replace(step, origin=step.goal, goal=step.origin or "worker", text=f"answer to {step.text}")
-        if struck:
-            step = replace(step, mark="fault", text=_with_fault(step.text, struck))
+        if fired:
+            step = replace(step, mark="fault", text=_with_fault(step.text, fired))
         yield step
 
 
-def _belongs(group: list[Any], event: Any) -> bool:
+def _belongs(group: list[Event], event: Event) -> bool:
     """Tell whether an event is of one step with those just before it: a request's answer, or the fault that struck."""
     last = group[-1]
-    asked = group[0] if group[0].kind == "store_asked" else None
-    if event.kind == "fault_fired":
+    if isinstance(event, FaultFired):
         family = event.fault.partition(" ")[0]
-        return (family == "store" and last.kind == "store_asked") or (
-            family == "dispatcher" and last.kind in DISPATCHER and bool(last.fault)
+        return (family == "store" and isinstance(last, StoreAsked)) or (
+            family == "dispatcher" and isinstance(last, DispatcherCall) and bool(last.fault)
         )
-    if hasattr(event, "began"):
-        return asked is not None and event.began == asked.number
-    return bool(last.kind == "fault_fired" and len(group) == 1 and event.kind == "rpc_call" and event.fault)
+    if isinstance(event, StoreAnswered):
+        return isinstance(group[0], StoreAsked) and event.began == group[0].number
+    return isinstance(last, FaultFired) and len(group) == 1 and isinstance(event, RpcCall) and event.fault
 
 
-def _with_fault(text: str, struck: list[str]) -> str:
-    return f"{text} — fault: {', '.join(struck)}" if text else f"fault: {', '.join(struck)}"
+def _with_fault(text: str, fired: list[str]) -> str:
+    return f"{text} — fault: {', '.join(fired)}" if text else f"fault: {', '.join(fired)}"
 
 
 def _folded(steps: list[Step], cited: frozenset[int]) -> Iterator[Step]:

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from harness.checks.evidence import Violation
 from harness.checks.verdict import Judged, Verdict, judge, verdicts
+from harness.history import Event, begun
 from harness.resources import clause_ids
 from harness.scenario import Scenario
 
@@ -34,7 +34,7 @@ class Ran:
     judged: Judged
     title: str
     clauses: tuple[str, ...]
-    events: tuple[Any, ...] = ()
+    events: tuple[Event, ...] = ()
     history: str = ""
     file: str = ""
 
@@ -176,10 +176,10 @@ class Result:
         return shlex.join(["cryo-harness", "run", ran.file or ran.name, *self.options])
 
 
-def ran(events: Iterable[Any], *, history: str = "", file: str = "") -> Ran:
+def ran(events: Iterable[Event], *, history: str = "", file: str = "") -> Ran:
     """Judge a history and return it as one scenario of a report."""
     kept = tuple(events)
-    scenario = kept[0].scenario
+    scenario = begun(kept).scenario
     return Ran(judge(list(kept)), scenario["title"], tuple(scenario["clauses"]), kept, history, file)
 
 
@@ -191,9 +191,10 @@ def broken(scenario: Scenario, error: str, *, file: str = "") -> Ran:
 def of_histories(scenarios: Iterable[Ran]) -> Result:
     """Return the report's value of saved histories alone; the clauses that count are those of their scenarios."""
     found = tuple(scenarios)
-    first = next((one.events[0] for one in found if one.events), None)
+    firsts = [begun(one.events) for one in found if one.events]
+    first = firsts[0] if firsts else None
     target, store = (first.target, first.store) if first else ("", "")
-    stores = sorted({one.events[0].store for one in found if one.events} - {"directory"}) or [store]
+    stores = sorted({each.store for each in firsts} - {"directory"}) or [store]
     asked = {clause for one in found for clause in one.clauses}
     return Result(
         target=target,

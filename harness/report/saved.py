@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from harness.history import BadHistory, load
+from harness.history import BadHistory, Event, TaskEntered, begun, load, of
 from harness.scenario import Scenario, problems
 
 
-def events_of(path: Path) -> list[Any]:
+def events_of(path: Path) -> list[Event]:
     """Read a saved history.
 
     Raises:
@@ -21,7 +20,7 @@ def events_of(path: Path) -> list[Any]:
     """
     events = load(path)
     try:
-        scenario = Scenario.model_validate(events[0].scenario)
+        scenario = Scenario.model_validate(begun(events).scenario)
     except ValidationError as error:
         told = error.errors(include_input=False)[0]
         where = ".".join(map(str, told["loc"]))
@@ -29,7 +28,7 @@ def events_of(path: Path) -> list[Any]:
     if found := problems(scenario):
         where = ".".join(map(str, found[0].place))
         raise BadHistory(f"{path.name}, line 1: its scenario: {where}: {found[0].message}")
-    tasks = [event for event in events if event.kind == "task"]
+    tasks = of(events, TaskEntered)
     if len(tasks) != len(scenario.tasks):
         raise BadHistory(f"{path.name}: it has {len(tasks)} tasks, and its scenario {len(scenario.tasks)}")
     for event, line in zip(tasks, scenario.tasks, strict=True):

@@ -11,6 +11,27 @@ from http import HTTPStatus
 from typing import Any
 
 from harness.checks.evidence import OUTCOMES
+from harness.history import (
+    Acknowledged,
+    Acted,
+    Begun,
+    CryoEnded,
+    CryoStarted,
+    CryoWrote,
+    DispatcherCall,
+    Event,
+    Exit,
+    FaultFired,
+    Final,
+    LogLine,
+    Received,
+    RpcCall,
+    StoreAnswered,
+    StoreAsked,
+    TaskEntered,
+    TimedOut,
+    WorkerStarted,
+)
 from harness.lenient import json_object
 from harness.scenario import PAYLOAD
 
@@ -24,13 +45,11 @@ LANES = {
 }
 """From left to right."""
 
-DISPATCHER = {"claim", "heartbeat", "complete", "unknown_request"}
 PRINTED = 160
 HELD = 20
 """So many objects of the final state are told one by one."""
 SIGNALS = {one.value: one.name for one in signal.Signals}
 """Those that have names: real-time signals but the first and the last have none."""
-_STATUS = {None: "no answer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +69,18 @@ class Step:
     bad: bool = False
     mark: str = ""
     quiet: bool = False
-    events: tuple[Any, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
-def _one(event: Any, origin: str | None, goal: str, text: str, **more: Any) -> list[Step]:
+def _one(event: Event, origin: str | None, goal: str, text: str, **more: Any) -> list[Step]:
     return [Step((event.number,), event.at, origin, goal, text, **more)]
 
 
-def _task(event: Any) -> list[Step]:
+def _status(code: int | None) -> str:
+    return "no answer" if code is None else str(code)
+
+
+def _task(event: TaskEntered) -> list[Step]:
     payload = event.payload
     whole = isinstance(payload, dict) and set(PAYLOAD) <= set(payload)
     if whole and all(isinstance(payload[name], int) for name in ("range_start", "range_end", "chain_id")):
@@ -68,12 +91,12 @@ def _task(event: Any) -> list[Step]:
     return _one(event, None, "dispatcher", f"task {event.task} is there: {said}")
 
 
-def _worker_started(event: Any) -> list[Step]:
+def _worker_started(event: WorkerStarted) -> list[Step]:
     about = "" if event.task is None else f" for task {event.task}"
     return _one(event, None, "worker", f"worker {event.worker} starts{about}")
 
 
-def _exit(event: Any) -> list[Step]:
+def _exit(event: Exit) -> list[Step]:
     if event.code < 0:
         how = f"is ended by {SIGNALS.get(-event.code, f'signal {-event.code}')}"
     else:
@@ -88,7 +111,7 @@ DULL = {"task_id", "timestamp", "level", "attempt", "dataset", "range"}
 """Fields of a log line that say nothing new beside the others."""
 
 
-def _log_line(event: Any) -> list[Step]:
+def _log_line(event: LogLine) -> list[Step]:
     fields = json_object(event.text)
     if fields is None:
         return _one(event, None, "worker", f"log: {event.text}", quiet=True)
@@ -97,26 +120,26 @@ def _log_line(event: Any) -> list[Step]:
     return _one(event, None, "worker", f"log: {' '.join([str(first), *rest])}", quiet=True)
 
 
-def _cryo_started(event: Any) -> list[Step]:
+def _cryo_started(event: CryoStarted) -> list[Step]:
     return _one(event, "worker", "cryo", f"starts Cryo: {' '.join(event.arguments)}")
 
 
-def _cryo_ended(event: Any) -> list[Step]:
+def _cryo_ended(event: CryoEnded) -> list[Step]:
     return _one(event, None, "cryo", "Cryo has ended", quiet=True)
 
 
-def _cryo_wrote(event: Any) -> list[Step]:
+def _cryo_wrote(event: CryoWrote) -> list[Step]:
     return _one(event, None, "cryo", f"writes {event.name}")
 
 
-def _rpc_call(event: Any) -> list[Step]:
+def _rpc_call(event: RpcCall) -> list[Step]:
     blocks = "" if event.blocks is None else f" {'-'.join(map(str, dict.fromkeys(event.blocks)))}"
     node = "" if event.node == "main" else f" of node {event.node}"
     more = {"mark": "fault", "bad": True} if event.fault else {}
     return _one(event, None, "rpc", f"{event.method}{blocks}{node}", quiet=not event.fault, **more)
 
 
-def _dispatcher(event: Any) -> list[Step]:
+def _dispatcher(event: DispatcherCall) -> list[Step]:
     request, answer = event.request, event.answer
     words = [event.kind.replace("_", " ")]
     if event.attempt is not None and event.kind != "claim":
@@ -128,7 +151,7 @@ def _dispatcher(event: Any) -> list[Step]:
         words.append(f"with {len(published)} publication{'s' * (len(published) != 1)}")
         if request.get("error_message"):
             words.append(f": {request['error_message']}")
-    told = _STATUS.get(event.status, str(event.status))
+    told = _status(event.status)
     if event.kind == "claim" and event.status == HTTPStatus.OK:
         told += f" {answer.get('status', 'Claimed')}"
         told += f", {answer['reason']}" if "reason" in answer else f", attempt {answer.get('attempt')}"
@@ -137,45 +160,45 @@ def _dispatcher(event: Any) -> list[Step]:
     return _one(event, "worker", "dispatcher", text, answer=told, bad=not good, quiet=quiet)
 
 
-def _received(event: Any) -> list[Step]:
+def _received(event: Received) -> list[Step]:
     return _one(event, "queue", "worker", f"wake-up of {event.task_id or 'no task'}")
 
 
-def _acknowledged(event: Any) -> list[Step]:
+def _acknowledged(event: Acknowledged) -> list[Step]:
     return _one(event, "worker", "queue", f"deletes the wake-up of {event.task_id or 'no task'}")
 
 
-def _asked(event: Any) -> list[Step]:
+def _asked(event: StoreAsked) -> list[Step]:
     return _one(event, "worker", "store", f"{event.operation.upper()} {event.key}", answer="…")
 
 
-def _answered(event: Any) -> list[Step]:
+def _answered(event: StoreAnswered) -> list[Step]:
     verb = {"object_listed": "LIST", "object_deleted": "DELETE"}.get(event.kind, event.operation)
     conditions = " if there is none" if event.create_only else " if unchanged" if event.if_match else ""
-    told = _STATUS.get(event.answered, str(event.answered))
+    told = _status(event.answered)
     if event.status != event.answered:
-        told += f" (the store itself: {_STATUS.get(event.status, str(event.status)).replace('no answer', 'not asked')})"
+        told += f" (the store itself: {_status(event.status).replace('no answer', 'not asked')})"
     ok = event.answered is not None and event.answered < HTTPStatus.BAD_REQUEST
     return _one(event, "worker", "store", f"{verb} {event.key}{conditions}", answer=told, bad=not ok)
 
 
-def _fault_fired(event: Any) -> list[Step]:
+def _fault_fired(event: FaultFired) -> list[Step]:
     goal = {"rpc": "rpc", "store": "store"}.get(event.fault.partition(" ")[0], "dispatcher")
     return _one(event, None, goal, "", mark="fault")
 
 
-def _acted(event: Any) -> list[Step]:
+def _acted(event: Acted) -> list[Step]:
     if event.action.startswith("SIG") or event.action == "start-worker":
         return _one(event, None, "worker", f"the harness: {event.action} to worker {event.worker}", mark="act")
     goal = "worker" if event.action == "age-staging" else "dispatcher"
     return _one(event, None, goal, f"the harness: {event.action}", mark="act")
 
 
-def _timed_out(event: Any) -> list[Step]:
+def _timed_out(event: TimedOut) -> list[Step]:
     return _one(event, None, "worker", f"the harness gives up waiting: {event.what}", mark="act", bad=True)
 
 
-def _final(event: Any) -> list[Step]:
+def _final(event: Final) -> list[Step]:
     held = [f"{key} ({one.size_bytes:,} bytes)" for key, one in sorted(event.objects.items())]
     found = [step for one in held[:HELD] or ["nothing"] for step in _end(event, "store", f"in the store: {one}")]
     if len(held) > HELD:
@@ -195,19 +218,19 @@ def _final(event: Any) -> list[Step]:
     return found
 
 
-def _end(event: Any, goal: str, text: str, *, bad: bool = False) -> list[Step]:
+def _end(event: Final, goal: str, text: str, *, bad: bool = False) -> list[Step]:
     return _one(event, None, goal, f"at the end, {text}", mark="end", bad=bad)
 
 
-def _nothing(_: Any) -> list[Step]:
-    return []
-
-
-TELL: dict[str, Callable[[Any], list[Step]]] = {
-    "begun": _nothing, "task": _task, "worker_started": _worker_started, "exit": _exit, "log_line": _log_line,
-    "cryo_started": _cryo_started, "cryo_ended": _cryo_ended, "cryo_wrote": _cryo_wrote, "rpc_call": _rpc_call,
-    **dict.fromkeys(DISPATCHER, _dispatcher),
-    "received": _received, "acknowledged": _acknowledged, "store_asked": _asked,
-    **dict.fromkeys(("object_put", "object_deleted", "object_listed", "object_read", "store_other"), _answered),
-    "fault_fired": _fault_fired, "acted": _acted, "timed_out": _timed_out, "final": _final,
+TELL: dict[type[Event], Callable[..., list[Step]]] = {
+    TaskEntered: _task, WorkerStarted: _worker_started, Exit: _exit, LogLine: _log_line,
+    CryoStarted: _cryo_started, CryoEnded: _cryo_ended, CryoWrote: _cryo_wrote, RpcCall: _rpc_call,
+    DispatcherCall: _dispatcher, Received: _received, Acknowledged: _acknowledged,
+    StoreAsked: _asked, StoreAnswered: _answered,
+    FaultFired: _fault_fired, Acted: _acted, TimedOut: _timed_out, Final: _final,
 }  # fmt: skip
+
+
+def steps_of(event: Event) -> list[Step]:
+    """Return the steps that describe one event; the first of a history has none."""
+    return [] if isinstance(event, Begun) else TELL[type(event)](event)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from harness.checks.evidence import Violation
+from harness.history import begun
 from harness.report.groups import gist
 from harness.report.names import names_of, printable, shorten
 from harness.report.narrate import last_words, narrate
@@ -67,7 +68,7 @@ def story(result: Result, ran: Ran) -> dict[str, Any]:
         "title": printable(ran.title),
         "clauses": sorted({one.clause for one in ran.judged.violations}),
         "errors": list(map(printable, ran.judged.errors)),
-        "setup": list(setup(ran.events[0].scenario)) if ran.events else [],
+        "setup": list(setup(begun(ran.events).scenario)) if ran.events else [],
         "violations": violations[:VIOLATIONS],
         "more": max(len(violations) - VIOLATIONS, 0),
         "replay": printable(result.replay(ran)),
