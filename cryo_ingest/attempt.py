@@ -8,7 +8,7 @@ a shutdown reaches this code in one way only, as cancellation.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
@@ -21,8 +21,10 @@ from cryo_ingest.model import Publication, parse_task
 from cryo_ingest.ports import ExtractionOrder
 from cryo_ingest.prove.endpoint import endpoint_of
 from cryo_ingest.prove.level import confirm_files, proof_of
+from cryo_ingest.publish.patience import PatientStore
+from cryo_ingest.publish.prefix import VersionPrefix
 from cryo_ingest.publish.upload import publish_files
-from cryo_ingest.publish.version import Version, find_published
+from cryo_ingest.publish.version import Version
 
 if TYPE_CHECKING:
     from cryo_ingest.model import Assignment, Task
@@ -87,10 +89,12 @@ async def _make_version(assignment: Assignment, ports: Ports, settings: Settings
     dataset = extractable(task.cryo_dataset_name)
     refuse_by_count(task, settings.caps)
     version = Version.of(task, mode=settings.mode)
+    until = ports.clock.monotonic() + settings.deadline_seconds
     async with endpoint_of(task, settings=settings, chain=ports.chain, clock=ports.clock) as endpoint:
         proof = proof_of(task, dataset, settings=settings, endpoint=endpoint)
         workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
-        if not await find_published(ports.store, version, proof=proof, spool=workspace.directory):
+        prefix = VersionPrefix(ports.store, version, proof, workspace.directory, ports.clock, ports.random)
+        if not await prefix.find_published():
             warn_of(task, settings.mode)
             rpc_url = await endpoint.choose_url() if settings.mode == "real" else None
             order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
@@ -99,20 +103,14 @@ async def _make_version(assignment: Assignment, ports: Ports, settings: Settings
             refuse_by_mode(extraction, settings.mode)
             extraction = await confirm_files(extraction, proof=proof)
             log.info("range.proved", asked=settings.coverage, **extraction.summary())
-            await publish_files(
-                ports.store,
-                version,
-                extraction,
-                proof=proof,
-                spool=workspace.directory,
-                metadata=provenance(task, extraction),
-            )
+            store = PatientStore(ports.store, ports.clock, ports.random, until=until)
+            await publish_files(replace(prefix, store=store), extraction, metadata=provenance(task, extraction))
 
     log.info("version.published", prefix=version.prefix)
     return Publication(
         dataset_uuid=task.dataset_uuid,
         dataset_version=version.dataset_version,
-        storage_ref=ports.store.reference(version.prefix),
+        storage_ref=prefix.reference(),
         config_hash=task.config_hash,
         range_start=task.range_start,
         range_end=task.range_end,

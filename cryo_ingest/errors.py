@@ -14,6 +14,7 @@
     │   ├── SchemaDrift
     │   ├── UnsafeStaging
     │   ├── ModeMismatch
+    │   ├── DatasetMismatch
     │   ├── StoreDenied
     │   ├── NoSuchBucket
     │   ├── StoreUnfit
@@ -28,6 +29,9 @@
         ├── MachineFailed
         ├── StagingHeld
         ├── StoreUnavailable
+        ├── StoredBytesDiffer
+        ├── ClockSkewed
+        ├── CredentialsExpired
         ├── PrefixContended
         ├── AttemptStopped                  in a service only, as is the next
         └── AttemptCrashed
@@ -52,6 +56,8 @@ class IngestError(Exception):
 
     outcome: ClassVar[OutcomeName]
     exit_code: ClassVar[int]
+    hits_every_attempt: ClassVar[bool] = False
+    """Whether the next attempt on this machine would fail the same way, so that a service is not ready meanwhile."""
 
 
 class FatalError(IngestError):
@@ -200,6 +206,18 @@ class ModeMismatch(FatalError):
         )
 
 
+class DatasetMismatch(FatalError):
+    """A manifest under the prefix lists files of another dataset: one identity was used for two datasets (LAY-12)."""
+
+    def __init__(self, *, manifest: str, key: str) -> None:
+        self.manifest, self.key = manifest, key
+        super().__init__(
+            f"{manifest} publishes {key}, which is not a file of this task: one dataset_uuid, config_hash, chain and "
+            "range were used for two datasets. Nothing was replaced or deleted; give each dataset a dataset_uuid of "
+            "its own and submit the task again"
+        )
+
+
 class StoreDenied(FatalError):
     """The object store refused the credentials or the permission."""
 
@@ -220,7 +238,7 @@ class NoSuchBucket(FatalError):
 
 
 class StoreUnfit(FatalError):
-    """The store lacks what publishing once needs: conditional writes."""
+    """The store lacks what publishing once needs: conditional writes that it obeys."""
 
     def __init__(self, *, operation: str, reason: str) -> None:
         super().__init__(
@@ -324,6 +342,51 @@ class StoreUnavailable(RetryableError):
 
     def __init__(self, *, operation: str, key: str, reason: str) -> None:
         super().__init__(f"the object store failed {operation} on {key}: {reason}")
+
+
+class StoredBytesDiffer(RetryableError):
+    """The store took an object and keeps other bytes than were sent."""
+
+    def __init__(self, *, key: str, difference: str) -> None:
+        self.key = key
+        super().__init__(
+            f"the object store does not hold {key} as it was sent: {difference}. Nothing was published; the next "
+            "attempt replaces it. If this repeats, a proxy before the store or the store itself is broken"
+        )
+
+
+LEAST_SKEW_SECONDS = 60.0
+"""S3 refuses clocks that are 15 minutes off; a smaller difference was measured after the clock had been set."""
+
+
+class ClockSkewed(RetryableError):
+    """The store refuses requests because this machine's clock is wrong."""
+
+    hits_every_attempt = True
+
+    def __init__(self, *, difference_seconds: float | None) -> None:
+        self.difference_seconds = difference_seconds
+        if difference_seconds is None or abs(difference_seconds) < LEAST_SKEW_SECONDS:
+            how = "differs from the object store's"
+        else:
+            direction = "ahead of" if difference_seconds > 0 else "behind"
+            how = f"is {abs(difference_seconds):.0f} s {direction} the object store's"
+        super().__init__(
+            f"this machine's clock {how}, so the object store refuses its requests: synchronize it (NTP, chrony). "
+            "Nothing was published"
+        )
+
+
+class CredentialsExpired(RetryableError):
+    """The store's credentials were temporary and have expired."""
+
+    hits_every_attempt = True
+
+    def __init__(self, *, code: str) -> None:
+        super().__init__(
+            f"the credentials for the object store have expired ({code}): renew AWS_SESSION_TOKEN and its keys, or use "
+            "a role, whose credentials renew themselves. Nothing was published"
+        )
 
 
 class PrefixContended(RetryableError):

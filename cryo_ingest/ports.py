@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol
 
 from cryo_ingest.layout import Chunk
@@ -214,6 +215,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
+        """Tell whether an object, as listed, has these very bytes; None where listings of this store can't tell."""
+        ...
+
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Store `body` under a key that holds nothing.
 
@@ -234,6 +239,16 @@ class ObjectStore(Protocol):
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; a key that is not there is no error."""
+        ...
+
+    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+        """Make sure, once a process, that the store does not ignore the condition of `create`.
+
+        `key` holds just these bytes and metadata, so that nothing is changed where it does.
+
+        Raises:
+            StoreUnfit: it does.
+        """
         ...
 
 
@@ -332,4 +347,9 @@ class Ports(Protocol):
     @property
     def clock(self) -> Clock:
         """Tell the time."""
+        ...
+
+    @property
+    def random(self) -> Random:
+        """Spread retries over time."""
         ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from cryo_ingest.clock import SystemClock
@@ -25,6 +26,7 @@ class WorkerPorts:
     store: ObjectStore
     chain: Chain
     clock: Clock
+    random: Random = field(default_factory=SystemRandom)
 
 
 def make_ports(settings: Settings, store: ObjectStore, redactor: Redactor) -> WorkerPorts:

@@ -12,8 +12,8 @@ from cryo_ingest.errors import ProofFailed, SchemaDrift, WrongChain
 from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
-from cryo_ingest.publish.upload import untrue_facts
-from cryo_ingest.publish.version import LARGEST_MANIFEST_BYTES
+from cryo_ingest.publish.facts import untrue_facts
+from cryo_ingest.publish.foreign import LARGEST_MANIFEST_BYTES
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:

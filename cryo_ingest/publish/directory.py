@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from cryo_ingest.errors import IngestError, StoreDenied, StoreUnavailable, StoreUnfit
 from cryo_ingest.model import StorageRef
 from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
-from cryo_ingest.publish.local import FULL, disk_full
+from cryo_ingest.publish.local import FULL, disk_full, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -78,6 +78,13 @@ class DirectoryStore:
                 return {}
 
             return await self._asked("get", stored.key, lambda: _or_none(copy))
+
+    async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
+        """Compare sizes: what was written was synced before it got its name."""
+        return stored.size_bytes == size_of(body)
+
+    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+        """Do nothing: `os.link` never overwrites."""
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Link a finished file into place, which fails where something is there."""

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+def size_of(body: Path | bytes) -> int:
+    """Return the size of what is to be stored."""
+    return len(body) if isinstance(body, bytes) else body.stat().st_size
+
+
 def disk_full(copy: Path, needed_bytes: int) -> DiskFull:
     """Say that the disk under a copy had no room for the object of so many bytes (STG-7)."""
     return DiskFull(path=copy.parent, free_bytes=shutil.disk_usage(copy.parent).free, needed_bytes=needed_bytes)

@@ -10,11 +10,13 @@ import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from cryo_ingest.errors import StoreUnavailable, UnmanageableKey
+from cryo_ingest.errors import ClockSkewed, IngestError, StoreUnavailable, StoreUnfit, UnmanageableKey
 from cryo_ingest.model import StorageRef
 from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
-from cryo_ingest.publish.local import FULL, disk_full
+from cryo_ingest.publish.local import FULL, disk_full, size_of
 from cryo_ingest.publish.s3_client import endpoint_url, open_bucket
+from cryo_ingest.publish.s3_clock import clock_difference
+from cryo_ingest.publish.s3_etags import IMPOSSIBLE_ETAG, bare, digest_of, is_digest
 from cryo_ingest.publish.s3_faults import Asked, mapped_fault
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ class S3ObjectStore:
         self._settings = settings
         self._endpoint = endpoint_url(bucket, settings)
         self._opened: Any = None
+        self._quotes_etags = True
+        self._obeys: set[str] = set()
+        self._probing = asyncio.Lock()
 
     def reference(self, prefix: str) -> StorageRef:
         """Name a prefix of this bucket."""
@@ -96,13 +101,24 @@ class S3ObjectStore:
         """Write an object to a file by a GET with `If-Match`, a few megabytes in memory at a time."""
         with into.open("xb") as file:
 
-            async def fetch() -> dict[str, str]:
-                result = await _obstore().get_async(self._store, stored.key, options={"if_match": stored.etag})
-                async for chunk in result.stream(min_chunk_size=READ_BYTES):
-                    await _write(file, chunk, into, stored.size_bytes)
-                return {name: value for name, value in result.attributes.items() if name[:1].islower()}
+            async def fetch(etag: str) -> dict[str, str] | None:
+                async def get() -> dict[str, str]:
+                    result = await _obstore().get_async(self._store, stored.key, options={"if_match": etag})
+                    async for chunk in result.stream(min_chunk_size=READ_BYTES):
+                        await _write(file, chunk, into, stored.size_bytes)
+                    return {name: value for name, value in result.attributes.items() if name[:1].islower()}
 
-            return await self._ask_for("get", stored.key, fetch, size_bytes=stored.size_bytes)
+                return await self._ask_for("get", stored.key, get, size_bytes=stored.size_bytes)
+
+            return await self._if_match(stored.key, stored.etag, fetch, operation="GET")
+
+    async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
+        """Compare size and, where the ETag is that of a plain PUT, MD5; SSE-KMS and others have ETags that are not."""
+        if size_of(body) != stored.size_bytes:
+            return False
+        if not is_digest(stored.etag):
+            return None
+        return await asyncio.to_thread(digest_of, body) == bare(stored.etag).lower() or None
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """PUT with `If-None-Match: *`; a 409 or 412 says that something is there, or was a moment ago."""
@@ -112,8 +128,68 @@ class S3ObjectStore:
             raise AlreadyStored from None
 
     async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
-        """PUT with `If-Match`; a 404, 409 or 412 says that what `etag` names is there no longer."""
-        await self._put(key, body, metadata, {"e_tag": etag})
+        """PUT with `If-Match`; a 404, 409 or 412 says that what `etag` names is there no longer.
+
+        The first one of a process is preceded by one that must fail: a store that ignores the condition is found out,
+        and all that has happened then is what was wanted.
+        """
+        async with self._probing:
+            if "If-Match" not in self._obeys:
+                try:
+                    await self._put(key, body, metadata, {"e_tag": IMPOSSIBLE_ETAG})
+                except Changed:
+                    self._obeys.add("If-Match")
+                else:
+                    raise _ignores("If-Match")
+
+        async def put(form: str) -> None:
+            await self._put(key, body, metadata, {"e_tag": form})
+
+        await self._if_match(key, etag, put, operation="PUT")
+
+    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+        """Repeat a create once a process: only a store that ignores `If-None-Match` takes it."""
+        async with self._probing:
+            if "If-None-Match" in self._obeys:
+                return
+            try:
+                await self.create(key, body, metadata=metadata)
+            except AlreadyStored:
+                self._obeys.add("If-None-Match")
+            else:
+                raise _ignores("If-None-Match")
+
+    async def _if_match(self, key: str, etag: str, ask: Callable[[str], Awaitable[T]], *, operation: str) -> T:
+        """Make a conditional request with the ETag in quotes, as RFC 9110 has it, or bare, as some stores want it.
+
+        Raises:
+            Changed: the object is no longer the one that `etag` names.
+            StoreUnfit: it is, and the store refuses the condition in either form.
+        """
+        forms = [f'"{bare(etag)}"', bare(etag)]
+        for form in forms if self._quotes_etags else forms[::-1]:
+            try:
+                answer = await ask(form)
+            except Changed as refusal:
+                if not isinstance(refusal, _Refused412) or not await self._is_unchanged(key, etag):
+                    raise Changed from None
+            else:
+                self._quotes_etags = form == forms[0]
+                return answer
+        reason = "it answers 412 though the object has not changed, with quotes round the ETag and without"
+        raise StoreUnfit(operation=f"a {operation} with If-Match", reason=reason)
+
+    async def _is_unchanged(self, key: str, etag: str) -> bool:
+        """Tell whether the object under a key is still the one that `etag` names; where that can't be asked, not."""
+
+        async def head() -> Any:
+            return await _obstore().head_async(self._store, key)
+
+        try:
+            found = await self._ask_for("get", key, head, size_bytes=0)
+        except (IngestError, Changed):
+            return False
+        return found is not None and bare(found["e_tag"] or "") == bare(etag)
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, all in one request where there are few."""
@@ -158,16 +234,27 @@ class S3ObjectStore:
         except (exceptions.BaseError, OSError, NotImplementedError, ValueError) as error:
             refused = isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError)
             if refused and operation in {"get", "put"}:
-                raise Changed from None
+                raise (_Refused412 if isinstance(error, exceptions.PreconditionError) else Changed) from None
             if isinstance(error, FileNotFoundError) and operation == "get" and "<Code>NoSuchBucket" not in str(error):
                 raise
-            raise mapped_fault(error, Asked(operation, key, self.bucket, self._endpoint)) from None
+            fault = mapped_fault(error, Asked(operation, key, self.bucket, self._endpoint))
+            if isinstance(fault, ClockSkewed) and fault.difference_seconds is None:
+                fault = ClockSkewed(difference_seconds=await asyncio.to_thread(clock_difference, self._endpoint))
+            raise fault from None
 
     @property
     def _store(self) -> Any:
         if self._opened is None:
             self._opened = open_bucket(self.bucket, self._settings)
         return self._opened
+
+
+class _Refused412(Changed):
+    """A condition was refused by 412, not by 409 or 404."""
+
+
+def _ignores(condition: str) -> StoreUnfit:
+    return StoreUnfit(operation=f"a PUT with {condition}", reason="it ignores the condition and overwrites the object")
 
 
 async def _write(file: BinaryIO, chunk: Any, into: Path, needed_bytes: int) -> None:

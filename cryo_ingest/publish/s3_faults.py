@@ -11,14 +11,28 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cryo_ingest.errors import IngestError, NoSuchBucket, StoreDenied, StoreUnavailable, StoreUnfit, UnmanageableKey
+from cryo_ingest.errors import (
+    ClockSkewed,
+    CredentialsExpired,
+    IngestError,
+    NoSuchBucket,
+    StoreDenied,
+    StoreUnavailable,
+    StoreUnfit,
+    UnmanageableKey,
+)
+from cryo_ingest.publish.s3_clock import difference_in_answer
 
 PERMISSIONS = {"list": "s3:ListBucket", "get": "s3:GetObject", "put": "s3:PutObject", "delete": "s3:DeleteObject"}
 
 DENIED_CODES = {
-    "AccessDenied", "AccountProblem", "AllAccessDisabled", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
-    "InvalidTokenId", "RequestTimeTooSkewed", "SignatureDoesNotMatch",
+    "AccessDenied", "AccountProblem", "AllAccessDisabled", "InvalidAccessKeyId", "InvalidToken",
+    "InvalidTokenId", "SignatureDoesNotMatch",
 }  # fmt: skip
+
+CLOCK_CODES = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
+EXPIRED_CODES = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpiredToken"}
+"""What passes once the clock is right, or the credentials are renewed: the attempt need not be lost for it."""
 
 WRONG_PLACE_CODES = {
     "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "InvalidBucketName", "NoSuchBucket",
@@ -55,8 +69,8 @@ def mapped_fault(error: BaseException, asked: Asked) -> IngestError:
         return _no_credentials(asked, status=status, url=url)
     if code in WRONG_PLACE_CODES or "redirect without LOCATION" in words:
         return NoSuchBucket(bucket=asked.bucket, reason=reason or "the store redirects elsewhere")
-    if code in DENIED_CODES or status in {"401", "403"}:
-        return _denied(asked, reason, code)
+    if code in CLOCK_CODES | EXPIRED_CODES | DENIED_CODES or status in {"401", "403"}:
+        return _refused(asked, reason, code, words)
     if not reason:
         reason = "no connection" if "sending request" in words else "the request failed"
     return _unavailable(asked, reason)
@@ -76,6 +90,14 @@ def _no_credentials(asked: Asked, *, status: str | None, url: str | None) -> Ing
     found = f"HTTP {status} from {where}" if status else f"no credentials in {where}"
     reason = f"{found}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the task or instance a role"
     return StoreDenied(operation=asked.operation, key=asked.key, reason=reason)
+
+
+def _refused(asked: Asked, reason: str, code: str | None, words: str) -> IngestError:
+    if code in CLOCK_CODES:
+        return ClockSkewed(difference_seconds=difference_in_answer(words))
+    if code in EXPIRED_CODES:
+        return CredentialsExpired(code=code or "")
+    return _denied(asked, reason, code)
 
 
 def _denied(asked: Asked, reason: str, code: str | None) -> StoreDenied:

@@ -1,7 +1,7 @@
-"""Brings proved files into the store, then the manifest: create-only, adopting what is whole, last things last.
+"""Brings proved files into the store, then the manifest: create-only, adopting what is complete, last things last.
 
-Another attempt may be doing the same on the same prefix. Both write the same names; whole data that is stored is never
-replaced; so whoever comes second adopts (LAY-10). How much is on its way at once is `budget.py`'s.
+Another attempt may be doing the same on the same prefix. Both write the same names; complete data that is stored is
+never replaced; so the second writer adopts (LAY-10). How much is uploaded at once is `budget.py`'s.
 """
 
 from __future__ import annotations
@@ -10,204 +10,217 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import FatalError, IngestError, PrefixContended
-from cryo_ingest.levels import at_least
+from cryo_ingest.errors import FatalError, IngestError, PrefixContended, StoredBytesDiffer
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import AlreadyStored, Changed
 from cryo_ingest.publish.budget import BYTES_IN_FLIGHT, FILES_IN_FLIGHT, Budget
-from cryo_ingest.publish.version import (
-    LARGEST_MANIFEST_BYTES,
-    ROUNDS,
-    find_published,
-    judge,
-    make_exact,
-    refuse_other_mode,
-)
+from cryo_ingest.publish.confirm import Expected, check_stored
+from cryo_ingest.publish.facts import facts, tells_the_truth
+from cryo_ingest.publish.foreign import LARGEST_MANIFEST_BYTES, check_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
-    from cryo_ingest.ports import ExtractedFile, Extraction, FileProof, ObjectStore, Proof
-    from cryo_ingest.publish.version import Judged, Version
+    from cryo_ingest.ports import ExtractedFile, Extraction, StoredObject
+    from cryo_ingest.publish.prefix import Judged, VersionPrefix
+
+
+async def publish_files(prefix: VersionPrefix, extraction: Extraction, *, metadata: Mapping[str, str]) -> None:
+    """Upload a range, delete leftovers, write the manifest, return when the prefix is exact (LAY-5).
+
+    Where another attempt has published the version meanwhile, its files stay and ours are dropped. `metadata` is added
+    to what each object says about itself.
+
+    Raises:
+        ModeMismatch, DatasetMismatch: published data of others have turned up under the prefix.
+        PrefixContended: another writer keeps changing it.
+        StoredBytesDiffer: the store holds other bytes than were sent.
+        StoreDenied, StoreUnfit, NoSuchBucket, UnmanageableKey, StoreUnavailable, ClockSkewed, CredentialsExpired,
+            DiskFull: the store's own faults, or the local disk's; a fatal one goes first.
+    """
+    if await prefix.find_published():
+        return
+    await Upload(prefix, metadata).run(extraction)
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One attempt's publishing: where to, how stored objects are judged, and what each object says besides its facts.
+    """One attempt's upload; `judging` lets one stored object at a time onto the local disk."""
 
-    `judging` lets one stored object at a time onto the local disk.
-    """
-
-    store: ObjectStore
-    version: Version
-    proof: Proof
-    spool: Path
+    prefix: VersionPrefix
     metadata: Mapping[str, str]
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
+    expected: dict[str, Expected] = field(default_factory=dict)
 
+    async def run(self, extraction: Extraction) -> None:
+        """Store all files, then the manifest; see `publish_files`."""
+        prefix, version = self.prefix, self.prefix.version
+        there = await prefix.look()
+        incomplete = version.manifest_key in there
+        disputed = await self.store_files(extraction.files, there, over_incomplete_version=incomplete)
+        if disputed:
+            if await prefix.find_published():
+                return
+            await self.store_files(disputed, await prefix.look(), over_incomplete_version=True)
+        keys = frozenset(version.manifest.parquet_keys)
+        await check_stored(prefix, await prefix.make_exact(keys), self.expected)
+        await self._check_conditions(extraction)
+        await self.store_manifest()
+        final = await prefix.make_exact(version.keys)
+        await check_stored(prefix, final, self.expected)
+        await self._check_manifest(final[version.manifest_key])
 
-async def publish_files(
-    store: ObjectStore,
-    version: Version,
-    extraction: Extraction,
-    *,
-    proof: Proof,
-    spool: Path,
-    metadata: Mapping[str, str],
-) -> None:
-    """Upload a range, delete leftovers, write the manifest, return when the prefix is exact (LAY-5).
+    async def store_files(
+        self,
+        files: Iterable[ExtractedFile],
+        there: Mapping[str, StoredObject],
+        *,
+        over_incomplete_version: bool = False,
+    ) -> list[ExtractedFile]:
+        """Store files side by side and return those that differ from a version with a manifest (see `store_file`).
 
-    Where another attempt has published the version meanwhile, it stands and our files are dropped. `metadata` is
-    added to what each object says of itself; `spool` holds the copy of a stored object being judged.
+        `there` is a listing of the prefix: what it shows is judged first, not created again.
+        """
+        budget = Budget(BYTES_IN_FLIGHT, FILES_IN_FLIGHT)
+        disputed: list[ExtractedFile] = []
 
-    Raises:
-        ModeMismatch: data of the other mode has turned up under the prefix.
-        PrefixContended: another writer keeps changing it.
-        StoreDenied, StoreUnfit, NoSuchBucket, UnmanageableKey, StoreUnavailable, DiskFull: the store's own faults, or
-            the local disk's; a fatal one goes first.
-    """
-    upload = Upload(store, version, proof, spool, metadata)
-    if await find_published(store, version, proof=proof, spool=spool):
-        return
-    torn = version.manifest_key in await store.list(version.prefix)
-    disputed = await store_files(upload, extraction.files, over_torn_version=torn)
-    if disputed:
-        if await find_published(store, version, proof=proof, spool=spool):
-            return
-        await store_files(upload, disputed, over_torn_version=True)
-    await make_exact(store, version, frozenset(version.manifest.parquet_keys), proof=proof)
-    await store_manifest(store, version)
-    await make_exact(store, version, version.keys, proof=proof)
+        async def store_one(file: ExtractedFile) -> None:
+            async with budget.of(file.proof.size_bytes):
+                known = self.prefix.version.key(file.chunk) in there
+                if not await self.store_file(file, known=known, over_incomplete_version=over_incomplete_version):
+                    disputed.append(file)
 
-
-async def store_files(
-    upload: Upload, files: Iterable[ExtractedFile], *, over_torn_version: bool = False
-) -> list[ExtractedFile]:
-    """Store files side by side and return those that stand against a version with a manifest (see `store_file`)."""
-    budget = Budget(BYTES_IN_FLIGHT, FILES_IN_FLIGHT)
-    disputed: list[ExtractedFile] = []
-
-    async def store_one(file: ExtractedFile) -> None:
-        async with budget.of(file.proof.size_bytes):
-            if not await store_file(upload, file, over_torn_version=over_torn_version):
-                disputed.append(file)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for file in files:
-                group.create_task(store_one(file))
-    except* IngestError as failures:
-        faults = failures.exceptions
-        first = next((fault for fault in faults if isinstance(fault, FatalError)), faults[0])
-    else:
-        return disputed
-    raise first
-
-
-async def store_file(upload: Upload, file: ExtractedFile, *, over_torn_version: bool = False) -> bool:
-    """Create one object, or adopt the whole one that is stored, or replace the broken one.
-
-    False, with nothing changed, where a whole object of other rows is stored and a manifest beside it: another attempt
-    may have published them. That is for the caller to find out; if the version turned out torn, `over_torn_version`
-    replaces them.
-    """
-    store, version, key = upload.store, upload.version, upload.version.key(file.chunk)
-    for _ in range(ROUNDS):
         try:
-            await store.create(key, file.path, metadata=facts(file.proof, upload.metadata))
-        except AlreadyStored:
-            pass
+            async with asyncio.TaskGroup() as group:
+                for file in files:
+                    group.create_task(store_one(file))
+        except* IngestError as failures:
+            faults = failures.exceptions
+            first = next((fault for fault in faults if isinstance(fault, FatalError)), faults[0])
         else:
+            return disputed
+        raise first
+
+    async def store_file(self, file: ExtractedFile, *, known: bool, over_incomplete_version: bool) -> bool:
+        """Create one object, or adopt the complete one that is stored, or replace the broken one.
+
+        `known` objects are judged without a try to create them. False, with nothing changed, where a complete object
+        of other rows is stored and a manifest beside it: another attempt may have published them. The caller finds
+        out; if the version turned out incomplete, `over_incomplete_version` replaces them.
+        """
+        prefix, key = self.prefix, self.prefix.version.key(file.chunk)
+        async for number in prefix.rounds():
+            if not known or number:
+                try:
+                    await prefix.store.create(key, file.path, metadata=facts(file.proof, self.metadata))
+                except AlreadyStored:
+                    pass
+                else:
+                    self.expected[key] = Expected(file.proof, body=file.path)
+                    return True
+            listed = await prefix.store.list(prefix.version.prefix)
+            if key not in listed:
+                continue
+            await prefix.check_mode_of(listed[key])
+            async with self.judging:
+                try:
+                    judged = await prefix.judge(file.chunk, listed[key])
+                    if judged is not None and not await self._equal(judged, file):
+                        judged.copy.unlink()
+                        if prefix.version.manifest_key in listed and not over_incomplete_version:
+                            return False
+                        judged = None
+                    await self._adopt_or_replace(file, judged, listed[key])
+                except Changed:
+                    continue
             return True
-        listed = await store.list(version.prefix)
-        if key not in listed:
-            continue
-        await refuse_other_mode(store, version, [listed[key]], proof=upload.proof)
-        async with upload.judging:
+        raise PrefixContended(prefix=prefix.version.prefix, reason=f"{key} changes whenever it is looked at")
+
+    async def _adopt_or_replace(self, file: ExtractedFile, judged: Judged | None, stored: StoredObject) -> None:
+        """Replace a broken object, or adopt a complete one.
+
+        An adopted object whose metadata do not tell the truth (LAY-8) is stored again with its own bytes and true
+        metadata.
+
+        Raises:
+            Changed: the object that was judged is no longer there.
+        """
+        store, key = self.prefix.store, stored.key
+        if judged is None:
+            await store.replace(key, file.path, metadata=facts(file.proof, self.metadata), etag=stored.etag)
+            self.expected[key] = Expected(file.proof, body=file.path)
+            return
+        self.expected[key] = Expected(judged.proof, etag=stored.etag)
+        try:
+            if store.keeps_metadata and not tells_the_truth(judged):
+                true_facts = facts(judged.proof, self.metadata)
+                await store.replace(key, judged.copy, metadata=true_facts, etag=stored.etag)
+                self.expected[key] = await self._expected_again(judged, key)
+        finally:
+            judged.copy.unlink()
+
+    async def _expected_again(self, judged: Judged, key: str) -> Expected:
+        """Look at an object that was stored again while its local copy is there, and expect it to stay like this.
+
+        Raises:
+            Changed: another writer was faster.
+            StoredBytesDiffer: the store holds other bytes than were sent.
+        """
+        found = (await self.prefix.store.list(self.prefix.version.prefix)).get(key)
+        if found is None:
+            raise Changed
+        await check_stored(self.prefix, {key: found}, {key: Expected(judged.proof, body=judged.copy)})
+        return Expected(judged.proof, etag=found.etag)
+
+    async def _equal(self, judged: Judged, file: ExtractedFile) -> bool:
+        """Tell whether a stored object holds the rows of our own file, in any order (LAY-10)."""
+        same_bytes = judged.proof.sha256 == file.proof.sha256
+        return same_bytes or await self.prefix.proof.same_rows(judged.copy, file.path)
+
+    async def _check_conditions(self, extraction: Extraction) -> None:
+        """Have the store's conditional writes checked on the smallest file that is ours, so that it costs little."""
+        ours = [file for file in extraction.files if self.expected[self.prefix.version.key(file.chunk)].body]
+        if ours:
+            file = min(ours, key=lambda each: each.proof.size_bytes)
+            key = self.prefix.version.key(file.chunk)
+            await self.prefix.store.ensure_create_only(key, file.path, metadata=facts(file.proof, self.metadata))
+
+    async def store_manifest(self) -> None:
+        """Create the manifest, or keep the equal one that is stored, or replace another one (LAY-7)."""
+        prefix, version, store = self.prefix, self.prefix.version, self.prefix.store
+        content = version.manifest.to_bytes()
+        async for _ in prefix.rounds():
             try:
-                judged = await judge(store, version, file.chunk, listed[key], proof=upload.proof, spool=upload.spool)
-                if judged is not None and not await _equal(judged, file, upload.proof):
-                    judged.copy.unlink()
-                    if version.manifest_key in listed and not over_torn_version:
-                        return False
-                    judged = None
-                await _settle(upload, file, judged, etag=listed[key].etag)
+                await store.create(version.manifest_key, content, metadata={})
+            except AlreadyStored:
+                pass
+            else:
+                await store.ensure_create_only(version.manifest_key, content, metadata={})
+                return
+            stored = await store.list(version.prefix)
+            if version.manifest_key not in stored:
+                continue
+            there = await store.read(version.manifest_key, max_bytes=LARGEST_MANIFEST_BYTES)
+            if there is not None and parse_manifest(there) == version.manifest:
+                return
+            await check_owner(store, version, stored)
+            try:
+                etag = stored[version.manifest_key].etag
+                await store.replace(version.manifest_key, content, metadata={}, etag=etag)
             except Changed:
                 continue
-        return True
-    raise PrefixContended(prefix=version.prefix, reason=f"{key} changes whenever it is looked at")
-
-
-async def _settle(upload: Upload, file: ExtractedFile, judged: Judged | None, *, etag: str) -> None:
-    """Replace a broken object, or adopt a whole one.
-
-    An adopted object whose metadata do not tell the truth (LAY-8) is stored again with its own bytes and true metadata.
-
-    Raises:
-        Changed: the object that was judged is no longer there.
-    """
-    key = upload.version.key(file.chunk)
-    if judged is None:
-        await upload.store.replace(key, file.path, metadata=facts(file.proof, upload.metadata), etag=etag)
-        return
-    try:
-        if upload.store.keeps_metadata and not tells_the_truth(judged):
-            told = facts(judged.proof, upload.metadata)
-            await upload.store.replace(key, judged.copy, metadata=told, etag=etag)
-    finally:
-        judged.copy.unlink()
-
-
-async def store_manifest(store: ObjectStore, version: Version) -> None:
-    """Create the manifest, or keep the equal one that is stored, or replace another one (LAY-7)."""
-    for _ in range(ROUNDS):
-        try:
-            await store.create(version.manifest_key, version.manifest.to_bytes(), metadata={})
-        except AlreadyStored:
-            pass
-        else:
             return
-        stored = (await store.list(version.prefix)).get(version.manifest_key)
-        if stored is None:
-            continue
+        raise PrefixContended(prefix=version.prefix, reason="the manifest changes whenever it is looked at")
+
+    async def _check_manifest(self, stored: StoredObject) -> None:
+        """Make sure that readers find the manifest that was written.
+
+        Raises:
+            StoredBytesDiffer: they do not.
+        """
+        store, version = self.prefix.store, self.prefix.version
+        if await store.matches(stored, version.manifest.to_bytes()):
+            return
         content = await store.read(version.manifest_key, max_bytes=LARGEST_MANIFEST_BYTES)
-        if content is not None and parse_manifest(content) == version.manifest:
-            return
-        try:
-            await store.replace(version.manifest_key, version.manifest.to_bytes(), metadata={}, etag=stored.etag)
-        except Changed:
-            continue
-        return
-    raise PrefixContended(prefix=version.prefix, reason="the manifest changes whenever it is looked at")
-
-
-def facts(seen: FileProof, more: Mapping[str, str]) -> dict[str, str]:
-    """Return the user metadata of an object (LAY-8); what was proved goes before whatever else is said."""
-    details = {f"evidence-{name}": value for name, value in seen.details.items()}
-    return dict(more) | details | _facts_of_bytes(seen) | {"evidence": seen.evidence}
-
-
-def _facts_of_bytes(seen: FileProof) -> dict[str, str]:
-    return {
-        "sha256": seen.sha256,
-        "rows": str(seen.rows),
-        "block-min": "" if seen.block_min is None else str(seen.block_min),
-        "block-max": "" if seen.block_max is None else str(seen.block_max),
-    }
-
-
-def untrue_facts(metadata: Mapping[str, str], seen: FileProof) -> list[str]:
-    """Name the metadata that say of an object's bytes what is not so (LAY-8); its evidence is not among them."""
-    return [name for name, value in _facts_of_bytes(seen).items() if metadata.get(name, "") != value]
-
-
-def tells_the_truth(judged: Judged) -> bool:
-    """Tell whether a stored object's metadata say of its bytes what was just proved of them, or a higher level."""
-    recorded = judged.metadata.get("evidence")
-    return recorded in at_least(judged.proof.evidence) and not untrue_facts(judged.metadata, judged.proof)
-
-
-async def _equal(judged: Judged, file: ExtractedFile, proof: Proof) -> bool:
-    """Tell whether a stored object holds the rows of our own file, in whatever order (LAY-10)."""
-    return judged.proof.sha256 == file.proof.sha256 or await proof.same_rows(judged.copy, file.path)
+        if content is None or parse_manifest(content) != version.manifest:
+            raise StoredBytesDiffer(key=version.manifest_key, difference="read back, it is not the manifest")

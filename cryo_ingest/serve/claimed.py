@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from cryo_ingest.attempt import Failure, run_attempt
+from cryo_ingest.backoff import Backoff
 from cryo_ingest.errors import AttemptCrashed, AttemptStopped
 from cryo_ingest.logs import log
-from cryo_ingest.serve.backoff import Backoff
 from cryo_ingest.serve.completion import complete, report_of
 from cryo_ingest.serve.guard import GuardedStore
 from cryo_ingest.serve.lease import Lease, renew, watch
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cryo_ingest.redact import Redactor
     from cryo_ingest.serve.ports import Claim, Dispatcher
     from cryo_ingest.serve.shutdown import Shutdown
+    from cryo_ingest.serve.status import Status
     from cryo_ingest.settings import Settings
     from cryo_ingest.wiring import WorkerPorts
 
@@ -40,6 +41,7 @@ class AttemptRunner:
     clock: Clock
     random: Random
     redactor: Redactor
+    status: Status
 
     async def run(self, claim: Claim) -> bool:
         """Run one attempt from its claim to its report; return whether the task's wake-up has done its work.
@@ -50,6 +52,7 @@ class AttemptRunner:
         with self.redactor.knowing(claim.lease_token, claim.capability_token):
             try:
                 outcome = await self._run_under_lease(claim, lease)
+                self.status.note(outcome)
                 return await self._report(claim, lease, outcome)
             except LeaseLost as lost:
                 log.warning("attempt.lease_lost", reason=str(lost), fenced=lost.fenced)

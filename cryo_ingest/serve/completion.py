@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryo_ingest.attempt import Outcome
+    from cryo_ingest.backoff import Backoff
     from cryo_ingest.ports import Clock
-    from cryo_ingest.serve.backoff import Backoff
     from cryo_ingest.serve.lease import Lease
     from cryo_ingest.serve.ports import Claim, Dispatcher
 

@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from cryo_ingest.publish.wrapper import StoreWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable
 
-    from cryo_ingest.model import StorageRef
-    from cryo_ingest.ports import ObjectStore, StoredObject
+    from cryo_ingest.ports import ObjectStore
     from cryo_ingest.serve.lease import Lease
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
-class GuardedStore:
-    """Another store's operations, each refused with `LeaseLost` once the lease is lost; see `ports.ObjectStore`."""
 
-    store: ObjectStore
-    lease: Lease
+class GuardedStore(StoreWrapper):
+    """Another store's operations, each refused with `LeaseLost` once the lease is lost."""
 
-    @property
-    def keeps_metadata(self) -> bool:
-        """Whether user metadata of a PUT can be read back."""
-        return self.store.keeps_metadata
+    def __init__(self, store: ObjectStore, lease: Lease) -> None:
+        super().__init__(store)
+        self._lease = lease
 
-    def reference(self, prefix: str) -> StorageRef:
-        """Return how the publication names `prefix`; nothing is asked of the store."""
-        return self.store.reference(prefix)
-
-    async def list(self, prefix: str) -> dict[str, StoredObject]:
-        """List under the lease."""
-        self.lease.require()
-        return await self.store.list(prefix)
-
-    async def read(self, key: str, *, max_bytes: int) -> bytes | None:
-        """Read under the lease."""
-        self.lease.require()
-        return await self.store.read(key, max_bytes=max_bytes)
-
-    async def read_tail(self, stored: StoredObject, *, max_bytes: int) -> bytes | None:
-        """Read the end under the lease."""
-        self.lease.require()
-        return await self.store.read_tail(stored, max_bytes=max_bytes)
-
-    async def download(self, stored: StoredObject, into: Path) -> Mapping[str, str] | None:
-        """Download under the lease."""
-        self.lease.require()
-        return await self.store.download(stored, into)
-
-    async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
-        """Create under the lease."""
-        self.lease.require()
-        await self.store.create(key, body, metadata=metadata)
-
-    async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
-        """Replace under the lease."""
-        self.lease.require()
-        await self.store.replace(key, body, metadata=metadata, etag=etag)
-
-    async def delete(self, keys: Iterable[str]) -> None:
-        """Delete under the lease."""
-        self.lease.require()
-        await self.store.delete(keys)
+    async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
+        self._lease.require()
+        return await operation()

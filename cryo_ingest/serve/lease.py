@@ -12,8 +12,8 @@ from cryo_ingest.logs import log
 from cryo_ingest.serve.ports import DispatcherUnavailable, LeaseLost
 
 if TYPE_CHECKING:
+    from cryo_ingest.backoff import Backoff
     from cryo_ingest.ports import Clock
-    from cryo_ingest.serve.backoff import Backoff
     from cryo_ingest.serve.ports import Claim, Dispatcher, Grant
 
 LONGEST_MARGIN_SECONDS = 5.0

@@ -25,8 +25,8 @@ from cryo_ingest.serve.queue import POLL_SECONDS, VISIBILITY_SECONDS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from cryo_ingest.backoff import Backoff
     from cryo_ingest.ports import Clock
-    from cryo_ingest.serve.backoff import Backoff
     from cryo_ingest.serve.claimed import AttemptRunner
     from cryo_ingest.serve.ports import Dispatcher, Message, WakeupQueue
     from cryo_ingest.serve.shutdown import Shutdown
@@ -44,6 +44,7 @@ class Slot:
     status: Status
     clock: Clock
     backoff: Backoff
+    machine_backoff: Backoff
 
     async def run(self) -> None:
         """Take one wake-up after the other; the first poll does not wait, so that a bad queue is known at once."""
@@ -55,6 +56,7 @@ class Slot:
                 wait_seconds = POLL_SECONDS
                 if message is not None:
                     await self._handle(message)
+                    await self._pause_if_unfit()
             except QueueUnavailable as fault:
                 self.status.queue_ok = False
                 log.warning("queue.unavailable", operation=fault.operation, reason=fault.reason)
@@ -118,6 +120,13 @@ class Slot:
             except QueueUnavailable as fault:
                 # It may be delivered again: then its claim finds the task running.
                 log.warning("wakeup.not_hidden", reason=fault.reason)
+
+    async def _pause_if_unfit(self) -> None:
+        """Take nothing for a while where attempts on this machine all fail: others may have the tasks meanwhile."""
+        if self.status.machine_problem is None:
+            self.machine_backoff.succeeded()
+        else:
+            await self._pause(self.machine_backoff.failed())
 
     async def _pause(self, seconds: float) -> None:
         await self.shutdown.unless_draining(self.clock.sleep(seconds))

@@ -11,13 +11,13 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from cryo_ingest import logs
+from cryo_ingest.backoff import Backoff
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.errors import ConfigurationError
 from cryo_ingest.logs import log
 from cryo_ingest.prove.rows import load
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
-from cryo_ingest.serve.backoff import Backoff
 from cryo_ingest.serve.claimed import AttemptRunner
 from cryo_ingest.serve.dispatcher import HttpDispatcher, open_session
 from cryo_ingest.serve.health import health_port
@@ -67,7 +67,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
             session, service.dispatcher_url, worker_token=service.worker_token, worker_id=worker_id, clock=clock
         )
         jitter = random.SystemRandom()
-        runner = AttemptRunner(dispatcher, ports, settings, shutdown, clock, jitter, redactor)
+        runner = AttemptRunner(dispatcher, ports, settings, shutdown, clock, jitter, redactor, status)
         slots = [
             Slot(
                 queue,
@@ -76,6 +76,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
                 shutdown,
                 status,
                 clock,
+                Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
                 Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
             )
             for _ in range(service.concurrency)

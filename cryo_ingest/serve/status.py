@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cryo_ingest.attempt import Failure
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cryo_ingest.attempt import Outcome
     from cryo_ingest.serve.shutdown import Shutdown
 
 
@@ -20,6 +23,7 @@ class Status:
     shutdown: Shutdown
     queue_ok: bool | None = None
     dispatcher_ok: bool | None = None
+    machine_problem: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
     def count(self, what: str) -> None:
@@ -47,4 +51,11 @@ class Status:
             "the queue does not answer": self.queue_ok is False,
             "the dispatcher does not let tasks be claimed": self.dispatcher_ok is False,
         }
-        return [reason for reason, holds in reasons.items() if holds]
+        problem = [self.machine_problem] if self.machine_problem is not None else []
+        return [reason for reason, holds in reasons.items() if holds] + problem
+
+    def note(self, outcome: Outcome) -> None:
+        """Remember whether the last attempt ended by something that hits every attempt on this machine."""
+        error = outcome.error if isinstance(outcome, Failure) else None
+        hits_all = error is not None and error.hits_every_attempt
+        self.machine_problem = f"the last attempt ended as {type(error).__name__}" if hits_all else None

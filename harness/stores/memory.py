@@ -126,6 +126,14 @@ class MemoryStore:
             file.write(content.body)
         return dict(content.metadata)
 
+    async def matches(self, stored: Held, body: Path | bytes) -> bool | None:
+        """Compare contents."""
+        content = self.objects.get(stored.key)
+        return content is not None and content.etag == stored.etag and content.body == _bytes(body)
+
+    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+        """Do nothing: this store obeys its conditions."""
+
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Store under a key that holds nothing."""
         self._begin("create", key)

@@ -55,7 +55,8 @@ def test_out_4_a_lasting_fault_is_told_by_its_name(
     """OUT-2, OUT-4, PUB-3: fatal where somebody has to change something, else retryable; never a manifest."""
     bucket = moto.make_bucket()
     with StoreProxy(moto.url, Spoil("PUT", FILES, "before", status, code=code, lasting=True)) as proxy:
-        result = worker.run(behind(bucket, proxy))
+        # The store is given time until the attempt's deadline.
+        result = worker.run(behind(bucket, proxy), TRACE_CRYO_DEADLINE_SECONDS="8")
     assert (result.returncode, result.stdout) == (exit_code, "")
     assert events(result.stderr)[-1]["error"] == error
     assert bucket.contents() == {}
@@ -67,7 +68,7 @@ def test_lay_8_every_file_is_sent_with_a_digest_that_the_store_checks(moto: S3En
     with StoreProxy(moto.url) as proxy:
         assert worker.run(behind(bucket, proxy)).returncode == 0
         puts = [seen for seen in proxy.requests if seen.method == "PUT"]
-    assert len(puts) == 4
+    assert len(puts) == 5, "three files, the manifest, and a repeated one that finds out whether conditions count"
     assert puts[-1].path.endswith("_manifest.json")
     for put in puts:
         headers = {name.lower(): value for name, value in put.headers.items()}

@@ -117,7 +117,7 @@ BY_LISTING = {
 
 def plant(store: PrefixStore, ranges: int, seed: int) -> dict[str, int]:
     """Plant ten defects, each in a range of its own with whole neighbours; return where each range starts."""
-    places = Random(seed).sample(range(1, ranges - 2, 3), len(PLANTS) + 2)  # noqa: S311 - a seed replays it
+    places = Random(seed).sample(range(1, ranges - 2, 3), len(PLANTS) + 2)
     starts = dict(zip([*PLANTS, "doubled", "overlapping"], (place * WIDTH for place in places), strict=True))
     for defect, change in PLANTS.items():
         change(store.versions[prefix_at(starts[defect])])

@@ -49,9 +49,10 @@ def scripted_http(answer: Answer) -> Iterator[Scripted]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            self.wfile.write(answer.body)
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
 
-        do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - the base class's names
+        do_HEAD = do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - the base class's names
 
         def log_message(self, *_: object) -> None:
             """Keep silent."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from cryo_ingest.backoff import Backoff
 from cryo_ingest.model import Assignment
-from cryo_ingest.serve.backoff import Backoff
 from cryo_ingest.serve.ports import Claim, Grant, Message, NotClaimed, Report
 
 TASK_ID = "6e484f2c-567a-44f3-8a5e-c0650b2a169f"

@@ -188,7 +188,7 @@ def test_rng_4_a_damaged_file_ends_in_our_own_errors(name: str, tmp_path: Path):
     """Parquet is untrusted input: whatever byte is turned, most of them in the footer, only our own errors come out."""
     whole = (GOLDEN / name / "full.parquet").read_bytes()
     footer_bytes = int.from_bytes(whole[-8:-4], "little") + 8
-    random = Random(name)  # noqa: S311 - a seed replays it
+    random = Random(name)
     path = tmp_path / "damaged.parquet"
     first, last = _extent(GOLDEN / name / "full.parquet")
     outcomes = set()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,7 @@ from support.forged_parquet import (
     text,
     varint,
 )
-from support.proving import task_of
+from support.proving import JumpingClock, task_of
 
 from cryo_ingest.audit.places import place_of
 from cryo_ingest.audit.verify import verify
@@ -44,7 +45,8 @@ from cryo_ingest.prove.footer import read_footer
 from cryo_ingest.prove.multiset import equal_rows
 from cryo_ingest.prove.rows import RowsProof
 from cryo_ingest.prove.summarize import summarize
-from cryo_ingest.publish.version import Version, find_published, judge
+from cryo_ingest.publish.prefix import VersionPrefix
+from cryo_ingest.publish.version import Version
 from harness.stores.memory import MemoryStore
 
 GOLDEN = Path(__file__).resolve().parents[3] / "fixtures" / "golden"
@@ -175,9 +177,10 @@ def test_lay_10_a_stored_bomb_is_a_broken_object(tmp_path: Path):
     """LAY-10: what is stored is judged as carefully as what Cryo wrote; a bomb is not whole, so it is not adopted."""
     store, version, chunk = bomb_store(tmp_path)
     proof = proof_of("nonce_diffs")
-    assert not asyncio.run(find_published(store, version, proof=proof, spool=tmp_path))
+    prefix = VersionPrefix(store, version, proof, tmp_path, JumpingClock(), Random(1))
+    assert not asyncio.run(prefix.find_published())
     stored = asyncio.run(store.list(version.prefix))[version.key(chunk)]
-    assert asyncio.run(judge(store, version, chunk, stored, proof=proof, spool=tmp_path)) is None
+    assert asyncio.run(prefix.judge(chunk, stored)) is None
 
 
 def test_verify_tells_a_bomb_by_its_claim(tmp_path: Path):

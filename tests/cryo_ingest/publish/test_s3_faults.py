@@ -12,6 +12,8 @@ import pytest
 from support.scripted_http import Answer, error, scripted_http
 
 from cryo_ingest.errors import (
+    ClockSkewed,
+    CredentialsExpired,
     DiskFull,
     FatalError,
     IngestError,
@@ -84,8 +86,8 @@ def answered(answer: Answer, folder: Path, operations: tuple[str, ...] = OPERATI
         (Answer(401), StoreDenied),
         (error(403, "SignatureDoesNotMatch"), StoreDenied),
         (error(403, "InvalidAccessKeyId"), StoreDenied),
-        (error(403, "RequestTimeTooSkewed"), StoreDenied),
-        (error(400, "ExpiredToken"), StoreDenied),
+        (error(403, "RequestTimeTooSkewed"), ClockSkewed),
+        (error(400, "ExpiredToken"), CredentialsExpired),
         (error(400, "AuthorizationHeaderMalformed"), NoSuchBucket),
         (error(301, "PermanentRedirect"), NoSuchBucket),
         (error(400, "InvalidBucketName"), NoSuchBucket),

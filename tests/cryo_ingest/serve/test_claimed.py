@@ -18,6 +18,7 @@ from cryo_ingest.redact import Redactor
 from cryo_ingest.serve.claimed import AttemptRunner
 from cryo_ingest.serve.ports import FENCED, CompletionRefused, DispatcherUnavailable, LeaseLost
 from cryo_ingest.serve.shutdown import Shutdown
+from cryo_ingest.serve.status import Status
 from cryo_ingest.settings import Settings
 from cryo_ingest.wiring import make_ports
 from harness.stores.memory import MemoryStore
@@ -82,8 +83,9 @@ class World:
         self.redactor = Redactor([])
         wired = make_ports(Settings(), self.store, self.redactor)
         ports = replace(wired, extractor=self.extractor, staging=self.staging)
+        self.status = Status(self.shutdown)
         self.runner = AttemptRunner(
-            self.dispatcher, ports, Settings(), self.shutdown, self.clock, SteadyRandom(), self.redactor
+            self.dispatcher, ports, Settings(), self.shutdown, self.clock, SteadyRandom(), self.redactor, self.status
         )
 
     async def for_ever(self) -> None:

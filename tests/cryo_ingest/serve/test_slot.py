@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from support.service_doubles import TASK_ID, ListQueue, ScriptedDispatcher, backoff, claim_of
 from support.virtual_time import VirtualClock
 
+from cryo_ingest.attempt import Failure
+from cryo_ingest.errors import ClockSkewed, StoreUnavailable
 from cryo_ingest.serve.claimed import AttemptRunner
 from cryo_ingest.serve.ports import Claim, DispatcherUnavailable, NotClaimed, QueueUnavailable
 from cryo_ingest.serve.shutdown import Shutdown
@@ -54,7 +56,7 @@ class World:
     def run(self) -> list[tuple[Any, ...]]:
         """Work the messages off and return what was done to them."""
         runner = cast("AttemptRunner", self.runner)
-        slot = Slot(self.queue, self.dispatcher, runner, self.shutdown, self.status, self.clock, backoff())
+        slot = Slot(self.queue, self.dispatcher, runner, self.shutdown, self.status, self.clock, backoff(), backoff())
         self.clock.run(slot.run())
         return self.queue.asked
 
@@ -154,7 +156,9 @@ def test_lse_4_a_pause_ends_with_the_signal():
 
     async def main() -> None:
         runner = cast("AttemptRunner", world.runner)
-        slot = Slot(world.queue, world.dispatcher, runner, world.shutdown, world.status, world.clock, backoff(600))
+        slot = Slot(
+            world.queue, world.dispatcher, runner, world.shutdown, world.status, world.clock, backoff(600), backoff()
+        )
         slot.backoff.failures = 9
         running = asyncio.ensure_future(slot.run())
         while not world.queue.asked:
@@ -164,3 +168,15 @@ def test_lse_4_a_pause_ends_with_the_signal():
 
     world.clock.run(main())
     assert world.clock.now == 1000
+
+
+def test_a_machine_whose_attempts_all_fail_is_not_ready_and_pauses():
+    """OUT-4: a wrong clock or an expired token is the machine's: no task after the other is burnt on it."""
+    world = World(WAKE_UP, WAKE_UP, WAKE_UP)
+    world.status.note(Failure(ClockSkewed(difference_seconds=900.0)))
+    assert world.status.not_ready()[-1] == "the last attempt ended as ClockSkewed"
+    world.run()
+    assert len(world.runner.ran) == 3
+    assert world.clock.now > 1000.0
+    world.status.note(Failure(StoreUnavailable(operation="put", key="k", reason="HTTP 503")))
+    assert world.status.machine_problem is None

@@ -1,0 +1,78 @@
+"""Whether the store holds what was sent: the last listing compared with the files, before the manifest is written.
+
+A store, or a proxy before it, may answer 200 and keep other bytes. Sizes are compared always, contents where the
+store's ETags are digests of them. Where they are not (SSE-KMS, a directory), one object is read back as a sample.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import filecmp
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryo_ingest.errors import PrefixContended, StoredBytesDiffer
+from cryo_ingest.ports import Changed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cryo_ingest.ports import FileProof, StoredObject
+    from cryo_ingest.publish.prefix import VersionPrefix
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a key has to hold: the proved bytes, ours in `body`, or another attempt's, judged under `etag`."""
+
+    proof: FileProof
+    body: Path | None = None
+    etag: str | None = None
+
+
+async def check_stored(
+    prefix: VersionPrefix, stored: Mapping[str, StoredObject], expected: Mapping[str, Expected]
+) -> None:
+    """Compare a listing with what was sent.
+
+    Raises:
+        StoredBytesDiffer: an object has other bytes.
+        PrefixContended: an object is no longer the one that was judged.
+    """
+    unclear: list[tuple[StoredObject, Path]] = []
+    same = 0
+    for key, wanted in expected.items():
+        found = stored[key]
+        if wanted.etag is not None and found.etag != wanted.etag:
+            raise PrefixContended(prefix=prefix.version.prefix, reason=f"{key} was replaced")
+        if found.size_bytes != wanted.proof.size_bytes:
+            difference = f"it lists {found.size_bytes} bytes, and {wanted.proof.size_bytes} were sent"
+            raise StoredBytesDiffer(key=key, difference=difference)
+        if wanted.body is None:
+            continue
+        matches = await prefix.store.matches(found, wanted.body)
+        if matches is False:
+            raise StoredBytesDiffer(key=key, difference="its content differs from what was sent")
+        if matches:
+            same += 1
+        else:
+            unclear.append((found, wanted.body))
+    # Where no ETag is a digest, one object stands for all; where some are, one that is not is suspicious.
+    samples = unclear if same else sorted(unclear, key=lambda each: each[0].size_bytes)[:1]
+    for sample, body in samples:
+        await _read_back(prefix, sample, body)
+
+
+async def _read_back(prefix: VersionPrefix, stored: StoredObject, body: Path) -> None:
+    copy = prefix.scratch / "sample.stored"
+    try:
+        copy.unlink(missing_ok=True)
+        gone = await prefix.store.download(stored, copy) is None
+        differs = not gone and not await asyncio.to_thread(filecmp.cmp, copy, body, shallow=False)
+    except Changed:
+        raise PrefixContended(prefix=prefix.version.prefix, reason=f"{stored.key} was replaced") from None
+    finally:
+        copy.unlink(missing_ok=True)
+    if gone or differs:
+        raise StoredBytesDiffer(key=stored.key, difference="read back, it differs from what was sent")

@@ -1,0 +1,108 @@
+"""Publishing in memory: a proof that reads words, a worker's side of a prefix, and stores with something in them."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from pathlib import Path
+from random import Random
+
+from support.proving import JumpingClock
+
+from cryo_ingest.errors import ProofFailed
+from cryo_ingest.layout import Chunk
+from cryo_ingest.model import Task
+from cryo_ingest.ports import AlreadyStored, Changed, ExtractedFile, Extraction, FileProof
+from cryo_ingest.publish.prefix import VersionPrefix
+from cryo_ingest.publish.upload import publish_files
+from cryo_ingest.publish.version import Version
+from harness.stores.memory import MemoryStore, StoreFault
+
+TASK = Task(
+    dataset_uuid="0f8fad5b-d9cb-469f-a165-70867728950e",
+    dataset_key="k",
+    chain_id=1,
+    cryo_dataset_name="blocks",
+    rpc_pool="p",
+    range_start=0,
+    range_end=2500,
+    config_hash="h",
+)
+REAL = Version.of(TASK, mode="real")
+KEYS = list(REAL.manifest.parquet_keys)
+WHOLE = dict.fromkeys(KEYS, b"real rows abc") | {REAL.manifest_key: REAL.manifest.to_bytes()}
+
+
+class WordProof:
+    """Reads files as words: «real rows abc» is whole, its rows the letters, in any order."""
+
+    async def prove(self, path: Path, chunk: Chunk) -> FileProof:
+        """Prove a file of words."""
+        words = path.read_bytes().split()
+        if len(words) < 3 or words[1] != b"rows":
+            raise ProofFailed(file=chunk.name, evidence="no such words")
+        digest = path.read_bytes().hex()
+        return FileProof(digest, path.stat().st_size, 3, chunk.start, chunk.end - 1, fake=words[0] == b"fake")
+
+    async def confirm(
+        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+    ) -> FileProof:
+        """Ask for no more than the words."""
+        del path, chunk, recorded
+        return seen
+
+    async def same_rows(self, left: Path, right: Path) -> bool:
+        """Compare letters as multisets."""
+        return sorted(left.read_bytes()) == sorted(right.read_bytes())
+
+    def is_fake(self, footer: bytes) -> bool | None:
+        """Read the mark from the first word."""
+        return {b"fake": True, b"real": False}.get(footer[:4])
+
+
+def make_store(*faults: StoreFault) -> MemoryStore:
+    """Return an empty store in memory that speaks the port's exceptions."""
+    return MemoryStore(AlreadyStored, Changed, faults)
+
+
+def extracted(folder: Path) -> Extraction:
+    """Three complete files, as Cryo would have left them."""
+    folder.mkdir()
+    files = []
+    for chunk in REAL.chunks:
+        path = folder / chunk.name
+        path.write_bytes(b"real rows abc")
+        files.append(ExtractedFile(chunk, path, asyncio.run(WordProof().prove(path, chunk))))
+    return Extraction(tuple(files), 1, "binary")
+
+
+class Publisher:
+    """One worker's side of it, with a spool of its own."""
+
+    def __init__(self, folder: Path, version: Version = REAL) -> None:
+        self.spool = folder / "spool"
+        self.spool.mkdir()
+        self.version = version
+
+    def find(self, store: MemoryStore) -> bool:
+        """Look whether the version is there."""
+        return asyncio.run(self.prefix(store).find_published())
+
+    def publish(self, store: MemoryStore, extraction: Extraction) -> None:
+        """Publish."""
+        asyncio.run(self.publishing(store, extraction))
+
+    def publishing(self, store: MemoryStore, extraction: Extraction) -> Awaitable[None]:
+        """Return the publishing itself."""
+        return publish_files(self.prefix(store), extraction, metadata={"cryo-sha256": "binary"})
+
+    def prefix(self, store: MemoryStore) -> VersionPrefix:
+        """Return the version's prefix in a store."""
+        return VersionPrefix(store, self.version, WordProof(), self.spool, JumpingClock(), Random(1))
+
+
+def holding(contents: Mapping[str, bytes], *faults: StoreFault) -> MemoryStore:
+    """Return a store that others have filled."""
+    store = make_store(*faults)
+    for key, content in contents.items():
+        store.hold(key, content)
+    store.journal.clear()
+    return store
