@@ -71,6 +71,6 @@ def test_the_readmes_commands_are_targets_of_the_makefile():
 
 def test_every_link_between_documents_leads_somewhere():
     """No page sends its reader to one that is not there."""
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
