@@ -1,0 +1,68 @@
+"""CONTRIBUTING.md says what is true of the code: layers, files and their number."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of a table's rows."""
+    lines = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line] for line in lines[2:]]
+
+
+def paths(text: str) -> list[str]:
+    """Return the files that a text names in code."""
+    return re.findall(r"`([\w./{},]+/[\w.{},]+\.\w+|\w+\.\w+)`", text)
+
+
+@pytest.mark.parametrize("package", ["cryo_ingest", "harness"])
+def test_the_layers_are_those_that_import_linter_checks(package: str):
+    """A newcomer reads the layers from the guide: top to bottom as configured, siblings on one line."""
+    (configured,) = (
+        one["layers"]
+        for one in CONFIGURATION["contracts"]
+        if one["type"] == "layers" and one["containers"] == [package]
+    )
+    table = GUIDE.split(f"<!-- layers: {package} -->", 1)[1].split("\n\n", 1)[0]
+    documented = [re.findall(r"`(\w+)`", row[0]) for row in rows(table)]
+    assert documented == [re.findall(r"\w+", layer) for layer in configured]
+
+
+def test_each_recipe_lists_as_many_files_as_it_says():
+    """The number of files to touch is that of the list below it."""
+    headings = [re.match(r"(.*): (\d+) files?\n", section) for section in GUIDE.split("\n### ")[1:]]
+    recipes = [heading for heading in headings if heading is not None]
+    assert len(recipes) == 5
+    for recipe in recipes:
+        listed = re.findall(r"^(\d+)\. `", recipe.string, re.MULTILINE)
+        assert listed == [str(place + 1) for place in range(int(recipe[2]))], recipe[1]
+
+
+def test_each_kind_of_fault_lists_as_many_files_as_it_says():
+    """The number of files to touch is that of the files in the row."""
+    faults = rows(GUIDE.split("### A fault", 1)[1].split("### ", 1)[0])
+    assert faults
+    for kind, files, number in faults:
+        assert len(paths(files)) == int(number), kind
+
+
+def test_every_file_that_the_guide_names_exists():
+    """No recipe sends its reader to a file that is not there, but to those that the reader makes."""
+    named = [path for path in paths(GUIDE) if not PLACEHOLDER.search(path.removesuffix(".md"))]
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_target_of_make_that_the_guide_names_exists():
+    """The commands of the guide are in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`?make ([a-z]+)`?", GUIDE.replace("make .venv", ""))):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
