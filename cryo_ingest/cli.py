@@ -15,7 +15,7 @@ import typer
 from cryo_ingest.errors import ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, parse_task_text
 from cryo_ingest.settings import from_environment
-from cryo_ingest.streams import occupy_closed
+from cryo_ingest.streams import occupy_closed, use_utf8
 
 USAGE_EXIT_CODE = 64
 """sysexits.h EX_USAGE."""
@@ -141,7 +141,9 @@ def main() -> None:
     then, and abort it (SIGABRT in 13 to 20 of 100 processes that end right after a request, obstore 0.12; PyO3's
     pyo3-async-runtimes issue 40), which would replace the exit code. All work and its clean-up is done by now.
     """
-    code = _exit_code(occupy_closed())
+    closed = occupy_closed()
+    use_utf8()
+    code = _exit_code(closed)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed by whoever read it: the exit code is all that is left to tell
             stream.flush()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from cryo_ingest.errors import BadPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MAX_BLOCK_NUMBER = 4_294_967_295
 """The largest block number that Cryo's uint32 columns hold (PAY-5)."""
@@ -25,6 +26,9 @@ MAX_CHAIN_ID = 2**64 - 1
 
 UUID_PATTERN = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z"
 NAME_PATTERN = r"^[a-z0-9_]{1,64}\Z"
+
+LONGEST_KEY = 64
+"""How much of an unknown key a message repeats."""
 
 _STRICT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, regex_engine="python-re")
 
@@ -135,6 +139,8 @@ def parse_task(payload: object) -> Task:
     """
     if not isinstance(payload, dict):
         raise BadPayload({"payload": "must be a JSON object"})
+    if repeated := sorted(set(_repeated_keys(payload))):
+        raise BadPayload(dict.fromkeys(repeated, "must appear once"))
     try:
         return Task.model_validate(payload)
     except ValidationError as error:
@@ -148,7 +154,7 @@ def parse_task_text(text: str | bytes) -> object:
         BadPayload: it is not JSON in UTF-8.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=keep_repeats)
     except UnicodeDecodeError:
         raise BadPayload({"payload": "is not UTF-8"}) from None
     except RecursionError:
@@ -173,6 +179,35 @@ def make_manifest(*, dataset_uuid: str, dataset_version: str, parquet_keys: Iter
     return Manifest(
         dataset_uuid=dataset_uuid, dataset_version=dataset_version, parquet_keys=tuple(sorted(set(parquet_keys)))
     )
+
+
+class RepeatedKeys(dict[str, Any]):
+    """A JSON object in which keys appear more than once: `repeated` has them."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def keep_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, as the hook of `json.loads`; readers differ on which of two values counts."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    marked = RepeatedKeys(found)
+    counts = Counter(key for key, _ in pairs)
+    marked.repeated = tuple(key for key, count in counts.items() if count > 1)
+    return marked
+
+
+def _repeated_keys(value: object) -> Iterator[str]:
+    """Yield the keys that appear twice in an object at any depth, cut to what a message can carry."""
+    if isinstance(value, RepeatedKeys):
+        yield from (key[:LONGEST_KEY] for key in value.repeated)
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _repeated_keys(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _repeated_keys(item)
 
 
 def _refuse_constant(name: str) -> object:

@@ -5,6 +5,7 @@ A closed descriptor 0, 1 or 2 is given to the next file or socket that is opened
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, cast
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 STREAMS = ("stdin", "stdout", "stderr")
+
+
+def use_utf8() -> None:
+    """Write UTF-8 whatever the locale is; half a character, which is no text, is written as its escape.
+
+    An encoding that can't hold a publication's text must not turn a success into a failure.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def occupy_closed() -> frozenset[str]:

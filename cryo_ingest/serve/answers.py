@@ -5,13 +5,14 @@ No message here repeats a value, since answers hold tokens.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from cryo_ingest.model import Assignment
+from cryo_ingest.model import Assignment, keep_repeats
 from cryo_ingest.serve.ports import Claim, Grant, NotClaimed
 
 if TYPE_CHECKING:
@@ -86,10 +87,10 @@ def parse_claim(body: bytes, headers: Mapping[str, str], *, task_id: str, sent_a
     leased: _Claimed | _Lite
     if status is None:
         leased = lite = _parse(_Lite, body)
-        claimed_id, payload = lite.task_id, lite.work_payload
+        claimed_id, payload = lite.task_id, _again(body)["work_payload"]
     else:
         leased = documented = _parse(_Claimed, body)
-        claimed_id, payload = documented.task.task_id, documented.task.config
+        claimed_id, payload = documented.task.task_id, _again(body)["task"]["config"]
     if claimed_id.lower() != task_id:
         message = "it is about another task"
         raise BadAnswer(message)
@@ -117,6 +118,11 @@ def _parse(model: type[A], body: bytes) -> A:
         details = error.errors(include_input=False, include_url=False, include_context=False)
         problems = {".".join(map(str, detail["loc"])) or "body": detail["type"] for detail in details}
         raise BadAnswer("; ".join(f"{field}: {problem}" for field, problem in problems.items())) from None
+
+
+def _again(body: bytes) -> Any:
+    """Parse JSON that is known to be good so that keys which appear twice are kept: in a payload they are an error."""
+    return json.loads(body, object_pairs_hook=keep_repeats)
 
 
 def _grant(lease_expires_at: datetime, headers: Mapping[str, str], *, sent_at: float) -> Grant:

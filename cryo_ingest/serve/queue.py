@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 VISIBILITY_SECONDS = 60
 """How long a delivered message is hidden at first, and by each extension: a dead worker's comes back after this."""
 
-POLL_SECONDS = 20
+LONGEST_POLL_SECONDS = 20
 """SQS's longest long poll."""
 
-DEFAULT_REGION = "us-east-1"
+
+def poll_seconds(grace_seconds: float) -> int:
+    """Return how long a poll may take: a service that drains waits for its answer, well within the grace period."""
+    return min(LONGEST_POLL_SECONDS, max(1, int(grace_seconds / 3)))
 
 
 class SqsQueue:
@@ -102,7 +105,7 @@ async def open_queue(service: ServiceSettings, s3: S3Settings) -> SqsQueue:
     """Make the client, half a second of boto3's, in a thread; nothing is contacted yet.
 
     Raises:
-        ConfigurationError: the extra `sqs` is not installed.
+        ConfigurationError: the extra `sqs` is not installed, or no region is known.
     """
     client = await asyncio.to_thread(_client, service, s3)
     return SqsQueue(client, service.queue_url, slots=service.concurrency)
@@ -125,15 +128,23 @@ def _client(service: ServiceSettings, s3: S3Settings) -> Any:
     return boto3.client(
         "sqs",
         endpoint_url=service.sqs_endpoint or origin(service.queue_url),
-        region_name=region_of(service.queue_url) or s3.region or DEFAULT_REGION,
+        region_name=_region(service.queue_url, s3),
         config=Config(
             connect_timeout=5,
-            read_timeout=POLL_SECONDS + 10,
+            read_timeout=LONGEST_POLL_SECONDS + 10,
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=2 * service.concurrency,
         ),
         **keys,
     )
+
+
+def _region(queue_url: str, s3: S3Settings) -> str:
+    region = region_of(queue_url) or s3.region
+    if region is None:
+        problem = "names no region to sign requests for: use the URL that AWS gives, or set AWS_REGION"
+        raise ConfigurationError({"TASK_WAKEUP_QUEUE": problem})
+    return region
 
 
 def origin(queue_url: str) -> str:
@@ -143,6 +154,14 @@ def origin(queue_url: str) -> str:
 
 
 def region_of(queue_url: str) -> str | None:
-    """Return the region that the URL of a queue on AWS names: it need not be the bucket's."""
-    match = re.match(r"sqs\.([a-z0-9-]+)\.amazonaws\.com", urlsplit(queue_url).hostname or "")
-    return match[1] if match else None
+    """Return the region that a queue's URL names: it need not be the bucket's.
+
+    AWS has the forms `sqs.REGION.…`, `sqs-fips.REGION.…`, `VPCE.sqs.REGION.vpce.…`, `REGION.queue.…` and, for
+    us-east-1, `queue.amazonaws.com` (AWS General Reference, Amazon SQS endpoints).
+    """
+    host = urlsplit(queue_url).hostname or ""
+    if host == "queue.amazonaws.com":
+        return "us-east-1"
+    region = r"([a-z]{2,4}(?:-[a-z]+)+-\d+)"
+    match = re.search(rf"(?:^|\.)sqs(?:-fips)?\.{region}\.|^{region}\.queue\.", host)
+    return None if match is None else match[1] or match[2]

@@ -20,7 +20,7 @@ from cryo_ingest.attempt import log_fields
 from cryo_ingest.logs import log
 from cryo_ingest.model import UUID_PATTERN
 from cryo_ingest.serve.ports import DispatcherUnavailable, NotClaimed, QueueUnavailable
-from cryo_ingest.serve.queue import POLL_SECONDS, VISIBILITY_SECONDS
+from cryo_ingest.serve.queue import VISIBILITY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,15 +45,20 @@ class Slot:
     clock: Clock
     backoff: Backoff
     machine_backoff: Backoff
+    poll_seconds: int
 
     async def run(self) -> None:
-        """Take one wake-up after the other; the first poll does not wait, so that a bad queue is known at once."""
+        """Take one wake-up after the other; the first poll does not wait, so that a bad queue is known at once.
+
+        A poll that is under way when the service drains is waited for: a message that it brings is handed back at
+        once. SQS may have given it out already, and would hide it from others for a minute.
+        """
         wait_seconds = 0
         while not self.shutdown.draining:
             try:
-                message = await self.shutdown.unless_draining(self.queue.receive(wait_seconds=wait_seconds))
+                message = await self.queue.receive(wait_seconds=wait_seconds)
                 self.status.queue_ok = True
-                wait_seconds = POLL_SECONDS
+                wait_seconds = self.poll_seconds
                 if message is not None:
                     await self._handle(message)
                     await self._pause_if_unfit()

@@ -21,7 +21,7 @@ from cryo_ingest.redact import Redactor
 from cryo_ingest.serve.claimed import AttemptRunner
 from cryo_ingest.serve.dispatcher import HttpDispatcher, open_session
 from cryo_ingest.serve.health import health_port
-from cryo_ingest.serve.queue import open_queue
+from cryo_ingest.serve.queue import open_queue, poll_seconds
 from cryo_ingest.serve.service import Service
 from cryo_ingest.serve.shutdown import Shutdown
 from cryo_ingest.serve.slot import Slot
@@ -78,6 +78,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
                 clock,
                 Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
                 Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
+                poll_seconds(service.shutdown_grace_seconds),
             )
             for _ in range(service.concurrency)
         ]

@@ -139,3 +139,17 @@ def test_lay_7_the_manifest_has_one_form():
 def test_lay_4_what_is_not_exactly_a_manifest_is_none(content: bytes):
     """LAY-4: unknown fields, other versions, unsorted or repeated keys make no manifest."""
     assert parse_manifest(content) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('{"config_hash": "a", "config_hash": "a"}', "config_hash"),
+        ('{"range_start": 1, "x": {"deep": [{"y": 1, "y": 2}]}}', "y"),
+    ],
+)
+def test_pay_1_a_key_that_appears_twice_is_named(text: str, named: str):
+    """PAY-1, PAY-2: readers of JSON differ on which of two values counts, so neither does."""
+    with pytest.raises(BadPayload) as caught:
+        parse_task(parse_task_text(text))
+    assert caught.value.problems == {named: "must appear once"}

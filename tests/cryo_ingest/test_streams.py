@@ -62,3 +62,19 @@ def test_no_word_of_an_error_is_lost_in_a_traceback_where_it_cannot_be_told(tmp_
     """The exit code is a bad payload's, though standard error is full."""
     (tmp_path / "none.json").write_text("[]")
     assert run(tmp_path, "2>/dev/full", task="none.json").returncode == 65
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
+def test_the_publication_is_utf8_whatever_the_locale_says(encoding: str, tmp_path: Path):
+    """An encoding that can't hold the publication's text, or would change it, costs no success."""
+    (tmp_path / "task.json").write_text(json.dumps(TASK | {"config_hash": "größe-€"}), encoding="utf-8")
+    environment = {
+        "PATH": f"{BIN}:/usr/bin:/bin",
+        "TRACE_CRYO_STAGING_ROOT": str(tmp_path / "staging"),
+        "PYTHONIOENCODING": encoding,
+        "LC_ALL": "C",
+    }
+    command = [BIN / "cryo-ingest", "run", "task.json", "--store", f"file://{tmp_path}/out"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode("utf-8"))["config_hash"] == "größe-€"

@@ -85,17 +85,20 @@ class ListQueue:
 
     bodies: list[str]
     asked: list[tuple[Any, ...]] = field(default_factory=list)
-    on_empty: Callable[[], None] = lambda: None
+    on_empty: Callable[[], None] | None = None
     on_asked: Callable[[], None] = lambda: None
     faults: dict[str, list[Exception]] = field(default_factory=dict)
 
     async def receive(self, *, wait_seconds: int) -> Message | None:
-        """Hand the next body out; wait for ever after the last one."""
+        """Hand the next body out; after the last one, say so and give no message, or wait where nobody listens."""
         del wait_seconds
         self._fail("receive")
         if not self.bodies:
-            self.on_empty()
-            await asyncio.Event().wait()
+            if self.on_empty is None:
+                await asyncio.Event().wait()
+            else:
+                self.on_empty()
+            return None
         return Message(self.bodies.pop(0), "receipt")
 
     async def hide(self, message: Message, *, seconds: int) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from support.service_doubles import TASK_ID
 
+from cryo_ingest.errors import BadPayload
+from cryo_ingest.model import parse_task
 from cryo_ingest.serve.answers import BadAnswer, parse_claim, parse_renewal
-from cryo_ingest.serve.ports import NotClaimed
+from cryo_ingest.serve.ports import Claim, NotClaimed
 
 HEADERS = {"Date": "Mon, 23 Nov 2026 12:00:00 GMT"}
 LEASED: dict[str, Any] = {
@@ -86,3 +88,13 @@ def test_lse_3_without_a_date_the_lease_can_not_be_counted(headers: dict[str, st
     """LSE-3: our own clock is no stand-in for the dispatcher's; the message names the header."""
     with pytest.raises(BadAnswer, match="Date"):
         parse(LITE, headers)
+
+
+@pytest.mark.parametrize("form", [DOCUMENTED, LITE])
+def test_pay_1_a_key_that_appears_twice_in_a_claimed_payload_is_named(form: dict[str, Any]):
+    """PAY-1: in a service as in `run`; the claim itself is good, so that the task can be reported as failed."""
+    body = json.dumps(form).replace('"any":', '"any": "another", "any":').encode()
+    claim = parse_claim(body, HEADERS, task_id=TASK_ID, sent_at=1000.0)
+    assert isinstance(claim, Claim)
+    with pytest.raises(BadPayload, match="any: must appear once"):
+        parse_task(claim.assignment.payload)

@@ -9,8 +9,9 @@ import pytest
 from support.scripted_http import Answer, scripted_http
 from support.service import until
 
+from cryo_ingest.errors import ConfigurationError
 from cryo_ingest.serve.ports import Message, QueueUnavailable
-from cryo_ingest.serve.queue import SqsQueue, open_queue, origin, region_of
+from cryo_ingest.serve.queue import SqsQueue, open_queue, origin, poll_seconds, region_of
 from cryo_ingest.serve.settings import ServiceSettings
 from cryo_ingest.settings import S3Settings
 from harness.stores.bucket import S3Endpoint
@@ -29,7 +30,7 @@ def on(url: str, endpoint: str | None, act: Callable[[SqsQueue], Awaitable[None]
     service = ServiceSettings("http://127.0.0.1:9", "token", url, "bucket", sqs_endpoint=endpoint)
 
     async def main() -> None:
-        queue = await open_queue(service, S3Settings(access_key_id="a", secret_access_key="b"))
+        queue = await open_queue(service, S3Settings(access_key_id="a", secret_access_key="b", region="us-east-1"))
         try:
             await act(queue)
         finally:
@@ -117,6 +118,43 @@ def test_the_queues_own_url_says_where_it_is():
     assert origin(url) == "https://sqs.eu-west-3.amazonaws.com"
     assert region_of(url) == "eu-west-3"
     assert region_of("http://127.0.0.1:5000/123/name") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("sqs.us-west-2.amazonaws.com", "us-west-2"),
+        ("us-west-2.queue.amazonaws.com", "us-west-2"),
+        ("queue.amazonaws.com", "us-east-1"),
+        ("vpce-0a1b2c3d-e4f5.sqs.us-west-2.vpce.amazonaws.com", "us-west-2"),
+        ("vpce-0a1b2c3d-e4f5-us-west-2a.sqs.us-west-2.vpce.amazonaws.com", "us-west-2"),
+        ("sqs-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("sqs.us-west-2.api.aws", "us-west-2"),
+        ("sqs-fips.us-west-2.api.aws", "us-west-2"),
+        ("sqs.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("sqs.us-iso-east-1.c2s.ic.gov", "us-iso-east-1"),
+        ("sqs.ap-southeast-4.amazonaws.com", "ap-southeast-4"),
+        ("sqs.us-east-1.localhost.localstack.cloud", "us-east-1"),
+        ("elasticmq.internal", None),
+        ("mysqs.us-west-2.example.com", None),
+    ],
+)
+def test_a_queues_url_names_its_region_in_every_form_of_aws(host: str, region: str | None):
+    """The environment: VPC endpoints, FIPS, dual stack, partitions and legacy forms are signed for their region."""
+    assert region_of(f"https://{host}/123456789012/q.fifo") == region
+
+
+def test_a_queue_without_a_region_is_signed_for_aws_region_or_not_at_all():
+    """Exit 78: neither the URL nor AWS_REGION says which region to sign for."""
+    service = ServiceSettings("http://127.0.0.1:9", "token", "https://elasticmq.internal/1/q", "bucket")
+    with pytest.raises(ConfigurationError, match=r"TASK_WAKEUP_QUEUE: .*AWS_REGION"):
+        asyncio.run(open_queue(service, S3Settings()))
+
+
+@pytest.mark.parametrize(("grace", "poll"), [(25.0, 8), (120.0, 20), (1.0, 1), (6.0, 2)])
+def test_lse_4_a_poll_is_short_enough_for_the_grace_period(grace: float, poll: int):
+    """LSE-4: a service that drains waits for its poll, so that no message is hidden by a worker that is gone."""
+    assert poll_seconds(grace) == poll
 
 
 def test_without_boto3_a_service_says_which_extra_it_needs():

@@ -56,7 +56,9 @@ class World:
     def run(self) -> list[tuple[Any, ...]]:
         """Work the messages off and return what was done to them."""
         runner = cast("AttemptRunner", self.runner)
-        slot = Slot(self.queue, self.dispatcher, runner, self.shutdown, self.status, self.clock, backoff(), backoff())
+        slot = Slot(
+            self.queue, self.dispatcher, runner, self.shutdown, self.status, self.clock, backoff(), backoff(), 8
+        )
         self.clock.run(slot.run())
         return self.queue.asked
 
@@ -157,7 +159,7 @@ def test_lse_4_a_pause_ends_with_the_signal():
     async def main() -> None:
         runner = cast("AttemptRunner", world.runner)
         slot = Slot(
-            world.queue, world.dispatcher, runner, world.shutdown, world.status, world.clock, backoff(600), backoff()
+            world.queue, world.dispatcher, runner, world.shutdown, world.status, world.clock, backoff(600), backoff(), 8
         )
         slot.backoff.failures = 9
         running = asyncio.ensure_future(slot.run())
