@@ -202,3 +202,17 @@ def test_pub_6_a_zombie_that_wakes_after_another_has_published_changes_nothing(t
         assert [len(times) for times in at.world.machine.registered.values()] == [1]
         assert at.world.machine.violations == []
         assert at.world.staged() == []
+
+
+def test_lse_4_an_idle_worker_that_is_stopped_hides_no_wake_up(tmp_path: Path, moto: S3Endpoint):
+    """LSE-4: a message that the last poll brings is handed back at once: the next worker need not wait for it."""
+    with platform(tmp_path, moto) as world, StoreProxy(moto.url) as proxy:
+        with world.service(SQS_ENDPOINT=proxy.url, TRACE_SHUTDOWN_GRACE_SECONDS="12") as service:
+            until(lambda: sum("ReceiveMessage" in str(seen.headers) for seen in proxy.requests) > 1)
+            service.process.send_signal(signal.SIGTERM)
+            service.wait_for("service.draining")
+            world.queue.send_text('{"task_id": "0b6c3a52-3f0c-4a52-9b5c-0f0d2f3f8a11"}')
+            assert service.process.wait() == 0
+        answer = world.queue.client.receive_message(QueueUrl=world.queue.url, WaitTimeSeconds=1)
+        assert len(answer.get("Messages", [])) == 1
+        assert service.named("attempt.claimed") == []
