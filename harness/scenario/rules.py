@@ -18,6 +18,7 @@ from harness.resources import clause_ids
 from harness.scenario.model import PAYLOAD, Platform, Scenario, TaskLine
 from harness.scenario.payloads import extractable, json_problem, whole
 from harness.schemas import Malformed, check, schema
+from harness.world.catalogue import by_range_alone
 from harness.world.quirks import Quirks
 
 FILLED_IN = ("pool_url", "pool_address", "dead_url", "other_chain_url", "staging", "canary")
@@ -181,7 +182,10 @@ def _held(scenario: Scenario) -> Iterator[Problem]:
         having = len(_chunks(scenario.tasks[0]))
         if held.chunk >= having:
             yield Problem(("held", at, "chunk"), f"the first task has {having} chunks, counted from 0")
-        if held.content == "other-rows" and scenario.tasks[0].payload()["cryo_dataset_name"] != "blocks":
+        if held.dataset is not None and held.dataset not in by_range_alone():
+            yield Problem(("held", at, "dataset"), _unknown("dataset", held.dataset, by_range_alone()))
+        dataset = held.dataset or scenario.tasks[0].payload()["cryo_dataset_name"]
+        if held.content == "other-rows" and dataset != "blocks":
             yield Problem(("held", at, "content"), "other-rows are other blocks: the first task's dataset is another")
 
 
