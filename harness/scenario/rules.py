@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from harness.contract import chunks
+from harness.faults.script import StoreDefect
 from harness.history import KINDS
 from harness.resources import clause_ids
 from harness.scenario.model import PAYLOAD, Platform, Scenario, TaskLine
@@ -171,6 +172,9 @@ def _store(scenario: Scenario) -> Iterator[Problem]:
     if scenario.store == "directory":
         for at, _ in enumerate(scenario.store_faults):
             yield Problem(("store_faults", at), "never strikes: a directory has no proxy before it")
+    for at, fault in enumerate(scenario.store_faults):
+        if fault.do in get_args(StoreDefect) and fault.operation != "put":
+            yield Problem(("store_faults", at, "operation"), f"{fault.do} changes PUTs alone: write put")
 
 
 def _held(scenario: Scenario) -> Iterator[Problem]:
