@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from cryo_ingest.errors import leaves
 from harness import report
+from harness.faults.script import StoreDefect, StoreRefusal
 from harness.targets.file import TargetFile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +52,12 @@ def test_every_log_event_is_documented_and_no_other():
 def test_every_key_of_a_targets_file_is_documented_and_no_other():
     """Whoever describes a worker finds all that can be said of it."""
     assert [row[0].strip("`") for row in rows_after("target")] == list(TargetFile.model_fields)
+
+
+def test_every_store_fault_by_name_is_documented_and_no_other():
+    """Whoever writes a scenario finds what a store can do wrong."""
+    documented = re.findall(r"`([a-z-]+)`", " ".join(row[0] for row in rows_after("store faults")))
+    assert documented == [*get_args(StoreRefusal), *get_args(StoreDefect)]
 
 
 def test_every_fixture_of_the_plugin_is_documented_and_no_other():

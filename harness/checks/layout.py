@@ -276,7 +276,39 @@ def lay_11(evidence: Evidence) -> Found:
     ]
 
 
+def lay_12(evidence: Evidence) -> Found:
+    """Judge LAY-12: published data of another dataset are reported as fatal, and stay as they are."""
+    found = as_expected(evidence, "LAY-12", "fatal_error")
+    if found is NOTHING:
+        return NOTHING
+    for task in evidence.tasks:
+        if task.line.outcome != "fatal_error":
+            continue
+        below, began = evidence.prefix(task), _began(evidence, task)
+        found += [
+            violation("LAY-12", "nothing is replaced or deleted", f"{event.kind} {event.key}", event.number)
+            for event in evidence.writes()
+            if event.number > began and event.key.startswith(below)
+        ]
+        # A directory has no requests in the history: there the final state alone shows what was changed.
+        listed = set(evidence.listed(task))
+        if not listed - {below + name for name in evidence.oracle(task)}:
+            expected = f"{below}{MANIFEST_NAME} is still the other dataset's"
+            found.append(violation("LAY-12", expected, sorted(listed), evidence.final.number))
+        gone = sorted(listed - set(evidence.final.objects))
+        found += [violation("LAY-12", f"{key} stays", "it is gone", evidence.final.number) for key in gone]
+    return found
+
+
+def _began(evidence: Evidence, task: Task) -> int:
+    """Return the number of the event with which a task's first attempt begins, 0 where there is none."""
+    starts = [event.number for event in evidence.of("worker_started") if event.task == task.place]
+    starts += [event.number for event in evidence.of("claim") if event.task_id == task.task_id]
+    return min(starts, default=0)
+
+
 CHECKS = {
     "LAY-1": lay_1, "LAY-2": lay_2, "LAY-9": lay_9, "LAY-3": lay_3, "LAY-4": lay_4, "LAY-5": lay_5, "LAY-6": lay_6,
-    "LAY-7": lay_7, "LAY-8": lay_8, "LAY-10": lay_10, "LAY-11": lay_11,
+    "LAY-7": lay_7, "LAY-8": lay_8, "LAY-10": lay_10, "LAY-12": lay_12,
+    "LAY-11": lay_11,
 }  # fmt: skip

@@ -32,19 +32,45 @@ def _an_action(fields: dict[str, Any]) -> dict[str, Any]:
 Pattern = Annotated[str, AfterValidator(_compiled)]
 
 
-class StoreFault(Strict):
-    """What happens to the `nth` store request of an operation whose key matches, and to later ones where `lasting`.
+StoreDefect = Literal["keep-empty", "keep-half", "keep-framed", "ignore-conditions", "refuse-quoted-etags"]
+StoreRefusal = Literal["clock-skew", "expired-token", "slow-down"]
+REFUSALS: dict[str, tuple[int, str, str]] = {
+    "clock-skew": (
+        403,
+        "RequestTimeTooSkewed",
+        "The difference between the request time and the current time is too large.",
+    ),
+    "expired-token": (400, "ExpiredToken", "The provided token has expired."),
+    "slow-down": (503, "SlowDown", "Please reduce your request rate."),
+    "refuse-quoted-etags": (
+        412,
+        "PreconditionFailed",
+        "At least one of the pre-conditions you specified did not hold",
+    ),
+}
+"""What S3 answers: HTTP status, error code and message (Amazon S3 API reference, "Error responses")."""
 
-    Where `replacing`, only PUTs with If-Match are meant.
+
+class StoreFault(Strict):
+    """What happens to the `nth` store request of an operation whose key matches, and to the next, `times` in all.
+
+    A `lasting` one never ends. Where `replacing`, only PUTs with If-Match are meant. `do` is one of
+
+    - `answer` (with `status` and `code`), `hang`, `reset`, `cut`;
+    - a refusal by name: `clock-skew` (the answer's `Date` is ahead), `expired-token`, `slow-down`;
+    - a defect of the store, which answers PUTs as a good one does but keeps other bytes (`keep-empty`, `keep-half`,
+      `keep-framed`: with the framing of a streamed upload), ignores If-Match and If-None-Match (`ignore-conditions`),
+      or answers an If-Match in quotes with 412 (`refuse-quoted-etags`).
     """
 
-    operation: Literal["put", "get", "list", "delete"]
+    operation: Literal["put", "get", "list", "delete", "any"]
     key: Pattern = ""
     when: Literal["before", "after"] = "before"
-    do: Literal["answer", "hang", "reset", "cut"] = "answer"
+    do: Literal["answer", "hang", "reset", "cut"] | StoreRefusal | StoreDefect = "answer"
     status: int = Field(default=500, ge=400, le=599)
     code: str = "InternalError"
     nth: int = Field(default=1, ge=1)
+    times: int = Field(default=1, ge=1)
     lasting: bool = False
     replacing: bool = False
 

@@ -31,6 +31,7 @@ TRIED_FIRST = {
     "common-url-first": "pool-own-first",
     "config-hash-is-optional": "missing-fields",
     "counts-rows-only": "replaced-block",
+    "deletes-another-dataset": "store-other-dataset",
     "extracts-a-second-dataset": "dataset-logs",
     "failure-publishes": "failed-service",
     "keeps-broken-chunks": "mended-file",

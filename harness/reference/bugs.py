@@ -87,6 +87,12 @@ _TABLE = (
         "aws/aws-sdk-java-v2/issues/6580",
     ),
     ("mixes-the-modes", "LAY-11", "Adopts fake data in real mode, and the other way round.", None),
+    (
+        "deletes-another-dataset",
+        "LAY-12",
+        "Replaces the published version of another dataset with the same identity.",
+        None,
+    ),
     ("publication-lacks-the-config-hash", "PUB-1", "Publishes without config_hash.", None),
     ("publishes-twice", "PUB-1", "Puts the publication into its completion twice.", None),
     ("glob-of-everything", "PUB-2", "Publishes the glob * in its storage reference.", None),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.reference import proof
 from harness.reference.bugs import bug
-from harness.reference.errors import Conflict, Retryable
+from harness.reference.errors import Conflict, Fatal, Retryable
 
 if TYPE_CHECKING:
     from harness.reference.guard import Guard
@@ -54,7 +54,7 @@ class Prefix:
         """Read all that is there.
 
         Raises:
-            Fatal: some of it is the other mode's (LAY-11).
+            Fatal: some of it is the other mode's (LAY-11), or it is another dataset's published version (LAY-12).
         """
         found = Found(self._store.entries(self.path))
         for key in found.entries:
@@ -65,7 +65,17 @@ class Prefix:
                 found.manifest = stored
             elif key.endswith(".parquet"):
                 self._look_at(key, stored, found)
+        self._check_owner(found)
         return found
+
+    def _check_owner(self, found: Found) -> None:
+        listed = _listed(found.manifest) if found.manifest is not None else []
+        others = [key for key in listed if key not in self._chunks and key in found.entries]
+        if others and not bug("deletes-another-dataset"):
+            raise Fatal(
+                f"{self.manifest_key} publishes files that this version does not have, such as {others[0]}: another "
+                "dataset uses the same dataset_uuid and config_hash. Nothing was changed; give this one its own"
+            )
 
     def _look_at(self, key: str, stored: Stored, found: Found) -> None:
         proof.check_mark(proof.is_fake(stored.body), mode_is_fake=self._settings.is_fake, where=key)
@@ -216,6 +226,15 @@ class Prefix:
             return bool(json.loads(stored.body) == self._content())
         except (ValueError, RecursionError):
             return False
+
+
+def _listed(manifest: Stored) -> list[str]:
+    """Return the keys that a manifest lists, none where it can't be read."""
+    try:
+        keys = json.loads(manifest.body)["parquet_keys"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return []
+    return [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
 
 
 def _metadata(file: proof.File, level: str) -> dict[str, str]:

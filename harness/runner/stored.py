@@ -31,6 +31,7 @@ def prepare(scenario: Scenario, bucket: Bucket | None, directory: Path) -> None:
     """Put there what the scenario says."""
     for held in scenario.held:
         payload = scenario.tasks[0].payload()
+        payload |= {"cryo_dataset_name": held.dataset} if held.dataset else {}
         chosen = chunks(payload["range_start"], payload["range_end"])[held.chunk]
         name = file_name(payload["chain_id"], payload["cryo_dataset_name"], chosen)
         key = held.key.replace("{prefix}", prefix(payload)).replace("{chunk}", name)

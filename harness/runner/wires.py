@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
+from harness.faults.script import REFUSALS
 from harness.history import FaultFired, StoreAnswered, StoreAsked
-from harness.runner.framing import unframed
+from harness.stores.framing import unframed
 from harness.stores.proxy import Listener, Over, Seen, Spoil
 
 if TYPE_CHECKING:
@@ -17,32 +19,53 @@ if TYPE_CHECKING:
     from harness.runner.recorder import Recorder
 
 KINDS = {"put": "object_put", "delete": "object_deleted", "list": "object_listed", "get": "object_read"}
-_METHODS = {"put": "PUT", "get": "GET", "list": "GET", "delete": "DELETE|POST"}
+_METHODS = {"put": "PUT", "get": "GET", "list": "GET", "delete": "DELETE|POST", "any": ".*"}
 METADATA = "x-amz-meta-"
+GENERAL = ("answer", "hang", "reset", "cut")
+SKEW_SECONDS = 1200.0
+"""More than the 15 minutes that S3 lets a clock differ."""
 _NO_UPLOAD = "^(?!upload)"
 """A POST of a multipart upload deletes nothing."""
 
 
 def spoil_of(fault: StoreFault, bucket: str) -> Spoil:
     """Return what the proxy does for a fault of a scenario's."""
-    places = {"list": rf"^/{bucket}/?$", "delete": rf"^/{bucket}(/|$)"}
-    return Spoil(
+    places = {"list": rf"^/{bucket}/?$", "delete": rf"^/{bucket}(/|$)", "any": rf"^/{bucket}(/|$)"}
+    found = Spoil(
         method=_METHODS[fault.operation],
         path=places.get(fault.operation, rf"^/{bucket}/.*{fault.key}"),
         when=fault.when,
-        status=None if fault.do == "hang" else fault.status,
+        status=fault.status,
         nth=fault.nth,
         code=fault.code,
         lasting=fault.lasting,
-        broken=fault.do if fault.do in {"reset", "cut"} else None,
         query=_NO_UPLOAD if fault.operation == "delete" else "",
-        header="If-Match" if fault.replacing else "",
+        headers=("If-Match",) if fault.replacing else (),
+        times=fault.times,
     )
+    if fault.do in REFUSALS:
+        status, code, message = REFUSALS[fault.do]
+        found = replace(found, status=status, code=code, message=message)
+    match fault.do:
+        case "hang":
+            found = replace(found, status=None)
+        case "reset" | "cut":
+            found = replace(found, broken=fault.do)
+        case "clock-skew":
+            found = replace(found, date_offset_seconds=SKEW_SECONDS)
+        case "refuse-quoted-etags":
+            found = replace(found, defect=fault.do, headers=("If-Match",))
+        case "ignore-conditions":
+            found = replace(found, defect=fault.do, headers=found.headers or ("If-Match", "If-None-Match"))
+        case "keep-empty" | "keep-half" | "keep-framed":
+            found = replace(found, defect=fault.do)
+    return found
 
 
 def describe(fault: StoreFault) -> str:
     """Name a fault of the store's."""
-    return f"store {fault.operation} {fault.key or '*'} {fault.do} {fault.status} {fault.when} #{fault.nth}"
+    what = f"{fault.do} {fault.status} {fault.when}" if fault.do in GENERAL else fault.do
+    return f"store {fault.operation} {fault.key or '*'} {what} #{fault.nth}"
 
 
 _OF_METHOD = {"PUT": "put", "DELETE": "delete", "GET": "get", "HEAD": "get"}

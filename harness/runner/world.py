@@ -113,7 +113,7 @@ class World:
         signs = self._around.store if self._around.external else None
         listener = StoreListener(recorder, name, names, self._doors)
         self.proxy = self._stack.enter_context(
-            StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs)
+            StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs, keys=self._around.store)
         )
         sees_start = scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.pool_url
         self.watch = self._stack.enter_context(Watch(recorder, None if sees_start else self._cryo_seen))

@@ -101,7 +101,10 @@ def _some(lines: tuple[TaskLine, ...]) -> tuple[TaskLine, ...]:
 
 
 class Held(Strict):
-    """An object that is in the store already: `content` is its text, or a file of the oracle's, whole or not."""
+    """An object that is in the store already: `content` is its text, or a file of the oracle's, whole or not.
+
+    `dataset` is the one that its `{chunk}` and content belong to, by default the first task's.
+    """
 
     key: Below
     content: Literal["text", "whole", "fake", "broken", "fewer-rows", "other-rows", "manifest", "short-manifest"] = (
@@ -109,6 +112,7 @@ class Held(Strict):
     )
     text: str = ""
     chunk: int = Field(default=0, ge=0)
+    dataset: str | None = None
     evidence: Literal["rows", "chain", "receipts"] = "chain"
 
 

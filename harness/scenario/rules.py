@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from harness.contract import chunks
+from harness.faults.script import StoreDefect
 from harness.history import KINDS
 from harness.resources import clause_ids
 from harness.scenario.model import PAYLOAD, Platform, Scenario, TaskLine
 from harness.scenario.payloads import extractable, json_problem, whole
 from harness.schemas import Malformed, check, schema
+from harness.world.catalogue import by_range_alone
 from harness.world.quirks import Quirks
 
 FILLED_IN = ("pool_url", "pool_address", "dead_url", "other_chain_url", "staging", "canary")
@@ -170,6 +172,9 @@ def _store(scenario: Scenario) -> Iterator[Problem]:
     if scenario.store == "directory":
         for at, _ in enumerate(scenario.store_faults):
             yield Problem(("store_faults", at), "never strikes: a directory has no proxy before it")
+    for at, fault in enumerate(scenario.store_faults):
+        if fault.do in get_args(StoreDefect) and fault.operation != "put":
+            yield Problem(("store_faults", at, "operation"), f"{fault.do} changes PUTs alone: write put")
 
 
 def _held(scenario: Scenario) -> Iterator[Problem]:
@@ -181,7 +186,10 @@ def _held(scenario: Scenario) -> Iterator[Problem]:
         having = len(_chunks(scenario.tasks[0]))
         if held.chunk >= having:
             yield Problem(("held", at, "chunk"), f"the first task has {having} chunks, counted from 0")
-        if held.content == "other-rows" and scenario.tasks[0].payload()["cryo_dataset_name"] != "blocks":
+        if held.dataset is not None and held.dataset not in by_range_alone():
+            yield Problem(("held", at, "dataset"), _unknown("dataset", held.dataset, by_range_alone()))
+        dataset = held.dataset or scenario.tasks[0].payload()["cryo_dataset_name"]
+        if held.content == "other-rows" and dataset != "blocks":
             yield Problem(("held", at, "content"), "other-rows are other blocks: the first task's dataset is another")
 
 

@@ -10,18 +10,22 @@ import asyncio
 import io
 import re
 import threading
+import time
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Literal, Self
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from harness.stores.defects import altered
 from harness.stores.signing import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from harness.faults.script import StoreDefect
     from harness.stores.bucket import S3Endpoint
 
 LOOPBACK = "127.0.0.1"
@@ -33,12 +37,13 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 @dataclass(frozen=True, slots=True)
 class Spoil:
-    """What to do to the `nth` request whose method and path match, and to all later ones where it is `lasting`.
+    """What to do to the `nth` request whose method and path match and to the next, `times` in all, or for ever.
 
     Without a `status` it is held for ever, else answered with it and S3's error `code`; `when` says whether the store
     sees the request first (`after` its effect) or never (`before`). `broken` breaks the connection instead: at once
-    (`reset`), or in the middle of the answer's body (`cut`). `method`, `path` and `query` are regular expressions; only
-    a request with the `header` is meant.
+    (`reset`), or in the middle of the answer's body (`cut`). With a `defect` the request is forwarded as a store with
+    that defect takes it, and the answer is the store's own. `method`, `path` and `query` are regular expressions; only
+    requests with one of the `headers` match, where any are named. `date_offset_seconds` moves the answer's `Date`.
     """
 
     method: str
@@ -50,7 +55,11 @@ class Spoil:
     lasting: bool = False
     broken: Literal["reset", "cut"] | None = None
     query: str = ""
-    header: str = ""
+    headers: tuple[str, ...] = ()
+    times: int = 1
+    defect: StoreDefect | None = None
+    message: str = "spoiled by script"
+    date_offset_seconds: float = 0.0
 
     @property
     def told(self) -> int | None:
@@ -63,8 +72,12 @@ class Spoil:
             re.fullmatch(self.method, request.method) is not None
             and re.search(self.path, request.path) is not None
             and re.search(self.query, request.query_string) is not None
-            and (not self.header or self.header in request.headers)
+            and (not self.headers or any(name in request.headers for name in self.headers))
         )
+
+    def strikes(self, matched: int) -> bool:
+        """Tell whether it applies to the request that is the `matched`th to match."""
+        return self.nth <= matched and (self.lasting or matched < self.nth + self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +116,21 @@ class StoreProxy:
     """Stands before an S3 endpoint while the `with` block lasts; `url` is its own address.
 
     Before an external one, which checks the Host that a signature covers, requests are signed anew with `sign_as`.
+    Those that a defect alters are signed anew with `keys`, without which they are forwarded with the old signature.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is optional
         self,
         target: str,
         spoil: Spoil | Sequence[Spoil] | None = None,
         on_hold: Callable[[], None] | None = None,
         listener: Listener | None = None,
         sign_as: S3Endpoint | None = None,
+        *,
+        keys: S3Endpoint | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._target, self._sign_as = target, sign_as
+        self._target, self._sign_as, self._keys, self._clock = target, sign_as, sign_as or keys, clock
         self._spoils = () if spoil is None else (spoil,) if isinstance(spoil, Spoil) else tuple(spoil)
         self._on_hold = on_hold or (lambda: None)
         self._listener = listener or Listener()
@@ -168,27 +185,38 @@ class StoreProxy:
         number = len(self.requests)
         self._listener.arrived(number, seen)
         spoil = self._due(request)
-        if spoil is not None and spoil.when == "before":
+        headers = self._headers(request)
+        if spoil is not None and spoil.defect is not None:
+            changed = altered(spoil.defect, request.headers, body)
+            if changed is None:
+                return await self._spoiled(request, number, seen, Over(None, spoil.told, spoil))
+            headers, body = self._signed(request, changed.headers), changed.body
+        elif spoil is not None and spoil.when == "before":
             return await self._spoiled(request, number, seen, Over(None, spoil.told, spoil))
         async with self._session.request(
             request.method,
             URL(self._target + request.raw_path, encoded=True),
-            headers=self._headers(request),
+            headers=headers,
             data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
         ) as answer:
             content = await answer.read()
-        if spoil is not None:
+        if spoil is not None and spoil.defect is None:
             return await self._spoiled(request, number, seen, Over(answer.status, spoil.told, spoil, content))
-        self._listener.over(number, seen, Over(answer.status, answer.status, None, content))
-        headers = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+        self._listener.over(number, seen, Over(answer.status, answer.status, spoil, content))
+        told = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
         if request.method == "HEAD":
-            headers["Content-Length"] = answer.headers.get("Content-Length", "0")
-        return web.Response(status=answer.status, headers=headers, body=content)
+            told["Content-Length"] = answer.headers.get("Content-Length", "0")
+        return web.Response(status=answer.status, headers=told, body=content)
 
     def _headers(self, request: web.Request) -> Mapping[str, str]:
         if self._sign_as is None:
             return request.headers
         return signed(request.method, self._target + request.raw_path, request.headers, self._sign_as)
+
+    def _signed(self, request: web.Request, headers: dict[str, str]) -> Mapping[str, str]:
+        if self._keys is None:
+            return headers
+        return signed(request.method, self._target + request.raw_path, headers, self._keys)
 
     def _due(self, request: web.Request) -> Spoil | None:
         """Count a request for every spoil that is about it, and return the first that strikes."""
@@ -198,7 +226,7 @@ class StoreProxy:
                 continue
             self._matched[place] += 1
             matched = self._matched[place]
-            if found is None and (matched == spoil.nth or (spoil.lasting and matched > spoil.nth)):
+            if found is None and spoil.strikes(matched):
                 self.fired[place] = True
                 found = spoil
         return found
@@ -212,8 +240,10 @@ class StoreProxy:
         if spoil.status is None:
             self._on_hold()
             await asyncio.Event().wait()
-        text = f"<Error><Code>{spoil.code}</Code><Message>spoiled by script</Message></Error>"
-        return web.Response(status=spoil.status or 500, text=text, content_type="application/xml")
+        text = f"<Error><Code>{spoil.code}</Code><Message>{spoil.message}</Message></Error>"
+        date = formatdate(self._clock() + spoil.date_offset_seconds, usegmt=True)
+        status = spoil.status or 500
+        return web.Response(status=status, text=text, content_type="application/xml", headers={"Date": date})
 
     async def _broken(self, request: web.Request, spoil: Spoil, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": str(len(body) + 64)})

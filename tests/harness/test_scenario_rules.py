@@ -21,6 +21,11 @@ REFUSED = [
      "line 5: planted.1.path: can't lie below a"),
     (GOOD + '[[held]]\nkey = "{prefix}/../x"\n', "line 4: held.0.key"),
     (GOOD + '[[held]]\nkey = "{prefix}{chunk}"\nchunk = 2\n', "line 5: held.0.chunk: the first task has 2 chunks"),
+    (
+        GOOD + '[[store_faults]]\noperation = "get"\ndo = "keep-half"\n',
+        "line 4: store_faults.0.operation: keep-half changes PUTs alone",
+    ),
+    (GOOD + '[[held]]\nkey = "x"\ndataset = "block"\n', "line 5: held.0.dataset: there is no dataset 'block'"),
     (GOOD + '[[tasks]]\noutcome = "fatal_error"\nset = { range_end = 0 }\n[[held]]\nkey = "x"\n', "line 6: held"),
     (GOOD + '[[at]]\nevent = "exit"\nmatch = "("\ndo = "SIGKILL"\n', "line 5: at.0.match: is no regular expression"),
     (GOOD + '[[store_faults]]\noperation = "put"\nkey = "["\n', "line 5: store_faults.0.key: is no regular expression"),

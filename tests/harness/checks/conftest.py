@@ -8,13 +8,16 @@ from harness.runner.run import run
 from harness.scenario import find
 from harness.stores.backends import Backends
 from harness.stores.bucket import S3Endpoint
+from harness.targets import REFERENCE
 from harness.targets import find as find_target
 
 
 @pytest.fixture(scope="session")
 def histories(moto: S3Endpoint) -> dict[str, list[Any]]:
-    """The straight path as one command, as a service and in fake mode, and an attempt that fails."""
+    """The straight path as one command, as a service and in fake mode, and attempts that fail."""
     around = Backends(moto, moto, "moto")
     straight = ("straight-run", "straight-service", "fake-mode")
     failing = ("cryo-exit-2", "bad-payload-service", "cancelled-at-completion", "not-json")
-    return {one.name: run(one, find_target(), around) for one in find([*straight, *failing])}
+    (other,) = find(["store-other-dataset"])
+    found = {one.name: run(one, find_target(), around) for one in find([*straight, *failing])}
+    return found | {other.name: run(other, find_target(REFERENCE), around)}

@@ -195,9 +195,15 @@ def asked(events: Events) -> Any:
     return history.RpcCall(**last(events), node="n", method="eth_chainId", blocks=None, fault=False)
 
 
-RUN, SERVICE, FAKE, EXIT_2, BAD, CANCELLED, NOT_JSON = (
+def deleted(events: Events) -> Any:
+    """Return the deletion of an object that was there at the start."""
+    fields = {"kind": "object_deleted", "began": 1, "operation": "DELETE", "status": 204, "answered": 204}
+    return StoreAnswered(**last(events), **fields, key=next(iter(events[-1].objects)))
+
+
+RUN, SERVICE, FAKE, EXIT_2, BAD, CANCELLED, NOT_JSON, OTHER_DATASET = (
     "straight-run", "straight-service", "fake-mode", "cryo-exit-2", "bad-payload-service", "cancelled-at-completion",
-    "not-json",
+    "not-json", "store-other-dataset",
 )  # fmt: skip
 SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("PUB-1", RUN, stdout(lambda text: text * 2)),
@@ -225,6 +231,10 @@ SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("LAY-8", RUN, each("object_put", metadata={"evidence": "receipts"})),
     ("LAY-9", RUN, foreign_put("/other.parquet")),
     ("LAY-10", RUN, each("object_put", create_only=False)),
+    ("LAY-12", OTHER_DATASET, added(deleted)),
+    ("LAY-12", OTHER_DATASET, manifest(lambda text: text.replace("logs", "blocks"))),
+    ("LAY-12", OTHER_DATASET, with_objects(lambda key, held: held if key.endswith(".json") else None)),
+    ("LAY-12", OTHER_DATASET, each("exit", code=0)),
     ("RNG-1", RUN, each("cryo_started", arguments=("blocks", "--blocks", "500:1699"))),
     ("RNG-2", RUN, parquet(last=9000)),
     ("RNG-3", RUN, each("cryo_started", arguments=("logs", "--blocks", "500:1700"))),

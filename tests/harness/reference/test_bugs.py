@@ -15,7 +15,7 @@ CLAUSES = [
     *(f"PAY-{n}" for n in range(1, 6)),
     *(f"RNG-{n}" for n in range(1, 6)),
     *("VER-1", "VER-2"),
-    *(f"LAY-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)),
+    *(f"LAY-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)),
     *(f"PUB-{n}" for n in range(1, 7)),
     *(f"MOD-{n}" for n in range(1, 8)),
     *(f"STG-{n}" for n in range(1, 9)),

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from harness.runner.framing import unframed
+from harness.stores.framing import unframed
 
 SIGNED = {"x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}
 UNSIGNED = {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}
