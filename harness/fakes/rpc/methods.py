@@ -69,24 +69,30 @@ def _block_by_number(node: Node, params: list[Any]) -> str:
     number = node.number(params[0])
     if number > node.known:
         return "null"
-    return render.block(node.chain, number, full=bool(params[1]))
+    return render.block(node.chain, number, full=_wants_whole(node, params[1]))
+
+
+def _wants_whole(node: Node, parameter: object) -> bool:
+    return bool(parameter) or node.chain.quirks.hydrated_blocks
 
 
 def _block_by_hash(node: Node, params: list[Any]) -> str:
     number = node.chain.number_of(_data(params[0], 32))
     if number is None or number > node.known:
         return "null"
-    return render.block(node.chain, number, full=bool(params[1]))
+    return render.block(node.chain, number, full=_wants_whole(node, params[1]))
 
 
 def _block_receipts(node: Node, params: list[Any]) -> str:
-    if node.chain.quirks.no_block_receipts:
+    if node.chain.quirks.no_block_receipts or node.chain.quirks.no_receipts:
         raise RpcError(METHOD_NOT_FOUND, "the method eth_getBlockReceipts does not exist/is not available")
     number = node.number(params[0])
-    return "null" if number > node.known else render.array(render.receipts(node.chain, number))
+    return "null" if number > node.known else render.array(render.block_receipts(node.chain, number))
 
 
 def _transaction_receipt(node: Node, params: list[Any]) -> str:
+    if node.chain.quirks.no_receipts:
+        raise RpcError(METHOD_NOT_FOUND, "the method eth_getTransactionReceipt does not exist/is not available")
     found = node.chain.transaction_by_hash(_data(params[0], 32))
     if found is None or found.block_number > node.known:
         return "null"

@@ -32,6 +32,10 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for 0 seconds: closing sends RST."""
 
 
+_LARGE_HEADER = f"content-security-policy: {'x' * 9_000}\r\n"
+"""More than the 8 kB that many HTTP clients take."""
+
+
 @dataclass(slots=True)
 class Shared:
     """What the endpoints of a pool have in common; only the pool's thread writes it, any may read the journal."""
@@ -207,6 +211,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         size = len(body) if length is None else length
+        if self._endpoint.node.chain.quirks.large_headers:
+            extra += _LARGE_HEADER
         head = f"HTTP/1.1 {status} -\r\ncontent-type: application/json\r\n{extra}content-length: {size}\r\n\r\n"
         self._transport.write(head.encode() + body)
 
