@@ -27,6 +27,7 @@ START, END = 96, 296
 BUSY = next(number for number in range(100, 128) if len(list(CHAIN.logs(number))) >= 4)
 BLOCK, RECEIPTS, LOGS = "eth_getBlockByNumber", "eth_getBlockReceipts", "eth_getLogs"
 BY_CHAIN = ["blocks", "transactions", "logs", "erc20_transfers", "erc721_transfers", "traces", "geth_calls"]
+BY_RECEIPTS = {"transactions", "logs", "erc20_transfers", "erc721_transfers"}
 QUIRKS = list(Quirks.__slots__)
 
 
@@ -51,8 +52,12 @@ def test_rng_4_honest_files_pass_with_every_quirk(quirk: str | None, level: Leve
     """RNG-4: what real chains do to blooms, log indexes, tags and receipts refuses nobody."""
     chain = Chain(1, seed=7, quirks=Quirks(**({quirk: True} if quirk else {})))
     for dataset in BY_CHAIN:
+        if quirk == "no_receipts" and level == "receipts" and dataset in BY_RECEIPTS:
+            with pytest.raises(ProofFailed, match="the node has no receipts"):
+                judge(dataset, tmp_path, level=level, chain=chain)
+            continue
         (proof,), _ = judge(dataset, tmp_path, level=level, chain=chain)
-        by_receipts = level == "receipts" and dataset in {"transactions", "logs", "erc20_transfers", "erc721_transfers"}
+        by_receipts = level == "receipts" and dataset in BY_RECEIPTS
         assert proof.evidence == ("receipts" if by_receipts else "chain")
         assert proof.details["blocks"] == str(END - START) or dataset == "blocks"
 
