@@ -141,12 +141,12 @@ class RpcPoolUnresolved(FatalError):
 
 
 class EndpointUnusable(FatalError):
-    """A pool's endpoint can't be asked at all: it is no HTTP URL."""
+    """A pool's endpoint can't be asked at all: it is no HTTP URL, or it redirects to another host."""
 
-    def __init__(self, *, endpoint: str) -> None:
+    def __init__(self, *, endpoint: str, problem: str = "is not an http:// or https:// URL with a host") -> None:
         super().__init__(
-            f"{endpoint} of the RPC pool is not an http:// or https:// URL with a host, so it can't be asked for its "
-            "chain: correct the pool's variable; Cryo was not started"
+            f"{endpoint} of the RPC pool {problem}, so it can't be asked: correct the URL in the pool's variable. "
+            "Nothing was published"
         )
 
 

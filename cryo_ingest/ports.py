@@ -262,7 +262,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class NodeError:
-    """A JSON-RPC error object as an answer; the node's own words are judged by and never repeated (SEC-1)."""
+    """A JSON-RPC error object as an answer: what the node itself said of one call, asked alone.
+
+    Its words are judged by and never repeated (SEC-1).
+    """
 
     code: int
     message: str = field(repr=False)
@@ -284,11 +287,15 @@ class Node(Protocol):
     async def ask(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
         """Return the answer to each call, in order: its `result`, untrusted JSON still, or a NodeError.
 
-        A `quick` question gives up sooner: another endpoint may do. Of an `optional` one, an error that persists is
-        returned as the answer: the caller has another source.
+        A NodeError is returned only where a single call got it and another try would not change it: the method is
+        missing, the parameters or the block's tag are invalid, the node says that it does not have the data. All other
+        errors (rate limits, internal errors, a block that the node does not know yet) are asked again, within the
+        attempt's deadline. A `quick` question gives up sooner: another endpoint may do. With `optional` the caller has
+        another source: an error object that persists for some seconds in a single call is returned as its NodeError.
 
         Raises:
-            NodeUnavailable: some call got no answer at all, or only rate limits and faults of the endpoint.
+            NodeUnavailable: some call got no answer, or only errors that may pass.
+            EndpointUnusable: the endpoint redirects to another host.
         """
         ...
 

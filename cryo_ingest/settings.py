@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from cryo_ingest.errors import ConfigurationError, RpcPoolUnresolved
 from cryo_ingest.levels import LEVELS, Level
+from cryo_ingest.network import Proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +54,7 @@ class S3Settings:
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Settings:
     caps: Caps = field(default_factory=Caps)
     rpc: RpcPools = field(default_factory=RpcPools)
     s3: S3Settings = field(default_factory=S3Settings)
+    proxies: Proxies = field(default_factory=Proxies)
     log_format: LogFormat | None = None
 
     @property
@@ -107,7 +110,7 @@ class Settings:
         """List every secret that the environment gave: what redaction has to know."""
         urls = [url for value in self.rpc.urls_by_variable.values() for url in value.split()]
         keys = [key for key in (self.s3.secret_access_key, self.s3.session_token) if key]
-        return (*urls, *keys)
+        return (*urls, *keys, *self.proxies.secrets())
 
 
 def pool_variable(pool: str) -> str:
@@ -131,6 +134,7 @@ def read_settings(reader: Reader) -> Settings:
     """Read an attempt's settings; what is wrong is left with the reader, for whoever has more to read."""
     modes: tuple[Mode, ...] = ("fake", "real")
     formats: tuple[LogFormat, ...] = ("json", "console")
+    proxies = _read_proxies(reader)
     return Settings(
         mode=reader.one_of("TRACE_CRYO_MODE", modes, default=modes[0]),
         cryo_bin=reader.text("TRACE_CRYO_BIN", default="cryo"),
@@ -143,7 +147,8 @@ def read_settings(reader: Reader) -> Settings:
         staging_ttl_hours=reader.hours("TRACE_CRYO_STAGING_TTL_HOURS", default=24.0),
         caps=_read_caps(reader),
         rpc=RpcPools({name: value for name, value in reader.environment.items() if _is_rpc_variable(name)}),
-        s3=_read_s3(reader),
+        s3=_read_s3(reader, proxies),
+        proxies=proxies,
         log_format=reader.one_of("TRACE_LOG_FORMAT", formats, default=None),
     )
 
@@ -166,7 +171,17 @@ def _read_caps(reader: Reader) -> Caps:
     return caps
 
 
-def _read_s3(reader: Reader) -> S3Settings:
+def _read_proxies(reader: Reader) -> Proxies:
+    """Read the proxy variables if they are to be used: by themselves they say nothing about this program."""
+    if reader.one_of("TRACE_PROXY", ("off", "environment"), default="off") == "off":
+        return Proxies()
+    proxies = Proxies.of(reader.environment)
+    for name in proxies.unusable():
+        reader.problems[name] = "must be an http:// or https:// URL with a host where TRACE_PROXY is environment"
+    return proxies
+
+
+def _read_s3(reader: Reader, proxies: Proxies) -> S3Settings:
     return S3Settings(
         bucket=reader.platform("S3_BUCKET"),
         endpoint=reader.plain_url("S3_ENDPOINT"),
@@ -174,6 +189,7 @@ def _read_s3(reader: Reader) -> S3Settings:
         access_key_id=reader.platform("AWS_ACCESS_KEY_ID"),
         secret_access_key=reader.platform("AWS_SECRET_ACCESS_KEY"),
         session_token=reader.platform("AWS_SESSION_TOKEN"),
+        proxies=proxies,
     )
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Settings
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""All that Cryo gets of our environment: `MESC_*` would override its endpoint, a proxy would see its keys."""
+"""All that Cryo gets of our environment: `MESC_*` would override its endpoint, a proxy would see its keys.
+
+The certificate variables are for a Cryo that was built to read them; 0.3.2 trusts the roots it was compiled with alone.
+"""
 
 
 def find_executable(settings: Settings) -> Path:
@@ -64,9 +67,14 @@ def dies_with_its_parent() -> list[str]:
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
-def environment(order: ExtractionOrder, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Build Cryo's environment; the endpoint's URL travels here and nowhere else (SEC-2)."""
-    variables = {name: inherited[name] for name in INHERITED if name in inherited}
+def environment(
+    order: ExtractionOrder, settings: Settings, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Build Cryo's environment; the endpoint's URL travels here and nowhere else (SEC-2).
+
+    Cryo obeys the proxy variables of itself, so it gets them where our own client uses them too, and only there.
+    """
+    variables = {name: inherited[name] for name in INHERITED if name in inherited} | dict(settings.proxies.variables)
     if order.rpc_url is None:
         variables["FAKE_CRYO_CHAIN_ID"] = str(order.task.chain_id)
     else:

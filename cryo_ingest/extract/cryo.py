@@ -106,7 +106,7 @@ class CryoExtractor:
                 ended = await run_process(
                     arguments,
                     directory=order.directory,
-                    environment=command.environment(order),
+                    environment=command.environment(order, self.settings),
                     descriptors=order.inherited_descriptors,
                     redact=self.redact,
                 )

@@ -92,7 +92,7 @@ async def refuse_endpoint(node: Node, task: Task, *, confirmations: int | None) 
         WrongChain: fatal.
         StaleHead, NodeUnavailable: retryable.
     """
-    await refuse_chain(node, task.chain_id)
+    await refuse_chain(node, task.chain_id, quick=True)
     last = task.range_end - 1
     if confirmations is not None:
         head = await _head(node)
@@ -108,14 +108,14 @@ async def refuse_endpoint(node: Node, task: Task, *, confirmations: int | None) 
         raise StaleHead(endpoint=node.name, last_block=last, reason=f"it has come to block {final}")
 
 
-async def refuse_chain(node: Node, chain_id: int) -> None:
-    """Refuse an endpoint of another chain; also asked after Cryo has ended.
+async def refuse_chain(node: Node, chain_id: int, *, quick: bool = False) -> None:
+    """Refuse an endpoint of another chain; also asked after Cryo has ended, and then with patience.
 
     Raises:
         WrongChain: fatal.
         NodeUnavailable: it does not say.
     """
-    seen = quantity((await node.ask([Call("eth_chainId")], quick=True))[0])
+    seen = quantity((await node.ask([Call("eth_chainId")], quick=quick))[0])
     if seen is None:
         raise NodeUnavailable(endpoint=node.name, method="eth_chainId", reason="its answer is no number")
     if seen != chain_id:
@@ -131,7 +131,7 @@ async def _head(node: Node) -> int:
 
 async def _finalized(node: Node, last: int) -> int | None:
     """Return the number of the final block; None where the node rejects the tag itself."""
-    (answer,) = await node.ask([Call("eth_getBlockByNumber", ("finalized", False))], quick=True)
+    (answer,) = await node.ask([Call("eth_getBlockByNumber", ("finalized", False))], quick=True, optional=True)
     if isinstance(answer, NodeError):
         if _NOT_FOUND.search(answer.message):
             raise StaleHead(endpoint=node.name, last_block=last, reason="it has no final block yet")

@@ -32,6 +32,7 @@ BAD = {
     "TRACE_LOG_FORMAT": ["xml"],
     "S3_ENDPOINT": ["minio:9000", "http://"],
     "TRACE_COVERAGE": ["everything", ""],
+    "TRACE_PROXY": ["on", "", "http://proxy:3128"],
     "TRACE_CRYO_CONFIRMATIONS": ["-1", "1.5", "x", ""],
 }
 

@@ -16,7 +16,7 @@ from cryo_ingest.audit.places import NotAPlace, place_of, read_dataset_reference
 from cryo_ingest.audit.verify import manifest_problems
 from cryo_ingest.datasets import extractable
 from cryo_ingest.errors import BadPayload, ConfigurationError
-from cryo_ingest.extract.rpc_answers import Refused, parse_answers, refuse_status
+from cryo_ingest.extract.rpc_answers import RequestFailed, check_status, parse_answers, retry_after
 from cryo_ingest.model import make_manifest, parse_manifest, parse_task, parse_task_text
 from cryo_ingest.prove.answers import BadAnswer, Header, parse_header, parse_logs, parse_receipts
 from cryo_ingest.redact import Redactor
@@ -208,10 +208,13 @@ def test_rng_4_any_answer_of_a_node_is_read_or_a_bad_answer(answer: Any):
 @BOUNDED
 @given(st.one_of(st.binary(max_size=60), JSON.map(lambda value: json.dumps(value).encode())), st.text(max_size=12))
 @example(b'[{"id": 0, "error": {"code": 1e400, "message": ["x"]}}]', "9" * 12)
-def test_rng_5_any_response_of_a_node_is_answers_or_refused(content: bytes, retry_after: str):
-    """RNG-5: whatever stands in the body or in `Retry-After`."""
+def test_rng_5_any_response_of_a_node_is_answers_or_a_failed_request(content: bytes, header: str):
+    """RNG-5: whatever is in the body, in `Retry-After` or in `Date`."""
     for places in ([0], [0, 1]):
-        with suppress(Refused):
+        with suppress(RequestFailed):
             parse_answers(content, places)
-    with pytest.raises(Refused):
-        refuse_status(429, retry_after)
+    for headers in ({"Retry-After": header}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT", "Date": header}):
+        seconds = retry_after(headers, 0.0)
+        assert seconds is None or 0 <= seconds <= 300
+        with pytest.raises(RequestFailed):
+            check_status(429, content, retry_after_seconds=seconds, places=[0])

@@ -13,7 +13,7 @@ from support.scripted_http import Answer, scripted_http
 
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.extract.rpc import BATCH_CALLS, HttpChain
-from cryo_ingest.extract.rpc_answers import Refused, parse_answers
+from cryo_ingest.extract.rpc_answers import RequestFailed, parse_answers
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.settings import Settings
 from harness.fakes.rpc import Fault, Node, RpcPool
@@ -102,11 +102,11 @@ def test_a_fault_that_stays_ends_as_our_own_error_without_the_url():
         assert str(pool.url).rpartition(":")[2] not in str(caught.value)
 
 
-def test_an_error_object_that_stays_is_an_answer():
+def test_a_final_error_object_is_an_answer():
     """What a node says of one call is the caller's to judge, and its words are not in the value's text."""
-    with RpcPool(Node(CHAIN, head=10_000), [Fault(BLOCK, do.Error(-32000, "k3y-canary"), block=130)]) as pool:
+    with RpcPool(Node(CHAIN, head=10_000), [Fault(BLOCK, do.Error(-32602, "k3y-canary"), block=130)]) as pool:
         answers, _ = ask(pool)
-    assert answers[30] == NodeError(-32000, "k3y-canary")
+    assert answers[30] == NodeError(-32602, "k3y-canary")
     assert "k3y" not in repr(answers[30])
     assert numbers_of(answers[:30] + answers[31:]) == [number for number in NUMBERS if number != 130]
 
@@ -147,16 +147,16 @@ ENVELOPES = st.fixed_dictionaries({}, optional={"id": JSON, "result": JSON, "err
 @given(
     st.binary(max_size=200) | (JSON | ENVELOPES | st.lists(ENVELOPES, max_size=4)).map(lambda v: json.dumps(v).encode())
 )
-def test_nothing_but_refused_comes_out_of_an_answer(content: bytes):
-    """Whatever a server sends is an answer to what was asked, or Refused."""
+def test_nothing_but_a_failed_request_comes_out_of_an_answer(content: bytes):
+    """Whatever a server sends is an answer to what was asked, or RequestFailed."""
     for places in ([0], [0, 1, 2]):
-        with suppress(Refused):
+        with suppress(RequestFailed):
             assert set(parse_answers(content, places)) <= set(places)
 
 
 def test_an_abyss_of_brackets_is_refused():
     """A parser's own recursion limit is no crash."""
-    with pytest.raises(Refused):
+    with pytest.raises(RequestFailed):
         parse_answers(b"[" * 100_000, [0])
 
 

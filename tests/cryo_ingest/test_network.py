@@ -1,0 +1,82 @@
+"""Proxies and certificate authorities: used where the environment says so, and proxies only when told to."""
+
+from pathlib import Path
+
+import pytest
+
+from cryo_ingest.errors import ConfigurationError
+from cryo_ingest.extract import command
+from cryo_ingest.network import Proxies, certificate_bundle
+from cryo_ingest.ports import ExtractionOrder
+from cryo_ingest.settings import from_environment
+
+PROXY = "http://us3r:p4ss-canary@proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "proxy"),
+    [
+        ({}, "http://node.example/", None),
+        ({"HTTP_PROXY": PROXY}, "http://node.example/", PROXY),
+        ({"HTTP_PROXY": PROXY}, "https://node.example/", None),
+        ({"HTTPS_PROXY": PROXY}, "https://node.example/", PROXY),
+        ({"ALL_PROXY": "proxy.example:3128"}, "https://node.example/", "http://proxy.example:3128"),
+        ({"http_proxy": "http://lower", "HTTP_PROXY": PROXY}, "http://node.example/", "http://lower"),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "other, .example"}, "http://node.example:8545/", None),
+        ({"HTTP_PROXY": PROXY, "no_proxy": "node.example:8545"}, "http://node.example:8545/", None),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "*"}, "http://node.example/", None),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8,::1"}, "http://10.1.2.3:8545/", None),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8,::1"}, "http://[::1]:8545/", None),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "ample,xample.com,11.0.0.0/8"}, "http://node.example/", PROXY),
+    ],
+)
+def test_the_proxy_of_a_url_is_what_the_usual_variables_say(variables: dict[str, str], url: str, proxy: str | None):
+    """Proxies: by scheme, lower case first, with the exceptions of `NO_PROXY`; credentials stay out of sight."""
+    proxies = Proxies.of(variables)
+    assert proxies.for_url(url) == proxy
+    assert "canary" not in repr(proxies)
+
+
+def test_proxy_variables_do_nothing_unless_told_to():
+    """`TRACE_PROXY`: a proxy would see the keys in the URLs of nodes, so one that happens to be there is not used."""
+    variables = {"HTTP_PROXY": PROXY, "https_proxy": "socks5://no-proxy-of-ours"}
+    assert from_environment(variables).proxies.for_url("http://node.example") is None
+    told = from_environment({"HTTP_PROXY": PROXY, "TRACE_PROXY": "environment"})
+    assert told.proxies.for_url("http://node.example") == told.s3.proxies.for_url("http://node.example") == PROXY
+    assert PROXY in told.secrets()
+
+
+@pytest.mark.parametrize("value", ["socks5://proxy:1080", "http://", "http://[", "proxy:0"])
+def test_a_proxy_that_cannot_be_used_is_a_configuration_error_that_names_its_variable(value: str):
+    """Exit 78: found at the start, not at the first request."""
+    with pytest.raises(ConfigurationError) as caught:
+        from_environment({"TRACE_PROXY": "environment", "ALL_PROXY": value})
+    assert set(caught.value.problems) == {"ALL_PROXY"}
+
+
+def test_cryo_gets_the_proxy_variables_where_our_own_client_uses_them_and_only_there(tmp_path: Path):
+    """SEC-1: Cryo obeys them of itself, so what it is not given it does not use."""
+    order = ExtractionOrder(None, (), tmp_path, (), "http://node.example")  # type: ignore[arg-type]
+    inherited = {"PATH": "/bin", "HTTP_PROXY": PROXY, "no_proxy": "x", "SECRET": "y"}
+    off = from_environment(inherited)
+    told = from_environment(inherited | {"TRACE_PROXY": "environment"})
+    base = {"PATH": "/bin", "ETH_RPC_URL": "http://node.example"}
+    assert command.environment(order, off, inherited) == base
+    assert command.environment(order, told, inherited) == base | {"HTTP_PROXY": PROXY, "no_proxy": "x"}
+
+
+def test_the_certificates_of_a_file_and_of_directories_are_one_bundle(tmp_path: Path):
+    """`SSL_CERT_FILE`, `SSL_CERT_DIR`: each certificate once, and what can't be read is left out."""
+    one, two = (f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in ("one", "two"))
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "one.pem").write_text(one)
+    (tmp_path / "certs" / "0123abcd.0").write_text(one)
+    (tmp_path / "certs" / "two.pem").write_text(two)
+    (tmp_path / "certs" / "README").write_text("no certificate")
+    (tmp_path / "certs" / "folder").mkdir()
+    file, directories = str(tmp_path / "one.pem"), f"/nowhere:{tmp_path / 'certs'}"
+    both = certificate_bundle({"SSL_CERT_FILE": file, "SSL_CERT_DIR": directories})
+    assert both == (one + two).encode()
+    assert certificate_bundle({"SSL_CERT_FILE": "/nowhere", "SSL_CERT_DIR": directories}) == (one + two).encode()
+    assert certificate_bundle({"SSL_CERT_FILE": "/nowhere"}) is None
+    assert certificate_bundle({}) is None

@@ -1,0 +1,42 @@
+"""Asks an endpoint through our own client, on a clock that jumps over every wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from support.proving import JumpingClock, settings_of
+
+from cryo_ingest.extract.rpc import HttpChain, HttpNode
+from cryo_ingest.ports import Call
+
+METHOD = "eth_getBlockByNumber"
+
+
+def calls(number: int, method: str = METHOD) -> list[Call]:
+    """Return different calls of one method."""
+    return [Call(method, (hex(block), False)) for block in range(number)]
+
+
+def results(number: int, method: str = METHOD) -> list[str]:
+    """Return what `json_rpc.truth` answers to them."""
+    return [f"{method}{list(call.params)}" for call in calls(number, method)]
+
+
+def with_node(
+    url: str, act: Callable[[HttpNode], Awaitable[Any]], clock: JumpingClock | None = None, seconds: float = 3600
+) -> Any:
+    """Open an endpoint, do something with it, and return what came of it."""
+    used = clock or JumpingClock()
+
+    async def main() -> Any:
+        async with HttpChain(settings_of(url), used).open(url, name="it", until=used.now + seconds) as node:
+            return await act(node)
+
+    return asyncio.run(main())
+
+
+def ask(url: str, asked: list[Call], clock: JumpingClock | None = None, **how: Any) -> list[Any]:
+    """Ask some calls once."""
+    seconds = how.pop("seconds", 3600)
+    found: list[Any] = with_node(url, lambda node: node.ask(asked, **how), clock, seconds)
+    return found
