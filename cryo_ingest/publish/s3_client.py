@@ -27,6 +27,9 @@ RETRIES: dict[str, Any] = {
 }
 """For 5xx, 429 and connection faults. A PUT whose answer was lost comes back as AlreadyStored, which callers settle."""
 
+NO_PROXY: dict[str, Any] = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
+"""obstore obeys the proxy variables by itself unless it is given a proxy: this one is used for no host."""
+
 
 def open_bucket(bucket: str, settings: S3Settings) -> Any:
     """Open a bucket with the keys that are given, else with the usual AWS credential chain.
@@ -54,10 +57,11 @@ def open_bucket(bucket: str, settings: S3Settings) -> Any:
     return S3Store(
         bucket,
         config=config,  # type: ignore[arg-type]
-        client_options={
+        client_options={  # type: ignore[arg-type]
             "allow_http": endpoint.startswith("http://"),
             "timeout": LONGEST_REQUEST,
             "connect_timeout": timedelta(seconds=10),
+            **({} if settings.proxies.variables else NO_PROXY),
         },
         retry_config=RETRIES,  # type: ignore[arg-type]
         credential_provider=provider,  # type: ignore[arg-type]

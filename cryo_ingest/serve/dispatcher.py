@@ -129,12 +129,12 @@ def described(status: int) -> str:
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the HTTP session of a service.
+async def open_session(proxy: str | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the HTTP session of a service, through a proxy where one is given.
 
     Each request has a connection of its own: a kept one that the other side has just closed can't be told from a lost
     answer, and a claim must not be sent twice. A task costs a handful of requests.
     """
     connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), proxy=proxy) as session:
         yield session

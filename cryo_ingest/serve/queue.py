@@ -6,17 +6,21 @@ boto3 comes with the extra `sqs` and is imported only here, when a service start
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cryo_ingest.errors import ConfigurationError
+from cryo_ingest.network import certificate_bundle
 from cryo_ingest.serve.ports import Message, QueueUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import IO
 
     from cryo_ingest.serve.settings import ServiceSettings
     from cryo_ingest.settings import S3Settings
@@ -34,10 +38,13 @@ def poll_seconds(grace_seconds: float) -> int:
 
 
 class SqsQueue:
-    """One SQS queue; see `ports.WakeupQueue`. `slots` is how many may wait for a message at once."""
+    """One SQS queue; see `ports.WakeupQueue`. `slots` is how many may wait for a message at once.
 
-    def __init__(self, client: Any, url: str, *, slots: int) -> None:
-        self._client, self._url = client, url
+    `certificates` is a file that the client reads, and that is deleted when the queue is closed.
+    """
+
+    def __init__(self, client: Any, url: str, *, slots: int, certificates: IO[bytes] | None = None) -> None:
+        self._client, self._url, self._certificates = client, url, certificates
         # A poll holds its thread for 20 s, so polls and all other calls have threads apart.
         self._polls = ThreadPoolExecutor(slots, thread_name_prefix="sqs-poll")
         self._calls = ThreadPoolExecutor(slots, thread_name_prefix="sqs-call")
@@ -66,6 +73,8 @@ class SqsQueue:
         """Let the threads go; a poll that is on its way ends by itself."""
         self._polls.shutdown(wait=False)
         self._calls.shutdown(wait=False)
+        if self._certificates is not None:
+            self._certificates.close()
 
     def _receive(self, wait_seconds: int) -> Message | None:
         arguments = {
@@ -101,17 +110,29 @@ class SqsQueue:
             raise QueueUnavailable(operation, type(error).__name__) from None
 
 
-async def open_queue(service: ServiceSettings, s3: S3Settings) -> SqsQueue:
+async def open_queue(service: ServiceSettings, s3: S3Settings, environment: Mapping[str, str] = os.environ) -> SqsQueue:
     """Make the client, half a second of boto3's, in a thread; nothing is contacted yet.
 
     Raises:
         ConfigurationError: the extra `sqs` is not installed, or no region is known.
     """
-    client = await asyncio.to_thread(_client, service, s3)
-    return SqsQueue(client, service.queue_url, slots=service.concurrency)
+    certificates = _certificates(environment)
+    client = await asyncio.to_thread(_client, service, s3, certificates)
+    return SqsQueue(client, service.queue_url, slots=service.concurrency, certificates=certificates)
 
 
-def _client(service: ServiceSettings, s3: S3Settings) -> Any:
+def _certificates(environment: Mapping[str, str]) -> IO[bytes] | None:
+    """Write the authorities that the environment names to a file, the one form that botocore takes them in."""
+    bundle = None if environment.get("AWS_CA_BUNDLE") else certificate_bundle(environment)
+    if bundle is None:
+        return None
+    file = tempfile.NamedTemporaryFile(prefix="cryo-ingest-certificates-", suffix=".pem")  # noqa: SIM115 - the queue's
+    file.write(bundle)
+    file.flush()
+    return file
+
+
+def _client(service: ServiceSettings, s3: S3Settings, certificates: IO[bytes] | None) -> Any:
     try:
         import boto3  # noqa: PLC0415 - only in a service
         from botocore.config import Config  # noqa: PLC0415 - as above
@@ -134,7 +155,10 @@ def _client(service: ServiceSettings, s3: S3Settings) -> Any:
             read_timeout=LONGEST_POLL_SECONDS + 10,
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=2 * service.concurrency,
+            # Without this botocore obeys the proxy variables by itself.
+            proxies=None if s3.proxies.variables else {},
         ),
+        verify=None if certificates is None else certificates.name,
         **keys,
     )
 
