@@ -115,8 +115,11 @@ def lay_4(evidence: Evidence) -> Found:
 
 
 def lay_5(evidence: Evidence) -> Found:
-    """Judge LAY-5: before a manifest is asked to be put, every file's PUT is over, and none follows the last one."""
-    found, judged = [], False
+    """Judge LAY-5: every file's PUT is over before the manifest's begins, and what it lists can be read, whole.
+
+    A failed attempt that has put files and no manifest keeps the clause, too.
+    """
+    found, judged = [], bool(evidence.failures and evidence.puts)
     last = {event.key: event for event in evidence.puts if event.key.endswith(f"/{MANIFEST_NAME}")}
     for event in evidence.puts:
         below, _, name = event.key.rpartition("/")
@@ -134,10 +137,29 @@ def lay_5(evidence: Evidence) -> Found:
         ]
         found += [violation("LAY-5", "the manifest is written last", put.key, event.began, put.number) for put in late]
     for task in evidence.tasks:
-        for key in evidence.listed(task) if isinstance(task.payload, dict) and task.succeeded else ():
-            if key not in evidence.final.objects:
-                found.append(violation("LAY-5", f"{key} can be read", "it is not there", evidence.final.number))
+        if payload_is_valid(task.payload):
+            found += _unreadable(evidence, task)
     return found if judged else NOTHING
+
+
+def _unreadable(evidence: Evidence, task: Task) -> list[Violation]:
+    """Find objects listed by a manifest of this run that are not there, or not what was put."""
+    if not task.succeeded and all(put.key != evidence.prefix(task) + MANIFEST_NAME for put in evidence.puts):
+        return []
+    found = []
+    for key in evidence.listed(task):
+        held = evidence.final.objects.get(key)
+        sent = [put.digest for put in evidence.puts if put.key == key]
+        if held is None:
+            seen = "it is not there"
+        elif "unreadable" in (held.parquet or {}):
+            seen = f"{held.size_bytes} bytes that can't be read"
+        elif sent and sent[-1] != held.digest:
+            seen = "other bytes than were sent"
+        else:
+            continue
+        found.append(violation("LAY-5", f"{key} can be read, whole", seen, evidence.final.number))
+    return found
 
 
 def _is_news(put: StoreAnswered, files: list[StoreAnswered]) -> bool:
@@ -235,14 +257,8 @@ def lay_10(evidence: Evidence) -> Found:
         for event in puts
         if not event.create_only and event.if_match is None
     ]
+    found += _replaced(evidence)
     for task in evidence.successes:
-        # What was whole when the scenario began was not to be touched, its manifest neither.
-        whole = [held for held in evidence.scenario.held if held.content == "whole"]
-        names = list(evidence.oracle(task))
-        for held in whole:
-            key = evidence.prefix(task) + names[held.chunk]
-            touched = [event for event in evidence.writes() if event.key == key]
-            found += [violation("LAY-10", f"{key} is adopted", event.kind, event.number) for event in touched]
         if "LAY-10" in evidence.scenario.clauses:
             found += _other_rows(evidence, task)
     if "LAY-10" not in evidence.scenario.clauses:
@@ -251,6 +267,25 @@ def lay_10(evidence: Evidence) -> Found:
     if missing and not found:
         raise Unknowable(f"the store does not refuse {' and '.join(missing)}, so that nothing is shown to be kept")
     return found
+
+
+def _replaced(evidence: Evidence) -> list[Violation]:
+    """Find complete objects, there when the scenario began, that were replaced or deleted.
+
+    A create-only PUT of the very bytes that are stored is a probe: only a store that ignores conditions takes it, and
+    then nothing of the data has changed.
+    """
+    task, whole = evidence.tasks[0], [held for held in evidence.scenario.held if held.content == "whole"]
+    if not whole or not payload_is_valid(task.payload):
+        return []
+    names = list(evidence.oracle(task))
+    keys = {evidence.prefix(task) + names[held.chunk] for held in whole if held.dataset is None}
+    stored = evidence.begun.preloaded
+    return [
+        violation("LAY-10", f"{event.key} is adopted", event.kind, event.number)
+        for event in evidence.writes()
+        if event.key in keys and not (event.create_only and event.digest == stored.get(event.key))
+    ]
 
 
 def _other_rows(evidence: Evidence, task: Task) -> list[Violation]:

@@ -15,14 +15,23 @@ def stg_1(evidence: Evidence) -> Found:
         ran = evidence.cryos(task)
         for event in ran[:1]:
             judged = True
-            root = PurePosixPath(evidence.begun.staging_root)
-            attempt = root / task.task_id / str(task.line.attempt)
-            where = _output(event)
-            if not where.is_relative_to(attempt):
-                found.append(violation("STG-1", attempt, where, event.number))
-            left = [one.path for one in event.staged if one.path == f"{task.task_id}/{task.line.attempt}/left.parquet"]
+            below = f"{task.task_id}/{_attempt(evidence, task, event)}"
+            expected, where = PurePosixPath(evidence.begun.staging_root) / below, _output(event)
+            if not where.is_relative_to(expected):
+                found.append(violation("STG-1", expected, where, event.number))
+            left = [one.path for one in event.staged if one.path == f"{below}/left.parquet"]
             found += [violation("STG-1", "emptied before Cryo starts", path, event.number) for path in left]
     return found if judged else NOTHING
+
+
+def _attempt(evidence: Evidence, task: Task, event: CryoStarted) -> int:
+    """Return the attempt that started a Cryo: the scenario's, or in a service that of the last claim before it."""
+    claims = [
+        claim.attempt
+        for claim in evidence.of("claim")
+        if claim.task_id == task.task_id and claim.attempt and claim.number < event.number
+    ]
+    return claims[-1] if claims else task.line.attempt
 
 
 def _output(event: CryoStarted) -> PurePosixPath:

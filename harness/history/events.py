@@ -51,7 +51,8 @@ class _Event(BaseModel):
 class Begun(_Event):
     """The first event: the whole scenario, and the world that it was run in.
 
-    `oracle` is what each file must hold, where that is not the deterministic chain's to say.
+    `oracle` is what each file must hold, where that is not the deterministic chain's to say; `preloaded` are the
+    objects that were stored before, by key, as SHA-256.
     """
 
     kind: Literal["begun"] = "begun"
@@ -62,6 +63,7 @@ class Begun(_Event):
     cannot_show: tuple[str, ...] = ()
     bucket: VolatileText
     staging_root: VolatileText
+    preloaded: dict[str, str] = Field(default_factory=dict)
     oracle: Annotated[dict[str, Annotated[dict[str, Any], AfterValidator(_facts)]] | None, _volatile] = None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.reference.errors import Conflict, Retryable
-from harness.reference.store import Stored, glob
+from harness.reference.store import Entry, Stored, glob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +25,12 @@ class DirectoryStore:
     def __init__(self, root: Path, guard: Guard) -> None:
         self._root, self._guard = root, guard
 
-    def entries(self, prefix: str) -> dict[str, str]:
-        """Return the ETag of every key below a prefix."""
+    def entries(self, prefix: str) -> dict[str, Entry]:
+        """List every key below a prefix."""
         self._guard.check()
         files = (path for path in (self._root / prefix).rglob("*") if path.is_file())
-        return {str(path.relative_to(self._root)): _etag(path.read_bytes()) for path in files}
+        bodies = {str(path.relative_to(self._root)): path.read_bytes() for path in files}
+        return {key: Entry(_etag(body), len(body)) for key, body in bodies.items()}
 
     def get(self, key: str) -> Stored | None:
         """Return an object; None if it is gone."""

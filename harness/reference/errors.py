@@ -51,3 +51,7 @@ class LeaseLost(Exception):
 
 class Conflict(Exception):
     """A conditional write met something else than its condition (LAY-10): 409, 412, or 404 to `If-Match`."""
+
+
+class PreconditionFailed(Conflict):
+    """The store answered 412: to `If-None-Match` something is there, to `If-Match` its ETag is another."""

@@ -13,21 +13,25 @@ from harness.reference.bugs import bug
 from harness.reference.errors import Conflict, Fatal, Retryable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.reference.guard import Guard
     from harness.reference.settings import Settings
-    from harness.reference.store import Store, Stored
+    from harness.reference.store import Entry, Store, Stored
     from harness.reference.task import Task
 
 LEVELS = ("rows", "chain", "receipts")
 ROUNDS = 6
 PAUSE_SECONDS = 0.05
+NO_ETAG = f'"{"0" * 32}"'
+"""No object has this one."""
 
 
 @dataclass(slots=True)
 class Found:
     """What an earlier attempt, or anybody, left under the prefix. `files` are those that prove whole by their rows."""
 
-    entries: dict[str, str]
+    entries: dict[str, Entry]
     manifest: Stored | None = None
     files: dict[str, proof.File] = field(default_factory=dict)
     objects: dict[str, Stored] = field(default_factory=dict)
@@ -49,6 +53,8 @@ class Prefix:
         self._task, self._store, self._settings, self._guard = task, store, settings, guard
         self._chunks = {self.path + chunk.name: chunk for chunk in task.chunks()}
         self.manifest_key = self.path + "_manifest.json"
+        self._sizes: dict[str, int] = {}
+        self._if_match_works = bug("trusts-conditional-writes")
 
     def look(self) -> Found:
         """Read all that is there.
@@ -61,6 +67,7 @@ class Prefix:
             stored = self._store.get(key)
             if stored is None:
                 continue
+            self._sizes[key] = len(stored.body)
             if key == self.manifest_key:
                 found.manifest = stored
             elif key.endswith(".parquet"):
@@ -105,12 +112,16 @@ class Prefix:
         """Store every file, adopting what is there and whole.
 
         Raises:
-            Retryable: somebody else keeps changing it.
+            Retryable: somebody else keeps changing it, or the store keeps other bytes.
+            Fatal: the store ignores conditions.
         """
         for file in files:
             key = self._key(file)
             body = _rewritten(file) if bug("rewrites-the-parquet") else file.body
             self._settle(key, body, _metadata(file, level), found.objects.get(key), file)
+        self._check_sizes(self._store.entries(self.path))
+        if not bug("trusts-conditional-writes"):
+            self._check_create_only(min((self._key(file) for file in files), key=self._sizes.__getitem__))
         if bug("uploads-reports"):
             self._store.create(self.path + ".cryo/reports/report.json", b"{}", {})
 
@@ -121,18 +132,47 @@ class Prefix:
     def _settle(self, key: str, body: bytes, metadata: dict[str, str], there: Stored | None, file: proof.File) -> None:
         for _ in range(ROUNDS):
             if there is not None and not bug("overwrites-what-is-stored") and self._same(there, file):
+                self._sizes[key] = len(there.body)
                 return
             try:
-                if there is None:
-                    self._store.create(key, body, metadata)
-                else:
-                    self._store.replace(key, body, metadata, there.etag)
+                self._put(key, body, metadata, there)
             except Conflict:
                 self._guard.pause(PAUSE_SECONDS)
                 there = self._store.get(key)
             else:
                 return
         raise Retryable(f"somebody else keeps changing {key}")
+
+    def _put(self, key: str, body: bytes, metadata: dict[str, str], there: Stored | None) -> None:
+        if there is None:
+            self._store.create(key, body, metadata)
+        else:
+            if not self._if_match_works:
+                self._check_refused(lambda: self._store.replace(key, body, metadata, NO_ETAG), "If-Match")
+                self._if_match_works = True
+            self._store.replace(key, body, metadata, there.etag)
+        self._sizes[key] = len(body)
+
+    def _check_create_only(self, key: str) -> None:
+        """Repeat a create-only PUT with what is stored, which changes nothing even where it is taken."""
+        stored = self._store.get(key)
+        if stored is not None:
+            self._check_refused(lambda: self._store.create(key, stored.body, stored.metadata), "If-None-Match")
+
+    def _check_refused(self, put: Callable[[], None], condition: str) -> None:
+        try:
+            put()
+        except Conflict:
+            return
+        raise Fatal(
+            f"the object store ignores {condition}: attempts could replace each other's data; use another store"
+        )
+
+    def _check_sizes(self, entries: dict[str, Entry]) -> None:
+        for key, size in self._sizes.items():
+            if key in entries and entries[key].size_bytes != size and not bug("never-compares-sizes"):
+                listed = entries[key].size_bytes
+                raise Retryable(f"the object store has {listed} bytes of {key}, not the {size} that were proved")
 
     def _same(self, there: Stored, file: proof.File) -> bool:
         if there.body == file.body:
@@ -154,12 +194,10 @@ class Prefix:
         torn = there is not None
         for _ in range(ROUNDS):
             if there is not None and not torn and self._says_right(there):
+                self._sizes[self.manifest_key] = len(there.body)
                 return
             try:
-                if there is None:
-                    self._store.create(self.manifest_key, self._manifest(), {})
-                else:
-                    self._store.replace(self.manifest_key, self._manifest(), {}, there.etag)
+                self._put(self.manifest_key, self._manifest(), {}, there)
             except Conflict:
                 self._guard.pause(PAUSE_SECONDS)
                 there, torn = self._store.get(self.manifest_key), False
@@ -179,8 +217,9 @@ class Prefix:
         for key in self._store.entries(self.path).keys() - expected:
             if not bug("leftovers-stay"):
                 self._store.delete(key)
-        entries = self._store.entries(self.path).keys()
-        if entries != expected and not bug("leftovers-stay"):
+        entries = self._store.entries(self.path)
+        self._check_sizes(entries)
+        if entries.keys() != expected and not bug("leftovers-stay"):
             raise Retryable(f"the prefix {self.path} does not hold what it must: somebody else changes it")
 
     def publication(self) -> dict[str, Any]:

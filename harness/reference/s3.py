@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from harness.reference.bugs import bug
 from harness.reference.directory import DirectoryStore
-from harness.reference.errors import BadConfiguration, Conflict, Fatal, Retryable
-from harness.reference.store import Store, Stored, glob
+from harness.reference.errors import BadConfiguration, Conflict, Fatal, PreconditionFailed, Retryable
+from harness.reference.store import Entry, Store, Stored, glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,8 @@ TRIES = 5
 FIRST_PAUSE_SECONDS = 0.1
 READ_TIMEOUT_SECONDS = 60
 DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
-CONFLICTS = {409, 412}
+PRECONDITION_FAILED = 412
+CONFLICTS = {409, PRECONDITION_FAILED}
 FORBIDDEN, NOT_FOUND, NOT_IMPLEMENTED, MOVED = 403, 404, 501, 301
 
 
@@ -56,13 +59,13 @@ class S3Store:
         self._bucket, self._guard = bucket, guard
         self._client = s3_client(settings)
 
-    def entries(self, prefix: str) -> dict[str, str]:
-        """Return the ETag of every key below a prefix."""
-        found: dict[str, str] = {}
+    def entries(self, prefix: str) -> dict[str, Entry]:
+        """List every key below a prefix."""
+        found: dict[str, Entry] = {}
         token: dict[str, str] = {}
         while True:
             page = self._page(prefix, token)
-            found |= {item["Key"]: item["ETag"] for item in page.get("Contents", ())}
+            found |= {item["Key"]: Entry(item["ETag"], item["Size"]) for item in page.get("Contents", ())}
             if not page.get("IsTruncated"):
                 return found
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -88,8 +91,23 @@ class S3Store:
         self._put(key, body, metadata, {} if bug("overwrites-what-is-stored") else {"IfNoneMatch": "*"})
 
     def replace(self, key: str, body: bytes, metadata: dict[str, str], etag: str) -> None:
-        """Store an object in place of the one with this ETag."""
-        self._put(key, body, metadata, {} if bug("overwrites-what-is-stored") else {"IfMatch": etag})
+        """Store an object in place of the one with this ETag; some stores want it without its quotes."""
+        if bug("overwrites-what-is-stored"):
+            self._put(key, body, metadata, {})
+            return
+        forms = [etag] if bug("quotes-etags-only") else [etag, etag.strip('"')]
+        for form in forms:
+            try:
+                self._put(key, body, metadata, {"IfMatch": form})
+            except PreconditionFailed:
+                there = self.entries(key).get(key)
+                if there is None or there.etag != etag:
+                    raise
+            else:
+                return
+        if bug("quotes-etags-only"):
+            raise Conflict(f"{key} is another")
+        raise Fatal(f"the object store refuses to replace {key} by the ETag that it lists: it has no usable If-Match")
 
     def _put(self, key: str, body: bytes, metadata: dict[str, str], condition: dict[str, str]) -> None:
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
@@ -146,6 +164,12 @@ class S3Store:
         operation = error.operation_name
         if code == "NoSuchBucket" or status == MOVED:
             raise Fatal(f"there is no bucket {self._bucket} at this store, or it lies in another region ({code})")
+        if code == "RequestTimeTooSkewed" and not bug("clock-skew-is-fatal"):
+            raise Retryable(
+                f"this machine's clock differs from the object store's{_skew(error)}; set the clock ({code})"
+            )
+        if code == "ExpiredToken" and not bug("expired-token-is-fatal"):
+            raise Retryable(f"the token for the object store has expired; renew AWS_SESSION_TOKEN ({code})")
         if status == FORBIDDEN or code in DENIED:
             raise Fatal(f"the object store denied {operation}: access denied ({code}); see the worker's permissions")
         if status == NOT_FOUND:
@@ -153,7 +177,7 @@ class S3Store:
         if status in CONFLICTS and operation == "PutObject":
             if bug("precondition-failed-is-fatal"):
                 raise Fatal(f"the object store answered {status} to {operation}")
-            raise Conflict(code)
+            raise PreconditionFailed(code) if status == PRECONDITION_FAILED else Conflict(code)
         if status == NOT_IMPLEMENTED:
             raise Fatal(f"the object store does not have what {operation} needs: conditional writes")
         return f"{operation} was answered with {status} {code}"
@@ -161,6 +185,15 @@ class S3Store:
 
 class _Missing(Exception):
     """There is no such key."""
+
+
+def _skew(error: Any) -> str:
+    """Return by how many seconds the clocks differ, as words; nothing where the answer does not tell the time."""
+    try:
+        date = parsedate_to_datetime(error.response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return f" by {abs(date.timestamp() - time.time()):.0f} s"
 
 
 def s3_client(settings: Settings, service: str = "s3", endpoint: str = "S3_ENDPOINT") -> Any:

@@ -17,14 +17,22 @@ class Stored:
     metadata: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a listing."""
+
+    etag: str
+    size_bytes: int
+
+
 class Store(Protocol):
     """What the two stores have in common; every call asks the guard first.
 
     Each raises Retryable where the store fails, Fatal where it denies, and Conflict where a condition is not met.
     """
 
-    def entries(self, prefix: str) -> dict[str, str]:
-        """Return the ETag of every key below a prefix."""
+    def entries(self, prefix: str) -> dict[str, Entry]:
+        """List every key below a prefix."""
         ...
 
     def get(self, key: str) -> Stored | None:

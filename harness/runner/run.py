@@ -47,6 +47,7 @@ def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Ev
                 cannot_show=around.cannot_show,
                 bucket=world.bucket.name if world.bucket else str(world.directory),
                 staging_root=str(world.staging),
+                preloaded=world.preloaded,
                 oracle=world.oracle,
             )
             triggers = Triggers(world)

@@ -27,8 +27,9 @@ def chain_of(scenario: Scenario) -> Chain:
     return Chain(scenario.node.chain_id, quirks=Quirks(**scenario.node.quirks))
 
 
-def prepare(scenario: Scenario, bucket: Bucket | None, directory: Path) -> None:
-    """Put there what the scenario says."""
+def prepare(scenario: Scenario, bucket: Bucket | None, directory: Path) -> dict[str, str]:
+    """Put there what the scenario says, and return the SHA-256 of each object by its key."""
+    digests = {}
     for held in scenario.held:
         payload = scenario.tasks[0].payload()
         payload |= {"cryo_dataset_name": held.dataset} if held.dataset else {}
@@ -36,12 +37,14 @@ def prepare(scenario: Scenario, bucket: Bucket | None, directory: Path) -> None:
         name = file_name(payload["chain_id"], payload["cryo_dataset_name"], chosen)
         key = held.key.replace("{prefix}", prefix(payload)).replace("{chunk}", name)
         body = _content(held, scenario, payload, chosen)
+        digests[key] = hashlib.sha256(body).hexdigest()
         if bucket is not None:
             described = held.content in {"whole", "fake", "other-rows"}
             bucket.put(key, body, _metadata(body, held.evidence) if described else None)
         else:
             (directory / key).parent.mkdir(parents=True, exist_ok=True)
             (directory / key).write_bytes(body)
+    return digests
 
 
 def _metadata(body: bytes, evidence: str) -> dict[str, str]:

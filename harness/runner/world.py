@@ -96,7 +96,7 @@ class World:
         scenario, recorder = self.scenario, self.recorder
         name = self.bucket.name if self.bucket else ""
         recorder.secrets.add({"rpc-key": self._key, "canary": self._canary})
-        stored.prepare(scenario, self.bucket, self.directory)
+        self.preloaded = stored.prepare(scenario, self.bucket, self.directory)
         staged.plant(scenario, self.staging, self.outside, self.task_id(0))
         self.planted = staged.planted(scenario, self.staging, self.outside, self.task_id(0))
         self.cryo = scenario.cryo

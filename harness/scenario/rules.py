@@ -173,8 +173,10 @@ def _store(scenario: Scenario) -> Iterator[Problem]:
         for at, _ in enumerate(scenario.store_faults):
             yield Problem(("store_faults", at), "never strikes: a directory has no proxy before it")
     for at, fault in enumerate(scenario.store_faults):
-        if fault.do in get_args(StoreDefect) and fault.operation != "put":
-            yield Problem(("store_faults", at, "operation"), f"{fault.do} changes PUTs alone: write put")
+        takes = ("put", "get", "any") if fault.do == "refuse-quoted-etags" else ("put",)
+        if fault.do in get_args(StoreDefect) and fault.operation not in takes:
+            message = f"{fault.do} never applies to {fault.operation}: write {' or '.join(takes)}"
+            yield Problem(("store_faults", at, "operation"), message)
 
 
 def _held(scenario: Scenario) -> Iterator[Problem]:

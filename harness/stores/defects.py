@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from harness.faults.script import StoreDefect
 
 CONDITIONS = ("if-match", "if-none-match")
-_FRAMING = {"content-encoding", "content-length", "transfer-encoding", "x-amz-decoded-content-length", "x-amz-trailer"}
+_FRAMING = {"content-length", "transfer-encoding", "x-amz-decoded-content-length", "x-amz-trailer"}
+_CHUNKED = "aws-chunked"
 _CHECKSUMS = ("content-md5", "x-amz-checksum-", "x-amz-sdk-checksum-")
 _DIGEST = "x-amz-content-sha256"
 
@@ -37,7 +38,7 @@ def altered(defect: StoreDefect, headers: Mapping[str, str], body: bytes) -> Alt
     """
     found = {name.lower(): value for name, value in headers.items()}
     content, trailers = unframed(found, body)
-    found = {name: value for name, value in (found | trailers).items() if name not in _FRAMING}
+    found = {name: value for name, value in (found | trailers).items() if name not in _FRAMING and value != _CHUNKED}
     match defect:
         case "refuse-quoted-etags":
             etag = found.get("if-match", "")

@@ -219,11 +219,21 @@ def test_lay_10_a_lost_answer_to_its_own_put_is_no_failure(tmp_path: Path, moto_
     assert good.returncode == 0, good.stderr
 
 
-@pytest.mark.parametrize(("status", "code", "exit_code"), [(503, "SlowDown", 75), (403, "AccessDenied", 69)])
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [
+        (503, "SlowDown", 75),
+        (403, "RequestTimeTooSkewed", 75),
+        (400, "ExpiredToken", 75),
+        (403, "AccessDenied", 69),
+        (403, "InvalidAccessKeyId", 69),
+        (403, "SignatureDoesNotMatch", 69),
+    ],
+)
 def test_out_4_a_store_that_fails_or_denies(
     tmp_path: Path, moto_bucket: Bucket, status: int, code: str, exit_code: int
 ):
-    """OUT-2, OUT-4: a store that stays down is retryable, one that denies is fatal."""
+    """OUT-2, OUT-4: a store that stays down, a wrong clock and an expired token are retryable, a denial is fatal."""
     spoil = Spoil("PUT", r"\.parquet$", "before", status=status, code=code, lasting=True)
     with StoreProxy(moto_bucket.endpoint.url, spoil) as proxy:
         environment = moto_bucket.environment() | {"S3_ENDPOINT": proxy.url}

@@ -23,7 +23,7 @@ REFUSED = [
     (GOOD + '[[held]]\nkey = "{prefix}{chunk}"\nchunk = 2\n', "line 5: held.0.chunk: the first task has 2 chunks"),
     (
         GOOD + '[[store_faults]]\noperation = "get"\ndo = "keep-half"\n',
-        "line 4: store_faults.0.operation: keep-half changes PUTs alone",
+        "line 4: store_faults.0.operation: keep-half never applies to get",
     ),
     (GOOD + '[[held]]\nkey = "x"\ndataset = "block"\n', "line 5: held.0.dataset: there is no dataset 'block'"),
     (GOOD + '[[tasks]]\noutcome = "fatal_error"\nset = { range_end = 0 }\n[[held]]\nkey = "x"\n', "line 6: held"),

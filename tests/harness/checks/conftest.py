@@ -18,6 +18,6 @@ def histories(moto: S3Endpoint) -> dict[str, list[Any]]:
     around = Backends(moto, moto, "moto")
     straight = ("straight-run", "straight-service", "fake-mode")
     failing = ("cryo-exit-2", "bad-payload-service", "cancelled-at-completion", "not-json")
-    (other,) = find(["store-other-dataset"])
+    stored = ("store-other-dataset", "store-ignores-conditions")
     found = {one.name: run(one, find_target(), around) for one in find([*straight, *failing])}
-    return found | {other.name: run(other, find_target(REFERENCE), around)}
+    return found | {one.name: run(one, find_target(REFERENCE), around) for one in find(stored)}

@@ -74,6 +74,11 @@ def parquet(**changes: Any) -> Callable[[Events], Events]:
     )
 
 
+def parquet_is(**facts: Any) -> Callable[[Events], Events]:
+    """Set all that can be read of each Parquet file."""
+    return with_objects(lambda _, held: held.model_copy(update={"parquet": facts}) if held.parquet else held)
+
+
 def each(kind: str, **changes: Any) -> Callable[[Events], Events]:
     """Change all events of a kind."""
     return lambda events: [one.model_copy(update=changes) if one.kind == kind else one for one in events]
@@ -201,9 +206,9 @@ def deleted(events: Events) -> Any:
     return StoreAnswered(**last(events), **fields, key=next(iter(events[-1].objects)))
 
 
-RUN, SERVICE, FAKE, EXIT_2, BAD, CANCELLED, NOT_JSON, OTHER_DATASET = (
+RUN, SERVICE, FAKE, EXIT_2, BAD, CANCELLED, NOT_JSON, OTHER_DATASET, IGNORES_CONDITIONS = (
     "straight-run", "straight-service", "fake-mode", "cryo-exit-2", "bad-payload-service", "cancelled-at-completion",
-    "not-json", "store-other-dataset",
+    "not-json", "store-other-dataset", "store-ignores-conditions",
 )  # fmt: skip
 SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("PUB-1", RUN, stdout(lambda text: text * 2)),
@@ -224,6 +229,8 @@ SPOILS: list[tuple[str, str, Callable[[Events], Events]]] = [
     ("LAY-4", RUN, manifest(lambda text: text.replace('"version":1', '"version":1,"attempt":1'))),
     ("LAY-5", RUN, late_file),
     ("LAY-5", RUN, late_first_file),
+    ("LAY-5", RUN, parquet_is(unreadable="cut off")),
+    ("LAY-5", RUN, with_objects(lambda _, held: held.model_copy(update={"digest": "00"}))),
     ("LAY-6", RUN, doubled),
     ("LAY-7", RUN, manifest(lambda text: text.replace(",", ", "))),
     ("LAY-8", RUN, with_objects(lambda _, held: held.model_copy(update={"metadata": held.metadata | {"rows": "1"}}))),
@@ -275,6 +282,38 @@ def test_a_broken_promise_is_met_by_its_clause(
     assert found, [violation.clause for violation in judged.violations]
     assert found[0].quote
     assert verdicts([judged])[clause] is Verdict.FAIL
+
+
+def probe(events: Events, *, status: int, **condition: Any) -> Events:
+    """Return the history with a file's PUT repeated just before the manifest's is asked for."""
+    put = next(one for one in events if one.kind == "object_put")
+    at = next(place for place, one in enumerate(events) if one.kind == "store_asked" and one.key.endswith(".json"))
+    number = events[at - 1].number
+    changed = {"number": number, "began": number, "status": status, "answered": status, "create_only": False}
+    return [*events[:at], put.model_copy(update=changed | condition), *events[at:]]
+
+
+@pytest.mark.parametrize("condition", [{"create_only": True}, {"if_match": '"0"'}], ids=["create-only", "If-Match"])
+def test_a_probe_of_conditional_writes_is_no_violation(condition: dict[str, Any], histories: dict[str, Events]):
+    """LAY-2, LAY-5, LAY-10: a worker may try whether the store refuses a PUT that has to be refused."""
+    judged = judge(probe(histories[RUN], status=412, **condition))
+    assert (judged.violations, judged.errors) == ((), ())
+
+
+@pytest.mark.parametrize(("same_bytes", "broken"), [(True, False), (False, True)], ids=["the same", "others"])
+def test_lay_10_a_probe_that_a_store_takes_replaces_nothing(
+    same_bytes: bool,  # noqa: FBT001 - pytest's way
+    broken: bool,  # noqa: FBT001 - as above
+    histories: dict[str, Events],
+):
+    """LAY-10: where conditions are ignored, a create-only PUT of the stored bytes leaves complete data as they are."""
+    events = histories[IGNORES_CONDITIONS]
+    (key,) = events[0].preloaded
+    put = next(one for one in events if one.kind == "object_put" and one.key != key)
+    digest = events[0].preloaded[key] if same_bytes else "00"
+    taken = put.model_copy(update={"key": key, "digest": digest, **last(events)})
+    found = {one.clause for one in judge([*events[:-1], taken, events[-1]]).violations}
+    assert ("LAY-10" in found) is broken
 
 
 def test_a_fault_that_never_fired_is_an_error(histories: dict[str, Events]):
