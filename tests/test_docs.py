@@ -1,14 +1,21 @@
 """The documentation says what the code does."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
+
+import pytest
 
 from cryo_ingest.errors import leaves
 from harness import report
+from harness.faults.actions import Form, from_json
 from harness.targets.file import TargetFile
+from harness.world.quirks import Quirks
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+FIDELITY = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "cryo_ingest").rglob("*.py")))
 
 VARIABLE = r"(?:TRACE|MAX|S3|AWS|DISPATCHER|TASK|SQS)_[A-Z0-9_]"
@@ -58,3 +65,24 @@ def test_every_fixture_of_the_plugin_is_documented_and_no_other():
     made = set(re.findall(r"@pytest\.fixture[^\n]*\ndef (\w+)\(", source))
     documented = {row[0].strip("`") for row in rows_after("fixtures")}
     assert documented == {name for name in made if not name.startswith("cryo_")}
+
+
+def first_cells(heading: str) -> list[str]:
+    """Return the names in the first cells of the table under a heading of fidelity.md."""
+    section = FIDELITY.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.strip("|").split("|")[0] for line in section.splitlines() if line.startswith("|")]
+    return [name.strip() for row in rows[2:] for name in row.split(",")]
+
+
+def test_every_quirk_is_documented_and_no_other():
+    """The author of a scenario finds each condition that a chain or a node can have."""
+    assert sorted(first_cells("Quirks")) == sorted(quirk.name for quirk in fields(Quirks))
+
+
+def test_every_kind_of_fault_of_the_pool_is_documented_and_no_other():
+    """The author of a scenario finds each fault by its name, and each form in which a request can be refused."""
+    with pytest.raises(ValueError, match="there are ") as known:
+        from_json({"kind": "?"})
+    assert sorted(first_cells("Faults")) == str(known.value).partition("there are ")[2].split(", ")
+    forms = FIDELITY.partition("The forms of a refusal:")[2].partition("\n\n")[0]
+    assert [form for form in get_args(Form) if f"`{form}`" not in forms] == []

@@ -1,6 +1,7 @@
 """What a fault can do to an answer of the pool: on the wire, in the JSON-RPC envelope, or in the result. Values only.
 
-`ON_THE_WIRE` actions are carried out by harness.fakes.rpc.wire, an `Edit` by harness.fakes.rpc.edits.
+`ON_THE_WIRE` actions are carried out by harness.fakes.rpc.wire, an `Edit` by harness.fakes.rpc.edits, a `Refusal` by
+harness.fakes.rpc.refusals; a `Member` is another node that answers.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -16,6 +17,17 @@ Count = Annotated[int, Field(ge=0)]
 Nth = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 HttpStatus = Annotated[int, Field(ge=200, le=599)]
+Form = Literal[
+    "object", "first", "list", "null-list", "each", "each-null", "bare",
+    "string", "message", "html", "text", "empty", "reset", "close",
+]  # fmt: skip
+"""How a whole request is refused, whether it is one call or a batch.
+
+`object`: one JSON-RPC error with `id: null`; `first`: with the first call's id; `list`, `null-list`: a list that holds
+only that one; `each`: the error for each call; `each-null`: the same with `id: null`; `bare`: only the field `error`;
+`string`: `{"error": "…"}`; `message`: `{"message": "…"}`; `html`, `text`, `empty`: such a body; `reset`, `close`: no
+answer, the connection ends.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,62 @@ class Fields:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """The answer of a node that has pruned logs and receipts below block `below`; its headers are complete.
+
+    `eth_getLogs` finds nothing there, by range and by hash. `eth_getTransactionReceipt` is null; `receipts` says what
+    `eth_getBlockReceipts` is: null, an empty list, or error 4444. Only calls that this changes count for the fault, so
+    that with `every` = 2 one of two members of a balanced pool is pruned.
+    """
+
+    below: Count
+    receipts: Literal["null", "empty", "error"] = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Lagging:
+    """The answer of a member of a balanced pool whose newest block is `head`.
+
+    Later blocks and receipts are null there, later logs are not found; by a hash that it does not know `eth_getLogs`
+    finds nothing either (`unknown_hash` = empty), or fails (error). Only calls that this changes count for the fault.
+    """
+
+    head: Count
+    unknown_hash: Literal["empty", "error"] = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimit:
+    """A batch of more than `calls` calls is refused as a whole; 0 refuses every batch.
+
+    Batches count for the fault, not calls; with a `method`, those that hold such a call.
+    """
+
+    calls: Count
+    form: Form = "object"
+    status: HttpStatus = 200
+    code: int = -32600
+    message: str = "batch too large"
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The gateway is out of order: this request is refused, and all later ones until the outage is over.
+
+    It is over when `requests` requests of any method, this one included, have been refused and `seconds` have passed.
+    """
+
+    requests: Nth = 1
+    seconds: Seconds = 0.0
+    form: Form = "each"
+    status: HttpStatus = 200
+    code: int = -32603
+    message: str = "Internal error"
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reorg:
     """From this call on, the endpoint's chain is another one from block `at` on."""
 
@@ -127,13 +195,16 @@ class Reorg:
 Wire = Status | Delay | Hang | Reset | Close | Truncate | Stop
 Edit = Result | Items | Fields
 ON_THE_WIRE = (Status, Delay, Hang, Reset, Close, Truncate, Stop)
-Action = Wire | Edit | Raw | Error | Envelope | OtherBlock | Reorg
+Refusal = BatchLimit | Outage
+Member = Pruned | Lagging
+Action = Wire | Edit | Raw | Error | Envelope | OtherBlock | Reorg | Refusal | Member
 
 _BY_NAME: dict[str, type[Any]] = {
     kind.__name__.lower(): kind
     for kind in (
         *(Status, Delay, Hang, Reset, Close, Truncate, Stop, Raw),
         *(Result, Items, Fields, Error, Envelope, OtherBlock, Reorg),
+        *(Pruned, Lagging, BatchLimit, Outage),
     )
 }
 

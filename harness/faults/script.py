@@ -50,7 +50,10 @@ class StoreFault(Strict):
 
 
 class RpcFault(Strict):
-    """One line of the pool's script; `do` is an action of harness.faults.actions."""
+    """One line of the pool's script: `do` is an action of harness.faults.actions.
+
+    A line that `may_miss` need not strike: a worker that sends no batches never meets a limit of their size.
+    """
 
     method: str | None = None
     do: Annotated[dict[str, Any], AfterValidator(_an_action)]
@@ -59,6 +62,7 @@ class RpcFault(Strict):
     nth: int = Field(default=1, ge=1)
     every: int = Field(default=1, ge=1)
     times: int | None = Field(default=None, ge=1)
+    may_miss: bool = False
 
 
 class DispatcherFaultLine(Strict):

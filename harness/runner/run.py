@@ -183,7 +183,7 @@ def _conclude(world: World, triggers: Triggers) -> None:
         describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired
     ]
     if world.pool is not None:
-        struck = {id(call.fault) for call in world.pool.struck}
+        struck = {id(fault) for fault in (*(call.fault for call in world.pool.struck), *world.rpc_may_miss)}
         silent += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in struck]
     registered: dict[str, int] = {}
     refused: list[tuple[str, str]] = []

@@ -20,6 +20,7 @@ from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServ
 from harness.fakes.rpc.faults import Call, Fault
 from harness.fakes.rpc.node import Node
 from harness.fakes.rpc.server import RpcPool
+from harness.fakes.rpc.wire import HARNESS
 from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, RpcCall
 from harness.runner import staged, stored
 from harness.runner.inside import Inside
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from harness.stores.backends import Backends
     from harness.targets import Target
 
-HARNESS = "harness_"
 OTHER_CHAIN_ID = 5
 LOOPBACK_URL = "http://127.0.0.1"
 DEAD_URL = f"{LOOPBACK_URL}:9"
@@ -136,7 +136,9 @@ class World:
             chain_id=scenario.node.claims_chain_id, key=self._key,
             script={"acts": list(scenario.acts), "quirks": scenario.node.quirks},
         )  # fmt: skip
-        faults = [Fault.from_json(fault.model_dump()) for fault in scenario.rpc_faults]
+        lines = [(Fault.from_json(line.model_dump(exclude={"may_miss"})), line) for line in scenario.rpc_faults]
+        faults = [fault for fault, _ in lines]
+        self.rpc_may_miss = [fault for fault, line in lines if line.may_miss]
         # Beside it a node of another chain, for pools of several.
         other = replace(node, name="other", chain_id=OTHER_CHAIN_ID)
         self.pool = self._stack.enter_context(RpcPool([node, other], faults))

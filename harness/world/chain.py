@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.world import programs
 from harness.world.actors import Actors, settle
+from harness.world.blocklogs import BLOCK_LOGS_EVERY, block_log
 from harness.world.bloom import BLOOM_BYTES, logs_bloom
 from harness.world.entropy import BLOCK, GAS, TRANSACTION, Entropy
 from harness.world.programs.base import CONTRACT, DRAW_BYTES, INTRINSIC_GAS, KIND, PROGRAM, SENDER, TIP
@@ -30,6 +31,9 @@ BASE_FEE_FORK = 64
 
 EMPTY_RUN = range(80, 96)
 """Blocks whose number modulo 128 lies here have no transactions, so that a range of only such blocks can be asked."""
+
+LATE_START = 1_500
+"""The first block with transactions on a chain with the quirk `late_start`."""
 
 _FIRST_TIMESTAMP = 1_438_269_988
 _SLOW_BLOCKS = 2**27
@@ -164,6 +168,8 @@ class Chain:
             for log in programs.PROGRAMS[program].logs(transaction, actors):
                 yield PlacedLog(transaction, log_index, log, program != programs.STATE_SYNC)
                 log_index += 1
+        if self.has_block_log(number):
+            yield block_log(self.header(number), token=actors.registry, log_index=0 if restarts else log_index)
 
     def bloom(self, number: int) -> bytes:
         """Return the logs bloom of a block's header."""
@@ -184,7 +190,7 @@ class Chain:
         return self._drawn_count(number, draw) + self.has_deposit(number) + self.has_state_sync(number)
 
     def _drawn_count(self, number: int, draw: bytes) -> int:
-        if number == 0 or number % 128 in EMPTY_RUN:
+        if number == 0 or number % 128 in EMPTY_RUN or (self.quirks.late_start and number < LATE_START):
             return 0
         return 48 + draw[32] % 64 if number % _CROWD_CYCLE == _CROWD_BLOCK else draw[32] % 7
 
@@ -195,6 +201,11 @@ class Chain:
     def has_state_sync(self, number: int) -> bool:
         """Tell whether a block ends with a state sync."""
         return self.quirks.state_sync and number > 0 and number % 16 == 0
+
+    def has_block_log(self, number: int) -> bool:
+        """Tell whether a block ends with a log that belongs to no transaction."""
+        quirks = self.quirks
+        return (quirks.block_logs or quirks.block_log_receipts) and number > 0 and number % BLOCK_LOGS_EVERY == 0
 
     def _gas(self, number: int, count: int) -> list[int]:
         """Return what each transaction of a block used; a state sync uses none."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from harness.fakes.cryo.source import Source
 
 _BY_LOGS = frozenset({"logs", "erc20_transfers", "erc721_transfers"})
+_READS_HYDRATED = frozenset(
+    {*_BY_LOGS, "contracts", "native_transfers", "traces", "transactions", "vm_traces"},
+)
+"""The datasets for which Cryo asks no block for its transactions' hashes; all others fail on whole ones."""
 
 
 def chain_of(source: Source) -> Chain:
@@ -51,7 +55,7 @@ class Collection:
         for place, chunk in enumerate(self.plan.chunks):
             self.acts.after(place)
             self.acts.grow(self.plan.directory)
-            failure = self._refusal(chunk, place)
+            failure = self._refusal(chunk, place) or self._unreadable(chunk)
             if failure is not None:
                 self.errored.append((chunk, failure))
                 continue
@@ -83,6 +87,20 @@ class Collection:
         if dataset in {"blocks", "transactions", "address_appearances"}:
             return "Collect failed: block not found"
         return f"Failed to get block: (code: -32000, message: block {last:#x} not found, data: None)"
+
+    def _unreadable(self, chunk: Chunk) -> str | None:
+        """Return the error of a chunk that Cryo can't read from such a node at all, or None."""
+        quirks, dataset = self.chain.quirks, self.plan.dataset
+        lacks_receipts = quirks.no_receipts and dataset == "transactions"
+        lacks_hashes = quirks.hydrated_blocks and dataset not in _READS_HYDRATED
+        if not (lacks_receipts or lacks_hashes):
+            return None
+        if not any(self.chain.transactions(number) for number in chunk.blocks.numbers):
+            return None
+        if lacks_receipts:
+            told = "the method eth_getTransactionReceipt does not exist/is not available"
+            return f"Failed to get block: (code: -32601, message: {told}, data: None)"
+        return "Failed to get block: deserialization error: invalid type: map, expected a hash"
 
     def _write(self, chunk: Chunk, place: int) -> None:
         """Write one chunk's file, by its temporary name first, spoilt as the acts say."""

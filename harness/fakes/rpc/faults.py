@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.faults import actions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from harness.faults.actions import Action
 
@@ -42,7 +42,31 @@ class Fault:
         """Tell whether a call counts for this fault at all."""
         if self.method not in {None, method} or self.node not in {None, node}:
             return False
+        if not _changes(self.do, method, blocks):
+            return False
         return self.block is None or (blocks is not None and blocks[0] <= self.block <= blocks[1])
+
+    def matches_batch(self, methods: list[str], node: str) -> bool:
+        """Tell whether a batch of calls counts for this fault."""
+        if not isinstance(self.do, actions.BatchLimit) or self.node not in {None, node}:
+            return False
+        return len(methods) > self.do.calls and (self.method is None or self.method in methods)
+
+
+def _changes(do: Action, method: str, blocks: tuple[int, int] | None) -> bool:
+    """Tell whether an action makes any difference to a call."""
+    match do:
+        case actions.BatchLimit():
+            return False
+        case actions.Pruned(below):
+            return method in _FROM_RECEIPTS and blocks is not None and blocks[0] < below
+        case actions.Lagging(head):
+            return method == "eth_blockNumber" or (blocks is not None and blocks[1] > head)
+    return True
+
+
+_FROM_RECEIPTS = frozenset(("eth_getLogs", "eth_getBlockReceipts", "eth_getTransactionReceipt"))
+"""What a node answers from its receipts."""
 
 
 class Call(NamedTuple):
@@ -75,12 +99,19 @@ class Script:
 
     def strike(self, method: str, blocks: tuple[int, int] | None, node: str) -> Fault | None:
         """Count a call for every fault that it matches, and return the first that spoils it."""
+        return self._count(lambda fault: fault.matches(method, blocks, node))
+
+    def strike_batch(self, methods: list[str], node: str) -> Fault | None:
+        """Count a batch for every fault that it matches, and return the first that refuses it."""
+        return self._count(lambda fault: fault.matches_batch(methods, node))
+
+    def _count(self, matches: Callable[[Fault], bool]) -> Fault | None:
         new = len(self.faults) - len(self._seen)
         self._seen += [0] * new
         self._struck += [0] * new
         found = None
         for place, fault in enumerate(self.faults):
-            if not fault.matches(method, blocks, node):
+            if not matches(fault):
                 continue
             self._seen[place] += 1
             seen, spent = self._seen[place], fault.times is not None and self._struck[place] >= fault.times

@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 
     Method = Callable[[Node, list[Any]], str]
 
+
+class UnknownHash(RpcError):
+    """The node has no block of that hash."""
+
+
 INVALID_PARAMS = -32602
 METHOD_NOT_FOUND = -32601
+PRUNED = 4444
+"""What nodes answer for history that they have dropped, after EIP-4444."""
 
 
 def answer(node: Node, method: str, params: object) -> str:
@@ -48,7 +55,10 @@ def blocks_of(node: Node, method: str, params: object) -> tuple[int, int] | None
             return None
         if method == "eth_getLogs":
             return _log_range(node, params[0])
-        if method in {"eth_getBlockByHash", "eth_getTransactionByHash", "eth_getTransactionReceipt"}:
+        if method in {"eth_getTransactionByHash", "eth_getTransactionReceipt"}:
+            found = node.chain.transaction_by_hash(_data(params[0], 32))
+            return None if found is None else (found.block_number, found.block_number)
+        if method == "eth_getBlockByHash":
             return None
         place = _BLOCK_PARAMETER.get(method, 0)
         number = node.number(params[place])
@@ -69,26 +79,42 @@ def _block_by_number(node: Node, params: list[Any]) -> str:
     number = node.number(params[0])
     if number > node.known:
         return "null"
-    return render.block(node.chain, number, full=bool(params[1]))
+    return render.block(node.chain, number, full=_wants_whole(node, params[1]))
+
+
+def _wants_whole(node: Node, parameter: object) -> bool:
+    return bool(parameter) or node.chain.quirks.hydrated_blocks
 
 
 def _block_by_hash(node: Node, params: list[Any]) -> str:
     number = node.chain.number_of(_data(params[0], 32))
     if number is None or number > node.known:
         return "null"
-    return render.block(node.chain, number, full=bool(params[1]))
+    return render.block(node.chain, number, full=_wants_whole(node, params[1]))
 
 
 def _block_receipts(node: Node, params: list[Any]) -> str:
-    if node.chain.quirks.no_block_receipts:
+    if node.chain.quirks.no_block_receipts or node.chain.quirks.no_receipts:
         raise RpcError(METHOD_NOT_FOUND, "the method eth_getBlockReceipts does not exist/is not available")
     number = node.number(params[0])
-    return "null" if number > node.known else render.array(render.receipts(node.chain, number))
+    if number > node.known:
+        return "null"
+    if number < node.pruned_below:
+        return _pruned_receipts(node)
+    return render.array(render.block_receipts(node.chain, number))
+
+
+def _pruned_receipts(node: Node) -> str:
+    if node.pruned_receipts == "error":
+        raise RpcError(PRUNED, "pruned history unavailable")
+    return "[]" if node.pruned_receipts == "empty" else "null"
 
 
 def _transaction_receipt(node: Node, params: list[Any]) -> str:
+    if node.chain.quirks.no_receipts:
+        raise RpcError(METHOD_NOT_FOUND, "the method eth_getTransactionReceipt does not exist/is not available")
     found = node.chain.transaction_by_hash(_data(params[0], 32))
-    if found is None or found.block_number > node.known:
+    if found is None or not node.pruned_below <= found.block_number <= node.known:
         return "null"
     return render.receipts(node.chain, found.block_number)[found.transaction_index]
 
@@ -102,14 +128,19 @@ def _transaction_by_hash(node: Node, params: list[Any]) -> str:
 
 def _logs(node: Node, params: list[Any]) -> str:
     criteria = params[0]
-    first, last = _log_range(node, criteria)
+    try:
+        first, last = _log_range(node, criteria)
+    except UnknownHash:
+        if node.unknown_hash_fails:
+            raise
+        return "[]"
     if node.max_log_range is not None and last - first + 1 > node.max_log_range:
         raise RpcError(-32005, f"query exceeds max block range {node.max_log_range}")
     if last > node.known and node.logs_past_head_fail:
         raise RpcError(INVALID_PARAMS, f"block range extends beyond current head block: {last} > {node.known}")
     addresses = _addresses(criteria.get("address"))
     topics = [_choices(topic) for topic in criteria.get("topics") or []]
-    shown = range(first, min(last, node.known) + 1)
+    shown = range(max(first, node.pruned_below), min(last, node.known) + 1)
     if addresses is None and not topics:
         return render.array(filter(None, (render.all_logs(node.chain, number) for number in shown)))
     found = (
@@ -125,7 +156,7 @@ def _log_range(node: Node, criteria: dict[str, Any]) -> tuple[int, int]:
     if "blockHash" in criteria:
         number = node.chain.number_of(_data(criteria["blockHash"], 32))
         if number is None or number > node.known:
-            raise RpcError(-32000, "unknown block")
+            raise UnknownHash(-32000, "unknown block")
         return number, number
     return node.number(criteria.get("fromBlock", "latest")), node.number(criteria.get("toBlock", "latest"))
 

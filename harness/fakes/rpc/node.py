@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.schemas import check
 
@@ -37,6 +37,9 @@ class Node:
         key: a secret that must be somewhere in the request's path, query or user info; None lets anybody in.
         chain_id: what it claims, where that is not the chain's own.
         max_log_range: blocks that one `eth_getLogs` may span; None for any number.
+        pruned_below: logs and receipts of blocks below this one are gone; headers are not.
+        pruned_receipts: what `eth_getBlockReceipts` answers there: `null`, `empty` or `error`.
+        unknown_hash_fails: whether `eth_getLogs` by an unknown block hash is an error (geth) or an empty answer.
         logs_past_head_fail: whether `eth_getLogs` past the head is an error (anvil) or an empty answer (geth).
         script: what `harness_script` tells fake Cryo besides the chain; None for a node without that method.
     """
@@ -50,6 +53,9 @@ class Node:
     key: str | None = field(default=None, repr=False)
     chain_id: int | None = None
     max_log_range: int | None = None
+    pruned_below: int = 0
+    pruned_receipts: Literal["null", "empty", "error"] = "null"
+    unknown_hash_fails: bool = True
     logs_past_head_fail: bool = True
     script: dict[str, Any] | None = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from harness.world.bloom import logs_bloom
 from harness.world.entropy import STATE
 from harness.world.programs.base import CONTRACT
+from harness.world.values import ZERO_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,6 +114,24 @@ def receipts(chain: Chain, number: int) -> tuple[str, ...]:
             f'"status":"{int(tx.success):#x}","type":"{tx.type:#x}","effectiveGasPrice":"{tx.gas_price:#x}"}}'
         )
     return tuple(rendered)
+
+
+def block_receipts(chain: Chain, number: int) -> tuple[str, ...]:
+    """Return what `eth_getBlockReceipts` lists: with `block_log_receipts`, one more for a log of the block's own."""
+    found = receipts(chain, number)
+    if not (chain.quirks.block_log_receipts and chain.has_block_log(number)):
+        return found
+    header = chain.header(number)
+    *_, placed = chain.logs(number)
+    bloom = logs_bloom((placed.log,))
+    own = (
+        f'{{"transactionHash":"0x{header.hash.hex()}","transactionIndex":"{header.transaction_count:#x}",'
+        f'"blockHash":"0x{header.hash.hex()}","blockNumber":"{number:#x}","from":"0x{ZERO_ADDRESS.hex()}","to":null,'
+        f'"cumulativeGasUsed":"{header.gas_used:#x}","gasUsed":"0x0","contractAddress":null,'
+        f'"logs":{array((log(header, placed),))},"logsBloom":"0x{bloom.hex()}",'
+        f'"status":"0x1","type":"0x0","effectiveGasPrice":"0x0"}}'
+    )
+    return (*found, own)
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)

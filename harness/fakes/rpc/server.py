@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -29,10 +30,17 @@ _BACKLOG = 512
 class RpcPool:
     """One node or several, one journal, one script of faults. Not restartable."""
 
-    def __init__(self, nodes: Node | Sequence[Node], faults: Iterable[Fault] = (), *, port: int = 0) -> None:
-        """Prepare a pool; `port` is the first node's (0 for any), the others take any."""
+    def __init__(
+        self,
+        nodes: Node | Sequence[Node],
+        faults: Iterable[Fault] = (),
+        *,
+        port: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare a pool; `port` is the first node's (0 for any), the others take any; `clock` times outages."""
         served = [nodes] if isinstance(nodes, Node) else list(nodes)
-        self._shared = Shared(stop=self._vanish)
+        self._shared = Shared(stop=self._vanish, clock=clock)
         self._shared.script.extend(faults)
         self._endpoints = [Endpoint(node, self._shared) for node in served]
         self._sockets = [_listen(port if place == 0 else 0) for place in range(len(served))]

@@ -15,21 +15,32 @@ import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.fakes.rpc import edits
 from harness.fakes.rpc.faults import Call, Script
 from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
+from harness.fakes.rpc.refusals import Dress, refused
 from harness.faults import actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.faults.actions import Action, Wire
+    from harness.fakes.rpc.faults import Fault
+    from harness.faults.actions import Action, Refusal, Wire
+
+HARNESS = "harness_"
+"""What the methods begin with that are no node's: between a pool and fake Cryo. No fault strikes them."""
+
+REFUSALS = (actions.BatchLimit, actions.Outage)
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for 0 seconds: closing sends RST."""
+
+
+_LARGE_HEADER = f"content-security-policy: {'x' * 9_000}\r\n"
+"""More than the 8 kB that many HTTP clients take."""
 
 
 @dataclass(slots=True)
@@ -41,6 +52,7 @@ class Shared:
     script: Script = field(default_factory=Script)
     journal: list[Call] = field(default_factory=list)
     listeners: list[Callable[[Call], None]] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
 
 
 class Endpoint:
@@ -49,23 +61,61 @@ class Endpoint:
     def __init__(self, node: Node, shared: Shared) -> None:
         self.node, self.shared = node, shared
         self.connections: set[Connection] = set()
+        self._outage: _Outage | None = None
 
-    def reply(self, body: bytes) -> tuple[bytes, Wire | None]:
+    def reply(self, body: bytes) -> tuple[bytes, Wire | Dress | None]:
         """Answer one request: the body to send, and what to do to it on the wire."""
         try:
             request = json.loads(body)
         except ValueError:
             return _envelope("null", error=RpcError(-32700, "parse error")), None
+        calls = request if isinstance(request, list) else [request]
+        faults = self._faults(calls, is_batch=isinstance(request, list))
+        for call, fault in zip(calls, faults, strict=True):
+            self._note(call, fault)
+        refusing = next((fault for fault in faults if fault and isinstance(fault.do, REFUSALS)), None)
+        if refusing is not None:
+            return refused(request, cast("Refusal", refusing.do))
+        replies = [
+            self._answer(call, None if fault is None else fault.do) for call, fault in zip(calls, faults, strict=True)
+        ]
         if not isinstance(request, list):
-            return self._answer(request)
-        replies = [self._answer(call) for call in request]
+            return replies[0]
         wire = next((wire for _, wire in replies if wire is not None), None)
         return b"[" + b",".join(reply for reply, _ in replies) + b"]", wire
 
-    def _answer(self, call: dict[str, Any]) -> tuple[bytes, Wire | None]:
+    def _faults(self, calls: list[dict[str, Any]], *, is_batch: bool) -> list[Fault | None]:
+        """Return the fault that strikes each call, the same for all where the whole request is refused."""
+        script, name = self.shared.script, self.node.name
+        methods = [str(call.get("method")) for call in calls]
+        if not script.faults or any(method.startswith(HARNESS) for method in methods):
+            return [None] * len(calls)
+        whole = self._ongoing() or (script.strike_batch(methods, name) if is_batch else None)
+        if whole is None:
+            found = [
+                script.strike(method, blocks_of(self.node, method, call.get("params", [])), name)
+                for method, call in zip(methods, calls, strict=True)
+            ]
+            whole = next((fault for fault in found if fault and isinstance(fault.do, actions.Outage)), None)
+            if whole is None:
+                return found
+            self._outage = _Outage(whole, cast("actions.Outage", whole.do), self.shared.clock())
+        return [whole] * len(calls)
+
+    def _ongoing(self) -> Fault | None:
+        """Return the fault of the outage that this request falls into, and count the request for it."""
+        outage = self._outage
+        if outage is None:
+            return None
+        outage.requests += 1
+        if outage.is_over(self.shared.clock()):
+            self._outage = None
+            return None
+        return outage.fault
+
+    def _answer(self, call: dict[str, Any], do: Action | None) -> tuple[bytes, Wire | None]:
         method, params = str(call.get("method")), call.get("params", [])
         identifier = json.dumps(call.get("id"))
-        do = self._note(method, params)
         if isinstance(do, actions.Raw):
             return do.body.encode(), None
         wire = do if isinstance(do, actions.ON_THE_WIRE) else None
@@ -75,16 +125,14 @@ class Endpoint:
             null_id = isinstance(do, actions.Error) and do.null_id
             return _envelope("null" if null_id else identifier, error=error), wire
 
-    def _note(self, method: str, params: Any) -> Action | None:
-        """Write a call into the journal, tell who listens, and return what its fault does."""
-        shared, name = self.shared, self.node.name
+    def _note(self, asked: dict[str, Any], fault: Fault | None) -> None:
+        """Write a call into the journal and tell the listeners."""
+        shared, method, params = self.shared, str(asked.get("method")), asked.get("params", [])
         blocks = blocks_of(self.node, method, params)
-        fault = shared.script.strike(method, blocks, name) if shared.script.faults else None
-        call = Call(len(shared.journal) + 1, time.monotonic(), name, method, params, blocks, fault)
+        call = Call(len(shared.journal) + 1, time.monotonic(), self.node.name, method, params, blocks, fault)
         shared.journal.append(call)
         for listener in shared.listeners:
             listener(call)
-        return fault.do if fault is not None else None
 
     def _spoilt(self, method: str, params: Any, identifier: str, do: Action | None) -> bytes:
         """Return the answer's envelope with the fault's false result, or the true one."""
@@ -95,13 +143,39 @@ class Endpoint:
                 params = [hex(self.node.number(params[0]) + offset), *params[1:]]
             case actions.Reorg(at, branch):
                 self.node = replace(self.node, chain=self.node.chain.reorganised(at=at, branch=branch))
-        result = answer(self.node, method, params)
+        result = answer(_member(self.node, do), method, params)
         if isinstance(do, actions.Result | actions.Items | actions.Fields):
             result = edits.edited(result, do)
         if isinstance(do, actions.Envelope):
             whole = {"jsonrpc": "2.0", "id": json.loads(identifier), "result": json.loads(result)} | do.fields
             return json.dumps(whole).encode()
         return _envelope(identifier, result=result)
+
+
+@dataclass(slots=True)
+class _Outage:
+    """An outage that goes on: since when, and how many requests it has refused."""
+
+    fault: Fault
+    what: actions.Outage
+    began: float
+    requests: int = 1
+
+    def is_over(self, now: float) -> bool:
+        """Tell whether the latest request comes after it."""
+        return self.requests > self.what.requests and now - self.began >= self.what.seconds
+
+
+def _member(node: Node, do: Action | None) -> Node:
+    """Return the member of the pool that answers: the node itself, but for a fault that says another."""
+    match do:
+        case actions.Pruned(below, receipts):
+            return replace(node, pruned_below=below, pruned_receipts=receipts)
+        case actions.Lagging(head, unknown_hash):
+            final = None if node.finalized is None else min(node.finalized, head)
+            behind = replace(node, head=min(node.head, head), lag=0, finalized=final, logs_past_head_fail=False)
+            return replace(behind, unknown_hash_fails=unknown_hash == "error")
+    return node
 
 
 class Connection(asyncio.Protocol):
@@ -187,32 +261,47 @@ class Connection(asyncio.Protocol):
         else:
             self._deliver(body, wire)
 
-    def _late(self, body: bytes, wire: Wire | None) -> None:
+    def _late(self, body: bytes, wire: Wire | Dress | None) -> None:
         self._busy = False
         self._deliver(body, wire)
         self.data_received(b"")
 
-    def _deliver(self, body: bytes, wire: Wire | None) -> None:
+    def _deliver(self, body: bytes, wire: Wire | Dress | None) -> None:
         match wire:
+            case Dress(status, content_type, retry_after):
+                self._send(status, body, _retry_after(retry_after), content_type=content_type)
             case actions.Status(code, text, retry_after, with_result):
-                extra = "" if retry_after is None else f"retry-after: {retry_after}\r\n"
-                self._send(code, body if with_result else text.encode(), extra)
+                self._send(code, body if with_result else text.encode(), _retry_after(retry_after))
             case actions.Truncate():
                 self._send(200, body[: len(body) // 2], length=len(body))
                 self._close()
             case _:
                 self._send(200, body)
 
-    def _send(self, status: int, body: bytes, extra: str = "", *, length: int | None = None) -> None:
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        extra: str = "",
+        *,
+        length: int | None = None,
+        content_type: str = "application/json",
+    ) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         size = len(body) if length is None else length
-        head = f"HTTP/1.1 {status} -\r\ncontent-type: application/json\r\n{extra}content-length: {size}\r\n\r\n"
+        if self._endpoint.node.chain.quirks.large_headers:
+            extra += _LARGE_HEADER
+        head = f"HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\n{extra}content-length: {size}\r\n\r\n"
         self._transport.write(head.encode() + body)
 
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _retry_after(value: str | None) -> str:
+    return "" if value is None else f"retry-after: {value}\r\n"
 
 
 def _envelope(identifier: str, *, result: str | None = None, error: RpcError | None = None) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.containers.node import Anvil
 from harness.fakes.rpc import Node, RpcPool
-from harness.world.chain import Chain
+from harness.world.chain import EMPTY_RUN, Chain
 from harness.world.quirks import Quirks
 from harness.world.tables import ROWS, build, schema
 
@@ -78,11 +78,50 @@ def test_quirky_chains_are_extracted_alike(dataset: str, tmp_path: Path):
         assert real.equals(fake)
 
 
-@pytest.mark.parametrize("quirk", ["zero_bloom", "full_bloom", "no_finalized_tag", "no_block_receipts"])
+@pytest.mark.parametrize(
+    "quirk", ["zero_bloom", "full_bloom", "no_finalized_tag", "no_block_receipts", "large_headers"]
+)
 @pytest.mark.parametrize("dataset", ["blocks", "transactions", "logs"])
 def test_a_quirk_of_headers_or_of_the_node_is_extracted_alike(quirk: str, dataset: str, tmp_path: Path):
     """Cryo looks at no bloom and asks for no `finalized`: its rows are the fake's, logs outside a bloom among them."""
     real, fake = by_both(Chain(10, quirks=Quirks(**{quirk: True})), dataset, tmp_path)
+    assert real.equals(fake)
+
+
+@pytest.mark.parametrize("quirk", ["block_logs", "block_log_receipts"])
+@pytest.mark.parametrize("dataset", ["logs", "erc20_transfers", "transactions", "address_appearances"])
+def test_logs_of_a_block_are_extracted_alike(quirk: str, dataset: str, tmp_path: Path):
+    """A log outside any transaction is a row of both, and one receipt more shifts no transaction's."""
+    chain = Chain(10, quirks=Quirks(**{quirk: True}))
+    real, fake = by_both(chain, dataset, tmp_path)
+    assert real.equals(fake)
+    own = {chain.hash(number) for number in range(70, 130, 10)}
+    found = own & set(real["transaction_hash"].to_pylist())
+    assert found == (own if dataset in {"logs", "erc20_transfers"} else set())
+
+
+@pytest.mark.parametrize(
+    ("quirk", "dataset"),
+    [("no_receipts", "transactions"), ("hydrated_blocks", "blocks"), ("hydrated_blocks", "geth_calls")],
+)
+def test_what_cryo_cannot_read_fails_alike(quirk: str, dataset: str, tmp_path: Path):
+    """Cryo needs receipts for `transactions` and hashes for most datasets; a chunk without transactions needs none."""
+    chain = Chain(10, quirks=Quirks(**{quirk: True}))
+    empty = f"{EMPTY_RUN.start}:{EMPTY_RUN.stop}"
+    with RpcPool(Node(chain)) as pool:
+        for program in ("cryo-from-wheel", "fake-cryo"):
+            for blocks, code in (("70:130", 1), (empty, 0)):
+                command = [BIN / program, dataset, "-b", blocks, "-o", tmp_path / f"{program}-{code}"]
+                environment = os.environ | {"ETH_RPC_URL": pool.url}
+                ended = subprocess.run(command, env=environment, check=False, capture_output=True)
+                assert ended.returncode == code, (program, blocks)
+
+
+@pytest.mark.parametrize("quirks", [{"no_receipts": True, "full_bloom": True}, {"hydrated_blocks": True}])
+@pytest.mark.parametrize("dataset", ["logs", "erc721_transfers", "traces"])
+def test_datasets_that_need_neither_are_extracted_alike(quirks: dict[str, bool], dataset: str, tmp_path: Path):
+    """Without receipts, or with whole transactions in every block, logs and traces are read as they are."""
+    real, fake = by_both(Chain(10, quirks=Quirks(**quirks)), dataset, tmp_path)
     assert real.equals(fake)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.world import state
 from harness.world.bloom import bloom_bits, keccak256, logs_bloom
-from harness.world.chain import BASE_FEE_FORK, EMPTY_RUN, LAST_BLOCK, Chain
+from harness.world.chain import BASE_FEE_FORK, EMPTY_RUN, LAST_BLOCK, LATE_START, Chain
 from harness.world.programs import LIFE_AND_DEATH, PROGRAMS
 from harness.world.programs.base import CONTRACT
 from harness.world.quirks import Quirks
@@ -161,6 +161,10 @@ def test_each_quirk_of_the_chain_shows():
     assert Chain(1, quirks=Quirks(full_bloom=True)).bloom(80) == b"\xff" * 256
     restarting = [placed.log_index for placed in Chain(1, quirks=Quirks(restarting_log_index=True)).logs(13)]
     assert restarting.count(0) > 1
+    late = Chain(1, quirks=Quirks(late_start=True))
+    assert not any(late.transactions(number) for number in range(LATE_START))
+    assert late.hash(13) == Chain(1).hash(13)
+    assert any(late.logs(number) for number in range(LATE_START, LATE_START + 20))
     assert Chain(1, quirks=Quirks(subsecond=True)).timestamp(5) == Chain(1, quirks=Quirks(subsecond=True)).timestamp(4)
     assert list(range(len(list(Chain(1).logs(13))))) == [placed.log_index for placed in Chain(1).logs(13)]
 
@@ -168,3 +172,17 @@ def test_each_quirk_of_the_chain_shows():
 def test_every_timestamp_fits_32_bits():
     """The last block's time still fits Cryo's column."""
     assert Chain(1).timestamp(LAST_BLOCK) < 2**32
+
+
+@pytest.mark.parametrize("quirk", ["block_logs", "block_log_receipts"])
+def test_a_block_log_is_the_last_one_and_in_the_bloom(quirk: str):
+    """Every 10th block, empty or not, ends with a log under its own hash at the next free indexes."""
+    chain, plain = Chain(10, quirks=Quirks(**{quirk: True})), Chain(10)
+    for number in range(1, 131):
+        *others, last = [*plain.logs(number), None] if number % 10 else chain.logs(number)
+        assert [placed.log for placed in others] == [placed.log for placed in plain.logs(number)]
+        if last is not None:
+            assert (last.transaction.hash, last.log_index) == (chain.hash(number), len(others))
+            assert last.transaction.transaction_index == len(chain.transactions(number))
+            assert chain.bloom(number) == logs_bloom([placed.log for placed in [*others, last]])
+    assert chain.transactions(80) == ()

@@ -115,6 +115,39 @@ def test_node_quirks_show():
             assert answer["error"]["code"] in {-32602, -32601}
 
 
+def test_no_receipt_method_is_there_with_that_quirk():
+    """With `no_receipts` both methods are unknown, for blocks and for transactions."""
+    chain = Chain(1, quirks=Quirks(no_receipts=True))
+    with RpcPool(Node(chain)) as running:
+        for method, asked in (("eth_getBlockReceipts", "0xd"), ("eth_getTransactionReceipt", "0x" + "00" * 32)):
+            _, answer = post(running.url, {"id": 1, "method": method, "params": [asked]})
+            assert answer["error"]["code"] == -32601
+
+
+@pytest.mark.parametrize(("quirk", "more"), [("block_logs", 0), ("block_log_receipts", 1)])
+def test_the_log_of_a_block_has_its_own_receipt_or_none(quirk: str, more: int):
+    """`eth_getLogs` has it by range and by hash; the block's receipts have one more, or do not know of it."""
+    with RpcPool(Node(Chain(1, quirks=Quirks(**{quirk: True})))) as running:
+        block = ask(running, "eth_getBlockByNumber", "0x14", HASHES)
+        logs = ask(running, "eth_getLogs", {"blockHash": block["hash"]})
+        receipts = ask(running, "eth_getBlockReceipts", "0x14")
+        assert logs == ask(running, "eth_getLogs", {"fromBlock": "0x14", "toBlock": "0x14"})
+        assert logs[-1]["transactionHash"] == logs[-1]["blockHash"] == block["hash"]
+        assert len(receipts) == len(block["transactions"]) + more
+        in_receipts = [log for receipt in receipts for log in receipt["logs"]]
+        assert in_receipts == (logs if more else logs[:-1])
+        assert ask(running, "eth_getTransactionReceipt", block["hash"]) is None
+
+
+def test_a_hydrated_block_has_whole_transactions_where_hashes_were_asked_for():
+    """The quirk changes blocks by number and by hash; nothing else of them."""
+    with RpcPool(Node(Chain(1, quirks=Quirks(hydrated_blocks=True)))) as running:
+        block = ask(running, "eth_getBlockByNumber", "0xd", HASHES)
+        assert block == ask(running, "eth_getBlockByNumber", "0xd", WHOLE)
+        assert block == ask(running, "eth_getBlockByHash", block["hash"], HASHES)
+        assert block["transactions"][0]["hash"]
+
+
 def test_several_endpoints_have_their_own_head_and_key():
     """Each endpoint of a pool has its own port, head and key, and the journal says which was asked."""
     nodes = (Node(CHAIN, name="a", head=10), Node(CHAIN, name="b", head=20, key="s3cret"))

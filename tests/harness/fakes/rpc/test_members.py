@@ -1,0 +1,196 @@
+"""Faults of a pool as a whole: a member that has pruned or lags, batches that are refused, a gateway out of order."""
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from harness.fakes.rpc import Fault, Node, RpcPool
+from harness.faults.actions import BatchLimit, Form, Lagging, Outage, Pruned, from_json
+from harness.world.chain import Chain
+
+CHAIN = Chain(1, seed=2)
+LATEST = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
+"""A call that any node answers."""
+
+
+def send(pool: RpcPool, body: object) -> tuple[int, str, bytes]:
+    """Send one request on a connection of its own; return status, content type and body."""
+    parts = urlsplit(pool.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    try:
+        connection.request("POST", "/", json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, answer.headers["content-type"], answer.read()
+    finally:
+        connection.close()
+
+
+def ask(pool: RpcPool, method: str, *params: object) -> Any:
+    """Make one call and return its result, or its error's code."""
+    _, _, body = send(pool, {"jsonrpc": "2.0", "id": 7, "method": method, "params": list(params)})
+    answer = json.loads(body)
+    return answer["result"] if "result" in answer else answer["error"]["code"]
+
+
+def batch(pool: RpcPool, calls: int) -> tuple[int, str, bytes]:
+    """Send a batch of calls that any node answers."""
+    return send(pool, [LATEST | {"id": number} for number in range(1, calls + 1)])
+
+
+@pytest.mark.parametrize(("receipts", "answered"), [("null", None), ("empty", []), ("error", 4444)])
+def test_a_pruned_node_has_headers_without_receipts_and_logs(receipts: Any, answered: object):
+    """Below the block logs are not found, by range and by hash, and receipts are gone; headers and the rest stay."""
+    with RpcPool(Node(CHAIN, head=1000)) as pool:
+        block = ask(pool, "eth_getBlockByNumber", "0xd", False)
+        later = ask(pool, "eth_getLogs", {"fromBlock": "0xe", "toBlock": "0x14"})
+        transaction = block["transactions"][0]
+        assert ask(pool, "eth_getLogs", {"blockHash": block["hash"]})
+        pool.add_faults(Fault(None, Pruned(14, receipts)))
+        assert ask(pool, "eth_getBlockByNumber", "0xd", False) == block
+        assert ask(pool, "eth_getLogs", {"blockHash": block["hash"]}) == []
+        assert ask(pool, "eth_getLogs", {"fromBlock": "0xd", "toBlock": "0x14"}) == later
+        assert ask(pool, "eth_getBlockReceipts", "0xd") == answered
+        assert ask(pool, "eth_getTransactionReceipt", transaction) is None
+        assert ask(pool, "eth_getBlockReceipts", "0xe")
+        assert [call.method for call in pool.struck] == [
+            *("eth_getLogs", "eth_getLogs", "eth_getBlockReceipts", "eth_getTransactionReceipt")
+        ]
+
+
+def test_every_second_call_meets_the_pruned_member():
+    """Of a balanced pool with `every` = 2, calls that both members answer alike are not counted."""
+    with RpcPool(Node(CHAIN, head=1000), [Fault("eth_getLogs", Pruned(100), every=2)]) as pool:
+        criteria = {"fromBlock": "0xd", "toBlock": "0xd"}
+        found = []
+        for _ in range(2):
+            found.append(bool(ask(pool, "eth_getLogs", criteria)))
+            assert ask(pool, "eth_getLogs", {"fromBlock": "0x6d", "toBlock": "0x70"})
+            found.append(bool(ask(pool, "eth_getLogs", criteria)))
+        assert found == [True, False, True, False]
+
+
+@pytest.mark.parametrize(("unknown_hash", "answered"), [("empty", []), ("error", -32000)])
+def test_a_lagging_member_does_not_know_the_latest_blocks(unknown_hash: Any, answered: object):
+    """Past its head logs are empty without an error, blocks and receipts null; what it has is the same."""
+    with RpcPool(Node(CHAIN, head=1000)) as pool:
+        block = ask(pool, "eth_getBlockByNumber", "0x6e", False)
+        earlier = ask(pool, "eth_getLogs", {"fromBlock": "0xd", "toBlock": "0x64"})
+        pool.add_faults(Fault(None, Lagging(100, unknown_hash)))
+        assert ask(pool, "eth_blockNumber") == "0x64"
+        assert ask(pool, "eth_getBlockByNumber", "0x6e", False) is None
+        assert ask(pool, "eth_getBlockReceipts", "0x6e") is None
+        assert ask(pool, "eth_getTransactionReceipt", block["transactions"][0]) is None
+        assert ask(pool, "eth_getLogs", {"fromBlock": "0xd", "toBlock": "0x6e"}) == earlier
+        assert ask(pool, "eth_getLogs", {"fromBlock": "0x6e", "toBlock": "0x6e"}) == []
+        assert ask(pool, "eth_getLogs", {"blockHash": block["hash"]}) == answered
+
+
+ERROR = {"code": -32600, "message": "batch too large"}
+
+
+def error(identifier: object) -> dict[str, object]:
+    """Return the error of a batch that is too large."""
+    return {"jsonrpc": "2.0", "id": identifier, "error": ERROR}
+
+
+FORMS: dict[Form, object] = {
+    "object": error(None),
+    "first": error(1),
+    "list": [error(1)],
+    "null-list": [error(None)],
+    "each": [error(1), error(2), error(3)],
+    "each-null": [error(None)] * 3,
+    "bare": {"error": ERROR},
+    "string": {"error": "batch too large"},
+    "message": {"message": "batch too large"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_batch_over_the_limit_is_refused_in_a_form(form: Form):
+    """What is at the limit is answered; one call more is refused as a whole, and single calls never are."""
+    with RpcPool(Node(CHAIN, head=1000), [Fault(None, BatchLimit(2, form))]) as pool:
+        _, _, answered = batch(pool, 2)
+        assert [one["result"] for one in json.loads(answered)] == ["0x3e8"] * 2
+        status, kind, refused = batch(pool, 3)
+        assert (status, kind, json.loads(refused)) == (200, "application/json", FORMS[form])
+        assert ask(pool, "eth_blockNumber") == "0x3e8"
+        assert (len(pool.journal), len(pool.struck)) == (6, 3)
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "body"),
+    [
+        ("html", "text/html", b"<html><body>no batches</body></html>"),
+        ("text", "text/plain", b"no batches"),
+        ("empty", "application/json", b""),
+    ],
+)
+def test_a_refusal_can_be_no_json_and_have_a_status(form: Form, kind: str, body: bytes):
+    """Gateways refuse with 4xx and 5xx too, in words of their own."""
+    limit = BatchLimit(0, form, status=413, message="no batches")
+    with RpcPool(Node(CHAIN, head=1000), [Fault(None, limit)]) as pool:
+        assert batch(pool, 1) == (413, kind, body)
+
+
+@pytest.mark.parametrize("form", ["reset", "close"])
+def test_a_refusal_can_be_no_answer(form: Form):
+    """The connection ends, and the next one serves."""
+    with RpcPool(Node(CHAIN, head=1000), [Fault(None, BatchLimit(1, form))]) as pool:
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            batch(pool, 2)
+        assert ask(pool, "eth_blockNumber") == "0x3e8"
+
+
+def test_a_limit_can_be_about_one_method():
+    """A provider that takes no `trace_*` inside batches takes all others."""
+    with RpcPool(Node(CHAIN, head=1000), [Fault("trace_block", BatchLimit(0))]) as pool:
+        trace = {"id": 9, "method": "trace_block", "params": ["0xd"]}
+        assert json.loads(batch(pool, 3)[2])[2]["result"] == "0x3e8"
+        assert json.loads(send(pool, [LATEST, trace])[2])["error"]["code"] == -32600
+        assert "result" in json.loads(send(pool, trace)[2])
+
+
+def test_an_outage_refuses_so_many_requests_of_any_method():
+    """From the second call of a method on, three requests are refused, batches in whole; then all is well again."""
+    fault = Fault("eth_chainId", Outage(3, form="each"), nth=2, times=1)
+    with RpcPool(Node(CHAIN, head=1000), [fault]) as pool:
+        assert ask(pool, "eth_chainId") == "0x1"
+        assert ask(pool, "eth_chainId") == -32603
+        assert [one["error"]["code"] for one in json.loads(batch(pool, 2)[2])] == [-32603] * 2
+        assert ask(pool, "eth_blockNumber") == -32603
+        assert ask(pool, "eth_chainId") == "0x1"
+        assert len(pool.struck) == 4
+
+
+def test_an_outage_of_some_seconds_ends_by_the_pools_clock():
+    """The time that a scenario asks for passes when the clock says so, however many requests there were."""
+    now = [100.0]
+    fault = Fault(None, Outage(seconds=5, form="string", message="Too Many Requests"), times=1)
+    with RpcPool(Node(CHAIN, head=1000), [fault], clock=lambda: now[0]) as pool:
+        for at in (100.0, 103.0, 104.9):
+            now[0] = at
+            assert json.loads(send(pool, LATEST)[2]) == {"error": "Too Many Requests"}
+        now[0] = 105.0
+        assert ask(pool, "eth_blockNumber") == "0x3e8"
+
+
+def test_the_harness_asks_its_pool_undisturbed():
+    """Between a pool and fake Cryo there are no faults: a lost script would change the whole scenario."""
+    with RpcPool(Node(CHAIN, head=1000), [Fault(None, Outage(10), times=1)]) as pool:
+        assert ask(pool, "harness_script")["head"] == 1000
+        assert ask(pool, "eth_blockNumber") == -32603
+        assert ask(pool, "harness_script")["head"] == 1000
+
+
+def test_the_new_actions_are_read_from_a_script():
+    """A scenario names them by kind, and a form that there is not is named."""
+    assert from_json({"kind": "pruned", "below": 5, "receipts": "error"}) == Pruned(5, "error")
+    assert from_json({"kind": "lagging", "head": 5}) == Lagging(5)
+    assert from_json({"kind": "batchlimit", "calls": 3, "form": "null-list"}) == BatchLimit(3, "null-list")
+    assert from_json({"kind": "outage", "requests": 4, "form": "html"}) == Outage(4, form="html")
+    with pytest.raises(ValueError, match="form of the action outage"):
+        from_json({"kind": "outage", "form": "smoke"})
