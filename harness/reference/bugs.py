@@ -159,7 +159,6 @@ _TABLE = (
     ("passes-mesc-on", "SEC-2", "Leaves MESC_* in Cryo's environment.", None),
     ("trusts-logs-by-hash", "RNG-4", "Lets eth_getLogs decide alone on a block whose receipts are gone.", None),
     ("takes-too-few-receipts", "RNG-4", "Takes receipts that lack some of the block's transactions.", None),
-    ("refuses-extra-receipts", "RNG-4", "Rejects receipts that belong to no transaction of the block.", None),
     ("refuses-block-logs", "RNG-4", "Rejects logs that belong to a block and to no transaction.", None),
     (
         "one-empty-file-proves-all",
@@ -168,7 +167,12 @@ _TABLE = (
         None,
     ),
     ("forgives-missing-traces", "RNG-4", "Publishes traces that lack a transaction that used gas.", None),
-    ("error-is-evidence", "OUT-2", "Ends the attempt at the node's first error object instead of asking again.", None),
+    (
+        "error-is-evidence",
+        "OUT-2",
+        "Takes the first error object of a gateway for a failed proof instead of asking again.",
+        None,
+    ),
     ("calls-rows-chain", "LAY-8", "Records the evidence chain for logs that only their own source confirmed.", None),
 )
 

@@ -150,8 +150,6 @@ def _check_receipts(found: list[Row], header: Header) -> None:
         raise NoEvidence("they are another block's")
     hashes = [as_bytes(receipt["transactionHash"]) for receipt in found]
     is_complete = len(hashes) == len(set(hashes)) and set(header.transactions) <= set(hashes)
-    if bug("refuses-extra-receipts") and len(hashes) > len(header.transactions):
-        is_complete = False
     if not is_complete and not bug("takes-too-few-receipts"):
         raise NoEvidence(f"{len(hashes)} receipts for {len(header.transactions)} transactions")
     for receipt in found:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.reference.bugs import bug
-from harness.reference.errors import AttemptError, Fatal, Retryable
+from harness.reference.errors import AttemptError, FailedProof, Fatal, Retryable
 
 if TYPE_CHECKING:
     from harness.reference.guard import Guard
@@ -81,8 +81,10 @@ class Endpoint:
             try:
                 return self._ask(method, params)
             except RpcError as error:
-                if error.is_final or bug("error-is-evidence"):
+                if error.is_final:
                     raise
+                if bug("error-is-evidence"):
+                    raise FailedProof(f"{method} does not confirm the rows: {error}") from None
                 problem = f"{method} failed in the RPC pool: {error}"
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
                 # The error's own words may hold the URL.
