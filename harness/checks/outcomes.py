@@ -75,7 +75,15 @@ def out_5(evidence: Evidence) -> Found:
     return found
 
 
-SPOILT = {"truncate_file", "empty_file", "wrong_schema", "omit_rows", "omit_blocks", "replace_block"}
+SPOILT = {
+    "truncate_file",
+    "empty_file",
+    "wrong_schema",
+    "omit_rows",
+    "omit_blocks",
+    "omit_transactions",
+    "replace_block",
+}
 
 
 def _kept(evidence: Evidence, ran: list[Any]) -> list[Violation]:

@@ -112,11 +112,15 @@ class OtherBlock:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A list result made short (`first`), reversed, or without every nth item (`without_every`)."""
+    """A list result made short (`first`), reversed, without every nth item, or without one transaction's items.
+
+    `without_transaction` is that transaction's place in the block, for items that name theirs.
+    """
 
     first: Count | None = None
     reverse: bool = False
     without_every: Nth | None = None
+    without_transaction: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)

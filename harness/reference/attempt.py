@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from harness.reference.guard import Guard
     from harness.reference.log import Log
     from harness.reference.proof import File
-    from harness.reference.rpc import Endpoint
     from harness.reference.settings import Settings
     from harness.reference.store import Store
     from harness.reference.task import Task
@@ -98,14 +97,17 @@ class Attempt:
         self._staging.open()
         url = None if endpoint is None or self._settings.is_fake else endpoint.url
         files = self._extract(task, url)
-        if endpoint is not None and not self._settings.is_fake:
-            self._prove(task, files, endpoint)
+        levels = {file.chunk.name: self._level for file in files}
+        if endpoint is not None and not self._settings.is_fake and self._level != "rows":
+            levels = chain.prove(task, files, endpoint, self._level, self._log)
         if bug("manifest-comes-first"):
             prefix.write_manifest(found)
         if bug("notes-the-url-in-the-store") and url is not None:
             self._store.create(f"{prefix.path}_endpoint", url.encode(), {})
             self._store.delete(f"{prefix.path}_endpoint")
-        prefix.upload(files, found, "receipts" if bug("claims-more-evidence") else self._level)
+        for level in sorted(set(levels.values())):
+            proved = [file for file in files if levels[file.chunk.name] == level]
+            prefix.upload(proved, found, "receipts" if bug("claims-more-evidence") else level)
         if bug("uploads-before-the-caps"):
             check_caps(self._staging.path / "out", self._settings)
         if bug("manifest-is-a-stub"):
@@ -121,10 +123,6 @@ class Attempt:
             if bug("keeps-what-is-capped"):
                 self._store.create(f"failed/{task.dataset_uuid}.parquet", b"", {})
             raise
-
-    def _prove(self, task: Task, files: list[File], endpoint: Endpoint) -> None:
-        if self._level != "rows":
-            chain.prove(task, files, endpoint, self._level, self._log)
 
     def finish_late(self) -> None:
         """Write the manifest after the report: only the bugs of PUB-4 do."""

@@ -168,10 +168,27 @@ _TABLE = (
     ("notes-the-url-in-the-store", "SEC-1", "Keeps the URL in an object while it uploads, then deletes it.", None),
     ("url-in-arguments", "SEC-2", "Passes the URL to Cryo by --rpc.", None),
     ("passes-mesc-on", "SEC-2", "Leaves MESC_* in Cryo's environment.", None),
+    ("trusts-logs-by-hash", "RNG-4", "Lets eth_getLogs decide alone on a block whose receipts are gone.", None),
+    ("takes-too-few-receipts", "RNG-4", "Takes receipts that lack some of the block's transactions.", None),
+    ("refuses-block-logs", "RNG-4", "Rejects logs that belong to a block and to no transaction.", None),
+    (
+        "one-empty-file-proves-all",
+        "RNG-4",
+        "Remembers what was proved by the bytes alone, so that an empty file confirms every empty file.",
+        None,
+    ),
+    ("forgives-missing-traces", "RNG-4", "Publishes traces that lack a transaction that used gas.", None),
+    (
+        "error-is-evidence",
+        "OUT-2",
+        "Takes the first error object of a gateway for a failed proof instead of asking again.",
+        None,
+    ),
+    ("calls-rows-chain", "LAY-8", "Records the evidence chain for logs that only their own source confirmed.", None),
 )
 
 BUGS = tuple(Bug(name, clause, does, GITHUB + thread if thread else None) for name, clause, does, thread in _TABLE)
-"""All of them, in the order of contract.md's chapters."""
+"""All of them, in the order of contract.md's chapters, later ones at the end."""
 
 _NAMES = frozenset(known.name for known in BUGS)
 

@@ -29,6 +29,10 @@ class FailedProof(Retryable):
     """RNG-4: the rows are not the chain's; the message names blocks and evidence."""
 
 
+class Unconfirmed(Retryable):
+    """RNG-4: the node can't show whether the rows are the chain's; that says nothing about the rows."""
+
+
 class BadPayload(Fatal):
     """PAY-2: the message names each bad field."""
 

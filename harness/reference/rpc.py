@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.reference.bugs import bug
-from harness.reference.errors import AttemptError, Fatal, Retryable
+from harness.reference.errors import AttemptError, FailedProof, Fatal, Retryable
 
 if TYPE_CHECKING:
     from harness.reference.guard import Guard
@@ -20,11 +21,24 @@ if TYPE_CHECKING:
     from harness.reference.task import Task
 
 TIMEOUT_SECONDS = 10.0
-TRIES = 3
 FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 0.5
+CHOICE_PATIENCE_SECONDS = 1.0
+"""How long an endpoint may fail before the next one of its pool is tried."""
+
+PATIENCE_SECONDS = 8.0
+"""How long the chosen one may."""
+
+METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 UNKNOWN_BLOCK = -39001
 """What the execution API gives a tag that names no block yet."""
+
+PRUNED = 4444
+"""What nodes answer for history that they have dropped, after EIP-4444."""
+
+_MISSING_METHOD = re.compile(r"method\b.*\b(not|unknown|unsupported|disabled)\b|(unsupported|unknown) method")
+_FINAL = re.compile(r"not found|invalid|unsupported|not supported|cannot unmarshal|hex string|pruned")
 
 
 class RpcError(Exception):
@@ -34,6 +48,17 @@ class RpcError(Exception):
         self.code, self.message = code, message
         super().__init__(f"the node answered with error {code}: {message}")
 
+    @property
+    def is_missing_method(self) -> bool:
+        """Tell whether the node does not have the method at all."""
+        return self.code == METHOD_NOT_FOUND or _MISSING_METHOD.search(self.message.lower()) is not None
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the same call will get the same error; most errors are a passing condition of a gateway."""
+        codes = (INVALID_PARAMS, UNKNOWN_BLOCK, PRUNED)
+        return self.is_missing_method or self.code in codes or _FINAL.search(self.message.lower()) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -41,24 +66,33 @@ class Endpoint:
 
     url: str = field(repr=False)
     guard: Guard = field(repr=False)
+    patience_seconds: float = PATIENCE_SECONDS
 
     def call(self, method: str, *params: object) -> Any:
-        """Return the result of a call; a call without a good answer is made again.
+        """Return the result of a call; a call that fails is made again, with growing pauses, while patience lasts.
 
         Raises:
-            RpcError: the node answered with an error.
-            Retryable: it did not answer, or not with JSON-RPC.
+            RpcError: the node answered with an error that will not pass.
+            Retryable: it answered with errors only, or not with JSON-RPC, or not at all.
         """
-        for attempt in range(TRIES):
+        began, pause = time.monotonic(), FIRST_PAUSE_SECONDS
+        while True:
             self.guard.check()
             try:
                 return self._ask(method, params)
-            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            except RpcError as error:
+                if error.is_final:
+                    raise
+                if bug("error-is-evidence"):
+                    raise FailedProof(f"{method} does not confirm the rows: {error}") from None
+                problem = f"{method} failed in the RPC pool: {error}"
+            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
                 # The error's own words may hold the URL.
                 problem = f"{method} got no good answer from the RPC pool ({type(error).__name__})"
-            if attempt < TRIES - 1:
-                self.guard.pause(FIRST_PAUSE_SECONDS * 2**attempt)
-        raise Retryable(problem)
+            if time.monotonic() + pause > began + self.patience_seconds:
+                raise Retryable(problem)
+            self.guard.pause(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _ask(self, method: str, params: tuple[object, ...]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
@@ -104,7 +138,7 @@ def choose(task: Task, settings: Settings, guard: Guard, log: Log) -> Endpoint:
     found = urls(task, settings)
     log.hide(*found)
     for place, url in enumerate(found):
-        endpoint = Endpoint(url, guard)
+        endpoint = Endpoint(url, guard, CHOICE_PATIENCE_SECONDS)
         try:
             if not bug("endpoint-is-not-asked"):
                 _check(endpoint, task, settings, log)
@@ -112,7 +146,7 @@ def choose(task: Task, settings: Settings, guard: Guard, log: Log) -> Endpoint:
             problems.append(error)
             log.write("rpc.refused", place=place, reason=str(error))
         else:
-            return endpoint
+            return replace(endpoint, patience_seconds=PATIENCE_SECONDS)
     worst = next((error for error in problems if isinstance(error, Retryable)), problems[0])
     raise type(worst)(f"no endpoint of the RPC pool {task.rpc_pool!r} will do: {'; '.join(map(str, problems))}")
 

@@ -17,10 +17,9 @@ from urllib.parse import urlsplit
 
 from harness.containers.node import anvil_process
 from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer
-from harness.fakes.rpc.faults import Call, Fault
+from harness.fakes.rpc.faults import HARNESS, Call, Fault
 from harness.fakes.rpc.node import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.fakes.rpc.wire import HARNESS
 from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, RpcCall
 from harness.runner import staged, stored
 from harness.runner.inside import Inside

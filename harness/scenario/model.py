@@ -159,6 +159,7 @@ class Platform(Strict):
 class Scenario(Strict):
     """One scenario; `clauses` are those that it exercises. `name` is its file's.
 
+    `evidence` is what can be proved in this world where that is less than `level` asks for (LAY-8).
     `cryo` is an executable's name, or `container` for real Cryo in its image. In `environment` these are filled in:
     `{pool_url}`, `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret),
     `{staging}`, and of the range's files `{largest_bytes}` and `{total_bytes}`, with `under_` before them one less.
@@ -172,6 +173,7 @@ class Scenario(Strict):
     cryo: Word = Field(default="fake-cryo", min_length=1)
     store: Literal["s3", "directory"] = "s3"
     level: Literal["rows", "chain", "receipts"] = "rows"
+    evidence: Literal["rows", "chain", "receipts"] | None = None
     pool_url: bool = True
     patience_seconds: float = Field(default=40.0, gt=0, le=300)
     environment: Environment = Field(default_factory=dict)

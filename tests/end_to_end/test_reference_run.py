@@ -202,7 +202,7 @@ def test_rng_4_logs_that_a_node_has_lost_are_missed(tmp_path: Path):
 
 
 def test_rng_4_receipts_settle_what_a_bloom_accuses(tmp_path: Path):
-    """RNG-4: where the receipts are short too, the logs by block hash decide, and good rows pass."""
+    """RNG-4: where the receipts by block are too few, those of single transactions decide, and good rows pass."""
     with pool(faults=(Fault("eth_getBlockReceipts", Items(first=0)),)) as nodes:
         payload = SMALL | {"cryo_dataset_name": "logs"}
         environment = real(nodes, TRACE_COVERAGE="receipts")

@@ -11,6 +11,7 @@ how many are written before it. An act that is not here is refused with exit cod
     omit_chunk {chunk}                 no file, and exit code 0 all the same
     omit_rows {chunk, every}           every nth row is missing, exit code 0
     omit_blocks {chunk, first, last}   no row of these blocks, exit code 0
+    omit_transactions {chunk, every}   no row of every nth transaction, exit code 0
     replace_block {block, by}          one block's rows are another's, which is then there twice or foreign
     leave_temporary {chunk}            a whole `_tmp` file that was never renamed
     truncate_file {chunk, bytes}       the file's last bytes are missing
@@ -50,6 +51,7 @@ NAMES = frozenset(
             "omit_chunk",
             "omit_rows",
             "omit_blocks",
+            "omit_transactions",
             "replace_block",
             "leave_temporary",
         ),

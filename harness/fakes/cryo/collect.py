@@ -129,6 +129,10 @@ class Collection:
         table = build(self.chain, self.plan.dataset, numbers)
         if omitted := self.acts.find("omit_rows", chunk=place):
             table = table.take([row for row in range(table.num_rows) if (row + 1) % omitted["every"]])
+        if omitted := self.acts.find("omit_transactions", chunk=place):
+            hashes = table["transaction_hash"].to_pylist()
+            lost = set(list(dict.fromkeys(hashes))[omitted["every"] - 1 :: omitted["every"]])
+            table = table.take([row for row, one in enumerate(hashes) if one not in lost])
         if self.acts.find("wrong_schema", chunk=place):
             table = table.rename_columns(["surprise", *table.column_names[1:]])
         return table

@@ -28,4 +28,14 @@ def _items(value: list[Any], action: Items) -> list[Any]:
         value = value[: action.first]
     if action.without_every is not None:
         value = [item for index, item in enumerate(value, start=1) if index % action.without_every]
+    if action.without_transaction is not None:
+        names = list(dict.fromkeys(filter(None, map(_transaction_of, value))))
+        lost = names[action.without_transaction : action.without_transaction + 1]
+        value = [item for item in value if _transaction_of(item) not in lost]
     return value[::-1] if action.reverse else value
+
+
+def _transaction_of(item: dict[str, Any]) -> str | None:
+    """Return the hash of the transaction that an item is about: `txHash` in geth's tracers."""
+    found: str | None = item.get("transactionHash", item.get("txHash"))
+    return found

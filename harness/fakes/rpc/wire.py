@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.fakes.rpc import edits
-from harness.fakes.rpc.faults import Call, Script
+from harness.fakes.rpc.faults import HARNESS, Call, Script
 from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
 from harness.fakes.rpc.refusals import Dress, refused
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from harness.fakes.rpc.faults import Fault
     from harness.faults.actions import Action, Refusal, Wire
-
-HARNESS = "harness_"
-"""What the methods begin with that are no node's: between a pool and fake Cryo. No fault strikes them."""
 
 REFUSALS = (actions.BatchLimit, actions.Outage)
 
@@ -88,9 +85,11 @@ class Endpoint:
         """Return the fault that strikes each call, the same for all where the whole request is refused."""
         script, name = self.shared.script, self.node.name
         methods = [str(call.get("method")) for call in calls]
-        if not script.faults or any(method.startswith(HARNESS) for method in methods):
+        if not script.faults:
             return [None] * len(calls)
-        whole = self._ongoing() or (script.strike_batch(methods, name) if is_batch else None)
+        whole = None
+        if not any(method.startswith(HARNESS) for method in methods):
+            whole = self._ongoing() or (script.strike_batch(methods, name) if is_batch else None)
         if whole is None:
             found = [
                 script.strike(method, blocks_of(self.node, method, call.get("params", [])), name)

@@ -17,6 +17,7 @@ from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults.actions import Fields
 from harness.schemas import Malformed, schema
 from harness.world.chain import Chain
+from harness.world.tables import build
 
 BIN = Path(sys.executable).parent
 FIRST, SECOND = "ethereum__blocks__00000000_to_00000009", "ethereum__blocks__00000010_to_00000019"
@@ -200,3 +201,16 @@ def test_it_tells_the_pool_who_asks(tmp_path: Path):
     assert started["arguments"][:3] == ["blocks", "-b", "0:20"]
     assert started["pid"] == process.pid
     assert "ETH_RPC_URL" in started["environment"]
+
+
+def test_all_rows_of_a_transaction_are_left_out(tmp_path: Path):
+    """`omit_transactions` drops every nth transaction's rows whole, and no other row."""
+    script = {"acts": [{"act": "omit_transactions", "chunk": 0, "every": 3}]}
+    with RpcPool(Node(Chain(1), script=script)) as pool:
+        command = [BIN / "fake-cryo", "traces", "-b", "20:40", "-o", tmp_path]
+        subprocess.run(command, env={"PATH": os.environ["PATH"], "ETH_RPC_URL": pool.url}, check=True)
+    (path,) = tmp_path.glob("*.parquet")
+    whole = build(Chain(1), "traces", range(20, 40))
+    hashes = list(dict.fromkeys(whole["transaction_hash"].to_pylist()))
+    lost = set(hashes[2::3])
+    assert pq.read_table(path).to_pylist() == [row for row in whole.to_pylist() if row["transaction_hash"] not in lost]

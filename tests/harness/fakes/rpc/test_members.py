@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults.actions import BatchLimit, Form, Lagging, Outage, Pruned, from_json
+from harness.faults.actions import BatchLimit, Form, Lagging, Outage, Pruned, Result, from_json
 from harness.world.chain import Chain
 
 CHAIN = Chain(1, seed=2)
@@ -179,11 +179,13 @@ def test_an_outage_of_some_seconds_ends_by_the_pools_clock():
 
 
 def test_the_harness_asks_its_pool_undisturbed():
-    """Between a pool and fake Cryo there are no faults: a lost script would change the whole scenario."""
+    """Between a pool and fake Cryo only a fault strikes that names the method."""
     with RpcPool(Node(CHAIN, head=1000), [Fault(None, Outage(10), times=1)]) as pool:
         assert ask(pool, "harness_script")["head"] == 1000
         assert ask(pool, "eth_blockNumber") == -32603
         assert ask(pool, "harness_script")["head"] == 1000
+        pool.add_faults(Fault("harness_script", Result({})))
+        assert ask(pool, "harness_script") == {}
 
 
 def test_the_new_actions_are_read_from_a_script():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -146,6 +147,24 @@ def test_a_hydrated_block_has_whole_transactions_where_hashes_were_asked_for():
         assert block == ask(running, "eth_getBlockByNumber", "0xd", WHOLE)
         assert block == ask(running, "eth_getBlockByHash", block["hash"], HASHES)
         assert block["transactions"][0]["hash"]
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "name"),
+    [
+        ("trace_block", [], "transactionHash"),
+        ("debug_traceBlockByNumber", [{"tracer": "callTracer"}], "txHash"),
+        ("eth_getLogs", None, "transactionHash"),
+    ],
+)
+def test_the_items_of_one_transaction_can_be_left_out(pool: RpcPool, method: str, parameters: Any, name: str):
+    """`without_transaction` drops all traces, calls or logs of that transaction, in each spelling of its hash."""
+    criteria = {"fromBlock": "0xd", "toBlock": "0xd"}
+    asked = [criteria] if parameters is None else ["0xd", *parameters]
+    before = ask(pool, method, *asked)
+    pool.add_faults(Fault(method, Items(without_transaction=1)))
+    hashes = list(dict.fromkeys(item[name] for item in before))
+    assert ask(pool, method, *asked) == [item for item in before if item[name] != hashes[1]]
 
 
 def test_several_endpoints_have_their_own_head_and_key():

@@ -1,0 +1,179 @@
+"""The proof of the datasets made of logs (RNG-4): `logs`, `erc20_transfers`, `erc721_transfers`.
+
+Bloom, membership in a transaction and log indexes are heuristics. Receipts decide about a block that they make
+suspicious; `eth_getLogs` only where there are none, and only if the bloom of its very answer is the header's: it is
+the method that the rows came from, so what it has lost the rows have lost too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from Crypto.Hash import keccak
+
+from harness.reference.bloom import ALL_SET, bloom_of, holds
+from harness.reference.bugs import bug
+from harness.reference.evidence import NoEvidence, as_bytes, bloom_of_logs, logs_by_hash, receipts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.reference.evidence import Header, Receipts
+    from harness.reference.rpc import Endpoint
+
+    Row = dict[str, Any]
+    Key = tuple[Any, ...]
+
+TRANSFER = keccak.new(digest_bits=256, data=b"Transfer(address,address,uint256)").digest()
+TOPICS = ("topic0", "topic1", "topic2", "topic3")
+COLUMNS = {
+    "logs": ("address", "data", *TOPICS),
+    "erc20_transfers": ("erc20", "from_address", "to_address", "value_binary"),
+    "erc721_transfers": ("erc20", "from_address", "to_address", "token_id_binary"),
+}
+"""What is compared of a row besides its transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found out about a block's rows: what is wrong with them, or None.
+
+    `is_unknown` if the node can't show whether they are right, `was_suspect` if a heuristic spoke against rows that
+    are, `rows_only` if nothing but the rows' own source backs them.
+    """
+
+    problem: str | None = None
+    is_unknown: bool = False
+    was_suspect: bool = False
+    rows_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blooms:
+    """What the blooms of a file's headers are good for: some chains set no bit of them, others set every one."""
+
+    useful: bool
+    unset: bool
+
+    @classmethod
+    def of(cls, headers: Iterable[Header]) -> Blooms:
+        """Look at all headers of a file."""
+        seen = {header.bloom for header in headers}
+        return cls(useful=not seen <= {0, ALL_SET}, unset=seen <= {0})
+
+
+@dataclass(frozen=True, slots=True)
+class LogBlock:
+    """One block of a file and its rows."""
+
+    dataset: str
+    header: Header
+    rows: list[Row]
+    blooms: Blooms
+
+    def check(self, endpoint: Endpoint, level: str) -> Verdict:
+        """Compare the rows with what the node shows.
+
+        Raises:
+            NoEvidence: the node can't show enough.
+        """
+        is_suspect = self._is_suspect()
+        if self._has_strangers() and bug("refuses-block-logs"):
+            return Verdict("a row's transaction is not at its index in the block")
+        if not is_suspect and level != "receipts":
+            return Verdict()
+        receipts = receipts_of(self.header, endpoint)
+        if receipts.found is None and level == "receipts":
+            raise NoEvidence(f"the node has no receipts for it ({receipts.reason})")
+        if receipts.found is None:
+            return self._by_logs(receipts, endpoint)
+        listed = [log for receipt in receipts.found for log in receipt["logs"]]
+        return Verdict(self._by_receipts(listed, endpoint), was_suspect=is_suspect)
+
+    def _is_suspect(self) -> bool:
+        header, indexes = self.header, {row["log_index"] for row in self.rows}
+        if self._has_strangers() or len(indexes) < len(self.rows):
+            return True
+        if self.blooms.unset and header.transactions:
+            return True
+        if self.dataset != "logs":
+            return not self.rows and holds(header.bloom, TRANSFER)
+        if self.rows and max(indexes) - min(indexes) >= len(self.rows):
+            return True
+        items = (row[column] for row in self.rows for column in ("address", *TOPICS))
+        return bloom_of(item for item in items if item is not None) != header.bloom
+
+    def _has_strangers(self) -> bool:
+        """Tell whether some row's transaction is not at its index in the block."""
+        places = {(row["transaction_index"], row["transaction_hash"]) for row in self.rows}
+        return not places <= set(enumerate(self.header.transactions))
+
+    def _by_receipts(self, listed: list[Row], endpoint: Endpoint) -> str | None:
+        """Compare the rows with the logs of all receipts; logs of the block's own may be in no receipt."""
+        told, seen = _keys_of_logs(self.dataset, listed), self._keys()
+        if missing := (told - seen).total():
+            return f"{missing} rows are missing that its receipts hold"
+        extra = seen - told
+        if not self._are_outside(extra):
+            return f"{extra.total()} rows are not in its receipts"
+        if not extra and (not self._unexplained(listed) or bug("takes-too-few-receipts")):
+            return None
+        return self._by_both(listed, extra, endpoint)
+
+    def _by_both(self, listed: list[Row], extra: Counter[Key], endpoint: Endpoint) -> str | None:
+        """Ask `eth_getLogs` for the logs of the block's own that its receipts don't hold, `extra` being such rows."""
+        try:
+            own = [log for log in logs_by_hash(self.header, endpoint) if self._is_outside(log)]
+        except NoEvidence:
+            if extra or not listed:
+                raise
+            return None
+        if extra != _keys_of_logs(self.dataset, own) - _keys_of_logs(self.dataset, listed):
+            return "its rows outside all transactions are not those that the node has"
+        if not listed and self._unexplained(own):
+            return "its bloom holds logs that the node does not have"
+        return None
+
+    def _by_logs(self, receipts: Receipts, endpoint: Endpoint) -> Verdict:
+        """Compare the rows with `eth_getLogs` where the block has no receipts."""
+        logs = logs_by_hash(self.header, endpoint)
+        is_explained = self.blooms.useful and bloom_of_logs(logs) == self.header.bloom
+        rows_only = not self.blooms.useful and receipts.no_methods
+        if not (is_explained or rows_only or bug("trusts-logs-by-hash")):
+            raise NoEvidence(f"the node has no receipts for it ({receipts.reason})")
+        told, seen = _keys_of_logs(self.dataset, logs), self._keys()
+        problem = None if told == seen else f"{seen.total()} rows, the node has {told.total()}, or others"
+        return Verdict(problem, was_suspect=True, rows_only=rows_only)
+
+    def _unexplained(self, logs: list[Row]) -> bool:
+        return self.blooms.useful and self.header.bloom & ~bloom_of_logs(logs) != 0
+
+    def _is_outside(self, log: Row) -> bool:
+        return as_bytes(log["transactionHash"]) not in self.header.transactions
+
+    def _are_outside(self, keys: Counter[Key]) -> bool:
+        return all(transaction_hash not in self.header.transactions for _, transaction_hash, *_ in keys)
+
+    def _keys(self) -> Counter[Key]:
+        columns = ("transaction_index", "transaction_hash", *COLUMNS[self.dataset])
+        return Counter(tuple(row[column] for column in columns) for row in self.rows)
+
+
+def _keys_of_logs(dataset: str, logs: Iterable[Row]) -> Counter[Key]:
+    """Return the rows that Cryo makes of logs, as far as they are compared, and how often each."""
+    keys = (_key(dataset, log) for log in logs)
+    return Counter(key for key in keys if key is not None)
+
+
+def _key(dataset: str, log: Row) -> Key | None:
+    transaction = (int(log["transactionIndex"], 16), as_bytes(log["transactionHash"]), as_bytes(log["address"]))
+    topics, data = [as_bytes(topic) for topic in log["topics"]], as_bytes(log["data"])
+    if dataset == "logs":
+        return (*transaction, data, *(*topics, None, None, None, None)[:4])
+    # Cryo tells the two kinds of Transfer apart by topics and data: that of ERC-20 has its value in the data.
+    shape = (3, 32) if dataset == "erc20_transfers" else (4, 0)
+    if (len(topics), len(data)) != shape or topics[0] != TRANSFER:
+        return None
+    return (*transaction, topics[1][12:], topics[2][12:], data or topics[3])

@@ -1,0 +1,190 @@
+"""The reference worker's proof by the chain, in process, on the fake pool."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from harness.fakes.rpc import Fault, Node, RpcPool
+from harness.faults.actions import Error, Fields, Items, Lagging, Outage, Pruned, Result
+from harness.reference.bugs import BUG_VARIABLE
+from harness.reference.chain import prove
+from harness.reference.errors import FailedProof, Retryable, Unconfirmed
+from harness.reference.guard import Guard
+from harness.reference.log import Log
+from harness.reference.proof import File
+from harness.reference.rpc import Endpoint
+from harness.reference.task import Chunk, Task
+from harness.world.chain import Chain
+from harness.world.quirks import Quirks
+from harness.world.tables import build
+
+PATIENCE_SECONDS = 1.5
+
+
+def task(dataset: str) -> Task:
+    """Make a task of one dataset."""
+    return Task("0b6c3a52-3f0c-4a52-9b5c-0f0d2f3f8a11", "k", 31337, dataset, "local", 1000, 1040, "h")
+
+
+def file(chain: Chain, dataset: str, *, lost_below: int = 0, numbers: range = range(1000, 1040)) -> File:
+    """Make the file that Cryo writes of some blocks, without the rows of blocks below a number."""
+    table = build(chain, dataset, list(numbers))
+    return of_rows(table.filter(pc.greater_equal(table["block_number"], lost_below)), numbers)
+
+
+def of_rows(table: pa.Table, numbers: range = range(1000, 1040)) -> File:
+    """Make a file of rows; equal rows have equal bytes."""
+    return File(Chunk(f"{numbers.start}.parquet", numbers.start, numbers.stop - 1), repr(table).encode(), table, False)
+
+
+def levels(
+    dataset: str, files: list[File], chain: Chain, *faults: Fault, level: str = "chain", **node: Any
+) -> dict[str, str]:
+    """Prove files on a pool of one node."""
+    with RpcPool(Node(chain, head=5000, **node), faults) as pool:
+        endpoint = Endpoint(pool.url, Guard(), PATIENCE_SECONDS)
+        return prove(task(dataset), files, endpoint, level, Log())
+
+
+def world(**quirks: bool) -> Chain:
+    """Make a chain with quirks."""
+    return Chain(31337, quirks=Quirks(**quirks))
+
+
+LOGS = ("logs", "erc20_transfers", "erc721_transfers")
+
+
+@pytest.mark.parametrize("receipts", ["null", "empty", "error"])
+@pytest.mark.parametrize("quirks", [{}, {"zero_bloom": True}, {"full_bloom": True}, {"no_block_receipts": True}])
+def test_rng_4_rows_that_went_with_the_receipts_are_not_confirmed(quirks: dict[str, bool], receipts: str):
+    """RNG-4: a node that has pruned logs and receipts does not confirm a file without them; receipts are named."""
+    chain = world(**quirks)
+    with pytest.raises(Unconfirmed, match="no receipts"):
+        levels("logs", [file(chain, "logs", lost_below=1020)], chain, pruned_below=1020, pruned_receipts=receipts)
+
+
+@pytest.mark.parametrize("dataset", LOGS[1:])
+def test_rng_4_transfers_that_went_with_the_receipts_are_not_confirmed(dataset: str):
+    """RNG-4: the Transfer topic in a bloom is resolved by receipts, or not at all."""
+    chain = world()
+    with pytest.raises(Unconfirmed, match="no receipts"):
+        levels(dataset, [file(chain, dataset, lost_below=1020)], chain, pruned_below=1020)
+
+
+@pytest.mark.parametrize("dataset", LOGS)
+def test_rng_4_lost_rows_are_missed_by_their_receipts(dataset: str):
+    """RNG-4: where receipts hold what the file lacks, the proof fails, whatever eth_getLogs answers."""
+    chain = world()
+    with pytest.raises(FailedProof, match=r"block 10\d\d.*its receipts hold.*same answer twice"):
+        levels(dataset, [file(chain, dataset, lost_below=1020)], chain, Fault("eth_getLogs", Result([])))
+
+
+def test_rng_4_logs_by_hash_decide_only_where_they_explain_the_bloom():
+    """RNG-4: complete logs by hash confirm rows without receipts; a chain of useless blooms needs receipts."""
+    no_receipts = (
+        Fault("eth_getBlockReceipts", Result(None)),
+        Fault("eth_getTransactionReceipt", Result(None)),
+    )
+    plain, full = world(restarting_log_index=True), world(full_bloom=True)
+    assert levels("logs", [file(plain, "logs")], plain, *no_receipts) == {"1000.parquet": "chain"}
+    with pytest.raises(Unconfirmed):
+        levels("logs", [file(full, "logs")], full, *no_receipts)
+
+
+@pytest.mark.parametrize("bloom", ["full_bloom", "zero_bloom"])
+def test_rng_4_without_receipts_and_blooms_only_the_rows_are_proved(bloom: str):
+    """RNG-4: logs of a chain that has neither are proved by rows, never by the chain; level receipts fails."""
+    chain = world(no_receipts=True, **{bloom: True})
+    assert levels("logs", [file(chain, "logs")], chain) == {"1000.parquet": "rows"}
+    with pytest.raises(Unconfirmed):
+        levels("logs", [file(chain, "logs")], chain, level="receipts")
+    with pytest.raises(FailedProof):
+        levels("logs", [file(chain, "logs", lost_below=1020)], chain)
+
+
+@pytest.mark.parametrize("dataset", LOGS)
+@pytest.mark.parametrize("quirk", ["block_logs", "block_log_receipts"])
+@pytest.mark.parametrize("level", ["chain", "receipts"])
+def test_rng_4_logs_of_the_block_pass_and_are_missed(dataset: str, quirk: str, level: str):
+    """RNG-4: a log outside all transactions passes where the node has it, and a row that it lacks does not."""
+    chain = world(**{quirk: True})
+    assert levels(dataset, [file(chain, dataset)], chain, level=level) == {"1000.parquet": level}
+    if dataset == "logs":
+        with pytest.raises(Retryable):
+            levels(dataset, [file(chain, dataset)], world(), level=level)
+
+
+def test_rng_4_equal_bytes_of_another_chunk_are_another_claim():
+    """RNG-4: a file without rows that is right does not confirm another one that lacks rows."""
+    chain = world(late_start=True)
+    empty = of_rows(file(chain, "logs", lost_below=9999).table, range(1000, 1020))
+    lost = File(Chunk("1500.parquet", 1500, 1519), empty.body, empty.table, False)
+    assert levels("logs", [empty], chain) == {"1000.parquet": "chain"}
+    with pytest.raises(Unconfirmed, match="block 15"):
+        levels("logs", [empty, lost], chain, pruned_below=1600)
+
+
+@pytest.mark.parametrize("dataset", ["traces", "geth_calls"])
+def test_rng_4_each_transaction_that_used_gas_has_a_trace(dataset: str):
+    """RNG-4: a file without any row of one transaction is not the chain's, though its block has other rows."""
+    chain = world()
+    whole = file(chain, dataset)
+    number = next(each for each in range(1000, 1040) if len(chain.transactions(each)) > 1)
+    lost = chain.transactions(number)[0].hash
+    kept = [each != lost for each in whole.table["transaction_hash"].to_pylist()]
+    assert levels(dataset, [whole], chain) == {"1000.parquet": "chain"}
+    with pytest.raises(FailedProof, match=f"block {number}"):
+        levels(dataset, [of_rows(whole.table.filter(kept))], chain)
+
+
+@pytest.mark.parametrize("quirk", sorted(asdict(Quirks())))
+@pytest.mark.parametrize("dataset", [*LOGS, "transactions", "traces"])
+def test_rng_4_no_honest_chain_is_refused(dataset: str, quirk: str):
+    """RNG-4: whatever a chain's oddities, its own rows pass."""
+    chain = world(**{quirk: True})
+    assert levels(dataset, [file(chain, dataset)], chain) == {"1000.parquet": "chain"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("eth_getBlockReceipts", Items(first=0)),
+        Fault("eth_getBlockReceipts", Items(without_every=2)),
+        Fault("eth_getBlockReceipts", Error(-32000, "method is not available")),
+        Fault("eth_getBlockReceipts", Pruned(5000), every=2),
+        Fault("eth_getBlockByNumber", Lagging(900), times=10),
+        Fault("eth_getBlockReceipts", Fields({"logs": [], "logsBloom": "0x" + "f7" * 256})),
+    ],
+)
+def test_rng_4_receipts_of_single_transactions_stand_in(fault: Fault):
+    """RNG-4: a call that gives too little costs another call, not the attempt."""
+    chain = world(zero_bloom=True)
+    assert levels("logs", [file(chain, "logs")], chain, fault) == {"1000.parquet": "chain"}
+
+
+@pytest.mark.parametrize("form", ["each", "object", "list", "string", "message", "bare", "html", "empty", "close"])
+def test_rng_4_a_short_outage_at_http_200_is_waited_out(form: str):
+    """RNG-4, OUT-2: an error is no evidence: the same call is made again, and counts only once it is answered."""
+    chain, outage = world(), Outage(requests=20, form=form)
+    assert levels("logs", [file(chain, "logs")], chain, Fault("eth_getBlockByNumber", outage, nth=3, times=1))
+
+
+@pytest.mark.parametrize("form", ["each", "object", "string", "html"])
+def test_out_2_a_long_outage_is_retryable_and_no_failed_proof(form: str):
+    """OUT-2: when patience is over the node is at fault, not the rows."""
+    chain, outage = world(), Outage(requests=5000, form=form)
+    with pytest.raises(Retryable, match="RPC pool") as raised:
+        levels("logs", [file(chain, "logs")], chain, Fault("eth_getBlockByNumber", outage, nth=3, times=1))
+    assert not isinstance(raised.value, FailedProof | Unconfirmed)
+
+
+@pytest.mark.parametrize("name", ["trusts-logs-by-hash", "takes-too-few-receipts"])
+def test_a_bug_confirms_what_is_lost(name: str, monkeypatch: pytest.MonkeyPatch):
+    """The switches of these bugs let lost rows through: who checks for them has something to find."""
+    chain = world()
+    monkeypatch.setenv(BUG_VARIABLE, name)
+    lost = file(chain, "logs", lost_below=1020)
+    assert levels("logs", [lost], chain, pruned_below=1020, pruned_receipts="empty")
