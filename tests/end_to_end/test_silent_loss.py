@@ -15,7 +15,9 @@ from support.worker import CHAIN_ID, PAYLOAD, Target, Worker, events, real_mode
 
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults import actions as do
-from harness.world.chain import Chain
+from harness.world.chain import LATE_START, Chain
+from harness.world.content import facts_of, oracle
+from harness.world.quirks import Quirks
 from harness.world.tables.transfers import erc20_rows
 
 CHAIN = Chain(CHAIN_ID)
@@ -181,3 +183,87 @@ def test_rng_4_stored_rows_that_the_node_contradicts_give_way(moto_target: Targe
     assert again.returncode == 0, again.stderr
     changed = {key for key, content in moto_target.contents().items() if before[key] != content}
     assert [key.rpartition("__")[2] for key in changed] == ["00001500_to_00002499.parquet"]
+
+
+BY_LOGS = ["logs", "erc20_transfers", "erc721_transfers"]
+EDGE = 650
+
+
+def run_at(folder: Path, pool: RpcPool, dataset: str, **fields: Any) -> tuple[str, dict[str, bytes], str]:
+    """Run one attempt with real Cryo at the default level; return how it ended, what is stored and the message."""
+    worker, target = Worker(folder), Target(f"file://{folder}/out", {}, directory=folder / "out")
+    payload = PAYLOAD | {"cryo_dataset_name": dataset, "range_end": 800} | fields
+    result = worker.run(target, payload, **real_mode(pool.url) | {"TRACE_CRYO_BIN": "cryo-from-wheel"})
+    if result.returncode == 0:
+        return "published", target.contents(), ""
+    assert (result.returncode, result.stdout, target.contents()) == (75, "", {}), result.stderr
+    failed = events(result.stderr)[-1]
+    return str(failed["error"]), {}, str(failed["message"])
+
+
+def blocks_in(message: str) -> list[int]:
+    """Return the blocks that a message names, which are some."""
+    lists = re.findall(r"blocks? ((?:\d+, )*\d+)", message)
+    assert lists, message
+    return [int(number) for numbers in lists for number in numbers.split(", ")]
+
+
+@pytest.mark.real_cryo
+@pytest.mark.parametrize("dataset", BY_LOGS)
+@pytest.mark.parametrize("receipts", ["null", "empty", "error"])
+def test_rng_4_nothing_that_a_pruned_node_has_lost_is_published(receipts: Any, dataset: str, tmp_path: Path):
+    """RNG-4, OUT-4: eth_getLogs answers [] below a block, by range and by hash, in whatever way receipts are gone."""
+    with RpcPool(Node(CHAIN, head=1_000_000), [Fault(None, do.Pruned(EDGE, receipts))]) as pool:
+        ended, _, message = run_at(tmp_path, pool, dataset)
+        assert pool.struck
+    assert ended == "ProofFailed"
+    assert "the node has no receipts for them" in message
+    assert all(500 <= number < EDGE for number in blocks_in(message))
+
+
+@pytest.mark.real_cryo
+@pytest.mark.parametrize("dataset", BY_LOGS)
+@pytest.mark.parametrize("every", [2, 3])
+@pytest.mark.parametrize(
+    ("method", "member"),
+    [
+        ("eth_getLogs", do.Lagging(EDGE)),
+        ("eth_getLogs", do.Lagging(EDGE, unknown_hash="error")),
+        (None, do.Pruned(EDGE)),
+        (None, do.Pruned(EDGE, "empty")),
+    ],
+)
+def test_rng_4_what_one_member_of_a_pool_does_not_have_is_not_published_without_it(
+    method: str | None, member: do.Member, every: int, dataset: str, tmp_path: Path
+):
+    """RNG-4: every kth call meets a member that lags or has pruned; what is published is complete, or nothing is."""
+    with RpcPool(Node(CHAIN, head=1_000_000), [Fault(method, member, every=every)]) as pool:
+        ended, stored, _ = run_at(tmp_path, pool, dataset)
+        assert pool.struck
+    assert ended in {"ProofFailed", "RangeIncomplete", "NodeUnavailable", "published"}
+    if ended == "published":
+        ((name, expected),) = oracle(CHAIN, dataset, 500, 800).items()
+        (content,) = (content for key, content in stored.items() if key.endswith(name))
+        assert facts_of(content)["digest"] == expected["digest"]
+
+
+@pytest.mark.real_cryo
+def test_rng_4_a_file_without_rows_does_not_confirm_another_one(tmp_path: Path):
+    """RNG-4: the first chunk has no logs, those of the second are pruned; both files are empty and equal."""
+    chain = Chain(CHAIN_ID, quirks=Quirks(late_start=True))
+    with RpcPool(Node(chain, head=1_000_000), [Fault(None, do.Pruned(5_000))]) as pool:
+        ended, _, message = run_at(tmp_path, pool, "logs", range_end=1700)
+    assert ended == "ProofFailed"
+    assert min(blocks_in(message)) >= LATE_START
+
+
+@pytest.mark.real_cryo
+@pytest.mark.parametrize(("dataset", "method"), [("traces", "trace_block"), ("geth_calls", "debug_traceBlockByNumber")])
+def test_rng_4_a_transaction_without_any_trace_is_shown(dataset: str, method: str, tmp_path: Path):
+    """RNG-4: the header lists the transaction, so its traces must be there, though the block has others."""
+    fault = Fault(method, do.Items(without_transaction=1), block=BUSY)
+    with RpcPool(Node(CHAIN, head=1_000_000), [fault]) as pool:
+        ended, _, message = run_at(tmp_path, pool, dataset)
+        assert pool.struck
+    assert ended == "ProofFailed"
+    assert f"block {BUSY}:" in message
