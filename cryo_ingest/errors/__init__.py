@@ -1,0 +1,137 @@
+# ruff: noqa: I001 - in the order of the tree, which `leaves` lists
+"""Every way an attempt can end badly, each exactly one of retryable or fatal.
+
+    IngestError
+    ├── FatalError                          outcome fatal_error
+    │   ├── BadPayload                      exit 65
+    │   ├── ConfigurationError              exit 78, at start-up only
+    │   ├── CryoNotRunnable                 exit 69, as are all below
+    │   ├── CryoRejectedArguments
+    │   ├── CryoWroteNothing
+    │   ├── RpcPoolUnresolved
+    │   ├── EndpointUnusable
+    │   ├── WrongChain
+    │   ├── CapExceeded
+    │   ├── SchemaDrift
+    │   ├── UnsafeStaging
+    │   ├── ModeMismatch
+    │   ├── DatasetMismatch
+    │   ├── StoreDenied
+    │   ├── NoSuchBucket
+    │   ├── StoreUnfit
+    │   └── UnmanageableKey
+    └── RetryableError                      outcome retryable_error, exit 75
+        ├── CryoFailed
+        ├── DeadlineExceeded
+        ├── ProofFailed
+        ├── StaleHead
+        ├── NodeUnavailable
+        ├── DiskFull
+        ├── MachineFailed
+        ├── StagingHeld
+        ├── StoreUnavailable
+        ├── StoredBytesDiffer
+        ├── ClockSkewed
+        ├── CredentialsExpired
+        ├── PrefixContended
+        ├── AttemptStopped                  in a service only, as is the next
+        └── AttemptCrashed
+
+Retry decisions read `outcome` and nothing else; the process's exit code is the leaf's `exit_code` (sysexits.h). The
+sources of the split are clauses OUT-2 and OUT-4. No message holds a URL, a key or the value of a payload field.
+"""
+
+from __future__ import annotations
+
+from cryo_ingest.errors.base import (
+    FatalError,
+    IngestError,
+    OutcomeName,
+    RetryableError,
+)
+from cryo_ingest.errors.payload import (
+    BadPayload,
+    ConfigurationError,
+)
+from cryo_ingest.errors.extraction import (
+    CapExceeded,
+    CryoFailed,
+    CryoNotRunnable,
+    CryoRejectedArguments,
+    CryoWroteNothing,
+    DeadlineExceeded,
+    DiskFull,
+    EndpointUnusable,
+    MachineFailed,
+    NodeUnavailable,
+    ProofFailed,
+    RpcPoolUnresolved,
+    SchemaDrift,
+    StagingHeld,
+    StaleHead,
+    UnsafeStaging,
+    WrongChain,
+)
+from cryo_ingest.errors.store import (
+    ClockSkewed,
+    CredentialsExpired,
+    DatasetMismatch,
+    ModeMismatch,
+    NoSuchBucket,
+    PrefixContended,
+    StoreDenied,
+    StoreUnavailable,
+    StoreUnfit,
+    StoredBytesDiffer,
+    UnmanageableKey,
+)
+from cryo_ingest.errors.service import (
+    AttemptCrashed,
+    AttemptStopped,
+)
+
+__all__ = [
+    "AttemptCrashed",
+    "AttemptStopped",
+    "BadPayload",
+    "CapExceeded",
+    "ClockSkewed",
+    "ConfigurationError",
+    "CredentialsExpired",
+    "CryoFailed",
+    "CryoNotRunnable",
+    "CryoRejectedArguments",
+    "CryoWroteNothing",
+    "DatasetMismatch",
+    "DeadlineExceeded",
+    "DiskFull",
+    "EndpointUnusable",
+    "FatalError",
+    "IngestError",
+    "MachineFailed",
+    "ModeMismatch",
+    "NoSuchBucket",
+    "NodeUnavailable",
+    "OutcomeName",
+    "PrefixContended",
+    "ProofFailed",
+    "RetryableError",
+    "RpcPoolUnresolved",
+    "SchemaDrift",
+    "StagingHeld",
+    "StaleHead",
+    "StoreDenied",
+    "StoreUnavailable",
+    "StoreUnfit",
+    "StoredBytesDiffer",
+    "UnmanageableKey",
+    "UnsafeStaging",
+    "WrongChain",
+    "leaves",
+]
+
+
+def leaves(root: type[IngestError] = IngestError) -> list[type[IngestError]]:
+    """List the leaf classes below `root` in the order of the tree above."""
+    children = root.__subclasses__()
+    return [leaf for child in children for leaf in leaves(child)] if children else [root]

@@ -1,0 +1,191 @@
+"""Cryo, the nodes, the proof and the local disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryo_ingest.errors.base import FatalError, RetryableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class CryoNotRunnable(FatalError):
+    """The executable that `TRACE_CRYO_BIN` names is missing or can't be executed (MOD-3)."""
+
+    def __init__(self, *, executable: str, reason: str) -> None:
+        self.executable = executable
+        super().__init__(
+            f"can't run Cryo: {executable!r} {reason}. Set TRACE_CRYO_BIN to a Cryo 0.3.2 executable "
+            "(`cryo-from-wheel` comes with this package's `cryo` extra)"
+        )
+
+
+class CryoRejectedArguments(FatalError):
+    """Cryo ended with exit code 2: it does not know the command line, so it is not the pinned Cryo."""
+
+    def __init__(self, *, block_range: str, tail: Sequence[str]) -> None:
+        super().__init__(
+            f"Cryo refused its command line (exit code 2) for blocks {block_range}: is TRACE_CRYO_BIN Cryo 0.3.2?"
+            + last_lines(tail)
+        )
+
+
+class CryoWroteNothing(FatalError):
+    """Cryo ended with exit code 0 and left no Parquet file at all."""
+
+    def __init__(self, *, block_range: str, tail: Sequence[str]) -> None:
+        super().__init__(
+            f"Cryo ended with exit code 0 and wrote no Parquet file for blocks {block_range}: the real one always "
+            "writes a file per chunk, even an empty one. Check that TRACE_CRYO_BIN is Cryo 0.3.2" + last_lines(tail)
+        )
+
+
+class RpcPoolUnresolved(FatalError):
+    """No endpoint is configured for the payload's RPC pool (MOD-4)."""
+
+    def __init__(self, *, pool_variable: str, default_variable: str) -> None:
+        self.variables = (pool_variable, default_variable)
+        super().__init__(
+            f"the RPC pool has no endpoint: set {pool_variable}, or {default_variable} for all pools; "
+            "Cryo was not started"
+        )
+
+
+class EndpointUnusable(FatalError):
+    """A pool's endpoint can't be asked at all: it is no HTTP URL, or it redirects to another host."""
+
+    def __init__(self, *, endpoint: str, problem: str = "is not an http:// or https:// URL with a host") -> None:
+        super().__init__(
+            f"{endpoint} of the RPC pool {problem}, so it can't be asked: correct the URL in the pool's variable. "
+            "Nothing was published"
+        )
+
+
+class WrongChain(FatalError):
+    """The endpoint serves another chain than the payload's (RNG-5)."""
+
+    def __init__(self, *, endpoint: str, wanted: int, seen: int) -> None:
+        self.wanted, self.seen = wanted, seen
+        super().__init__(
+            f"{endpoint} of the RPC pool serves chain {seen}, but the task is for chain {wanted}: correct the pool's "
+            "variable or the payload's rpc_pool. Nothing was published"
+        )
+
+
+class CapExceeded(FatalError):
+    """The range's output is larger than a cap allows (CAP-1); nothing was uploaded."""
+
+    def __init__(self, *, variable: str, limit: int, seen: int, block_range: str, file: str | None = None) -> None:
+        self.variable, self.limit, self.seen = variable, limit, seen
+        where = f" ({file})" if file else ""
+        super().__init__(
+            f"blocks {block_range} exceed {variable}: {seen} is over the cap of {limit}{where}. Nothing was uploaded; "
+            "plan smaller ranges or raise the cap"
+        )
+
+
+class SchemaDrift(FatalError):
+    """A file's columns are not those of the pinned Cryo: another build wrote it."""
+
+    def __init__(self, *, file: str, dataset: str, differences: Sequence[str], executable: str) -> None:
+        self.differences = tuple(differences)
+        super().__init__(
+            f"{file} has not the schema that Cryo 0.3.2 gives {dataset}: {'; '.join(differences)}. "
+            f"It was written by {executable}: point TRACE_CRYO_BIN at Cryo 0.3.2"
+        )
+
+
+class UnsafeStaging(FatalError):
+    """A staging path is a symbolic link, no directory, or somebody else's (STG-6)."""
+
+    def __init__(self, *, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"refusing to stage in {path}: it {reason}. Nothing behind it was touched; remove it or set "
+            "TRACE_CRYO_STAGING_ROOT to a directory that only this user can write"
+        )
+
+
+class CryoFailed(RetryableError):
+    """Cryo ended with an error or by a signal, and running it again within the attempt did not complete the range."""
+
+    def __init__(
+        self, *, block_range: str, ended: str, chunks_done: int, chunks: int, hint: str, tail: Sequence[str]
+    ) -> None:
+        self.chunks_done, self.chunks = chunks_done, chunks
+        super().__init__(
+            f"Cryo {ended} with {chunks_done} of {chunks} chunks of blocks {block_range} done, and three runs in a row "
+            f"added none{hint and '. ' + hint.removesuffix('.')}" + last_lines(tail)
+        )
+
+
+class DeadlineExceeded(RetryableError):
+    """Cryo did not finish within `TRACE_CRYO_DEADLINE_SECONDS`; its process group was killed (OUT-3)."""
+
+    def __init__(
+        self, *, block_range: str, deadline_seconds: float, chunks_done: int, chunks: int, fitting: int
+    ) -> None:
+        self.chunks_done, self.chunks = chunks_done, chunks
+        advice = f"about {fitting} blocks would have fitted" if fitting else "not one chunk was finished"
+        super().__init__(
+            f"Cryo was stopped at the deadline of {deadline_seconds:g} s with {chunks_done} of {chunks} chunks of "
+            f"blocks {block_range} done: {advice}. Plan smaller ranges or raise TRACE_CRYO_DEADLINE_SECONDS"
+        )
+
+
+class ProofFailed(RetryableError):
+    """A file does not hold what the range calls for (RNG-4); `evidence` says which blocks and why."""
+
+    def __init__(self, *, file: str, evidence: str) -> None:
+        self.file, self.evidence = file, evidence
+        super().__init__(f"{file} is not whole: {evidence}. Nothing was published")
+
+
+class StaleHead(RetryableError):
+    """The endpoint has not come so far that the range is final (RNG-5); `reason` says how far it has come."""
+
+    def __init__(self, *, endpoint: str, last_block: int, reason: str) -> None:
+        super().__init__(
+            f"{endpoint} of the RPC pool does not have block {last_block} as final: {reason}. Try again later, or set "
+            "TRACE_CRYO_CONFIRMATIONS=N to judge by the head less N blocks; Cryo was not started"
+        )
+
+
+class NodeUnavailable(RetryableError):
+    """An endpoint gave no answer that can be used, after retries."""
+
+    def __init__(self, *, endpoint: str, method: str, reason: str) -> None:
+        super().__init__(f"{endpoint} of the RPC pool failed {method}: {reason}. Nothing was published")
+
+
+class DiskFull(RetryableError):
+    """The staging disk has no room for the attempt (STG-7)."""
+
+    def __init__(self, *, path: Path, free_bytes: int, needed_bytes: int) -> None:
+        super().__init__(
+            f"the disk under {path} has {free_bytes} bytes free and an attempt wants {needed_bytes}: free some space "
+            "or set TRACE_CRYO_STAGING_ROOT to a larger disk. Nothing was uploaded"
+        )
+
+
+class MachineFailed(RetryableError):
+    """The operating system refused something that an attempt needs: processes, memory, descriptors, the local disk."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(
+            f"the machine failed the attempt: {reason}. Look at its disk, memory and limits, then try again"
+        )
+
+
+class StagingHeld(RetryableError):
+    """A live attempt, or a Cryo that outlived its worker, holds the staging directory (STG-5)."""
+
+    def __init__(self, *, path: Path) -> None:
+        super().__init__(f"{path} is held by a live attempt or by the Cryo of a dead one: try again when it has ended")
+
+
+def last_lines(tail: Sequence[str]) -> str:
+    """Join the last lines that Cryo printed, already redacted, for the end of a message."""
+    return f". Cryo's last lines: {' | '.join(tail)}" if tail else ""

@@ -1,0 +1,128 @@
+"""The object store and what is in it."""
+
+from __future__ import annotations
+
+from cryo_ingest.errors.base import FatalError, RetryableError
+
+
+class ModeMismatch(FatalError):
+    """Fake data in real mode, or real data under the prefix in fake mode (MOD-5, LAY-11)."""
+
+    def __init__(self, *, name: str, found: str, mode: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name} holds {found} data, but this worker runs in {mode} mode (TRACE_CRYO_MODE). Nothing was replaced "
+            "or deleted; use another bucket or dataset for each mode, or remove the prefix by hand"
+        )
+
+
+class DatasetMismatch(FatalError):
+    """A manifest under the prefix lists files of another dataset: one identity was used for two datasets (LAY-12)."""
+
+    def __init__(self, *, manifest: str, key: str) -> None:
+        self.manifest, self.key = manifest, key
+        super().__init__(
+            f"{manifest} publishes {key}, which is not a file of this task: one dataset_uuid, config_hash, chain and "
+            "range were used for two datasets. Nothing was replaced or deleted; give each dataset a dataset_uuid of "
+            "its own and submit the task again"
+        )
+
+
+class StoreDenied(FatalError):
+    """The object store refused the credentials or the permission."""
+
+    def __init__(self, *, operation: str, key: str, reason: str) -> None:
+        super().__init__(
+            f"the object store denied {operation} on {key}: {reason}. Check the credentials and that the policy grants "
+            "what docs/reference.md lists"
+        )
+
+
+class NoSuchBucket(FatalError):
+    """The bucket does not exist, or not in this region; `reason` is the store's own short word."""
+
+    def __init__(self, *, bucket: str, reason: str) -> None:
+        super().__init__(
+            f"there is no bucket {bucket!r} here ({reason}): create it, or correct S3_BUCKET, S3_ENDPOINT or AWS_REGION"
+        )
+
+
+class StoreUnfit(FatalError):
+    """The store lacks what publishing once needs: conditional writes that it obeys."""
+
+    def __init__(self, *, operation: str, reason: str) -> None:
+        super().__init__(
+            f"the object store can't do {operation}: {reason}. Publishing exactly once needs If-None-Match and "
+            "If-Match on PUT: use a store that has them"
+        )
+
+
+class UnmanageableKey(FatalError):
+    """Somebody left a key below the prefix that can be neither addressed nor deleted, so it can't be made exact."""
+
+    def __init__(self, *, prefix: str, key: str | None) -> None:
+        self.key = key
+        found = f"the key {key!r}" if key else "a key with an empty or special segment"
+        super().__init__(
+            f"below {prefix} lies {found}, which this worker can't address and readers must not find. Nothing was "
+            "replaced or deleted; delete it by hand and submit the task again"
+        )
+
+
+class StoreUnavailable(RetryableError):
+    """The object store did not answer, or answered with a fault of its own."""
+
+    def __init__(self, *, operation: str, key: str, reason: str) -> None:
+        super().__init__(f"the object store failed {operation} on {key}: {reason}")
+
+
+class StoredBytesDiffer(RetryableError):
+    """The store took an object and keeps other bytes than were sent."""
+
+    def __init__(self, *, key: str, difference: str) -> None:
+        self.key = key
+        super().__init__(
+            f"the object store does not hold {key} as it was sent: {difference}. Nothing was published; the next "
+            "attempt replaces it. If this repeats, a proxy before the store or the store itself is broken"
+        )
+
+
+LEAST_SKEW_SECONDS = 60.0
+"""S3 refuses clocks that are 15 minutes off; a smaller difference was measured after the clock had been set."""
+
+
+class ClockSkewed(RetryableError):
+    """The store refuses requests because this machine's clock is wrong."""
+
+    hits_every_attempt = True
+
+    def __init__(self, *, difference_seconds: float | None) -> None:
+        self.difference_seconds = difference_seconds
+        if difference_seconds is None or abs(difference_seconds) < LEAST_SKEW_SECONDS:
+            how = "differs from the object store's"
+        else:
+            direction = "ahead of" if difference_seconds > 0 else "behind"
+            how = f"is {abs(difference_seconds):.0f} s {direction} the object store's"
+        super().__init__(
+            f"this machine's clock {how}, so the object store refuses its requests: synchronize it (NTP, chrony). "
+            "Nothing was published"
+        )
+
+
+class CredentialsExpired(RetryableError):
+    """The store's credentials were temporary and have expired."""
+
+    hits_every_attempt = True
+
+    def __init__(self, *, code: str) -> None:
+        super().__init__(
+            f"the credentials for the object store have expired ({code}): renew AWS_SESSION_TOKEN and its keys, or use "
+            "a role, whose credentials renew themselves. Nothing was published"
+        )
+
+
+class PrefixContended(RetryableError):
+    """Another writer keeps changing the prefix, so it could not be brought to its exact state."""
+
+    def __init__(self, *, prefix: str, reason: str) -> None:
+        super().__init__(f"the prefix {prefix} would not settle: {reason}. Another attempt is writing there")
