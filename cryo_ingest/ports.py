@@ -264,11 +264,13 @@ class Call:
 class NodeError:
     """A JSON-RPC error object as an answer: what the node itself said of one call, asked alone.
 
-    Its words are judged by and never repeated (SEC-1).
+    Its words are read and never repeated (SEC-1). `method_is_missing` is the client's reading of them: the node does
+    not offer the method at all.
     """
 
     code: int
     message: str = field(repr=False)
+    method_is_missing: bool = field(default=False, compare=False)
 
 
 class Node(Protocol):

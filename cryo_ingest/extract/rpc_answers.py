@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -246,7 +247,8 @@ def _answer_of(envelope: dict[str, Any]) -> Any:
     error = envelope.get("error")
     if isinstance(error, dict):
         code, message = error.get("code"), error.get("message")
-        return NodeError(code if type(code) is int else 0, message if isinstance(message, str) else "")
+        seen = NodeError(code if type(code) is int else 0, message if isinstance(message, str) else "")
+        return replace(seen, method_is_missing=is_missing_method(seen))
     return _NOTHING if error is not None else envelope.get("result", _NOTHING)
 
 

@@ -14,14 +14,6 @@ BLOOM_BYTES = 256
 MOST_TOPICS = 4
 
 
-METHOD_NOT_FOUND = -32601
-_MISSING_METHOD = re.compile(
-    r"method\b.{0,80}\b(not found|not available|not supported|does not exist|unknown|unsupported|disabled)"
-    r"|(unsupported|unknown|unrecognized) method|not (available|supported) on (this|your)",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
 class BadAnswer(Exception):
     """An answer is not what the method gives; the message says in a few words why, with no text of the node's."""
 
@@ -67,11 +59,6 @@ class Receipt:
     success: bool | None
     logs: tuple[Log, ...]
     bloom: int | None = None
-
-
-def is_missing_method(error: NodeError) -> bool:
-    """Tell whether an error says that the node does not offer the method at all."""
-    return error.code == METHOD_NOT_FOUND or _MISSING_METHOD.search(error.message[:1000]) is not None
 
 
 def parse_header(answer: object, number: int) -> Header:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.ports import Call, NodeError
-from cryo_ingest.prove.answers import BadAnswer, is_missing_method, parse_logs, parse_receipts
+from cryo_ingest.prove.answers import BadAnswer, parse_logs, parse_receipts
 from cryo_ingest.prove.bloom import ALL_SET, bloom_of_logs
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Sources:
 
     async def _ask(self, method: str, parameters: list[tuple[object, ...]]) -> list[object]:
         answers = await self.node.ask([Call(method, each) for each in parameters], optional=True) if parameters else []
-        if any(isinstance(answer, NodeError) and is_missing_method(answer) for answer in answers):
+        if any(isinstance(answer, NodeError) and answer.method_is_missing for answer in answers):
             self.missing.add(method)
         return answers
 

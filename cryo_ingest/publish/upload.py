@@ -63,11 +63,13 @@ class Upload:
                 return
             await self.store_files(disputed, await prefix.look(), over_incomplete_version=True)
         keys = frozenset(version.manifest.parquet_keys)
-        await check_stored(prefix, await prefix.make_exact(keys), self.expected)
+        checked = await prefix.make_exact(keys)
+        await check_stored(prefix, checked, self.expected)
         await self._check_conditions(extraction)
         await self.store_manifest()
         final = await prefix.make_exact(version.keys)
-        await check_stored(prefix, final, self.expected)
+        changed = {key: wanted for key, wanted in self.expected.items() if final[key] != checked[key]}
+        await check_stored(prefix, final, changed)
         await self._check_manifest(final[version.manifest_key])
 
     async def store_files(

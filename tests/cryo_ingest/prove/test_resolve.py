@@ -32,6 +32,10 @@ PRUNED_RECEIPTS: dict[str, list[Fault]] = {
     "an empty list": [Fault(RECEIPTS, do.Result([])), Fault(RECEIPT, do.Result(None))],
     "an error": [Fault(RECEIPTS, do.Error(4444, "pruned history unavailable")), Fault(RECEIPT, do.Result(None))],
     "no such method": [Fault(RECEIPTS, do.Error(-32601, "method not found")), Fault(RECEIPT, do.Result(None))],
+    "an error in words": [
+        Fault(RECEIPTS, do.Error(-32000, "receipts for this block are not available on this node (pruned)")),
+        Fault(RECEIPT, do.Error(-32000, "historical receipts are not available on this node (pruned)")),
+    ],
     "some of them": [Fault(RECEIPTS, do.Items(first=1)), Fault(RECEIPT, do.Result(None))],
     "without logs": [Fault(RECEIPTS, do.Fields({"logs": []})), Fault(RECEIPT, do.Fields({"logs": []}))],
     "without logs and bloom": [Fault(RECEIPTS, do.Fields({"logs": [], "logsBloom": NO_BLOOM}))],
@@ -90,7 +94,7 @@ def test_rng_4_nothing_but_rows_is_claimed_where_a_chain_has_no_evidence(quirk: 
 
 
 @pytest.mark.parametrize("quirk", ["zero_bloom", "full_bloom"])
-@pytest.mark.parametrize("form", ["null", "an empty list", "an error", "some of them"])
+@pytest.mark.parametrize("form", ["null", "an empty list", "an error", "an error in words", "some of them"])
 def test_rng_4_receipts_that_are_withheld_speak_against_the_node(quirk: str, form: str, tmp_path: Path):
     """RNG-4: a node that has the methods and not the receipts confirms nothing, whatever the chain's blooms."""
     chain = Chain(1, quirks=Quirks(**{quirk: True}))
