@@ -41,7 +41,7 @@ class Proxies:
         return with_scheme(proxy) if proxy else None
 
     def unusable(self) -> list[str]:
-        """Name the variables whose value is no HTTP proxy."""
+        """Name the variables whose value is not an HTTP proxy."""
         return [
             name for name, value in self.variables.items() if name.lower() != "no_proxy" and not _is_http_proxy(value)
         ]

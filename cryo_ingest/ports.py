@@ -309,7 +309,7 @@ class Chain(Protocol):
         """Open one endpoint, whose questions end by the monotonic time `until`; nothing is asked yet.
 
         Raises:
-            EndpointUnusable: it is no HTTP URL.
+            EndpointUnusable: it is not an HTTP URL.
         """
         ...
 

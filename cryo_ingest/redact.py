@@ -90,5 +90,5 @@ def _variants(secret: str) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    # An environment can hold what is no UTF-8, which Python hands over as lone surrogates.
+    # An environment can hold bytes that are not UTF-8, which Python hands over as lone surrogates.
     return quote(text, safe="", errors="surrogatepass")

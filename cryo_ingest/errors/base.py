@@ -17,7 +17,7 @@ class IngestError(Exception):
 
 
 class FatalError(IngestError):
-    """The same attempt would fail the same way again: somebody has to change something first."""
+    """The same attempt would fail the same way again: something has to be changed first."""
 
     outcome = "fatal_error"
     exit_code = 69

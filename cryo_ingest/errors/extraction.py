@@ -54,7 +54,7 @@ class RpcPoolUnresolved(FatalError):
 
 
 class EndpointUnusable(FatalError):
-    """A pool's endpoint can't be asked at all: it is no HTTP URL, or it redirects to another host."""
+    """A pool's endpoint can't be asked at all: it is not an HTTP URL, or it redirects to another host."""
 
     def __init__(self, *, endpoint: str, problem: str = "is not an http:// or https:// URL with a host") -> None:
         super().__init__(

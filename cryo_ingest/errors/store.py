@@ -58,7 +58,7 @@ class StoreUnfit(FatalError):
 
 
 class UnmanageableKey(FatalError):
-    """Somebody left a key below the prefix that can be neither addressed nor deleted, so it can't be made exact."""
+    """A key below the prefix can be neither addressed nor deleted, so the prefix can't be made exact."""
 
     def __init__(self, *, prefix: str, key: str | None) -> None:
         self.key = key

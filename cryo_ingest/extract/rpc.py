@@ -87,7 +87,7 @@ def parse_endpoint(url: str, *, name: str) -> tuple[str, dict[str, str]]:
     """Return an endpoint's URL without its user info, and the header that carries it, in UTF-8 as Cryo sends it.
 
     Raises:
-        EndpointUnusable: it is no HTTP URL.
+        EndpointUnusable: it is not an HTTP URL.
     """
     whole = url if "://" in url else f"http://{url}"
     try:
@@ -102,7 +102,7 @@ def parse_endpoint(url: str, *, name: str) -> tuple[str, dict[str, str]]:
     if not at or user_info in {"", ":"}:
         return address, {}
     user, _, password = user_info.partition(":")
-    # An environment can hold what is no UTF-8, which Python hands over as lone surrogates.
+    # An environment can hold bytes that are not UTF-8, which Python hands over as lone surrogates.
     credentials = b":".join(unquote_to_bytes(part.encode(errors="surrogateescape")) for part in (user, password))
     return address, {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
 

@@ -198,7 +198,7 @@ def parse_answers(content: bytes, places: list[int]) -> dict[int, Any]:
     """Return the answers of a response by the ids that were asked; what answers none of them is left out.
 
     Raises:
-        RequestFailed: it is no JSON-RPC at all, or one error for a whole batch.
+        RequestFailed: it is not JSON-RPC at all, or one error for a whole batch.
     """
     try:
         parsed = json.loads(content)
@@ -231,7 +231,7 @@ def _by_place(items: list[Any], places: set[int]) -> dict[int, Any]:
 
 
 def _unusable(reason: str, content: bytes) -> RequestFailed:
-    """Say what an answer is that is no JSON-RPC: some gateways say in a text of their own that they limit the rate."""
+    """Describe an answer that is not JSON-RPC: some gateways report a rate limit in a text of their own."""
     text = content[:MOST_TEXT].decode(errors="replace")
     if is_spent(text):
         return RequestFailed(SPENT, final=True)

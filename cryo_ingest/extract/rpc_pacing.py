@@ -157,7 +157,7 @@ class BatchSize:
 
 @dataclass(slots=True)
 class Outage:
-    """What an endpoint's last failures mean for its next request, whoever sends it."""
+    """What an endpoint's last failures mean for its next request."""
 
     clock: Clock
     failures: int = 0
