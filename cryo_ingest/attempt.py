@@ -13,18 +13,18 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from cryo_ingest import layout
-from cryo_ingest.caps import refuse_over_caps
+from cryo_ingest.caps import check_caps
 from cryo_ingest.datasets import extractable
 from cryo_ingest.errors import BadPayload, IngestError, MachineFailed, ModeMismatch
 from cryo_ingest.logs import log
 from cryo_ingest.model import Publication, parse_task
 from cryo_ingest.ports import ExtractionOrder
-from cryo_ingest.prove.endpoint import endpoint_of
 from cryo_ingest.prove.level import confirm_files, proof_of
-from cryo_ingest.publish.patience import PatientStore
 from cryo_ingest.publish.prefix import VersionPrefix
+from cryo_ingest.publish.retrying_store import RetryingStore
 from cryo_ingest.publish.upload import publish_files
 from cryo_ingest.publish.version import Version
+from cryo_ingest.rpc.endpoint import endpoint_of
 
 if TYPE_CHECKING:
     from cryo_ingest.model import Assignment, Task
@@ -87,7 +87,7 @@ def log_fields(assignment: Assignment) -> dict[str, object]:
 async def _make_version(assignment: Assignment, ports: Ports, settings: Settings) -> Publication:
     task = parse_task(assignment.payload)
     dataset = extractable(task.cryo_dataset_name)
-    refuse_by_count(task, settings.caps)
+    check_file_count(task, settings.caps)
     version = Version.of(task, mode=settings.mode)
     until = ports.clock.monotonic() + settings.deadline_seconds
     async with endpoint_of(task, settings=settings, chain=ports.chain, clock=ports.clock) as endpoint:
@@ -99,11 +99,11 @@ async def _make_version(assignment: Assignment, ports: Ports, settings: Settings
             rpc_url = await endpoint.choose_url() if settings.mode == "real" else None
             order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
             extraction = await ports.extractor.extract(order, prove=proof.prove)
-            refuse_by_size(extraction, task, settings.caps)
-            refuse_by_mode(extraction, settings.mode)
+            check_file_sizes(extraction, task, settings.caps)
+            check_mode(extraction, settings.mode)
             extraction = await confirm_files(extraction, proof=proof)
             log.info("range.proved", asked=settings.coverage, **extraction.summary())
-            store = PatientStore(ports.store, ports.clock, ports.random, until=until)
+            store = RetryingStore(ports.store, ports.clock, ports.random, until=until)
             await publish_files(replace(prefix, store=store), extraction, metadata=provenance(task, extraction))
 
     log.info("version.published", prefix=version.prefix)
@@ -117,18 +117,18 @@ async def _make_version(assignment: Assignment, ports: Ports, settings: Settings
     )
 
 
-def refuse_by_count(task: Task, caps: Caps) -> None:
+def check_file_count(task: Task, caps: Caps) -> None:
     """Refuse, before Cryo starts, a range whose number of files alone exceeds the cap (CAP-5)."""
-    refuse_over_caps(caps, task.block_range, files=layout.file_count(task))
+    check_caps(caps, task.block_range, files=layout.file_count(task))
 
 
-def refuse_by_size(extraction: Extraction, task: Task, caps: Caps) -> None:
+def check_file_sizes(extraction: Extraction, task: Task, caps: Caps) -> None:
     """Refuse a range that is larger than a cap allows, before anything is uploaded (CAP-2)."""
     sizes = {file.chunk.name: file.proof.size_bytes for file in extraction.files}
-    refuse_over_caps(caps, task.block_range, files=len(sizes), sizes_bytes=sizes)
+    check_caps(caps, task.block_range, files=len(sizes), sizes_bytes=sizes)
 
 
-def refuse_by_mode(extraction: Extraction, mode: str) -> None:
+def check_mode(extraction: Extraction, mode: str) -> None:
     """Refuse files that bear the mark of fake data in real mode, or lack it in fake mode (MOD-5, OUT-4)."""
     for file in extraction.files:
         if file.proof.fake is (mode == "real"):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Caps
 
 
-def refuse_over_caps(caps: Caps, block_range: str, *, files: int, sizes_bytes: Mapping[str, int] | None = None) -> None:
+def check_caps(caps: Caps, block_range: str, *, files: int, sizes_bytes: Mapping[str, int] | None = None) -> None:
     """Refuse a number of files, or sizes by file name, over a cap; exactly at a cap is allowed.
 
     Raises:

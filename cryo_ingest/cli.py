@@ -93,11 +93,11 @@ def verify(
     Exit codes: 0 all whole, 1 something is wrong, 64 usage, 69 and 75 the store or the node can't be asked.
     """
     from cryo_ingest.audit.commands import verify_all  # noqa: PLC0415 - usage errors and --help need none of it
-    from cryo_ingest.audit.places import NotAPlace, read_reference  # noqa: PLC0415 - as above
+    from cryo_ingest.audit.locations import BadReference, read_reference  # noqa: PLC0415 - as above
 
     try:
         places = [read_reference(text) for text in references]
-    except NotAPlace as error:
+    except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="REF") from None
     raise typer.Exit(verify_all(places, settings=from_environment(os.environ), against=against, as_json=as_json))
 
@@ -115,13 +115,13 @@ def gaps(
     Exit codes: 0 nothing is wrong, 1 something is, 64 usage, 69 and 75 the store can't be asked.
     """
     from cryo_ingest.audit.commands import gaps_in  # noqa: PLC0415 - usage errors and --help need none of it
-    from cryo_ingest.audit.places import NotAPlace, read_dataset_reference  # noqa: PLC0415 - as above
+    from cryo_ingest.audit.locations import BadReference, read_dataset_reference  # noqa: PLC0415 - as above
 
     if end <= start:
         raise typer.BadParameter("must be greater than --from", param_hint="--to")
     try:
         url, prefix = read_dataset_reference(dataset)
-    except NotAPlace as error:
+    except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="URL") from None
     settings = from_environment(os.environ)
     raise typer.Exit(gaps_in(url, prefix, blocks=(start, end), settings=settings, like=like))

@@ -154,7 +154,7 @@ def parse_task_text(text: str | bytes) -> object:
         BadPayload: it is not JSON in UTF-8.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=keep_repeats)
+        return json.loads(text, parse_constant=_reject_constant, object_pairs_hook=keep_repeats)
     except UnicodeDecodeError:
         raise BadPayload({"payload": "is not UTF-8"}) from None
     except RecursionError:
@@ -210,7 +210,7 @@ def _repeated_keys(value: object) -> Iterator[str]:
             yield from _repeated_keys(item)
 
 
-def _refuse_constant(name: str) -> object:
+def _reject_constant(name: str) -> object:
     message = f"{name} is no JSON"
     raise ValueError(message)
 

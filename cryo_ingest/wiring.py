@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.extract.cryo import CryoExtractor
-from cryo_ingest.extract.rpc import HttpChain
 from cryo_ingest.extract.staging import DirectoryStaging
+from cryo_ingest.rpc.client import HttpChain
 
 if TYPE_CHECKING:
     from cryo_ingest.ports import Chain, Clock, Extractor, ObjectStore, Staging

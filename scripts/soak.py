@@ -58,7 +58,7 @@ class Options:
     tasks: int
     workers: int
     concurrency: int
-    strikes: int
+    fires: int
     seed: int
 
 
@@ -76,9 +76,9 @@ class Worker:
 class Fleet:
     """Workers whose log is read as it comes; the schedule strikes whoever wrote the line that it names."""
 
-    def __init__(self, environment: dict[str, str], strikes: dict[int, signal.Signals]) -> None:
+    def __init__(self, environment: dict[str, str], fires: dict[int, signal.Signals]) -> None:
         self._environment = environment
-        self._strikes = strikes
+        self._strikes = fires
         self._lock = threading.Lock()
         self._lines = 0
         self._ending = False
@@ -101,7 +101,7 @@ class Fleet:
     def _follow(self, worker: Worker) -> None:
         """Read a worker's log to its end, strike it when its time has come, and start the next generation."""
         assert worker.process.stderr is not None  # noqa: S101 - asked for above
-        struck = None
+        fired = None
         for line in worker.process.stderr:
             fields = json.loads(line)
             event = fields["event"]
@@ -110,14 +110,14 @@ class Fleet:
             with self._lock:
                 self._lines += 1
                 self.events[event] += 1
-                strike = self._strikes.get(self._lines)
+                fire = self._strikes.get(self._lines)
             if event == "attempt.reported":
                 worker.reported += 1
                 worker.memory_kib.append(anonymous_kib(worker.process.pid))
-            if strike is not None and struck is None:
-                struck = strike
-                worker.process.send_signal(strike)
-        self.exits.append((struck, worker.process.wait()))
+            if fire is not None and fired is None:
+                fired = fire
+                worker.process.send_signal(fire)
+        self.exits.append((fired, worker.process.wait()))
         worker.process.stderr.close()
         with self._lock:
             if not self._ending:
@@ -153,7 +153,7 @@ def payloads(count: int) -> Iterator[dict[str, Any]]:
 def schedule(options: Options) -> dict[int, signal.Signals]:
     """Return at which line of all logs which signal strikes; three of four kill, the fourth drains."""
     chance = random.Random(options.seed)  # noqa: S311 - a schedule that a seed replays
-    lines = chance.sample(range(5, options.tasks * EVENTS_A_TASK), options.strikes)
+    lines = chance.sample(range(5, options.tasks * EVENTS_A_TASK), options.fires)
     return {line: signal.SIGTERM if place % 4 == 3 else signal.SIGKILL for place, line in enumerate(sorted(lines))}  # noqa: PLR2004
 
 
@@ -261,7 +261,7 @@ def soak(options: Options, folder: Path) -> list[str]:
         fleet.drain()
         tell(options, fleet, machine, seconds)
         unended = [f"task {task.task_id} is {task.status}" for task in machine.tasks if not task.ended]
-        bad_exits = [f"a worker ended with {code}" for struck, code in fleet.exits if code not in (0, -signal.SIGKILL)]
+        bad_exits = [f"a worker ended with {code}" for fired, code in fleet.exits if code not in (0, -signal.SIGKILL)]
         return [
             *unended,
             *bad_exits,
@@ -275,7 +275,7 @@ def soak(options: Options, folder: Path) -> list[str]:
 
 def tell(options: Options, fleet: Fleet, machine: Dispatcher, seconds: float) -> None:
     """Print what happened."""
-    struck = Counter(signal_sent.name for signal_sent, _ in fleet.exits if signal_sent is not None)
+    fired = Counter(signal_sent.name for signal_sent, _ in fleet.exits if signal_sent is not None)
     attempts = sum(task.attempt for task in machine.tasks)
     longest = max(fleet.generations, key=lambda worker: worker.reported)
     memory = [kib / 1024 for kib in longest.memory_kib if kib]
@@ -283,7 +283,7 @@ def tell(options: Options, fleet: Fleet, machine: Dispatcher, seconds: float) ->
     refused, lost = fleet.events["claim.not_claimed"], fleet.events["attempt.lease_lost"]
     fleet_of = f"{options.workers} workers x {options.concurrency}"
     print(f"{options.tasks} tasks, {fleet_of}, seed {options.seed}: {seconds:.1f} s")
-    print(f"{attempts} attempts, {expired} leases expired, struck: {dict(struck)}")
+    print(f"{attempts} attempts, {expired} leases expired, struck: {dict(fired)}")
     print(f"wake-ups sent twice each; claims refused {refused}, leases lost {lost}")
     if memory:
         ends = f"{memory[0]:.0f} MiB after its first attempt, {memory[-1]:.0f} MiB after its last"

@@ -12,7 +12,7 @@ import pytest
 
 from harness.fakes.dispatcher import Dispatcher
 from harness.fakes.dispatcher.clock import ManualClock
-from harness.fakes.dispatcher.machine import Form
+from harness.fakes.dispatcher.dispatcher import Form
 from harness.fakes.dispatcher.wire import Answer, Request
 from harness.resources import clauses
 

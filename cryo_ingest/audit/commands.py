@@ -15,32 +15,34 @@ from cryo_ingest.audit.gaps import survey
 from cryo_ingest.audit.verify import verify
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.extract.rpc import HttpChain
-from cryo_ingest.prove.endpoint import endpoint_of
 from cryo_ingest.prove.level import proof_of
 from cryo_ingest.prove.rows import RowsProof
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
+from cryo_ingest.rpc.client import HttpChain
+from cryo_ingest.rpc.endpoint import endpoint_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cryo_ingest.audit.gaps import Coverage
-    from cryo_ingest.audit.places import Place
+    from cryo_ingest.audit.locations import Location
     from cryo_ingest.audit.verify import Verified
     from cryo_ingest.model import Task
     from cryo_ingest.ports import Proof
     from cryo_ingest.settings import Settings
 
 
-def verify_all(places: Sequence[tuple[str, Place]], *, settings: Settings, against: str | None, as_json: bool) -> int:
+def verify_all(
+    locations: Sequence[tuple[str, Location]], *, settings: Settings, against: str | None, as_json: bool
+) -> int:
     """Judge versions one after the other, tell what was found, and return 1 if anything is wrong.
 
     Raises:
         IngestError: a store, or the node, can't be asked.
     """
     logs.configure(settings.log_format, Redactor(settings.secrets()))
-    found = asyncio.run(_verify_all(places, settings, against))
+    found = asyncio.run(_verify_all(locations, settings, against))
     if as_json:
         sys.stdout.write(json.dumps([asdict(each) for each in found], indent=2) + "\n")
     else:
@@ -52,17 +54,19 @@ def verify_all(places: Sequence[tuple[str, Place]], *, settings: Settings, again
     return 1 if any(each.findings for each in found) else 0
 
 
-async def _verify_all(places: Sequence[tuple[str, Place]], settings: Settings, against: str | None) -> list[Verified]:
+async def _verify_all(
+    locations: Sequence[tuple[str, Location]], settings: Settings, against: str | None
+) -> list[Verified]:
     clock, found = SystemClock(), []
     # The node's word is asked for in either mode: it is the data that are judged, not a worker's mode.
     asking = replace(settings, mode="real")
-    with tempfile.TemporaryDirectory(prefix="cryo-ingest-verify-") as spool:
-        for url, place in places:
+    with tempfile.TemporaryDirectory(prefix="cryo-ingest-verify-") as scratch:
+        for url, location in locations:
             store = open_store(url, settings.s3)
             if against is None:
-                found.append(await verify(store, place, proof_of=_rows_proof, spool=Path(spool)))
+                found.append(await verify(store, location, proof_of=_rows_proof, scratch=Path(scratch)))
                 continue
-            task = place.task("blocks", rpc_pool=against)
+            task = location.task("blocks", rpc_pool=against)
             async with endpoint_of(task, settings=asking, chain=HttpChain(asking, clock), clock=clock) as endpoint:
                 await endpoint.choose()
 
@@ -70,7 +74,7 @@ async def _verify_all(places: Sequence[tuple[str, Place]], settings: Settings, a
                     dataset = all_datasets()[task.cryo_dataset_name]
                     return proof_of(task, dataset, settings=asking, endpoint=endpoint)
 
-                found.append(await verify(store, place, proof_of=by_chain, spool=Path(spool), rpc_pool=against))
+                found.append(await verify(store, location, proof_of=by_chain, scratch=Path(scratch), rpc_pool=against))
     return found
 
 

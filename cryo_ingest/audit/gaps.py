@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest import layout
-from cryo_ingest.audit.places import NotAPlace, Place, dataset_of, names_called_for, split_key
+from cryo_ingest.audit.locations import BadReference, Location, dataset_of, names_called_for, split_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,13 +33,13 @@ class Coverage:
     """What a listing shows: gaps of every kind, in block order, and the whole ranges that are published."""
 
     gaps: list[Gap] = field(default_factory=list)
-    published: list[Place] = field(default_factory=list)
+    published: list[Location] = field(default_factory=list)
     dataset: str | None = None
 
     @property
     def usual_blocks(self) -> int:
         """The width that most published ranges have."""
-        widths = [place.range_end - place.range_start for place in self.published]
+        widths = [location.range_end - location.range_start for location in self.published]
         return max(set(widths), key=widths.count) if widths else USUAL_BLOCKS
 
     def missing(self) -> list[tuple[int, int]]:
@@ -56,7 +56,7 @@ def survey(listed: Iterable[StoredObject], *, start: int, end: int) -> Coverage:
     without all its files; `stray`, keys that no version has; `doubled`, one range published in two versions;
     `overlapping`, two published ranges that share blocks.
     """
-    versions: dict[Place, dict[str, int]] = defaultdict(dict)
+    versions: dict[Location, dict[str, int]] = defaultdict(dict)
     coverage, strays = Coverage(), []
     for stored in listed:
         split = split_key(stored.key)
@@ -65,17 +65,17 @@ def survey(listed: Iterable[StoredObject], *, start: int, end: int) -> Coverage:
         elif split[0].range_start < end and split[0].range_end > start:
             versions[split[0]][split[1]] = stored.size_bytes
     coverage.gaps += [Gap("stray", start, start, key) for key in sorted(strays)]
-    for place, sizes in versions.items():
-        _judge_version(coverage, place, sizes)
-    coverage.published.sort(key=lambda place: (place.range_start, place.range_end, place.dataset_version))
+    for location, sizes in versions.items():
+        _judge_version(coverage, location, sizes)
+    coverage.published.sort(key=lambda location: (location.range_start, location.range_end, location.dataset_version))
     _judge_neighbours(coverage)
     coverage.gaps += _missing(coverage.published, start, end)
     coverage.gaps.sort(key=lambda gap: (gap.start, gap.end, gap.kind, gap.detail))
     return coverage
 
 
-def _judge_version(coverage: Coverage, place: Place, sizes: dict[str, int]) -> None:
-    start, end, version = place.range_start, place.range_end, place.dataset_version
+def _judge_version(coverage: Coverage, location: Location, sizes: dict[str, int]) -> None:
+    start, end, version = location.range_start, location.range_end, location.dataset_version
     files = {name: size for name, size in sizes.items() if name != layout.MANIFEST_NAME}
     datasets = {dataset_of(name) for name in files} - {None}
     dataset = next(iter(datasets), None)
@@ -84,8 +84,8 @@ def _judge_version(coverage: Coverage, place: Place, sizes: dict[str, int]) -> N
         coverage.gaps.append(Gap("unpublished", start, end, f"version {version} has files and no manifest"))
         return
     try:
-        wanted = names_called_for(place, dataset) if dataset is not None and len(datasets) == 1 else None
-    except NotAPlace:
+        wanted = names_called_for(location, dataset) if dataset is not None and len(datasets) == 1 else None
+    except BadReference:
         wanted = None
     if wanted is None:
         coverage.gaps.append(Gap("torn", start, end, f"version {version} has no files that can be told"))
@@ -97,29 +97,29 @@ def _judge_version(coverage: Coverage, place: Place, sizes: dict[str, int]) -> N
     strays = sorted(files.keys() - wanted)
     if strays:
         coverage.gaps.append(Gap("stray", start, end, f"version {version} holds {strays[0]}"))
-    coverage.published.append(place)
+    coverage.published.append(location)
 
 
 def _judge_neighbours(coverage: Coverage) -> None:
     """Find ranges published twice and ranges that overlap, in one pass over those that are sorted."""
-    furthest: Place | None = None
-    for place in coverage.published:
-        if furthest is not None and place.range_start < furthest.range_end:
-            same = (place.range_start, place.range_end) == (furthest.range_start, furthest.range_end)
+    furthest: Location | None = None
+    for location in coverage.published:
+        if furthest is not None and location.range_start < furthest.range_end:
+            same = (location.range_start, location.range_end) == (furthest.range_start, furthest.range_end)
             kind = "doubled" if same else "overlapping"
-            detail = f"versions {furthest.dataset_version} and {place.dataset_version}"
-            border = min(place.range_end, furthest.range_end)
-            coverage.gaps.append(Gap(kind, place.range_start, border, detail))
-        if furthest is None or place.range_end > furthest.range_end:
-            furthest = place
+            detail = f"versions {furthest.dataset_version} and {location.dataset_version}"
+            border = min(location.range_end, furthest.range_end)
+            coverage.gaps.append(Gap(kind, location.range_start, border, detail))
+        if furthest is None or location.range_end > furthest.range_end:
+            furthest = location
 
 
-def _missing(published: list[Place], start: int, end: int) -> list[Gap]:
+def _missing(published: list[Location], start: int, end: int) -> list[Gap]:
     gaps, covered = [], start
-    for place in published:
-        if place.range_start > covered:
-            gaps.append(Gap("missing", covered, min(place.range_start, end), "no whole version is published"))
-        covered = max(covered, place.range_end)
+    for location in published:
+        if location.range_start > covered:
+            gaps.append(Gap("missing", covered, min(location.range_start, end), "no whole version is published"))
+        covered = max(covered, location.range_end)
     if covered < end:
         gaps.append(Gap("missing", covered, end, "no whole version is published"))
     return gaps

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryo_ingest import layout
-from cryo_ingest.audit.places import NotAPlace, dataset_of
+from cryo_ingest.audit.locations import BadReference, dataset_of
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import ProofFailed, SchemaDrift, WrongChain
 from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
-from cryo_ingest.publish.facts import untrue_facts
-from cryo_ingest.publish.foreign import LARGEST_MANIFEST_BYTES
+from cryo_ingest.publish.object_metadata import wrong_metadata
+from cryo_ingest.publish.ownership import LARGEST_MANIFEST_BYTES
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from cryo_ingest.audit.places import Place
+    from cryo_ingest.audit.locations import Location
     from cryo_ingest.layout import Chunk
     from cryo_ingest.model import Manifest, Task
     from cryo_ingest.ports import FileProof, ObjectStore, Proof, StoredObject
@@ -46,54 +46,54 @@ class Verified:
 
 
 async def verify(
-    store: ObjectStore, place: Place, *, proof_of: Callable[[Task], Proof], spool: Path, rpc_pool: str = "none"
+    store: ObjectStore, location: Location, *, proof_of: Callable[[Task], Proof], scratch: Path, rpc_pool: str = "none"
 ) -> Verified:
     """Judge one version: its manifest's form and keys, then each file's checksum, footer, schema and coverage.
 
-    `proof_of` makes the proof of a task: by rows, or by a node too. Files come to `spool` one at a time.
+    `proof_of` makes the proof of a task: by rows, or by a node too. Files come to `scratch` one at a time.
 
     Raises:
         IngestError: the store, or the node, can't be asked.
     """
-    stored = await store.list(place.prefix)
-    manifest_key = place.prefix + layout.MANIFEST_NAME
+    stored = await store.list(location.prefix)
+    manifest_key = location.prefix + layout.MANIFEST_NAME
     content = await store.read(manifest_key, max_bytes=LARGEST_MANIFEST_BYTES) if manifest_key in stored else None
     manifest = None if content is None else parse_manifest(content)
-    findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, place)]
-    names = {key.removeprefix(place.prefix) for key in stored} - {layout.MANIFEST_NAME}
+    findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, location)]
+    names = {key.removeprefix(location.prefix) for key in stored} - {layout.MANIFEST_NAME}
     listed = set() if manifest is None else set(manifest.parquet_keys)
     datasets = {dataset for name in names if (dataset := dataset_of(name)) is not None}
     usable = sorted(name for name in datasets if name in all_datasets() and not all_datasets()[name].requires)
     if len(usable) != 1:
-        findings.append(Finding(place.prefix, f"holds files of {', '.join(sorted(datasets)) or 'no dataset'}"))
-        return Verified(place.prefix, len(names), 0, "none", tuple(findings))
+        findings.append(Finding(location.prefix, f"holds files of {', '.join(sorted(datasets)) or 'no dataset'}"))
+        return Verified(location.prefix, len(names), 0, "none", tuple(findings))
     try:
-        task = place.task(usable[0], rpc_pool=rpc_pool)
-    except NotAPlace as error:
-        return Verified(place.prefix, len(names), 0, "none", (*findings, Finding(place.prefix, str(error))))
-    if place.config_hash is not None and layout.dataset_version(task) != place.dataset_version:
-        findings.append(Finding(place.prefix, "is not the version that its payload has (VER-2)"))
-    chunks = {place.prefix + chunk.name: chunk for chunk in layout.chunks(task)}
+        task = location.task(usable[0], rpc_pool=rpc_pool)
+    except BadReference as error:
+        return Verified(location.prefix, len(names), 0, "none", (*findings, Finding(location.prefix, str(error))))
+    if location.config_hash is not None and layout.dataset_version(task) != location.dataset_version:
+        findings.append(Finding(location.prefix, "is not the version that its payload has (VER-2)"))
+    chunks = {location.prefix + chunk.name: chunk for chunk in layout.chunks(task)}
     findings += key_problems(set(stored) - {manifest_key}, listed, set(chunks), known=manifest is not None)
     proof, rows, levels = proof_of(task), 0, []
     for key in sorted(chunks.keys() & stored.keys()):
-        seen, problems = await _judge(store, stored[key], chunks[key], proof=proof, spool=spool)
+        seen, problems = await _judge(store, stored[key], chunks[key], proof=proof, scratch=scratch)
         findings += [Finding(key, problem) for problem in problems]
         if seen is not None:
             rows += seen.rows
             levels.append(seen.evidence)
     evidence = min(levels, key=LEVELS.index, default="none")
-    return Verified(place.prefix, len(names), rows, evidence, tuple(findings))
+    return Verified(location.prefix, len(names), rows, evidence, tuple(findings))
 
 
-def manifest_problems(content: bytes | None, manifest: Manifest | None, place: Place) -> list[str]:
+def manifest_problems(content: bytes | None, manifest: Manifest | None, location: Location) -> list[str]:
     """Say what is wrong with a manifest itself (LAY-4, LAY-7)."""
     if content is None:
         return ["there is no manifest: the version is not published"]
     if manifest is None:
         return ["is no manifest: not exactly the fields of LAY-4, or keys unsorted or repeated"]
     problems = [] if manifest.to_bytes() == content else ["is not in the form of LAY-7"]
-    if (manifest.dataset_uuid, manifest.dataset_version) != (place.dataset_uuid, place.dataset_version):
+    if (manifest.dataset_uuid, manifest.dataset_version) != (location.dataset_uuid, location.dataset_version):
         problems.append("names another dataset or version than its prefix")
     return problems
 
@@ -109,11 +109,11 @@ def key_problems(stored: set[str], listed: set[str], called_for: set[str], *, kn
 
 
 async def _judge(
-    store: ObjectStore, stored: StoredObject, chunk: Chunk, *, proof: Proof, spool: Path
+    store: ObjectStore, stored: StoredObject, chunk: Chunk, *, proof: Proof, scratch: Path
 ) -> tuple[FileProof | None, list[str]]:
     if stored.size_bytes > SINGLE_PUT_LIMIT_BYTES:
         return None, ["is larger than any attempt stores"]
-    copy = spool / "audited.parquet"
+    copy = scratch / "audited.parquet"
     copy.unlink(missing_ok=True)
     try:
         metadata = await store.download(stored, copy)
@@ -132,7 +132,7 @@ async def _judge(
 
 def metadata_problems(seen: FileProof, metadata: Mapping[str, str]) -> list[str]:
     """Say where an object's metadata do not tell the truth (LAY-8)."""
-    wrong = untrue_facts(metadata, seen)
+    wrong = wrong_metadata(metadata, seen)
     if metadata.get("evidence") not in LEVELS:
         wrong.append("evidence")
     return [f"its metadata {', '.join(wrong)} are not true"] if wrong else []

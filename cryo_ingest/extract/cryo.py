@@ -24,7 +24,7 @@ from cryo_ingest.errors import (
     IngestError,
 )
 from cryo_ingest.extract import command
-from cryo_ingest.extract.harvest import Harvest
+from cryo_ingest.extract.extracted_files import ExtractedFiles
 from cryo_ingest.extract.process import run_process
 from cryo_ingest.extract.staging import MINIMUM_FREE_BYTES
 from cryo_ingest.logs import log
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import Clock, ExtractionOrder, ProveFile
     from cryo_ingest.settings import Settings
 
-FRUITLESS_RUNS = 3
+MAX_RUNS_WITHOUT_PROGRESS = 3
 """Runs in a row that add nothing before an attempt gives up (OUT-5)."""
 
 FIRST_BACKOFF_SECONDS = 0.5
@@ -65,44 +65,44 @@ class CryoExtractor:
     async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
         """Run Cryo until the range is whole; see `ports.Extractor`."""
         executable = command.find_executable(self.settings)
-        harvest = Harvest(order, prove)
+        extracted = ExtractedFiles(order, prove)
         digest = asyncio.create_task(asyncio.to_thread(executable_sha256, executable))
         try:
             async with asyncio.timeout(self.settings.deadline_seconds):
-                runs = await self._run_until_whole(executable, order, harvest)
-            return Extraction(harvest.files, runs, await digest)
+                runs = await self._run_until_complete(executable, order, extracted)
+            return Extraction(extracted.files, runs, await digest)
         except TimeoutError:
-            raise self._past_deadline(order, harvest) from None
+            raise self._past_deadline(order, extracted) from None
         finally:
             digest.cancel()
 
-    async def _run_until_whole(self, executable: Path, order: ExtractionOrder, harvest: Harvest) -> int:
-        runs = fruitless = 0
+    async def _run_until_complete(self, executable: Path, order: ExtractionOrder, extracted: ExtractedFiles) -> int:
+        runs = without_progress = 0
         while True:
-            before = len(harvest.files)
-            ended = await self._run_watched(executable, order, harvest)
+            before = len(extracted.files)
+            ended = await self._run_watched(executable, order, extracted)
             runs += 1
-            await harvest.gather()
-            harvest.refuse_runaway(self.settings.caps)
-            self._refuse_for_good(executable, ended, order, harvest)
-            log.info("cryo.ended", run=runs, how=ended.how, chunks_done=len(harvest.files), chunks=len(order.chunks))
-            if ended.return_code == 0 and harvest.is_whole():
+            await extracted.gather()
+            extracted.check_written(self.settings.caps)
+            self._check_final_failure(executable, ended, order, extracted)
+            log.info("cryo.ended", run=runs, how=ended.how, chunks_done=len(extracted.files), chunks=len(order.chunks))
+            if ended.return_code == 0 and extracted.is_complete():
                 return runs
-            fruitless = 0 if len(harvest.files) > before else fruitless + 1
-            if fruitless == FRUITLESS_RUNS:
-                raise self._gave_up(ended, order, harvest)
-            harvest.clean()
-            delay = min(FIRST_BACKOFF_SECONDS * 2**fruitless, LONGEST_BACKOFF_SECONDS)
-            log.warning("cryo.again", missing=len(order.chunks) - len(harvest.files), delay_seconds=delay)
+            without_progress = 0 if len(extracted.files) > before else without_progress + 1
+            if without_progress == MAX_RUNS_WITHOUT_PROGRESS:
+                raise self._gave_up(ended, order, extracted)
+            extracted.clean()
+            delay = min(FIRST_BACKOFF_SECONDS * 2**without_progress, LONGEST_BACKOFF_SECONDS)
+            log.warning("cryo.again", missing=len(order.chunks) - len(extracted.files), delay_seconds=delay)
             await self.clock.sleep(delay)
 
-    async def _run_watched(self, executable: Path, order: ExtractionOrder, harvest: Harvest) -> Ended:
+    async def _run_watched(self, executable: Path, order: ExtractionOrder, extracted: ExtractedFiles) -> Ended:
         """Run Cryo once while its directory is watched; what the watch refuses stops Cryo."""
         arguments = command.command_line(executable, order, self.settings)
         log.info("cryo.started", executable=executable.name, blocks=order.task.block_range)
         try:
             async with asyncio.TaskGroup() as group:
-                watching = group.create_task(self._watch(order, harvest))
+                watching = group.create_task(self._watch(order, extracted))
                 ended = await run_process(
                     arguments,
                     directory=order.directory,
@@ -119,20 +119,22 @@ class CryoExtractor:
             return ended
         raise first
 
-    async def _watch(self, order: ExtractionOrder, harvest: Harvest) -> None:
+    async def _watch(self, order: ExtractionOrder, extracted: ExtractedFiles) -> None:
         """Prove files as they are finished, stop a runaway, and tell every 30 s how far Cryo has come."""
         started = reported = self.clock.monotonic()
         while True:
             await self.clock.sleep(LOOK_SECONDS)
-            harvest.refuse_runaway(self.settings.caps)
-            refuse_full_disk(order.directory)
-            await harvest.gather()
+            extracted.check_written(self.settings.caps)
+            check_free_space(order.directory)
+            await extracted.gather()
             now = self.clock.monotonic()
             if now - reported >= PROGRESS_SECONDS:
                 reported = now
-                log.info("cryo.progress", **progress(order, harvest, elapsed_seconds=now - started))
+                log.info("cryo.progress", **progress(order, extracted, elapsed_seconds=now - started))
 
-    def _refuse_for_good(self, executable: Path, ended: Ended, order: ExtractionOrder, harvest: Harvest) -> None:
+    def _check_final_failure(
+        self, executable: Path, ended: Ended, order: ExtractionOrder, extracted: ExtractedFiles
+    ) -> None:
         """Raise for the ends of a run that another run would only repeat (OUT-2, STG-7)."""
         block_range = order.task.block_range
         if ended.return_code == USAGE_EXIT_CODE:
@@ -143,31 +145,32 @@ class CryoExtractor:
             raise CryoWroteNothing(block_range=block_range, tail=ended.tail)
         if any("No space left on device" in line for line in ended.tail):
             free = shutil.disk_usage(order.directory).free
-            raise DiskFull(path=order.directory, free_bytes=free, needed_bytes=harvest.written_bytes())
+            raise DiskFull(path=order.directory, free_bytes=free, needed_bytes=extracted.written_bytes())
 
-    def _gave_up(self, ended: Ended, order: ExtractionOrder, harvest: Harvest) -> IngestError:
-        if ended.return_code == 0 and harvest.problems:
-            return next(iter(harvest.problems.values()))
-        strangers = harvest.strangers()
+    def _gave_up(self, ended: Ended, order: ExtractionOrder, extracted: ExtractedFiles) -> IngestError:
+        if ended.return_code == 0 and extracted.problems:
+            return next(iter(extracted.problems.values()))
+        unexpected_files = extracted.unexpected_files()
         how = ended.how
-        if ended.return_code == 0 and strangers:
-            how = f"wrote files that the range does not call for ({', '.join(path.name for path in strangers[:3])})"
+        if ended.return_code == 0 and unexpected_files:
+            names = ", ".join(path.name for path in unexpected_files[:3])
+            how = f"wrote files that the range does not call for ({names})"
         return CryoFailed(
             block_range=order.task.block_range,
             ended=how,
-            chunks_done=len(harvest.files),
+            chunks_done=len(extracted.files),
             chunks=len(order.chunks),
-            hint=hint(order, harvest),
+            hint=hint(order, extracted),
             tail=ended.tail,
         )
 
-    def _past_deadline(self, order: ExtractionOrder, harvest: Harvest) -> DeadlineExceeded:
+    def _past_deadline(self, order: ExtractionOrder, extracted: ExtractedFiles) -> DeadlineExceeded:
         return DeadlineExceeded(
             block_range=order.task.block_range,
             deadline_seconds=self.settings.deadline_seconds,
-            chunks_done=len(harvest.files),
+            chunks_done=len(extracted.files),
             chunks=len(order.chunks),
-            fitting=harvest.blocks_done,
+            fitting=extracted.blocks_done,
         )
 
 
@@ -182,28 +185,28 @@ def _unstartable(error: Exception, program: str, executable: Path) -> Exception:
     return error
 
 
-def hint(order: ExtractionOrder, harvest: Harvest) -> str:
+def hint(order: ExtractionOrder, extracted: ExtractedFiles) -> str:
     """Say what is known to make Cryo fail on such a range, or nothing."""
-    first_is_missing = all(file.chunk.start != 0 for file in harvest.files)
+    first_is_missing = all(file.chunk.start != 0 for file in extracted.files)
     if order.task.range_start == 0 and first_is_missing and extractable(order.task.cryo_dataset_name).traces_by_debug:
         return "Nodes such as geth refuse to trace block 0 by debug_*: start the range at block 1."
     return ""
 
 
-def progress(order: ExtractionOrder, harvest: Harvest, *, elapsed_seconds: float) -> dict[str, object]:
+def progress(order: ExtractionOrder, extracted: ExtractedFiles, *, elapsed_seconds: float) -> dict[str, object]:
     """Return the fields of a progress event; the remaining time is an estimate by chunks."""
-    done, all_chunks = len(harvest.files), len(order.chunks)
+    done, all_chunks = len(extracted.files), len(order.chunks)
     remaining = round(elapsed_seconds / done * (all_chunks - done)) if done else None
     return {
         "chunks_done": done,
         "chunks": all_chunks,
-        "bytes": harvest.written_bytes(),
+        "bytes": extracted.written_bytes(),
         "elapsed_seconds": round(elapsed_seconds),
         "estimated_remaining_seconds": remaining,
     }
 
 
-def refuse_full_disk(directory: Path) -> None:
+def check_free_space(directory: Path) -> None:
     """Stop before the disk is full to the last byte.
 
     Raises:

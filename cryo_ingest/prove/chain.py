@@ -16,7 +16,7 @@ from cryo_ingest import layout
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.levels import at_least
 from cryo_ingest.logs import log
-from cryo_ingest.prove.endpoint import refuse_chain
+from cryo_ingest.rpc.endpoint import check_chain_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from cryo_ingest.layout import Chunk
     from cryo_ingest.levels import Level
     from cryo_ingest.ports import FileProof, Node
-    from cryo_ingest.prove.endpoint import Endpoint
     from cryo_ingest.prove.evidence import BlockResult, Evidence
     from cryo_ingest.prove.rows import RowsProof
     from cryo_ingest.prove.summaries import Summary
+    from cryo_ingest.rpc.endpoint import Endpoint
 
 LISTED_BLOCKS = 5
 LISTED_PROBLEMS = 3
@@ -70,7 +70,7 @@ class ChainProof:
             return replace(seen, evidence=recorded["evidence"], details={"of": subject})
         node = await self.endpoint.choose()
         billed = node.billed_calls
-        await refuse_chain(node, self.rows.task.chain_id)
+        await check_chain_id(node, self.rows.task.chain_id)
         summary, evidence = await asyncio.to_thread(self._open, path, chunk, seen.sha256, node)
         digest = hashlib.sha256()
         for number, block_hash in await _check(evidence, summary, path.name):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.ports import Call
-from cryo_ingest.prove.answers import BadAnswer, parse_header
 from cryo_ingest.prove.log_summaries import LogRows
 from cryo_ingest.prove.resolve import (
     Decision,
@@ -20,13 +19,14 @@ from cryo_ingest.prove.resolve import (
     decide_by_receipts,
 )
 from cryo_ingest.prove.summaries import Mismatch
+from cryo_ingest.rpc.results import BadAnswer, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cryo_ingest.prove.answers import Header
     from cryo_ingest.prove.sources import Receipts, Sources
     from cryo_ingest.prove.summaries import Summary
+    from cryo_ingest.rpc.results import Header
 
 HEADERS_WINDOW_BLOCKS = 400
 """Blocks that are asked for at once; their headers are kept, the answers' JSON is not."""

@@ -40,7 +40,7 @@ LISTED_DIFFERENCES, LONGEST_NAME = 20, 80
 _SCHEMA_FIELD = 2
 
 
-def refuse_swollen(tail: bytes | memoryview) -> None:
+def check_footer_size(tail: bytes | memoryview) -> None:
     """Walk over the footer at the end of some bytes.
 
     Raises:
@@ -66,13 +66,13 @@ def refuse_swollen(tail: bytes | memoryview) -> None:
 def read_footer(footer: bytes) -> pq.FileMetaData | None:
     """Parse the footer in a file's last bytes; None where there is none, or only part of one."""
     try:
-        refuse_swollen(footer)
+        check_footer_size(footer)
         return pq.read_metadata(pa.BufferReader(footer))
     except (Malformed, *UNREADABLE):
         return None
 
 
-def bears_fake_mark(metadata: pq.FileMetaData) -> bool:
+def has_fake_mark(metadata: pq.FileMetaData) -> bool:
     """Tell whether the file says that its data are fake."""
     return (metadata.metadata or {}).get(FAKE_MARK) == b"true"
 
@@ -84,13 +84,13 @@ def open_parquet(source: pa.Buffer, name: str) -> pq.ParquetFile:
         ProofFailed: it is no readable Parquet file.
     """
     try:
-        refuse_swollen(memoryview(source))
+        check_footer_size(memoryview(source))
         return pq.ParquetFile(pa.BufferReader(source), pre_buffer=False)
     except (Malformed, *UNREADABLE) as error:
         raise ProofFailed(file=name, evidence=f"its footer can't be read ({first_line(error)})") from None
 
 
-def refuse_other_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str, executable: str) -> None:
+def check_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str, executable: str) -> None:
     """Compare names, order and types of the columns with the pinned schema.
 
     Raises:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cryo_ingest.datasets import Dataset
     from cryo_ingest.model import Task
     from cryo_ingest.ports import Extraction, Proof
-    from cryo_ingest.prove.endpoint import Endpoint
+    from cryo_ingest.rpc.endpoint import Endpoint
     from cryo_ingest.settings import Settings
 
 

@@ -11,17 +11,17 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.errors import ProofFailed
-from cryo_ingest.prove.answers import ADDRESS_BYTES, HASH_BYTES
 from cryo_ingest.prove.batches import batches
 from cryo_ingest.prove.bloom import TRANSFER_TOPIC, bits_of, may_hold
 from cryo_ingest.prove.summaries import Mismatch, check_size
+from cryo_ingest.rpc.results import ADDRESS_BYTES, HASH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from cryo_ingest.layout import Chunk
-    from cryo_ingest.prove.answers import Header, Log, Receipt
+    from cryo_ingest.rpc.results import Header, Log, Receipt
 
 ERC20_TOPICS, ERC20_DATA_BYTES = 3, 32
 ERC721_TOPICS = 4

@@ -59,7 +59,7 @@ class _Page:
     encoding: int = -1
 
 
-def refuse_bombs(metadata: pq.FileMetaData, data: memoryview, *, name: str, most_rows: int) -> None:
+def check_page_sizes(metadata: pq.FileMetaData, data: memoryview, *, name: str, most_rows: int) -> None:
     """Walk over all pages of a file whose schema has been judged.
 
     Raises:
@@ -100,7 +100,7 @@ def _walk_pages(column: pq.ColumnChunkMetaData, rows: int, walker: Walker, file_
         page = _read_page(walker)
         if not 0 <= page.stored <= end - walker.position:
             raise Malformed("a page is longer than its column")
-        _refuse_page(page, width)
+        _check_page(page, width)
         walker.position += page.stored
         values += page.values if page.kind != DICTIONARY_PAGE else 0
     if values != rows:
@@ -135,7 +135,7 @@ def _read_head(walker: Walker, page: _Page) -> None:
             walker.skip(kind)
 
 
-def _refuse_page(page: _Page, width: int | None) -> None:
+def _check_page(page: _Page, width: int | None) -> None:
     if page.head != page.kind or page.values < 0 or page.encoding not in ENCODINGS:
         raise Malformed("a page is of a kind that Cryo does not write")
     if page.kind == DICTIONARY_PAGE and page.values * (width or SHORTEST_STRING_BYTES) > max(page.size, 0):

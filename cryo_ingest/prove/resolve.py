@@ -18,9 +18,9 @@ from cryo_ingest.prove.sources import unexplained
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cryo_ingest.prove.answers import Header, Log
     from cryo_ingest.prove.log_summaries import LogRows
     from cryo_ingest.prove.sources import Receipts
+    from cryo_ingest.rpc.results import Header, Log
 
 
 @dataclass(frozen=True, slots=True)

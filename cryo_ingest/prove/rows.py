@@ -50,10 +50,10 @@ class RowsProof:
         from cryo_ingest.prove import footer  # noqa: PLC0415 - see above
 
         metadata = footer.read_footer(tail)
-        return None if metadata is None else footer.bears_fake_mark(metadata)
+        return None if metadata is None else footer.has_fake_mark(metadata)
 
     def _prove(self, path: Path, chunk: Chunk) -> FileProof:
-        from cryo_ingest.prove.judge import prove_rows  # noqa: PLC0415 - see above
+        from cryo_ingest.prove.file_rows import prove_rows  # noqa: PLC0415 - see above
 
         chain_id = self.task.chain_id
         return prove_rows(path, chunk, dataset=self.dataset, chain_id=chain_id, executable=self.executable)
@@ -61,7 +61,7 @@ class RowsProof:
 
 def load(level: Level = "rows") -> None:
     """Load what proving needs; done in a thread while Cryo starts, it costs an attempt nothing."""
-    from cryo_ingest.prove import judge, multiset  # noqa: F401, PLC0415 - loaded for their own sake
+    from cryo_ingest.prove import file_rows, multiset  # noqa: F401, PLC0415 - loaded for their own sake
 
     if level != "rows":
         from cryo_ingest.prove import evidence, summarize  # noqa: F401, PLC0415 - as above

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.ports import Call, NodeError
-from cryo_ingest.prove.answers import BadAnswer, parse_logs, parse_receipts
 from cryo_ingest.prove.bloom import ALL_SET, bloom_of_logs
+from cryo_ingest.rpc.results import BadAnswer, parse_logs, parse_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cryo_ingest.ports import Node
-    from cryo_ingest.prove.answers import Header, Log, Receipt
+    from cryo_ingest.rpc.results import Header, Log, Receipt
 
 BLOCK_RECEIPTS = "eth_getBlockReceipts"
 RECEIPT = "eth_getTransactionReceipt"

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cryo_ingest.errors import ProofFailed
-from cryo_ingest.prove.answers import HASH_BYTES
 from cryo_ingest.prove.batches import batches
+from cryo_ingest.rpc.results import HASH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from cryo_ingest.layout import Chunk
-    from cryo_ingest.prove.answers import Header, Receipt
+    from cryo_ingest.rpc.results import Header, Receipt
 
 SAMPLED_BLOCKS = 30
 """Blocks of a file of `blocks` that are compared besides its ends; each also checks the hash of the row below."""

@@ -14,7 +14,7 @@ from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, Schem
 from cryo_ingest.logs import log
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
-from cryo_ingest.publish.foreign import LARGEST_MANIFEST_BYTES, check_owner
+from cryo_ingest.publish.ownership import LARGEST_MANIFEST_BYTES, check_owner
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
 from cryo_ingest.publish.local import FULL, disk_full, size_of
 from cryo_ingest.publish.s3_client import endpoint_url, open_bucket
 from cryo_ingest.publish.s3_clock import clock_difference
+from cryo_ingest.publish.s3_errors import Asked, mapped_error
 from cryo_ingest.publish.s3_etags import IMPOSSIBLE_ETAG, bare, digest_of, is_digest
-from cryo_ingest.publish.s3_faults import Asked, mapped_fault
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -237,10 +237,10 @@ class S3ObjectStore:
                 raise (_Refused412 if isinstance(error, exceptions.PreconditionError) else Changed) from None
             if isinstance(error, FileNotFoundError) and operation == "get" and "<Code>NoSuchBucket" not in str(error):
                 raise
-            fault = mapped_fault(error, Asked(operation, key, self.bucket, self._endpoint))
-            if isinstance(fault, ClockSkewed) and fault.difference_seconds is None:
-                fault = ClockSkewed(difference_seconds=await asyncio.to_thread(clock_difference, self._endpoint))
-            raise fault from None
+            mapped = mapped_error(error, Asked(operation, key, self.bucket, self._endpoint))
+            if isinstance(mapped, ClockSkewed) and mapped.difference_seconds is None:
+                mapped = ClockSkewed(difference_seconds=await asyncio.to_thread(clock_difference, self._endpoint))
+            raise mapped from None
 
     @property
     def _store(self) -> Any:

@@ -14,9 +14,9 @@ from cryo_ingest.errors import FatalError, IngestError, PrefixContended, StoredB
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import AlreadyStored, Changed
 from cryo_ingest.publish.budget import BYTES_IN_FLIGHT, FILES_IN_FLIGHT, Budget
-from cryo_ingest.publish.confirm import Expected, check_stored
-from cryo_ingest.publish.facts import facts, tells_the_truth
-from cryo_ingest.publish.foreign import LARGEST_MANIFEST_BYTES, check_owner
+from cryo_ingest.publish.object_metadata import metadata_is_correct, object_metadata
+from cryo_ingest.publish.ownership import LARGEST_MANIFEST_BYTES, check_owner
+from cryo_ingest.publish.stored_bytes import Expected, check_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,7 +98,7 @@ class Upload:
                     group.create_task(store_one(file))
         except* IngestError as failures:
             faults = failures.exceptions
-            first = next((fault for fault in faults if isinstance(fault, FatalError)), faults[0])
+            first = next((error for error in faults if isinstance(error, FatalError)), faults[0])
         else:
             return disputed
         raise first
@@ -114,7 +114,7 @@ class Upload:
         async for number in prefix.rounds():
             if not known or number:
                 try:
-                    await prefix.store.create(key, file.path, metadata=facts(file.proof, self.metadata))
+                    await prefix.store.create(key, file.path, metadata=object_metadata(file.proof, self.metadata))
                 except AlreadyStored:
                     pass
                 else:
@@ -149,13 +149,13 @@ class Upload:
         """
         store, key = self.prefix.store, stored.key
         if judged is None:
-            await store.replace(key, file.path, metadata=facts(file.proof, self.metadata), etag=stored.etag)
+            await store.replace(key, file.path, metadata=object_metadata(file.proof, self.metadata), etag=stored.etag)
             self.expected[key] = Expected(file.proof, body=file.path)
             return
         self.expected[key] = Expected(judged.proof, etag=stored.etag)
         try:
-            if store.keeps_metadata and not tells_the_truth(judged):
-                true_facts = facts(judged.proof, self.metadata)
+            if store.keeps_metadata and not metadata_is_correct(judged):
+                true_facts = object_metadata(judged.proof, self.metadata)
                 await store.replace(key, judged.copy, metadata=true_facts, etag=stored.etag)
                 self.expected[key] = await self._expected_again(judged, key)
         finally:
@@ -185,7 +185,9 @@ class Upload:
         if ours:
             file = min(ours, key=lambda each: each.proof.size_bytes)
             key = self.prefix.version.key(file.chunk)
-            await self.prefix.store.ensure_create_only(key, file.path, metadata=facts(file.proof, self.metadata))
+            await self.prefix.store.ensure_create_only(
+                key, file.path, metadata=object_metadata(file.proof, self.metadata)
+            )
 
     async def store_manifest(self) -> None:
         """Create the manifest, or keep the equal one that is stored, or replace another one (LAY-7)."""

@@ -65,8 +65,8 @@ async def complete(
         except CompletionRefused as refused:
             log.error("attempt.report_refused", status=refused.status, body=shape(completion_body(claim, report)))
             return False
-        except DispatcherUnavailable as fault:
-            log.warning("attempt.report_unanswered", reason=fault.reason)
+        except DispatcherUnavailable as error:
+            log.warning("attempt.report_unanswered", reason=error.reason)
             await clock.sleep(min(backoff.failed(), max(0.0, lease.remaining_seconds())))
         else:
             return True

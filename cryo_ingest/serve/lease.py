@@ -82,9 +82,9 @@ async def renew(lease: Lease, claim: Claim, *, dispatcher: Dispatcher, clock: Cl
         timeout_seconds = min(LONGEST_REQUEST_SECONDS, grant.term_seconds / RENEWALS_A_TERM / TRIES_A_RENEWAL)
         try:
             lease.grant = await dispatcher.heartbeat(claim, timeout_seconds=timeout_seconds)
-        except DispatcherUnavailable as fault:
+        except DispatcherUnavailable as error:
             delay = backoff.failed()
-            log.warning("lease.not_renewed", reason=fault.reason, remaining_seconds=round(lease.remaining_seconds(), 1))
+            log.warning("lease.not_renewed", reason=error.reason, remaining_seconds=round(lease.remaining_seconds(), 1))
             await clock.sleep(delay)
         else:
             backoff.succeeded()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cryo_ingest.ports import Clock, Staging
+    from cryo_ingest.serve.consumer import Consumer
     from cryo_ingest.serve.shutdown import Shutdown
-    from cryo_ingest.serve.slot import Slot
 
 SWEEP_SECONDS = 3600.0
 
@@ -24,7 +24,7 @@ SWEEP_SECONDS = 3600.0
 class Service:
     """Everything that runs until the service has drained."""
 
-    slots: Sequence[Slot]
+    slots: Sequence[Consumer]
     staging: Staging
     shutdown: Shutdown
     clock: Clock
@@ -41,8 +41,8 @@ class Service:
             async with asyncio.TaskGroup() as group:
                 lasting = [group.create_task(self._sweep()), group.create_task(self.shutdown.enforce())]
                 async with asyncio.TaskGroup() as working:
-                    for slot in self.slots:
-                        working.create_task(slot.run())
+                    for consumer in self.slots:
+                        working.create_task(consumer.run())
                 for task in lasting:
                     task.cancel()
         except* DrainTimedOut:

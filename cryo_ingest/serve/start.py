@@ -18,13 +18,13 @@ from cryo_ingest.logs import log
 from cryo_ingest.prove.rows import load
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
-from cryo_ingest.serve.claimed import AttemptRunner
+from cryo_ingest.serve.attempt_runner import AttemptRunner
+from cryo_ingest.serve.consumer import Consumer
 from cryo_ingest.serve.dispatcher import HttpDispatcher, open_session
 from cryo_ingest.serve.health import health_port
 from cryo_ingest.serve.queue import open_queue, poll_seconds
 from cryo_ingest.serve.service import Service
 from cryo_ingest.serve.shutdown import Shutdown
-from cryo_ingest.serve.slot import Slot
 from cryo_ingest.serve.status import Status
 from cryo_ingest.signals import on_first_signal
 from cryo_ingest.wiring import make_ports
@@ -70,7 +70,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
         jitter = random.SystemRandom()
         runner = AttemptRunner(dispatcher, ports, settings, shutdown, clock, jitter, redactor, status)
         slots = [
-            Slot(
+            Consumer(
                 queue,
                 dispatcher,
                 runner,

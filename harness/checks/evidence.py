@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.contract import MANIFEST_NAME, dataset_version, prefix
-from harness.lenient import json_object
+from harness.json_utils import json_object
 from harness.resources import clauses
 from harness.scenario import Scenario, TaskLine
 from harness.world.chain import Chain
@@ -43,7 +43,7 @@ class Violation:
         return clauses()[self.clause]["text"]
 
 
-class Unknowable(Exception):
+class Inconclusive(Exception):
     """The store of this run can't show whether the clause is kept; the reason is on its card."""
 
 
@@ -172,10 +172,10 @@ class Evidence:
         return task.ended_as_expected and (not task.succeeded or self._whole(task))
 
     def _whole(self, task: Task) -> bool:
-        held = self.held(task)
-        facts = {name: (held[name].parquet or {}).get("digest") for name in held}
+        stored = self.stored(task)
+        facts = {name: (stored[name].parquet or {}).get("digest") for name in stored}
         wanted = {name: one["digest"] for name, one in self.oracle(task).items()}
-        return MANIFEST_NAME in held and wanted.items() <= facts.items()
+        return MANIFEST_NAME in stored and wanted.items() <= facts.items()
 
     def prefix(self, task: Task) -> str:
         """Return the prefix of a task's version (LAY-1, VER-2)."""
@@ -196,15 +196,15 @@ class Evidence:
             self._oracles[asked] = oracle(self.chain, *asked)
         return self._oracles[asked]
 
-    def held(self, task: Task) -> dict[str, Any]:
+    def stored(self, task: Task) -> dict[str, Any]:
         """Return what lies below a task's prefix at the end, by name."""
         below = self.prefix(task)
-        return {key.removeprefix(below): held for key, held in self.final.objects.items() if key.startswith(below)}
+        return {key.removeprefix(below): stored for key, stored in self.final.objects.items() if key.startswith(below)}
 
     def manifest(self, task: Task) -> dict[str, Any] | None:
         """Return a task's manifest at the end, where there is one that is a JSON object."""
-        held = self.held(task).get(MANIFEST_NAME)
-        return json_object(held.text) if held is not None and held.text is not None else None
+        stored = self.stored(task).get(MANIFEST_NAME)
+        return json_object(stored.text) if stored is not None and stored.text is not None else None
 
     def listed(self, task: Task) -> list[str]:
         """Return the keys that a task's manifest lists; none where they are no list of texts."""
@@ -246,9 +246,9 @@ class Evidence:
         """Yield all that changed the store."""
         yield from (event for event in self.of("object_put", "object_deleted") if (event.status or 500) < 300)
 
-    def cannot_show(self, what: str) -> bool:
+    def limitations(self, what: str) -> bool:
         """Tell whether the store's card says that it can't show something."""
-        return what in self.begun.cannot_show
+        return what in self.begun.limitations
 
 
 def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
@@ -322,7 +322,7 @@ def as_expected(evidence: Evidence, clause: str, outcome: str | None = None) -> 
                 violation(clause, f"task {task.place} ends as {line.outcome}", ended, *([seen.number] if seen else []))
             )
             continue
-        missing = [word for word in line.says if not re.search(re.escape(word), seen.message)]
+        missing = [word for word in line.message_contains if not re.search(re.escape(word), seen.message)]
         if missing:
             found.append(violation(clause, f"the message says {', '.join(missing)}", seen.message[-300:], seen.number))
     return found if judged else NOTHING

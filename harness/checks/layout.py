@@ -9,14 +9,14 @@ from harness.checks.evidence import (
     NOTHING,
     Evidence,
     Found,
+    Inconclusive,
     Task,
-    Unknowable,
     Violation,
     as_expected,
     violation,
 )
 from harness.contract import MANIFEST_NAME, payload_is_valid
-from harness.history import ObjectHeld, StoreAnswered
+from harness.history import FinalObject, StoreAnswered
 
 LEVELS = ("rows", "chain", "receipts")
 PROVED_ON_CHAIN = {"blocks", "transactions", "logs", "erc20_transfers", "erc721_transfers", "traces", "geth_calls"}
@@ -53,9 +53,9 @@ def lay_2(evidence: Evidence) -> Found:
         if not event.key.endswith((".parquet", f"/{MANIFEST_NAME}")) or "/.cryo/" in event.key or "_tmp" in event.key
     ]
     for task in evidence.successes:
-        held = evidence.held(task)
+        stored = evidence.stored(task)
         for name in evidence.oracle(task):
-            if name not in held or "unreadable" in (held[name].parquet or {"unreadable": ""}):
+            if name not in stored or "unreadable" in (stored[name].parquet or {"unreadable": ""}):
                 found.append(violation("LAY-2", f"{name}, whole", "missing or unreadable", evidence.final.number))
     return found + _altered(evidence)
 
@@ -148,13 +148,13 @@ def _unreadable(evidence: Evidence, task: Task) -> list[Violation]:
         return []
     found = []
     for key in evidence.listed(task):
-        held = evidence.final.objects.get(key)
+        stored = evidence.final.objects.get(key)
         sent = [put.digest for put in evidence.puts if put.key == key]
-        if held is None:
+        if stored is None:
             seen = "it is not there"
-        elif "unreadable" in (held.parquet or {}):
-            seen = f"{held.size_bytes} bytes that can't be read"
-        elif sent and sent[-1] != held.digest:
+        elif "unreadable" in (stored.parquet or {}):
+            seen = f"{stored.size_bytes} bytes that can't be read"
+        elif sent and sent[-1] != stored.digest:
             seen = "other bytes than were sent"
         else:
             continue
@@ -173,7 +173,7 @@ def lay_6(evidence: Evidence) -> Found:
     found = []
     for task in evidence.successes:
         listed = {key.removeprefix(evidence.prefix(task)) for key in evidence.listed(task)}
-        seen = set(evidence.held(task))
+        seen = set(evidence.stored(task))
         if seen != listed | {MANIFEST_NAME}:
             found.append(violation("LAY-6", sorted(listed | {MANIFEST_NAME}), sorted(seen), evidence.final.number))
     return found if evidence.successes else NOTHING
@@ -183,16 +183,16 @@ def lay_7(evidence: Evidence) -> Found:
     """Judge LAY-7: the manifest's bytes are the one rendering of its content."""
     found = []
     for task in evidence.successes:
-        held, manifest = evidence.held(task).get(MANIFEST_NAME), evidence.manifest(task)
-        if held is None or manifest is None:
+        stored, manifest = evidence.stored(task).get(MANIFEST_NAME), evidence.manifest(task)
+        if stored is None or manifest is None:
             found.append(violation("LAY-7", "a manifest", "none", evidence.final.number))
             continue
         order = ("version", "dataset_uuid", "dataset_version", "parquet_keys")
         expected = (
             json.dumps({name: manifest.get(name) for name in order}, separators=(",", ":"), ensure_ascii=False) + "\n"
         )
-        if held.text != expected:
-            found.append(violation("LAY-7", expected, held.text, evidence.final.number))
+        if stored.text != expected:
+            found.append(violation("LAY-7", expected, stored.text, evidence.final.number))
     return found if evidence.successes else NOTHING
 
 
@@ -202,16 +202,16 @@ def lay_8(evidence: Evidence) -> Found:
         return NOTHING
     found = []
     for task in evidence.successes:
-        for name, held in evidence.held(task).items():
+        for name, stored in evidence.stored(task).items():
             if name.endswith(".parquet"):
-                found += _metadata(held, evidence.final.number)
+                found += _metadata(stored, evidence.final.number)
     for event in evidence.puts:
         expected = base64.b64encode(bytes.fromhex(event.digest)).decode()
         if event.key.endswith(".parquet") and event.checksum != expected:
             found.append(violation("LAY-8", f"checksum {expected}", event.checksum, event.number))
     found += _claims(evidence)
-    if not found and evidence.cannot_show("wrong checksums"):
-        raise Unknowable("the store takes wrong checksums, so that it checks one can't be shown")
+    if not found and evidence.limitations("wrong checksums"):
+        raise Inconclusive("the store takes wrong checksums, so that it checks one can't be shown")
     return found
 
 
@@ -234,18 +234,18 @@ def _claims(evidence: Evidence) -> list[Violation]:
     return found
 
 
-def _metadata(held: ObjectHeld, number: int) -> list[Violation]:
-    facts = held.parquet or {}
+def _metadata(stored: FinalObject, number: int) -> list[Violation]:
+    facts = stored.parquet or {}
     empty = facts.get("first") is None
     expected = {
-        "sha256": held.digest,
+        "sha256": stored.digest,
         "rows": str(facts.get("rows")),
         "block-min": "" if empty else str(facts["first"]),
         "block-max": "" if empty else str(facts["last"]),
     }
-    seen = {field: held.metadata.get(field) for field in expected}
+    seen = {field: stored.metadata.get(field) for field in expected}
     found = [violation("LAY-8", expected, seen, number)] if seen != expected else []
-    level = held.metadata.get("evidence")
+    level = stored.metadata.get("evidence")
     return found if level in LEVELS else [*found, violation("LAY-8", f"evidence: {', '.join(LEVELS)}", level, number)]
 
 
@@ -264,9 +264,9 @@ def lay_10(evidence: Evidence) -> Found:
             found += _other_rows(evidence, task)
     if "LAY-10" not in evidence.scenario.clauses:
         return found or NOTHING
-    missing = [what for what in ("create-only races", "stale ETags") if evidence.cannot_show(what)]
+    missing = [what for what in ("create-only races", "stale ETags") if evidence.limitations(what)]
     if missing and not found:
-        raise Unknowable(f"the store does not refuse {' and '.join(missing)}, so that nothing is shown to be kept")
+        raise Inconclusive(f"the store does not refuse {' and '.join(missing)}, so that nothing is shown to be kept")
     return found
 
 
@@ -276,11 +276,14 @@ def _replaced(evidence: Evidence) -> list[Violation]:
     A create-only PUT of the very bytes that are stored is a probe: only a store that ignores conditions takes it, and
     then nothing of the data has changed.
     """
-    task, whole = evidence.tasks[0], [held for held in evidence.scenario.held if held.content == "whole"]
+    task, whole = (
+        evidence.tasks[0],
+        [stored for stored in evidence.scenario.preloaded_objects if stored.content == "whole"],
+    )
     if not whole or not payload_is_valid(task.payload):
         return []
     names = list(evidence.oracle(task))
-    keys = {evidence.prefix(task) + names[held.chunk] for held in whole if held.dataset is None}
+    keys = {evidence.prefix(task) + names[stored.chunk] for stored in whole if stored.dataset is None}
     stored = evidence.begun.preloaded
     return [
         violation("LAY-10", f"{event.key} is adopted", event.kind, event.number)
@@ -291,11 +294,11 @@ def _replaced(evidence: Evidence) -> list[Violation]:
 
 def _other_rows(evidence: Evidence, task: Task) -> list[Violation]:
     """Find files of a success whose rows are not the range's: they were adopted, or believed, without a proof."""
-    held = evidence.held(task)
+    stored = evidence.stored(task)
     return [
         violation("LAY-10", f"{name}: what does not prove whole is replaced", "other rows", evidence.final.number)
         for name, facts in evidence.oracle(task).items()
-        if name in held and (held[name].parquet or {}).get("digest") != facts["digest"]
+        if name in stored and (stored[name].parquet or {}).get("digest") != facts["digest"]
     ]
 
 

@@ -88,7 +88,7 @@ SPOILT = {
 
 def _kept(evidence: Evidence, ran: list[Any]) -> list[Violation]:
     """Find runs that begin without any of the files that were finished before, though Cryo spoilt none of them."""
-    if any(act.get("act") in SPOILT for act in evidence.scenario.acts):
+    if any(fault.get("do") in SPOILT for fault in evidence.scenario.cryo_faults):
         return []
     found = []
     for event in ran[1:]:
@@ -316,9 +316,11 @@ def sec_1(evidence: Evidence) -> Found:
     for event in evidence.of("complete"):
         if "<secret:" in str(event.request.get("error_message")) + str(event.request.get("datasets_published")):
             found.append(violation("SEC-1", "no secret in a report", event.request.get("error_message"), event.number))
-    for key, held in evidence.final.objects.items():
-        if held.secrets or "<secret:" in key + str(held.metadata):
-            found.append(violation("SEC-1", "no secret in the store", f"{key}: {held.secrets}", evidence.final.number))
+    for key, stored in evidence.final.objects.items():
+        if stored.secrets or "<secret:" in key + str(stored.metadata):
+            found.append(
+                violation("SEC-1", "no secret in the store", f"{key}: {stored.secrets}", evidence.final.number)
+            )
     for event in evidence.of("object_put"):
         if event.secrets or "<secret:" in event.key + str(event.metadata):
             found.append(

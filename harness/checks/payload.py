@@ -68,11 +68,11 @@ def rng_2(evidence: Evidence) -> Found:
     found = []
     for task in evidence.successes:
         expected = evidence.oracle(task)
-        seen = {name: held for name, held in evidence.held(task).items() if name != MANIFEST_NAME}
+        seen = {name: stored for name, stored in evidence.stored(task).items() if name != MANIFEST_NAME}
         if set(seen) != set(expected):
             found.append(violation("RNG-2", sorted(expected), sorted(seen), evidence.final.number))
-        for name, held in seen.items():
-            facts = held.parquet or {}
+        for name, stored in seen.items():
+            facts = stored.parquet or {}
             first, last = facts.get("first"), facts.get("last")
             if first is not None and not task.payload["range_start"] <= first <= last < task.payload["range_end"]:
                 found.append(
@@ -96,9 +96,9 @@ def rng_4(evidence: Evidence) -> Found:
     """Judge RNG-4: what is published holds the chain's own rows, all of them; loss is not published."""
     found = as_expected(evidence, "RNG-4") or []
     for task in evidence.successes:
-        held = evidence.held(task)
+        stored = evidence.stored(task)
         for name, expected in evidence.oracle(task).items():
-            facts = held[name].parquet if name in held else None
+            facts = stored[name].parquet if name in stored else None
             if facts is None or facts.get("digest") != expected["digest"]:
                 seen = "nothing" if facts is None else f"{facts.get('rows')} rows, not the same"
                 found.append(

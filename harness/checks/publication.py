@@ -135,8 +135,8 @@ def mod_2(evidence: Evidence) -> Found:
     ]
     for task in evidence.successes:
         for name, facts in evidence.oracle(task).items():
-            held = evidence.held(task).get(name)
-            if held is None or (held.parquet or {}).get("digest") != facts["digest"]:
+            stored = evidence.stored(task).get(name)
+            if stored is None or (stored.parquet or {}).get("digest") != facts["digest"]:
                 found.append(violation("MOD-2", f"{name}: the rows of the fake chain", "others", evidence.final.number))
     return found
 
@@ -168,8 +168,8 @@ def mod_5(evidence: Evidence) -> Found:
     fake = evidence.scenario.mode == "fake"
     found = []
     for task in evidence.successes:
-        for name, held in evidence.held(task).items():
-            if held.parquet is not None and held.parquet.get("fake") is not fake:
+        for name, stored in evidence.stored(task).items():
+            if stored.parquet is not None and stored.parquet.get("fake") is not fake:
                 found.append(
                     violation(
                         "MOD-5",

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from harness.checks import layout, machine, outcomes, payload, publication
-from harness.checks.evidence import Evidence, Found, Unknowable, Violation, violation
+from harness.checks import layout, outcomes, payload, publication, staging_and_caps
+from harness.checks.evidence import Evidence, Found, Inconclusive, Violation, violation
 from harness.resources import clause_ids
 
 CHECKS: dict[str, Callable[[Evidence], Found]] = {
-    **payload.CHECKS, **layout.CHECKS, **publication.CHECKS, **machine.CHECKS, **outcomes.CHECKS,
+    **payload.CHECKS, **layout.CHECKS, **publication.CHECKS, **staging_and_caps.CHECKS, **outcomes.CHECKS,
 }  # fmt: skip
 """The check of each clause."""
 
@@ -54,11 +54,11 @@ def judge(events: list[Any]) -> Judged:
     violations: list[Violation] = []
     kept: list[str] = []
     unknowable: dict[str, str] = {}
-    errors = [f"a fault never fired: {fault}" for fault in evidence.final.silent_faults]
+    errors = [f"a fault never fired: {fault}" for fault in evidence.final.unfired_faults]
     for clause, check in CHECKS.items():
         try:
             found = check(evidence)
-        except Unknowable as reason:
+        except Inconclusive as reason:
             unknowable[clause] = str(reason)
             continue
         except Exception as error:  # noqa: BLE001 - a check that breaks is an error of the harness, not of the worker
@@ -71,10 +71,10 @@ def judge(events: list[Any]) -> Judged:
         if found == [] and clause in evidence.scenario.clauses:
             kept.append(clause)
     kept = kept if evidence.shows else []
-    silent = [clause for clause in evidence.scenario.clauses if clause not in {*kept, *unknowable}]
-    if silent and not violations and not errors:
+    unfired = [clause for clause in evidence.scenario.clauses if clause not in {*kept, *unknowable}]
+    if unfired and not violations and not errors:
         why = "nothing that happened" if evidence.shows else "a task did not go as the scenario says, so that nothing"
-        errors.append(f"{why} shows {', '.join(silent)}, which the scenario names")
+        errors.append(f"{why} shows {', '.join(unfired)}, which the scenario names")
     return Judged(evidence.scenario.name, tuple(violations), tuple(kept), unknowable, tuple(errors))
 
 

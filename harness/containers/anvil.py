@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.containers.anvil_chain import Mined, mine
 from harness.containers.images import IMAGES, build
-from harness.containers.mine import Mined, mine
 from harness.containers.node import ARGUMENTS
 from harness.containers.session import container, published, running
 

@@ -33,7 +33,7 @@ def client() -> Any:
     Raises:
         EngineError: no engine answers.
     """
-    refuse_unreachable(os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
+    check_reachable(os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
     import docker  # noqa: PLC0415 - slow to load, and only tests with containers need it
 
     try:
@@ -42,7 +42,7 @@ def client() -> Any:
         raise EngineError(f"no Docker engine answers ({type(error).__name__}): {HELP}") from None
 
 
-def refuse_unreachable(host: str) -> None:
+def check_reachable(host: str) -> None:
     """Connect to the engine's address once, before docker-py does, which leaks its socket where nobody listens.
 
     Raises:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from harness.containers.anvil_chain import GENESIS_TIME, Mined, mine
 from harness.containers.engine import EngineError
-from harness.containers.mine import GENESIS_TIME, Mined, mine
 from harness.containers.packages import anvil_binary
 
 if TYPE_CHECKING:

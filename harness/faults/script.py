@@ -95,9 +95,7 @@ class DispatcherFaultLine(Strict):
     """One line of the dispatcher's script; one that `may_miss` need not strike."""
 
     kind: Literal["claim", "heartbeat", "complete"]
-    action: Literal[
-        "status", "hang", "reset", "take-lease", "cancel", "rotate-token", "jump", "unknown-fields", "delay"
-    ]
+    do: Literal["status", "hang", "reset", "take-lease", "cancel", "rotate-token", "jump", "unknown-fields", "delay"]
     nth: int = Field(default=1, ge=1)
     times: int | None = Field(default=1, ge=1)
     when: Literal["before", "after"] = "before"

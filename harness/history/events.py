@@ -60,7 +60,7 @@ class Begun(_Event):
     scenario: dict[str, Any]
     target: str
     store: str
-    cannot_show: tuple[str, ...] = ()
+    limitations: tuple[str, ...] = ()
     bucket: VolatileText
     staging_root: VolatileText
     preloaded: dict[str, str] = Field(default_factory=dict)
@@ -115,7 +115,7 @@ class StagedEntry(BaseModel):
 class CryoStarted(_Event):
     """A Cryo began: its arguments, the names in its environment, its directory, and the staging root just then.
 
-    `held` are the paths below the staging root that it has open and locked, its own or inherited.
+    `locked` are the paths below the staging root that it has open and locked, its own or inherited.
     """
 
     kind: Literal["cryo_started"] = "cryo_started"
@@ -124,7 +124,7 @@ class CryoStarted(_Event):
     directory: VolatileText
     pid: VolatileInt
     staged: Annotated[tuple[StagedEntry, ...], _volatile]
-    held: Annotated[tuple[str, ...], _volatile] = ()
+    locked: Annotated[tuple[str, ...], _volatile] = ()
 
 
 class CryoEnded(_Event):
@@ -232,7 +232,7 @@ class TimedOut(_Event):
     what: str
 
 
-class ObjectHeld(BaseModel):
+class FinalObject(BaseModel):
     """One object at the end; `text` is the content of a manifest, `parquet` what a Parquet file holds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -249,14 +249,14 @@ class Final(_Event):
     """The last event: what is left in store, staging, dispatcher and process table."""
 
     kind: Literal["final"] = "final"
-    objects: dict[str, ObjectHeld]
+    objects: dict[str, FinalObject]
     staged: tuple[StagedEntry, ...]
-    planted: dict[str, bool] = Field(default_factory=dict)
+    preloaded_files: dict[str, bool] = Field(default_factory=dict)
     survivors: Annotated[tuple[str, ...], _volatile] = ()
     arguments: Annotated[tuple[str, ...], _volatile] = ()
     registered: dict[str, int] = Field(default_factory=dict)
     refused: tuple[tuple[str, str], ...] = ()
-    silent_faults: tuple[str, ...] = ()
+    unfired_faults: tuple[str, ...] = ()
 
 
 Event = Annotated[

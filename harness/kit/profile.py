@@ -77,7 +77,7 @@ def _fair(scenario: Scenario, asked: Iterable[str], excluded: Iterable[str]) -> 
     """
     if set(scenario.clauses) <= set(asked) - set(excluded):
         return True
-    thrown = (scenario.acts, scenario.store_faults, scenario.rpc_faults, scenario.dispatcher_faults)
-    placed = (scenario.held, scenario.planted, scenario.at)
+    thrown = (scenario.cryo_faults, scenario.store_faults, scenario.rpc_faults, scenario.dispatcher_faults)
+    placed = (scenario.preloaded_objects, scenario.preloaded_files, scenario.triggers)
     straight = all(line.outcome == "success" and line.raw is None for line in scenario.tasks)
     return straight and not any((*thrown, *placed))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.containers.reaper import OWNER_LABEL, owner_label
 from harness.containers.session import Session
-from harness.stores.backends import Backends, backends, card_of
+from harness.stores.backends import Backends, backends, limitations_of
 from harness.stores.moto import moto_server
 
 OWNER = "cryo_owner"
@@ -60,4 +60,4 @@ def _on_minio(containers: Session, stack: ExitStack) -> Backends:
     from harness.stores.minio import endpoint_of  # noqa: PLC0415 - as above
 
     store = endpoint_of(shared_minio(containers))
-    return Backends(store, stack.enter_context(moto_server()), "minio", card_of(store))
+    return Backends(store, stack.enter_context(moto_server()), "minio", limitations_of(store))

@@ -15,7 +15,7 @@ from harness.reference.publish import Found, Prefix
 from harness.reference.staging import Staging
 
 if TYPE_CHECKING:
-    from harness.reference.guard import Guard
+    from harness.reference.cancellation import Guard
     from harness.reference.log import Log
     from harness.reference.proof import File
     from harness.reference.settings import Settings

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from harness.reference import staging
 from harness.reference.attempt import Attempt, crashed
+from harness.reference.cancellation import Guard
 from harness.reference.errors import AttemptError, BadConfiguration, BadPayload, HandedBack
-from harness.reference.guard import Guard
 from harness.reference.log import Log
 from harness.reference.payload import UUID
 from harness.reference.s3 import open_store

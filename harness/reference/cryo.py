@@ -18,7 +18,7 @@ from harness.reference.bugs import bug
 from harness.reference.errors import DeadlineExceeded, Fatal, LeaseLost, Retryable
 
 if TYPE_CHECKING:
-    from harness.reference.guard import Guard
+    from harness.reference.cancellation import Guard
     from harness.reference.settings import Settings
     from harness.reference.staging import Staging
     from harness.reference.task import Task

@@ -16,7 +16,7 @@ from harness.reference.store import Entry, Stored, glob
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.reference.guard import Guard
+    from harness.reference.cancellation import Guard
 
 
 class DirectoryStore:

@@ -13,7 +13,7 @@ from harness.reference.errors import Fatal, Retryable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.reference.guard import Guard
+    from harness.reference.cancellation import Guard
     from harness.reference.log import Log
     from harness.reference.settings import Settings
     from harness.reference.staging import Staging

@@ -15,7 +15,7 @@ from harness.reference.errors import Conflict, Fatal, Retryable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.reference.guard import Guard
+    from harness.reference.cancellation import Guard
     from harness.reference.settings import Settings
     from harness.reference.store import Entry, Store, Stored
     from harness.reference.task import Task

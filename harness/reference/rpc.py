@@ -15,7 +15,7 @@ from harness.reference.bugs import bug
 from harness.reference.errors import AttemptError, FailedProof, Fatal, Retryable
 
 if TYPE_CHECKING:
-    from harness.reference.guard import Guard
+    from harness.reference.cancellation import Guard
     from harness.reference.log import Log
     from harness.reference.settings import Settings
     from harness.reference.task import Task

@@ -19,7 +19,7 @@ from harness.reference.store import Entry, Store, Stored, glob
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.reference.guard import Guard
+    from harness.reference.cancellation import Guard
     from harness.reference.settings import Settings
 
 T = TypeVar("T")

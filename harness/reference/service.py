@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.reference import staging
 from harness.reference.attempt import Attempt, crashed
 from harness.reference.bugs import bug
+from harness.reference.cancellation import Guard
 from harness.reference.dispatcher import Claim, DispatcherClient, Lost, Malformed, NotClaimed, Unavailable, report
 from harness.reference.errors import AttemptError, BadConfiguration, HandedBack, LeaseLost
-from harness.reference.guard import Guard
 from harness.reference.payload import UUID
 from harness.reference.s3 import open_store, s3_client
 

@@ -24,7 +24,7 @@ class Store(_Part):
     """What the worker wrote to, and what that can't show."""
 
     name: str
-    cannot_show: tuple[str, ...]
+    limitations: tuple[str, ...]
 
 
 class Clause(_Part):
@@ -96,7 +96,7 @@ def document(result: Result) -> Document:
         harness=version("cryo-ingest"),
         target=result.target,
         profile=result.profile,
-        store=Store(name=result.store, cannot_show=result.cannot_show),
+        store=Store(name=result.store, limitations=result.limitations),
         began_at=result.began_at,
         seconds=round(result.seconds, 3),
         verdict=result.verdict,

@@ -80,7 +80,7 @@ class Result:
     """A whole run of the kit.
 
     `profile` is core, hardened, or empty for a selection of scenarios; `asked` are the clauses that count.
-    `cannot_show` is the store's card. `options` follow `cryo-harness run SCENARIO` to have it run again as it was here.
+    `limitations` is the store's card. `options` follow `cryo-harness run SCENARIO` to have it run again as it was here.
     `excluded` clauses and `skipped` scenarios come with the reason. `known` are the failures that were listed and came,
     by `CLAUSE/SCENARIO`, with the note of the list; `complaints` is what else speaks against the run, such as a listed
     failure that did not come.
@@ -91,7 +91,7 @@ class Result:
     asked: tuple[str, ...]
     scenarios: tuple[Ran, ...]
     profile: str = ""
-    cannot_show: tuple[str, ...] = ()
+    limitations: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     excluded: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -201,7 +201,7 @@ def of_histories(scenarios: Iterable[Ran]) -> Result:
         store=stores[0],
         asked=in_order(asked),
         scenarios=found,
-        cannot_show=tuple(first.cannot_show) if first else (),
+        limitations=tuple(first.limitations) if first else (),
         options=("--target", target, "--store", stores[0]),
         seconds=sum(one.seconds for one in found),
     )

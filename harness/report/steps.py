@@ -32,7 +32,7 @@ from harness.history import (
     TimedOut,
     WorkerStarted,
 )
-from harness.lenient import json_object
+from harness.json_utils import json_object
 from harness.scenario import PAYLOAD
 
 LANES = {
@@ -189,13 +189,13 @@ def _fault_fired(event: FaultFired) -> list[Step]:
 
 def _acted(event: Acted) -> list[Step]:
     if event.action.startswith("SIG") or event.action == "start-worker":
-        return _one(event, None, "worker", f"the harness: {event.action} to worker {event.worker}", mark="act")
+        return _one(event, None, "worker", f"the harness: {event.action} to worker {event.worker}", mark="do")
     goal = "worker" if event.action == "age-staging" else "dispatcher"
-    return _one(event, None, goal, f"the harness: {event.action}", mark="act")
+    return _one(event, None, goal, f"the harness: {event.action}", mark="do")
 
 
 def _timed_out(event: TimedOut) -> list[Step]:
-    return _one(event, None, "worker", f"the harness gives up waiting: {event.what}", mark="act", bad=True)
+    return _one(event, None, "worker", f"the harness gives up waiting: {event.what}", mark="do", bad=True)
 
 
 def _final(event: Final) -> list[Step]:
@@ -213,7 +213,7 @@ def _final(event: Final) -> list[Step]:
     for (clause, detail), times in Counter(event.refused).items():
         often = f" ({times} times)" if times > 1 else ""
         found += _end(event, "dispatcher", f"the dispatcher had refused, by {clause}: {detail}{often}", bad=True)
-    for fault in event.silent_faults:
+    for fault in event.unfired_faults:
         found += _end(event, "worker", f"never came about: {fault}", bad=True)
     return found
 

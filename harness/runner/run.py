@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.fakes.dispatcher import DispatcherFault
 from harness.history import Acted, Begun, Final, TaskEntered, TimedOut
-from harness.runner import staged, stored
+from harness.runner import objects, staging
 from harness.runner.recorder import Recorder, due
-from harness.runner.wires import describe
+from harness.runner.store_events import describe
 from harness.runner.world import World
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Ev
                 scenario=scenario.model_dump(mode="json"),
                 target=target.name,
                 store=around.name if scenario.store == "s3" else "directory",
-                cannot_show=around.cannot_show,
+                limitations=around.limitations,
                 bucket=world.bucket.name if world.bucket else str(world.directory),
                 staging_root=str(world.staging),
                 preloaded=world.preloaded,
@@ -64,19 +64,19 @@ class Triggers:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._counts = [0] * len(world.scenario.at)
+        self._counts = [0] * len(world.scenario.triggers)
         self._broken: list[str] = []
         self._lock = threading.RLock()
 
     @property
-    def silent(self) -> tuple[str, ...]:
+    def unfired(self) -> tuple[str, ...]:
         """Those whose event never came, and those that could not be done."""
-        pairs = zip(self._world.scenario.at, self._counts, strict=True)
+        pairs = zip(self._world.scenario.triggers, self._counts, strict=True)
         return (*(_name(one) for one, seen in pairs if seen < one.nth), *self._broken)
 
     def hear(self, event: Any) -> None:
         """Count an event and act where it is the one."""
-        for place, trigger in enumerate(self._world.scenario.at):
+        for place, trigger in enumerate(self._world.scenario.triggers):
             with self._lock:
                 if not due(trigger, event):
                     continue
@@ -97,7 +97,7 @@ class Triggers:
             world.start(None if world.scenario.delivery == "worker" else len(world.workers))
         elif trigger.do == "age-staging":
             for path in sorted(world.staging.glob("*/*")):
-                staged.age(path, 100)
+                staging.age(path, 100)
         elif trigger.do == "take-lease":
             world.machine.take_lease(getattr(event, "task_id", None) or world.task_id(0))
         elif trigger.do == "deny-heartbeat":
@@ -113,7 +113,7 @@ def _name(trigger: Trigger) -> str:
 def _as_commands(world: World) -> None:
     """Run one process a task, one after the other save those that are concurrent."""
     scenario, recorder = world.scenario, world.recorder
-    started_by_trigger = sum(trigger.do == "start-worker" for trigger in scenario.at)
+    started_by_trigger = sum(trigger.do == "start-worker" for trigger in scenario.triggers)
     for place, line in enumerate(scenario.tasks):
         recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=line.value())
     for place, line in enumerate(scenario.tasks[: len(scenario.tasks) - started_by_trigger]):
@@ -180,29 +180,29 @@ def _conclude(world: World, triggers: Triggers) -> None:
     world.watch.adopt(world.marks)
     recorder.wait(lambda: not world.watch.survivors(), LINGER_SECONDS)
     world.watch.no_cryo_lives()
-    silent = [
+    unfired = [
         describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired
     ]
     if world.pool is not None:
-        struck = {id(fault) for fault in (*(call.fault for call in world.pool.struck), *world.rpc_may_miss)}
-        silent += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in struck]
+        fired = {id(fault) for fault in (*(call.fault for call in world.pool.fired), *world.rpc_may_miss)}
+        unfired += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in fired]
     registered: dict[str, int] = {}
     refused: list[tuple[str, str]] = []
     if world.server is not None:
         world.hide_tokens()
-        missed = [fault for fault in world.machine.silent_faults if fault not in world.may_miss]
-        silent += [f"dispatcher {fault.kind} {fault.action} #{fault.nth}" for fault in missed]
+        missed = [fault for fault in world.machine.unfired_faults if fault not in world.may_miss]
+        unfired += [f"dispatcher {fault.kind} {fault.do} #{fault.nth}" for fault in missed]
         registered = {version: len(times) for version, times in world.machine.registered.items()}
         refused = [(violation.clause, violation.detail) for violation in world.machine.violations]
     recorder.scrub_again()
     recorder.add(
         Final,
-        objects=stored.contents(world.bucket, world.directory, recorder.secrets),
-        staged=staged.look(world.staging),
-        planted=staged.untouched(world.planted, scenario, world.staging, world.outside, world.task_id(0)),
+        objects=objects.contents(world.bucket, world.directory, recorder.secrets),
+        staged=staging.look(world.staging),
+        preloaded_files=staging.untouched(world.file_states, scenario, world.staging, world.outside, world.task_id(0)),
         survivors=world.watch.survivors(),
         arguments=tuple(sorted(world.watch.arguments)),
         registered=registered,
         refused=tuple(refused),
-        silent_faults=(*silent, *triggers.silent),
+        unfired_faults=(*unfired, *triggers.unfired),
     )

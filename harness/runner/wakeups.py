@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from harness.history import Acknowledged, Received
-from harness.lenient import json_object
-from harness.stores.proxy import Listener, Over, Seen
+from harness.json_utils import json_object
+from harness.stores.proxy import Listener, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,18 +29,18 @@ class QueueListener(Listener):
         self._recorder = recorder
         self._task_of: dict[str, str | None] = {}
 
-    def over(self, number: int, seen: Seen, how: Over) -> None:  # noqa: ARG002 - the listener's signature
+    def answered(self, number: int, request: Request, response: Response) -> None:  # noqa: ARG002 - the listener's signature
         """Read what was handed out, and what was deleted."""
-        target = {name.lower(): value for name, value in seen.headers.items()}.get("x-amz-target", "")
+        target = {name.lower(): value for name, value in request.headers.items()}.get("x-amz-target", "")
         if target:
-            operation, asked = target.rpartition(".")[2], json_object(seen.body) or {}
+            operation, asked = target.rpartition(".")[2], json_object(request.body) or {}
             handles = [entry.get(HANDLE, "") for entry in asked.get("Entries", [asked])]
-            received = [(one[HANDLE], one["Body"]) for one in (json_object(how.body) or {}).get("Messages", [])]
+            received = [(one[HANDLE], one["Body"]) for one in (json_object(response.body) or {}).get("Messages", [])]
         else:
-            form = parse_qs(seen.body.decode(errors="replace"))
+            form = parse_qs(request.body.decode(errors="replace"))
             operation = form.get("Action", [""])[0]
             handles = [value for name, values in form.items() if name.endswith(HANDLE) for value in values]
-            received = list(_messages(how.body)) if operation == "ReceiveMessage" else []
+            received = list(_messages(response.body)) if operation == "ReceiveMessage" else []
         if operation == "ReceiveMessage":
             self._received(received)
         elif operation in {"DeleteMessage", "DeleteMessageBatch"}:

@@ -21,12 +21,12 @@ from harness.fakes.rpc.faults import HARNESS, Call, Fault
 from harness.fakes.rpc.node import Node
 from harness.fakes.rpc.server import RpcPool
 from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, RpcCall
-from harness.runner import staged, stored
-from harness.runner.inside import Inside
+from harness.runner import objects, staging
+from harness.runner.bare_cryo import containerized_cryo, oracle_of
+from harness.runner.container_pid import Inside
 from harness.runner.processes import Watch, Worker, locked_below
-from harness.runner.real import containerized_cryo, oracle_of
+from harness.runner.store_events import StoreListener, describe, proxy_fault_of
 from harness.runner.wakeups import QueueListener
-from harness.runner.wires import StoreListener, describe, spoil_of
 from harness.scenario import CONTAINER
 from harness.stores.proxy import StoreProxy
 from harness.stores.queue import make_queue
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.fakes.dispatcher import Request
-    from harness.fakes.dispatcher.machine import Delivery
+    from harness.fakes.dispatcher.dispatcher import Delivery
     from harness.runner.recorder import Recorder
     from harness.scenario import Scenario, TaskLine
     from harness.stores.backends import Backends
@@ -78,7 +78,7 @@ class World:
         self._stack = ExitStack()
         self.oracle: dict[str, dict[str, Any]] | None = None
         self._other_url = DEAD_URL
-        self._doors: dict[int, int] = {}
+        self._ports: dict[int, int] = {}
         self.server: DispatcherServer | None = None
         self._told = 0
         self._telling = threading.RLock()
@@ -95,9 +95,9 @@ class World:
         scenario, recorder = self.scenario, self.recorder
         name = self.bucket.name if self.bucket else ""
         recorder.secrets.add({"rpc-key": self._key, "canary": self._canary})
-        self.preloaded = stored.prepare(scenario, self.bucket, self.directory)
-        staged.plant(scenario, self.staging, self.outside, self.task_id(0))
-        self.planted = staged.planted(scenario, self.staging, self.outside, self.task_id(0))
+        self.preloaded = objects.prepare(scenario, self.bucket, self.directory)
+        staging.plant(scenario, self.staging, self.outside, self.task_id(0))
+        self.file_states = staging.states(scenario, self.staging, self.outside, self.task_id(0))
         self.cryo = scenario.cryo
         if scenario.cryo == CONTAINER:
             self.cryo = str(containerized_cryo(self._stack, self._folder))
@@ -108,9 +108,9 @@ class World:
             self._node_url = self._stack.enter_context(anvil_process()).url
             payload = scenario.tasks[0].payload()
             self.oracle = oracle_of(self.cryo, self._node_url, payload, self._folder / "bare")
-        names = {spoil_of(fault, name): describe(fault) for fault in scenario.store_faults}
+        names = {proxy_fault_of(fault, name): describe(fault) for fault in scenario.store_faults}
         signs = self._around.store if self._around.external else None
-        listener = StoreListener(recorder, name, names, self._doors)
+        listener = StoreListener(recorder, name, names, self._ports)
         self.proxy = self._stack.enter_context(
             StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs, keys=self._around.store)
         )
@@ -131,9 +131,9 @@ class World:
     def _fake_node(self) -> str:
         scenario = self.scenario
         node = Node(
-            stored.chain_of(scenario), head=scenario.node.head, finalized=scenario.node.finalized,
+            objects.chain_of(scenario), head=scenario.node.head, finalized=scenario.node.finalized,
             chain_id=scenario.node.claims_chain_id, key=self._key,
-            script={"acts": list(scenario.acts), "quirks": scenario.node.quirks},
+            script={"faults": list(scenario.cryo_faults), "quirks": scenario.node.quirks},
         )  # fmt: skip
         lines = [(Fault.from_json(line.model_dump(exclude={"may_miss"})), line) for line in scenario.rpc_faults]
         faults = [fault for fault, _ in lines]
@@ -166,7 +166,7 @@ class World:
     @property
     def marks(self) -> tuple[str, ...]:
         """What only the environment of a worker of this world, and of what it started, holds."""
-        return (str(self._folder), *(f"{LOOPBACK_URL}:{port}\0" for port in self._doors))
+        return (str(self._folder), *(f"{LOOPBACK_URL}:{port}\0" for port in self._ports))
 
     # What happens in it, written down.
 
@@ -203,8 +203,8 @@ class World:
             environment=tuple(environment),
             directory=directory,
             pid=pid,
-            staged=staged.look(self.staging),
-            held=locked_below(pid, self.staging),
+            staged=staging.look(self.staging),
+            locked=locked_below(pid, self.staging),
         )
         self.watch.cryo_began(pid, event.number)
 
@@ -272,7 +272,7 @@ class World:
         places["{other_chain_url}"] = self._other_url
         places["{pool_address}"] = url.partition("//")[2]
         if any("_bytes}" in value for value in scenario.environment.values()):
-            sizes = stored.sizes(scenario)
+            sizes = objects.sizes(scenario)
             places |= {"{largest_bytes}": str(max(sizes)), "{total_bytes}": str(sum(sizes))}
             places |= {"{under_largest_bytes}": str(max(sizes) - 1), "{under_total_bytes}": str(sum(sizes) - 1)}
         for name, value in (scenario.environment | line.environment).items():
@@ -284,8 +284,8 @@ class World:
     def start(self, place: int | None) -> Worker:
         """Start a worker: for one task, or as a service."""
         line = self.scenario.tasks[place or 0]
-        url = self.proxy.open_door()
-        self._doors[int(url.rpartition(":")[2])] = len(self.workers)
+        url = self.proxy.open_port()
+        self._ports[int(url.rpartition(":")[2])] = len(self.workers)
         environment, places, payload = self.environment(line, url), None, None
         if place is not None:
             payload = line.text().encode()

@@ -59,9 +59,9 @@ Environment = dict[Variable, Word]
 class TaskLine(Strict):
     """One task: what its payload has (`set`) and lacks (`drop`), or its whole `raw` text, and what should come of it.
 
-    `add` are fields that no payload is known to have (PAY-3). `says` are words that the worker's message must hold;
-    `cryo` tells whether Cryo is expected to run, `runs` how often. `concurrent` starts it beside the one before. In a
-    service `environment` is the worker's and stands with the first task.
+    `add` are fields that no payload is known to have (PAY-3). `message_contains` are words that the worker's message
+    must contain; `cryo` tells whether Cryo is expected to run, `runs` how often. `concurrent` starts it beside the one
+    before. In a service `environment` is the worker's and stands with the first task.
     """
 
     set: dict[str, Any] = Field(default_factory=dict)
@@ -69,7 +69,7 @@ class TaskLine(Strict):
     add: dict[str, Any] = Field(default_factory=dict)
     raw: str | None = None
     outcome: Outcome = "success"
-    says: tuple[str, ...] = ()
+    message_contains: tuple[str, ...] = ()
     cryo: bool | None = None
     runs: int | None = Field(default=None, ge=0)
     attempt: int = Field(default=1, ge=1)
@@ -100,7 +100,7 @@ def _some(lines: tuple[TaskLine, ...]) -> tuple[TaskLine, ...]:
     return lines
 
 
-class Held(Strict):
+class PreloadedObject(Strict):
     """An object that is in the store already: `content` is its text, or a file of the oracle's, whole or not.
 
     `dataset` is the one that its `{chunk}` and content belong to, by default the first task's.
@@ -116,14 +116,14 @@ class Held(Strict):
     evidence: Literal["rows", "chain", "receipts"] = "chain"
 
 
-class Planted(Strict):
+class PreloadedFile(Strict):
     """A path below the staging root that is there already; `age_hours` is that of its own modification time."""
 
     path: Below
     type: Literal["directory", "file", "link"] = "directory"
     age_hours: float = Field(default=0.0, ge=0, le=100_000)
     owner: int | None = Field(default=None, ge=0, lt=2**31)
-    stays: bool
+    unchanged: bool
 
 
 class Node(Strict):
@@ -182,13 +182,13 @@ class Scenario(Strict):
     )
     node: Node = Node()
     platform: Platform = Platform()
-    acts: tuple[dict[str, Any], ...] = ()
+    cryo_faults: tuple[dict[str, Any], ...] = ()
     store_faults: tuple[StoreFault, ...] = ()
     rpc_faults: tuple[RpcFault, ...] = ()
     dispatcher_faults: tuple[DispatcherFaultLine, ...] = ()
-    held: tuple[Held, ...] = ()
-    planted: tuple[Planted, ...] = ()
-    at: tuple[Trigger, ...] = ()
+    preloaded_objects: tuple[PreloadedObject, ...] = ()
+    preloaded_files: tuple[PreloadedFile, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
 
     @property
     def needs_engine(self) -> bool:

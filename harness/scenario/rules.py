@@ -39,7 +39,18 @@ class Problem(NamedTuple):
 
 def problems(scenario: Scenario) -> list[Problem]:
     """Return all that is wrong with a scenario whose fields are each as they may be."""
-    rules = (_clauses, _tasks, _environment, _platform, _node, _acts, _store, _held, _planted, _triggers)
+    rules = (
+        _clauses,
+        _tasks,
+        _environment,
+        _platform,
+        _node,
+        _cryo_faults,
+        _store,
+        _preloaded_objects,
+        _preloaded_files,
+        _triggers,
+    )
     return [problem for rule in rules for problem in rule(scenario)]
 
 
@@ -117,9 +128,9 @@ def _platform(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(("platform",), f"means nothing {without}")
         for at, _ in enumerate(scenario.dispatcher_faults):
             yield Problem(("dispatcher_faults", at), f"never strikes {without}")
-        for at, trigger in enumerate(scenario.at):
+        for at, trigger in enumerate(scenario.triggers):
             if trigger.do in {"take-lease", "cancel", "deny-heartbeat"}:
-                yield Problem(("at", at, "do"), f"{trigger.do} can't be done {without}")
+                yield Problem(("triggers", at, "do"), f"{trigger.do} can't be done {without}")
     elif scenario.store == "directory":
         yield Problem(("store",), "a service is not told of a directory: it needs store = 's3'")
     kind = scenario.platform.until.partition(" ")[0]
@@ -137,30 +148,30 @@ def _node(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(("rpc_faults", at), "never strikes: only the fake node has faults")
 
 
-def _acts(scenario: Scenario) -> Iterator[Problem]:
-    if not scenario.acts:
+def _cryo_faults(scenario: Scenario) -> Iterator[Problem]:
+    if not scenario.cryo_faults:
         return
     told = scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.node.kind == "fake"
     if not told:
-        yield Problem(("acts",), "only fake-cryo on a fake node, in mode real, is told what to do wrong")
+        yield Problem(("cryo_faults",), "only fake-cryo on a fake node, in mode real, is told what to do wrong")
     lengths = [len(_chunks(line)) for line in scenario.tasks if whole(line.payload())]
-    names = schema("harness_script")["properties"]["acts"]["items"]["properties"]["act"]["enum"]
-    for at, act in enumerate(scenario.acts):
-        if (name := act.get("act")) not in names:
-            message = _unknown("act", str(name), names) if name else "its name stands under `act`"
-            yield Problem(("acts", at, "act"), f"{message}; see harness/fakes/cryo/acts.py")
+    names = schema("harness_script")["properties"]["faults"]["items"]["properties"]["do"]["enum"]
+    for at, fault in enumerate(scenario.cryo_faults):
+        if (name := fault.get("do")) not in names:
+            message = _unknown("fault", str(name), names) if name else "`do` names the fault"
+            yield Problem(("cryo_faults", at, "do"), f"{message}; see harness/fakes/cryo/faults.py")
             continue
         try:
-            json.dumps(act, allow_nan=False)
-            check("harness_script", {"acts": [act]})
+            json.dumps(fault, allow_nan=False)
+            check("harness_script", {"faults": [fault]})
         except (Malformed, TypeError, ValueError, RecursionError) as error:
-            said = str(error).removeprefix("harness_script: ").replace("acts[0].", "").replace("acts[0]: ", "")
-            yield Problem(("acts", at), f"{said}; see harness/fakes/cryo/acts.py")
+            said = str(error).removeprefix("harness_script: ").replace("faults[0].", "").replace("faults[0]: ", "")
+            yield Problem(("cryo_faults", at), f"{said}; see harness/fakes/cryo/faults.py")
             continue
-        if lengths and act.get("chunk", 0) >= max(lengths):
-            yield Problem(("acts", at, "chunk"), f"there are {max(lengths)} chunks, counted from 0")
-        if lengths and act.get("after_chunks", 0) > max(lengths):
-            yield Problem(("acts", at, "after_chunks"), f"there are {max(lengths)} chunks")
+        if lengths and fault.get("chunk", 0) >= max(lengths):
+            yield Problem(("cryo_faults", at, "chunk"), f"there are {max(lengths)} chunks, counted from 0")
+        if lengths and fault.get("after_chunks", 0) > max(lengths):
+            yield Problem(("cryo_faults", at, "after_chunks"), f"there are {max(lengths)} chunks")
 
 
 def _chunks(line: TaskLine) -> list[range]:
@@ -179,30 +190,36 @@ def _store(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(("store_faults", at, "operation"), message)
 
 
-def _held(scenario: Scenario) -> Iterator[Problem]:
-    if scenario.held and not whole(scenario.tasks[0].payload()):
-        yield Problem(("held",), "stands below the first task's prefix, and its payload is not one that has any")
+def _preloaded_objects(scenario: Scenario) -> Iterator[Problem]:
+    if scenario.preloaded_objects and not whole(scenario.tasks[0].payload()):
+        yield Problem(
+            ("preloaded_objects",), "stands below the first task's prefix, and its payload is not one that has any"
+        )
         return
-    for at, held in enumerate(scenario.held):
-        yield from _placeholders(("held", at, "key"), held.key, ("prefix", "chunk"))
+    for at, held in enumerate(scenario.preloaded_objects):
+        yield from _placeholders(("preloaded_objects", at, "key"), held.key, ("prefix", "chunk"))
         having = len(_chunks(scenario.tasks[0]))
         if held.chunk >= having:
-            yield Problem(("held", at, "chunk"), f"the first task has {having} chunks, counted from 0")
+            yield Problem(("preloaded_objects", at, "chunk"), f"the first task has {having} chunks, counted from 0")
         if held.dataset is not None and held.dataset not in by_range_alone():
-            yield Problem(("held", at, "dataset"), _unknown("dataset", held.dataset, by_range_alone()))
+            yield Problem(("preloaded_objects", at, "dataset"), _unknown("dataset", held.dataset, by_range_alone()))
         dataset = held.dataset or scenario.tasks[0].payload()["cryo_dataset_name"]
         if held.content == "other-rows" and dataset != "blocks":
-            yield Problem(("held", at, "content"), "other-rows are other blocks: the first task's dataset is another")
+            yield Problem(
+                ("preloaded_objects", at, "content"), "other-rows are other blocks: the first task's dataset is another"
+            )
 
 
-def _planted(scenario: Scenario) -> Iterator[Problem]:
-    for at, planted in enumerate(scenario.planted):
-        yield from _placeholders(("planted", at, "path"), planted.path, ("task",))
-        for before in scenario.planted[:at]:
+def _preloaded_files(scenario: Scenario) -> Iterator[Problem]:
+    for at, planted in enumerate(scenario.preloaded_files):
+        yield from _placeholders(("preloaded_files", at, "path"), planted.path, ("task",))
+        for before in scenario.preloaded_files[:at]:
             if f"{before.path}/".startswith(f"{planted.path}/"):
-                yield Problem(("planted", at, "path"), f"must stand before {before.path}, and only once")
+                yield Problem(("preloaded_files", at, "path"), f"must stand before {before.path}, and only once")
             elif planted.path.startswith(f"{before.path}/") and before.type != "directory":
-                yield Problem(("planted", at, "path"), f"can't lie below {before.path}, which is a {before.type}")
+                yield Problem(
+                    ("preloaded_files", at, "path"), f"can't lie below {before.path}, which is a {before.type}"
+                )
 
 
 def _placeholders(place: tuple[int | str, ...], text: str, known: tuple[str, ...]) -> Iterator[Problem]:
@@ -212,13 +229,13 @@ def _placeholders(place: tuple[int | str, ...], text: str, known: tuple[str, ...
 
 
 def _triggers(scenario: Scenario) -> Iterator[Problem]:
-    more = sum(trigger.do == "start-worker" for trigger in scenario.at)
+    more = sum(trigger.do == "start-worker" for trigger in scenario.triggers)
     workers = scenario.platform.workers + more if scenario.delivery == "worker" else len(scenario.tasks)
     if scenario.delivery == "run" and more >= len(scenario.tasks):
         message = f"start-worker starts the task after: {more} of them need {more + 1} tasks"
-        yield Problem(("at",), message)
-    for at, trigger in enumerate(scenario.at):
+        yield Problem(("triggers",), message)
+    for at, trigger in enumerate(scenario.triggers):
         if trigger.event not in KINDS - ENDS:
-            yield Problem(("at", at, "event"), _unknown("event", trigger.event, KINDS - ENDS))
+            yield Problem(("triggers", at, "event"), _unknown("event", trigger.event, KINDS - ENDS))
         if trigger.worker >= workers:
-            yield Problem(("at", at, "worker"), f"there are {workers} workers, counted from 0")
+            yield Problem(("triggers", at, "worker"), f"there are {workers} workers, counted from 0")

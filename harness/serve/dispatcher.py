@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.fakes.dispatcher import Dispatcher, DispatcherServer, Form
-from harness.serve.until import FAILED, Stopped, exports, heed_signals, print_lines, say, wait_for_the_end
+from harness.serve.lifecycle import FAILED, Stopped, exports, handle_signals, print_lines, say, wait_for_the_end
 from harness.stores.moto import moto_server
 from harness.stores.queue import make_queue
 
@@ -32,7 +32,7 @@ def dispatcher(
     POST a payload to /harness/tasks for one more task, GET that for what became of all.
     """
     payloads = _read(tasks)
-    heed_signals()
+    handle_signals()
     try:
         with ExitStack() as stack:
             endpoint = stack.enter_context(moto_server())

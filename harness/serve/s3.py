@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from harness.serve.until import FAILED, Stopped, exports, heed_signals, print_lines, say, wait_for_the_end
+from harness.serve.lifecycle import FAILED, Stopped, exports, handle_signals, print_lines, say, wait_for_the_end
 from harness.stores.bucket import Bucket
 from harness.stores.moto import moto_server
 
 
 def s3(bucket: Annotated[str, typer.Option(help="The bucket to make.")] = "cryo") -> None:
     """Serve S3 in memory; the first line is its URL, then the environment to export."""
-    heed_signals()
+    handle_signals()
     try:
         with moto_server() as endpoint:
             made = Bucket(endpoint, bucket)

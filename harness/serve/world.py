@@ -24,7 +24,7 @@ from harness.containers.node import anvil_process
 from harness.containers.session import session
 from harness.fakes.rpc import Node, RpcPool
 from harness.serve.dispatcher import start
-from harness.serve.until import FAILED, Stopped, exports, heed_signals, print_lines, say, wait_for_the_end
+from harness.serve.lifecycle import FAILED, Stopped, exports, handle_signals, print_lines, say, wait_for_the_end
 from harness.stores.minio import endpoint_of
 from harness.stores.moto import moto_server
 from harness.world.chain import Chain
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from harness.containers.mine import Mined
+    from harness.containers.anvil_chain import Mined
     from harness.stores.bucket import S3Endpoint
 
 NODE_HEAD = 5_000
@@ -62,7 +62,7 @@ def world(
 
     The first line is the node's URL.
     """
-    heed_signals()
+    handle_signals()
     try:
         with _node_and_store(real=real, docker=docker) as around, ExitStack() as stack:
             server, queue = start(stack.enter_context(moto_server()), stack)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from harness.stores.bucket import S3Endpoint
 from harness.stores.moto import moto_server
-from harness.stores.probe import CREDENTIALS, cannot_show, probe
+from harness.stores.probe import CREDENTIALS, limitations, probe
 from harness.stores.reach import problem_at
 
 FIRST_SECONDS = 2.0
@@ -28,13 +28,13 @@ class Backends:
     store: S3Endpoint
     queues: S3Endpoint
     name: str
-    card: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
     external: bool = False
 
     @property
-    def cannot_show(self) -> tuple[str, ...]:
+    def limitations(self) -> tuple[str, ...]:
         """What no scenario on this store can show; before an external one, where the proxy signs, no credentials."""
-        found = cannot_show(self.card) if self.card else ()
+        found = limitations(self.answers) if self.answers else ()
         return tuple(sorted({*found, CREDENTIALS})) if self.external else found
 
 
@@ -50,16 +50,16 @@ def backends(name: str) -> Iterator[Backends]:
     with ExitStack() as stack:
         if name == "moto":
             moto = stack.enter_context(moto_server())
-            yield Backends(moto, moto, name, card_of(moto))
+            yield Backends(moto, moto, name, limitations_of(moto))
             return
         store = _minio(stack) if name == "minio" else external(name)
         queues = stack.enter_context(moto_server())
         theirs = name != "minio"
-        card = card_of(store, within_seconds=FIRST_SECONDS if theirs else None)
-        yield Backends(store, queues, name, card, external=theirs)
+        answers = limitations_of(store, within_seconds=FIRST_SECONDS if theirs else None)
+        yield Backends(store, queues, name, answers, external=theirs)
 
 
-def card_of(store: S3Endpoint, *, within_seconds: float | None = None) -> dict[str, str]:
+def limitations_of(store: S3Endpoint, *, within_seconds: float | None = None) -> dict[str, str]:
     """Measure what a store does, on a bucket that is removed again; it may have to be made within some time.
 
     Raises:

@@ -29,7 +29,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredBytes:
     """One object as a listing shows it."""
 
     key: str
@@ -98,24 +98,24 @@ class MemoryStore:
         """Name a prefix."""
         return Reference("s3", self.bucket, prefix)
 
-    async def list(self, prefix: str) -> dict[str, Held]:
+    async def list(self, prefix: str) -> dict[str, StoredBytes]:
         """List what lies below a prefix."""
         self._begin("list", prefix)
         found = {key: content for key, content in self.objects.items() if key.startswith(prefix)}
         self._end("list", prefix)
-        return {key: Held(key, len(content.body), content.etag) for key, content in sorted(found.items())}
+        return {key: StoredBytes(key, len(content.body), content.etag) for key, content in sorted(found.items())}
 
     async def read(self, key: str, *, max_bytes: int) -> bytes | None:
         """Return first bytes."""
         content = self._get(key)
         return None if content is None else content.body[:max_bytes]
 
-    async def read_tail(self, stored: Held, *, max_bytes: int) -> bytes | None:
+    async def read_tail(self, stored: StoredBytes, *, max_bytes: int) -> bytes | None:
         """Return last bytes."""
         content = self._get(stored.key)
         return None if content is None else content.body[-max_bytes:]
 
-    async def download(self, stored: Held, into: Path) -> Mapping[str, str] | None:
+    async def download(self, stored: StoredBytes, into: Path) -> Mapping[str, str] | None:
         """Write to a new file the content that was listed."""
         content = self._get(stored.key)
         if content is None:
@@ -126,7 +126,7 @@ class MemoryStore:
             file.write(content.body)
         return dict(content.metadata)
 
-    async def matches(self, stored: Held, body: Path | bytes) -> bool | None:
+    async def matches(self, stored: StoredBytes, body: Path | bytes) -> bool | None:
         """Compare contents."""
         content = self.objects.get(stored.key)
         return content is not None and content.etag == stored.etag and content.body == _bytes(body)

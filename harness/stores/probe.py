@@ -52,9 +52,9 @@ def probe(bucket: Bucket) -> dict[str, str]:
     }
 
 
-def cannot_show(card: dict[str, str]) -> tuple[str, ...]:
+def limitations(answers: dict[str, str]) -> tuple[str, ...]:
     """Return what a store of such a card lets pass that S3 refuses."""
-    return tuple(what for what, (question, answer) in _REFUSED.items() if not card[question].startswith(answer))
+    return tuple(what for what, (question, answer) in _REFUSED.items() if not answers[question].startswith(answer))
 
 
 def _status(call: Callable[..., Any], **told: Any) -> str:

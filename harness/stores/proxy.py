@@ -36,7 +36,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
 @dataclass(frozen=True, slots=True)
-class Spoil:
+class ProxyFault:
     """What to do to the `nth` request whose method and path match and to the next, `times` in all, or for ever.
 
     Without a `status` it is held for ever, else answered with it and S3's error `code`; `when` says whether the store
@@ -58,11 +58,11 @@ class Spoil:
     headers: tuple[str, ...] = ()
     times: int = 1
     defect: StoreDefect | None = None
-    message: str = "spoiled by script"
+    message: str = "fault by script"
     date_offset_seconds: float = 0.0
 
     @property
-    def told(self) -> int | None:
+    def answered_status(self) -> int | None:
         """The status that the client is told; None where it gets no whole answer."""
         return self.status if self.broken is None else None
 
@@ -75,14 +75,14 @@ class Spoil:
             and (not self.headers or any(name in request.headers for name in self.headers))
         )
 
-    def strikes(self, matched: int) -> bool:
+    def fires(self, matched: int) -> bool:
         """Tell whether it applies to the request that is the `matched`th to match."""
         return self.nth <= matched and (self.lasting or matched < self.nth + self.times)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One request as it arrived; `port` is the door that it came through."""
+class Request:
+    """One request as it arrived; `port` is the proxy's port that it came in on."""
 
     method: str
     path: str
@@ -93,22 +93,22 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class Response:
     """How a request ended: what the server said (None: it was never asked), what the client was told, which fault."""
 
     status: int | None
     answered: int | None
-    spoil: Spoil | None
+    fault: ProxyFault | None
     body: bytes = field(default=b"", repr=False)
 
 
 class Listener:
     """Is told of every request as it arrives and as it ends, in the proxy's thread; this one does nothing."""
 
-    def arrived(self, number: int, seen: Seen) -> None:
+    def arrived(self, number: int, request: Request) -> None:
         """Hear of a request before it has any effect."""
 
-    def over(self, number: int, seen: Seen, how: Over) -> None:
+    def answered(self, number: int, request: Request, response: Response) -> None:
         """Hear how it ended, before its answer is given."""
 
 
@@ -122,7 +122,7 @@ class StoreProxy:
     def __init__(  # noqa: PLR0913 - each is optional
         self,
         target: str,
-        spoil: Spoil | Sequence[Spoil] | None = None,
+        fault: ProxyFault | Sequence[ProxyFault] | None = None,
         on_hold: Callable[[], None] | None = None,
         listener: Listener | None = None,
         sign_as: S3Endpoint | None = None,
@@ -131,16 +131,16 @@ class StoreProxy:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._target, self._sign_as, self._keys, self._clock = target, sign_as, sign_as or keys, clock
-        self._spoils = () if spoil is None else (spoil,) if isinstance(spoil, Spoil) else tuple(spoil)
+        self._faults = () if fault is None else (fault,) if isinstance(fault, ProxyFault) else tuple(fault)
         self._on_hold = on_hold or (lambda: None)
         self._listener = listener or Listener()
-        self._matched = [0] * len(self._spoils)
-        self.fired = [False] * len(self._spoils)
+        self._matched = [0] * len(self._faults)
+        self.fired = [False] * len(self._faults)
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="store-proxy", daemon=True)
-        self.requests: list[Seen] = []
+        self.requests: list[Request] = []
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -152,7 +152,7 @@ class StoreProxy:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
-    def open_door(self) -> str:
+    def open_port(self) -> str:
         """Return one more address of it, by whose port the requests of one client are known."""
         return asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
 
@@ -177,36 +177,38 @@ class StoreProxy:
             await self._stop.wait()
             await self._runner.cleanup()
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        door = request.transport.get_extra_info("sockname")[1] if request.transport is not None else 0
-        seen = Seen(request.method, request.path, dict(request.headers), request.query_string, body, door)
-        self.requests.append(seen)
+    async def _handle(self, incoming: web.Request) -> web.StreamResponse:
+        body = await incoming.read()
+        port = incoming.transport.get_extra_info("sockname")[1] if incoming.transport is not None else 0
+        request = Request(incoming.method, incoming.path, dict(incoming.headers), incoming.query_string, body, port)
+        self.requests.append(request)
         number = len(self.requests)
-        self._listener.arrived(number, seen)
-        spoil = self._due(request)
-        headers = self._headers(request)
-        if spoil is not None and spoil.defect is not None:
-            changed = altered(spoil.defect, request.headers, body)
+        self._listener.arrived(number, request)
+        fault = self._due(incoming)
+        headers = self._headers(incoming)
+        if fault is not None and fault.defect is not None:
+            changed = altered(fault.defect, incoming.headers, body)
             if changed is None:
-                return await self._spoiled(request, number, seen, Over(None, spoil.told, spoil))
-            headers, body = self._signed(request, changed.headers), changed.body
-        elif spoil is not None and spoil.when == "before":
-            return await self._spoiled(request, number, seen, Over(None, spoil.told, spoil))
+                return await self._faulty(incoming, number, request, Response(None, fault.answered_status, fault))
+            headers, body = self._signed(incoming, changed.headers), changed.body
+        elif fault is not None and fault.when == "before":
+            return await self._faulty(incoming, number, request, Response(None, fault.answered_status, fault))
         async with self._session.request(
-            request.method,
-            URL(self._target + request.raw_path, encoded=True),
+            incoming.method,
+            URL(self._target + incoming.raw_path, encoded=True),
             headers=headers,
             data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
         ) as answer:
             content = await answer.read()
-        if spoil is not None and spoil.defect is None:
-            return await self._spoiled(request, number, seen, Over(answer.status, spoil.told, spoil, content))
-        self._listener.over(number, seen, Over(answer.status, answer.status, spoil, content))
-        told = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
-        if request.method == "HEAD":
-            told["Content-Length"] = answer.headers.get("Content-Length", "0")
-        return web.Response(status=answer.status, headers=told, body=content)
+        if fault is not None and fault.defect is None:
+            return await self._faulty(
+                incoming, number, request, Response(answer.status, fault.answered_status, fault, content)
+            )
+        self._listener.answered(number, request, Response(answer.status, answer.status, fault, content))
+        passed_on = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+        if incoming.method == "HEAD":
+            passed_on["Content-Length"] = answer.headers.get("Content-Length", "0")
+        return web.Response(status=answer.status, headers=passed_on, body=content)
 
     def _headers(self, request: web.Request) -> Mapping[str, str]:
         if self._sign_as is None:
@@ -218,38 +220,40 @@ class StoreProxy:
             return headers
         return signed(request.method, self._target + request.raw_path, headers, self._keys)
 
-    def _due(self, request: web.Request) -> Spoil | None:
-        """Count a request for every spoil that is about it, and return the first that strikes."""
+    def _due(self, request: web.Request) -> ProxyFault | None:
+        """Count a request for every fault that matches it, and return the first that fires."""
         found = None
-        for place, spoil in enumerate(self._spoils):
-            if not spoil.matches(request):
+        for place, fault in enumerate(self._faults):
+            if not fault.matches(request):
                 continue
             self._matched[place] += 1
             matched = self._matched[place]
-            if found is None and spoil.strikes(matched):
+            if found is None and fault.fires(matched):
                 self.fired[place] = True
-                found = spoil
+                found = fault
         return found
 
-    async def _spoiled(self, request: web.Request, number: int, seen: Seen, how: Over) -> web.StreamResponse:
-        self._listener.over(number, seen, how)
-        spoil = how.spoil
-        assert spoil is not None  # noqa: S101 - it is what this is about
-        if spoil.broken is not None:
-            return await self._broken(request, spoil, how.body)
-        if spoil.status is None:
+    async def _faulty(
+        self, incoming: web.Request, number: int, request: Request, response: Response
+    ) -> web.StreamResponse:
+        self._listener.answered(number, request, response)
+        fault = response.fault
+        assert fault is not None  # noqa: S101 - it is what this is about
+        if fault.broken is not None:
+            return await self._broken(incoming, fault, response.body)
+        if fault.status is None:
             self._on_hold()
             await asyncio.Event().wait()
-        text = f"<Error><Code>{spoil.code}</Code><Message>{spoil.message}</Message></Error>"
-        date = formatdate(self._clock() + spoil.date_offset_seconds, usegmt=True)
-        status = spoil.status or 500
+        text = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
+        date = formatdate(self._clock() + fault.date_offset_seconds, usegmt=True)
+        status = fault.status or 500
         return web.Response(status=status, text=text, content_type="application/xml", headers={"Date": date})
 
-    async def _broken(self, request: web.Request, spoil: Spoil, body: bytes) -> web.StreamResponse:
+    async def _broken(self, incoming: web.Request, fault: ProxyFault, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": str(len(body) + 64)})
-        if spoil.broken == "cut":
-            await response.prepare(request)
+        if fault.broken == "cut":
+            await response.prepare(incoming)
             await response.write(body[: len(body) // 2] or b"<")
-        if request.transport is not None:
-            request.transport.close() if spoil.broken == "cut" else request.transport.abort()
+        if incoming.transport is not None:
+            incoming.transport.close() if fault.broken == "cut" else incoming.transport.abort()
         return response

@@ -27,7 +27,7 @@ def fitted(scenario: Scenario, target: Target) -> Scenario:
     """
     if target.in_container and scenario.cryo == CONTAINER:
         raise Unfit("a worker in a container starts no other container")
-    if any(planted.owner is not None for planted in scenario.planted) and os.geteuid() != 0:
+    if any(planted.owner is not None for planted in scenario.preloaded_files) and os.geteuid() != 0:
         raise Unfit("only root can plant a directory of somebody else's")
     if scenario.delivery == "worker" and "sqs" not in target.delivery:
         raise Unfit("needs a worker that takes wake-ups (delivery sqs)")
@@ -54,7 +54,7 @@ def _as_service(scenario: Scenario) -> Scenario:
         raise Unfit("it has one payload in two tasks, which a dispatcher has in one")
     if scenario.store != "s3":
         raise Unfit("a service is not told of a directory store")
-    if scenario.at:
+    if scenario.triggers:
         raise Unfit("it does something to the process of one attempt (delivery payload-…)")
     platform = scenario.platform.model_copy(update={"max_attempts": 1})
     return scenario.model_copy(update={"delivery": "worker", "platform": platform})

@@ -44,7 +44,7 @@ class Actors:
         return self.codes[address[19] % len(self.codes)]
 
 
-def settle(entropy: Entropy) -> Actors:
+def draw_actors(entropy: Entropy) -> Actors:
     """Draw the actors of a chain."""
 
     def addresses(role: int, count: int) -> tuple[bytes, ...]:

@@ -12,7 +12,7 @@ from struct import unpack
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.world import programs
-from harness.world.actors import Actors, settle
+from harness.world.actors import Actors, draw_actors
 from harness.world.blocklogs import BLOCK_LOGS_EVERY, block_log
 from harness.world.bloom import BLOOM_BYTES, logs_bloom
 from harness.world.entropy import BLOCK, GAS, TRANSACTION, Entropy
@@ -70,7 +70,7 @@ class Chain:
         object.__setattr__(self, "_trunk", trunk)
         starts = (reorg.at for reorg in self.reorgs)
         object.__setattr__(self, "_branches", tuple(zip(starts, keys, strict=True))[::-1])
-        object.__setattr__(self, "actors", settle(trunk))
+        object.__setattr__(self, "actors", draw_actors(trunk))
 
     _trunk: Entropy = field(init=False, repr=False, compare=False)
     _branches: tuple[tuple[int, Entropy], ...] = field(init=False, repr=False, compare=False)

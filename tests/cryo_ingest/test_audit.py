@@ -19,7 +19,7 @@ from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bucket_target
 from cryo_ingest import layout
 from cryo_ingest.audit.commands import tasks_for
 from cryo_ingest.audit.gaps import survey
-from cryo_ingest.audit.places import NotAPlace, read_dataset_reference, read_reference
+from cryo_ingest.audit.locations import BadReference, read_dataset_reference, read_reference
 from cryo_ingest.ports import StoredObject
 from harness.fakes.rpc import Node, RpcPool
 from harness.stores.bucket import Bucket
@@ -104,9 +104,9 @@ def test_gaps_of_nothing_is_all_of_it():
 )
 def test_what_is_no_reference_is_refused_in_words(text: str):
     """Usage, not a traceback."""
-    with pytest.raises(NotAPlace):
+    with pytest.raises(BadReference):
         read_reference(text)
-    with pytest.raises(NotAPlace):
+    with pytest.raises(BadReference):
         read_dataset_reference(text)
 
 
@@ -208,5 +208,5 @@ def test_a_publication_of_another_version_is_no_reference():
     url, place = read_reference(json.dumps(publication))
     assert (url, place.config_hash, place.prefix) == ("s3://b", "h", layout.prefix(task))
     assert replace(place, config_hash=None) == read_reference(f"s3://b/{layout.prefix(task)}")[1]
-    with pytest.raises(NotAPlace, match="different versions"):
+    with pytest.raises(BadReference, match="different versions"):
         read_reference(json.dumps(publication | {"range_end": 2000}))

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from support.worker import PAYLOAD
 
 from cryo_ingest import layout
-from cryo_ingest.audit.places import NotAPlace, place_of, read_dataset_reference, read_reference
+from cryo_ingest.audit.locations import BadReference, location_of, read_dataset_reference, read_reference
 from cryo_ingest.audit.verify import manifest_problems
 from cryo_ingest.datasets import extractable
 from cryo_ingest.errors import BadPayload, ConfigurationError
-from cryo_ingest.extract.rpc_answers import RequestFailed, check_status, parse_answers, retry_after
 from cryo_ingest.model import make_manifest, parse_manifest, parse_task, parse_task_text
-from cryo_ingest.prove.answers import BadAnswer, Header, parse_header, parse_logs, parse_receipts
 from cryo_ingest.redact import Redactor
+from cryo_ingest.rpc.replies import RequestFailed, check_status, parse_answers, retry_after
+from cryo_ingest.rpc.results import BadAnswer, Header, parse_header, parse_logs, parse_receipts
 from cryo_ingest.serve import answers
 from cryo_ingest.serve.settings import service_from_environment
 
@@ -54,7 +54,7 @@ def test_pay_2_any_payload_is_a_task_with_a_place_or_a_bad_payload(payload: obje
     """PAY-2: what is accepted has a version, a prefix and a line in the log; all else is refused and named."""
     with suppress(BadPayload):
         task = parse_task(payload)
-        assert place_of(layout.prefix(task)) is not None
+        assert location_of(layout.prefix(task)) is not None
         task.model_dump_json().encode()
         extractable(task.cryo_dataset_name)
 
@@ -107,7 +107,7 @@ MANIFEST = json.loads(
 @example(b"[" * 100_000)
 def test_lay_4_any_bytes_are_a_manifest_or_none(content: bytes):
     """LAY-4: no content ends in anything else, and `verify` can say of each what is wrong with it."""
-    place = place_of(layout.prefix(parse_task(PAYLOAD)))
+    place = location_of(layout.prefix(parse_task(PAYLOAD)))
     assert place is not None
     assert manifest_problems(content, parse_manifest(content), place)
 
@@ -119,7 +119,7 @@ def test_any_reference_is_a_place_or_none(text: str, value: object):
     """64: a reference is a URL or a publication, or refused in words."""
     for spelled in (text, f"s3://b/cryo/{text}", json.dumps(value)):
         for read in (read_reference, read_dataset_reference):
-            with suppress(NotAPlace):
+            with suppress(BadReference):
                 read(spelled)
 
 
@@ -217,4 +217,4 @@ def test_rng_5_any_response_of_a_node_is_answers_or_a_failed_request(content: by
         seconds = retry_after(headers, 0.0)
         assert seconds is None or 0 <= seconds <= 300
         with pytest.raises(RequestFailed):
-            check_status(429, content, retry_after_seconds=seconds, places=[0])
+            check_status(429, content, retry_after_seconds=seconds, indices=[0])

@@ -14,7 +14,7 @@ from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
 from harness.faults.actions import Hang
 from harness.stores.bucket import S3Endpoint
-from harness.stores.proxy import Spoil, StoreProxy
+from harness.stores.proxy import ProxyFault, StoreProxy
 from harness.world.chain import Chain
 
 NODE = Node(Chain(CHAIN_ID), head=1_000_000)
@@ -24,10 +24,10 @@ WORDS = ("--task-id", TASK_ID)
 POINTS = {
     "before Cryo's first answer": Fault("eth_chainId", Hang()),
     "while Cryo works": Fault("eth_getBlockByNumber", Hang(), block=2600),
-    "before the second file is stored": Spoil("PUT", r"\.parquet$", "before", nth=2),
-    "after the second file is stored": Spoil("PUT", r"\.parquet$", "after", nth=2),
-    "before the manifest is stored": Spoil("PUT", r"_manifest\.json$", "before"),
-    "after the manifest is stored": Spoil("PUT", r"_manifest\.json$", "after"),
+    "before the second file is stored": ProxyFault("PUT", r"\.parquet$", "before", nth=2),
+    "after the second file is stored": ProxyFault("PUT", r"\.parquet$", "after", nth=2),
+    "before the manifest is stored": ProxyFault("PUT", r"_manifest\.json$", "before"),
+    "after the manifest is stored": ProxyFault("PUT", r"_manifest\.json$", "after"),
 }
 
 
@@ -43,7 +43,7 @@ def test_stg_5_a_worker_killed_at_any_point_leaves_what_a_rerun_makes_whole(
     # A name of its own for Cryo, so that it can be told from other tests' when looking for survivors.
     cryo = tmp_path / "the-cryo-of-this-test"
     cryo.symlink_to(BIN / "cryo-from-wheel")
-    spoil = trouble if isinstance(trouble, Spoil) else None
+    spoil = trouble if isinstance(trouble, ProxyFault) else None
     faults = [trouble] if isinstance(trouble, Fault) else []
     with RpcPool(NODE, faults) as pool, StoreProxy(moto.url, spoil, reached.set) as proxy:
         target = behind(bucket, proxy)

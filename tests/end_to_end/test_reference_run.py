@@ -13,7 +13,7 @@ from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults.actions import Items, Result, Status
 from harness.reference.bugs import BUG_VARIABLE
 from harness.stores.bucket import Bucket
-from harness.stores.proxy import Spoil, StoreProxy
+from harness.stores.proxy import ProxyFault, StoreProxy
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 
@@ -45,7 +45,7 @@ def real(pool: RpcPool, **more: str) -> dict[str, str]:
 
 def pool(*acts: dict[str, Any], faults: tuple[Fault, ...] = (), head: int = 5000) -> RpcPool:
     """Make a pool of one node on the payload's chain."""
-    return RpcPool(Node(Chain(PAYLOAD["chain_id"]), head=head, script={"acts": list(acts)}), faults)
+    return RpcPool(Node(Chain(PAYLOAD["chain_id"]), head=head, script={"faults": list(acts)}), faults)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -127,15 +127,15 @@ def test_pay_2_a_bad_payload_is_named(tmp_path: Path, changes: dict[str, Any], n
 
 
 @pytest.mark.parametrize(
-    ("act", "code"),
+    ("do", "code"),
     [
-        ({"act": "exit", "code": 2, "after_chunks": 0}, 69),
-        ({"act": "exit", "code": 1, "after_chunks": 0}, 75),
-        ({"act": "wrong_schema", "chunk": 0}, 69),
-        ({"act": "omit_rows", "chunk": 0, "every": 7}, 75),
-        ({"act": "extra_file", "name": "extra.parquet"}, 75),
-        ({"act": "disk_full", "chunk": 0}, 75),
-        ({"act": "signal", "number": 9, "after_chunks": 0}, 75),
+        ({"do": "exit", "code": 2, "after_chunks": 0}, 69),
+        ({"do": "exit", "code": 1, "after_chunks": 0}, 75),
+        ({"do": "wrong_schema", "chunk": 0}, 69),
+        ({"do": "omit_rows", "chunk": 0, "every": 7}, 75),
+        ({"do": "extra_file", "name": "extra.parquet"}, 75),
+        ({"do": "disk_full", "chunk": 0}, 75),
+        ({"do": "signal", "number": 9, "after_chunks": 0}, 75),
     ],
 )
 def test_out_2_each_failure_of_cryo_has_its_outcome(tmp_path: Path, act: dict[str, Any], code: int):
@@ -150,7 +150,7 @@ def test_out_2_each_failure_of_cryo_has_its_outcome(tmp_path: Path, act: dict[st
 
 def test_out_3_a_hang_ends_at_the_deadline(tmp_path: Path):
     """OUT-3: a Cryo that hangs is killed at its deadline, and the attempt is retryable."""
-    with pool({"act": "hang", "when": "during"}, {"act": "ignore_sigterm"}) as nodes:
+    with pool({"do": "hang", "when": "during"}, {"do": "ignore_sigterm"}) as nodes:
         environment = real(nodes, TRACE_CRYO_DEADLINE_SECONDS="0.5")
         done = run(tmp_path, SMALL, "--store", f"file://{tmp_path}/store", **environment)
     assert done.returncode == 75, done.stderr
@@ -159,7 +159,7 @@ def test_out_3_a_hang_ends_at_the_deadline(tmp_path: Path):
 
 def test_out_5_one_broken_chunk_does_not_cost_the_range(tmp_path: Path):
     """OUT-5: Cryo runs again for the chunk that one run has broken, and keeps the one that was whole."""
-    broken = Result({"acts": [{"act": "truncate_file", "chunk": 1, "bytes": 9}]})
+    broken = Result({"faults": [{"do": "truncate_file", "chunk": 1, "bytes": 9}]})
     with pool(faults=(Fault("harness_script", broken, times=1),)) as nodes:
         payload = PAYLOAD | {"range_end": 1600}
         done = run(tmp_path, payload, "--store", f"file://{tmp_path}/store", **real(nodes))
@@ -194,7 +194,7 @@ def test_mod_7_the_first_url_that_passes_serves(tmp_path: Path):
 
 def test_rng_4_logs_that_a_node_has_lost_are_missed(tmp_path: Path):
     """RNG-4: an empty answer to eth_getLogs for blocks that have logs is not published."""
-    with pool({"act": "omit_rows", "chunk": 0, "every": 3}) as nodes:
+    with pool({"do": "omit_rows", "chunk": 0, "every": 3}) as nodes:
         payload = SMALL | {"cryo_dataset_name": "logs"}
         done = run(tmp_path, payload, "--store", f"file://{tmp_path}/store", **real(nodes))
     assert done.returncode == 75, done.stderr
@@ -212,7 +212,7 @@ def test_rng_4_receipts_settle_what_a_bloom_accuses(tmp_path: Path):
 
 def test_lay_10_a_lost_answer_to_its_own_put_is_no_failure(tmp_path: Path, moto_bucket: Bucket):
     """LAY-10: the 412 that its own PUT brings about, whose answer was lost, is read as success."""
-    spoil = Spoil("PUT", r"\.parquet$", "after", status=500)
+    spoil = ProxyFault("PUT", r"\.parquet$", "after", status=500)
     with StoreProxy(moto_bucket.endpoint.url, spoil) as proxy:
         environment = moto_bucket.environment() | {"S3_ENDPOINT": proxy.url}
         good = run(tmp_path, SMALL, **environment)
@@ -234,7 +234,7 @@ def test_out_4_a_store_that_fails_or_denies(
     tmp_path: Path, moto_bucket: Bucket, status: int, code: str, exit_code: int
 ):
     """OUT-2, OUT-4: a store that stays down, a wrong clock and an expired token are retryable, a denial is fatal."""
-    spoil = Spoil("PUT", r"\.parquet$", "before", status=status, code=code, lasting=True)
+    spoil = ProxyFault("PUT", r"\.parquet$", "before", status=status, code=code, lasting=True)
     with StoreProxy(moto_bucket.endpoint.url, spoil) as proxy:
         environment = moto_bucket.environment() | {"S3_ENDPOINT": proxy.url}
         done = run(tmp_path, SMALL, **environment)

@@ -96,8 +96,8 @@ def test_pub_6_a_lost_answer_to_the_completion_registers_once(tmp_path: Path, mo
 
 @pytest.mark.parametrize("cheat", ["success", "canned", "copies"])
 def test_a_cheater_leaves_no_version(cheat: str, tmp_path: Path, moto: S3Endpoint):
-    """Whatever a cheater reports, what its task called for is not in the store."""
-    with platform(tmp_path, moto) as world, worker(world, "harness.reference.cheater", cheat, "worker"):
+    """Whatever a adversarial_worker reports, what its task called for is not in the store."""
+    with platform(tmp_path, moto) as world, worker(world, "harness.reference.adversarial", cheat, "worker"):
         world.bucket.put("cryo/other/file.parquet", b"PAR1")
         world.machine.add_task(small())
         until(lambda: any(asked.kind == "complete" for asked in world.server.journal))

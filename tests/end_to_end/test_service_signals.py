@@ -18,18 +18,18 @@ from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
 from harness.faults.actions import Hang
 from harness.stores.bucket import S3Endpoint
-from harness.stores.proxy import Spoil, StoreProxy
+from harness.stores.proxy import ProxyFault, StoreProxy
 from harness.world.chain import Chain
 
 LEASE_SECONDS = 2.5
 """Lost by the worker's clock 1.5 s after its last renewal at the earliest, by the dispatcher's 2.5 s after it."""
 
-PHASES: dict[str, Fault | Spoil | DispatcherFault] = {
+PHASES: dict[str, Fault | ProxyFault | DispatcherFault] = {
     "Cryo runs": Fault("harness_script", Hang(), times=1),
-    "a file is being stored": Spoil("PUT", r"\.parquet$", "before"),
-    "a file is stored": Spoil("PUT", r"\.parquet$", "after"),
-    "the manifest is being stored": Spoil("PUT", r"_manifest\.json$", "before"),
-    "the manifest is stored": Spoil("PUT", r"_manifest\.json$", "after"),
+    "a file is being stored": ProxyFault("PUT", r"\.parquet$", "before"),
+    "a file is stored": ProxyFault("PUT", r"\.parquet$", "after"),
+    "the manifest is being stored": ProxyFault("PUT", r"_manifest\.json$", "before"),
+    "the manifest is stored": ProxyFault("PUT", r"_manifest\.json$", "after"),
     "the report is on its way": DispatcherFault("complete", "hang"),
 }
 REPORTING = "the report is on its way"
@@ -71,7 +71,7 @@ def caught(
     with ExitStack() as stack:
         faults = [trouble] if isinstance(trouble, Fault) else []
         pool = stack.enter_context(RpcPool(Node(Chain(CHAIN_ID), head=1_000_000), faults))
-        spoil = trouble if isinstance(trouble, Spoil) else None
+        spoil = trouble if isinstance(trouble, ProxyFault) else None
         proxy = stack.enter_context(StoreProxy(moto.url, spoil, reached.set))
         made = platform(tmp_path, moto, lease_seconds=lease_seconds, backoff_seconds=0.1)
         world = stack.enter_context(made)

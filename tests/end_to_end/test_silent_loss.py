@@ -64,15 +64,15 @@ REAL = {
 }
 
 FAKE: dict[str, tuple[str, dict[str, Any], str | None]] = {
-    "every 50th transaction": ("transactions", {"act": "omit_rows", "chunk": 0, "every": 50}, "rows"),
-    "every 50th log": ("logs", {"act": "omit_rows", "chunk": 0, "every": 50}, "chain"),
-    "every 500th trace": ("traces", {"act": "omit_rows", "chunk": 0, "every": 500}, None),
+    "every 50th transaction": ("transactions", {"do": "omit_rows", "chunk": 0, "every": 50}, "rows"),
+    "every 50th log": ("logs", {"do": "omit_rows", "chunk": 0, "every": 50}, "chain"),
+    "every 500th trace": ("traces", {"do": "omit_rows", "chunk": 0, "every": 500}, None),
     "a block's transactions replaced": (
         "transactions",
-        {"act": "replace_block", "block": BUSY, "by": BUSY + 1},
+        {"do": "replace_block", "block": BUSY, "by": BUSY + 1},
         "rows",
     ),
-    "every 50th diff": ("balance_diffs", {"act": "omit_rows", "chunk": 0, "every": 50}, None),
+    "every 50th diff": ("balance_diffs", {"do": "omit_rows", "chunk": 0, "every": 50}, None),
 }
 
 
@@ -110,7 +110,7 @@ def test_rng_4_a_loss_of_real_cryo_is_shown_where_the_table_says(name: str, tmp_
         fault = Fault(loss.method, loss.action, block=BUSY, times=loss.times)
         with RpcPool(Node(CHAIN, head=1_000_000), [fault]) as pool:
             ended = judge(worker, target, payload, pool, level=level, cryo="cryo-from-wheel")
-            assert pool.struck
+            assert pool.fired
         shown = loss.shown_at is not None and LEVELS.index(level) >= LEVELS.index(loss.shown_at)
         assert ended == ("ProofFailed" if shown else "published"), level
 
@@ -124,7 +124,7 @@ def test_rng_4_a_loss_of_fake_cryo_is_shown_where_the_table_says(name: str, tmp_
         (tmp_path / level).mkdir()
         worker = Worker(tmp_path / level)
         target = Target(f"file://{tmp_path}/{level}/out", {}, directory=tmp_path / level / "out")
-        with RpcPool(Node(CHAIN, head=1_000_000, script={"acts": [act]})) as pool:
+        with RpcPool(Node(CHAIN, head=1_000_000, script={"faults": [act]})) as pool:
             ended = judge(worker, target, payload, pool, level=level, cryo="fake-cryo")
         shown = shown_at is not None and LEVELS.index(level) >= LEVELS.index(shown_at)
         assert ended == ("ProofFailed" if shown else "published"), level
@@ -173,8 +173,8 @@ def test_rng_4_evidence_that_is_recorded_high_enough_costs_no_call(moto_target: 
 def test_rng_4_stored_rows_that_the_node_contradicts_give_way(moto_target: Target, worker: Worker):
     """LAY-10: proved by rows with logs missing; at level chain they are not whole, and Cryo's new ones replace them."""
     payload = PAYLOAD | {"cryo_dataset_name": "logs"}
-    act = {"act": "omit_rows", "chunk": 1, "every": 50}
-    with RpcPool(Node(CHAIN, head=1_000_000, script={"acts": [act]})) as pool:
+    act = {"do": "omit_rows", "chunk": 1, "every": 50}
+    with RpcPool(Node(CHAIN, head=1_000_000, script={"faults": [act]})) as pool:
         mode = real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo"}
         assert worker.run(moto_target, payload, TRACE_COVERAGE="rows", **mode).returncode == 0
     before = moto_target.contents()
@@ -215,7 +215,7 @@ def test_rng_4_nothing_that_a_pruned_node_has_lost_is_published(receipts: Any, d
     """RNG-4, OUT-4: eth_getLogs answers [] below a block, by range and by hash, in whatever way receipts are gone."""
     with RpcPool(Node(CHAIN, head=1_000_000), [Fault(None, do.Pruned(EDGE, receipts))]) as pool:
         ended, _, message = run_at(tmp_path, pool, dataset)
-        assert pool.struck
+        assert pool.fired
     assert ended == "ProofFailed"
     assert "the node has no receipts for them" in message
     assert all(500 <= number < EDGE for number in blocks_in(message))
@@ -239,7 +239,7 @@ def test_rng_4_what_one_member_of_a_pool_does_not_have_is_not_published_without_
     """RNG-4: every kth call meets a member that lags or has pruned; what is published is complete, or nothing is."""
     with RpcPool(Node(CHAIN, head=1_000_000), [Fault(method, member, every=every)]) as pool:
         ended, stored, _ = run_at(tmp_path, pool, dataset)
-        assert pool.struck
+        assert pool.fired
     assert ended in {"ProofFailed", "RangeIncomplete", "NodeUnavailable", "published"}
     if ended == "published":
         ((name, expected),) = oracle(CHAIN, dataset, 500, 800).items()
@@ -264,6 +264,6 @@ def test_rng_4_a_transaction_without_any_trace_is_shown(dataset: str, method: st
     fault = Fault(method, do.Items(without_transaction=1), block=BUSY)
     with RpcPool(Node(CHAIN, head=1_000_000), [fault]) as pool:
         ended, _, message = run_at(tmp_path, pool, dataset)
-        assert pool.struck
+        assert pool.fired
     assert ended == "ProofFailed"
     assert f"block {BUSY}:" in message

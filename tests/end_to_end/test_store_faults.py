@@ -10,7 +10,7 @@ import pytest
 from support.worker import PAYLOAD, Target, Worker, bare_cryo, behind, events, expected_contents
 
 from harness.stores.bucket import S3Endpoint
-from harness.stores.proxy import Spoil, StoreProxy
+from harness.stores.proxy import ProxyFault, StoreProxy
 
 FILES = r"\.parquet$"
 MANIFEST = r"_manifest\.json$"
@@ -19,16 +19,16 @@ MANIFEST = r"_manifest\.json$"
 @pytest.mark.parametrize(
     "spoil",
     [
-        Spoil("PUT", FILES, "before", 503, code="SlowDown"),
-        Spoil("PUT", FILES, "after", 500),
-        Spoil("PUT", MANIFEST, "before", 500),
-        Spoil("PUT", MANIFEST, "after", 503, code="SlowDown"),
-        Spoil("GET", "^/[^/]+/?$", "before", 500),
+        ProxyFault("PUT", FILES, "before", 503, code="SlowDown"),
+        ProxyFault("PUT", FILES, "after", 500),
+        ProxyFault("PUT", MANIFEST, "before", 500),
+        ProxyFault("PUT", MANIFEST, "after", 503, code="SlowDown"),
+        ProxyFault("GET", "^/[^/]+/?$", "before", 500),
     ],
     ids=["file before", "file after", "manifest before", "manifest after", "listing"],
 )
 def test_lay_10_a_passing_fault_before_or_after_its_effect_does_no_harm(
-    spoil: Spoil, moto: S3Endpoint, worker: Worker, tmp_path: Path
+    spoil: ProxyFault, moto: S3Endpoint, worker: Worker, tmp_path: Path
 ):
     """LAY-10: a PUT whose answer was lost is read again and adopted; the prefix ends exact, in one attempt."""
     bucket = moto.make_bucket()
@@ -54,7 +54,7 @@ def test_out_4_a_lasting_fault_is_told_by_its_name(
 ):
     """OUT-2, OUT-4, PUB-3: fatal where somebody has to change something, else retryable; never a manifest."""
     bucket = moto.make_bucket()
-    with StoreProxy(moto.url, Spoil("PUT", FILES, "before", status, code=code, lasting=True)) as proxy:
+    with StoreProxy(moto.url, ProxyFault("PUT", FILES, "before", status, code=code, lasting=True)) as proxy:
         # The store is given time until the attempt's deadline.
         result = worker.run(behind(bucket, proxy), TRACE_CRYO_DEADLINE_SECONDS="8")
     assert (result.returncode, result.stdout) == (exit_code, "")

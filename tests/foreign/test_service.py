@@ -67,7 +67,7 @@ def test_pay_2_a_bad_payload_is_fatal_and_the_next_task_runs(start: Start, tmp_p
 
 def test_out_2_a_failing_cryo_is_retryable_and_its_output_redacted(start: Start, tmp_path: Path, moto: S3Endpoint):
     """OUT-2, SEC-1, PUB-3: the report holds what Cryo said, without the URL that it printed."""
-    script = {"acts": [{"act": "print_url"}, {"act": "exit", "code": 1, "after_chunks": 0}]}
+    script = {"faults": [{"do": "print_url"}, {"do": "exit", "code": 1, "after_chunks": 0}]}
     with RpcPool(Node(Chain(CHAIN_ID), head=5_000, script=script)) as pool, platform(tmp_path, moto) as world:
         with start(world, **real(pool)):
             task_id = world.machine.add_task(small())

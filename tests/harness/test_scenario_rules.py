@@ -9,41 +9,44 @@ from typer.testing import CliRunner
 from harness.cli import app
 from harness.scenario import BadScenario, find, folder, read
 
+FILE = GOOD + "[[preloaded_files]]\npath = "
+OBJECT = GOOD + "[[preloaded_objects]]\n"
+TRIGGER = GOOD + "[[triggers]]\n"
 SERVICE = GOOD + 'delivery = "worker"\n'
 
 REFUSED = [
     (GOOD + 'name = "../../evil"\n', "line 3: name"),
     (GOOD + 'name = "other"\n', "line 3: name: is not the file's own name"),
-    (GOOD + '[[planted]]\npath = "../../escape"\nstays = true\n', "line 4: planted.0.path: must be a rel"),
-    (GOOD + '[[planted]]\npath = "/etc"\nstays = true\n', "line 4: planted.0.path: must be a relative path"),
-    (GOOD + '[[planted]]\npath = "{taks}"\nstays = true\n', "line 4: planted.0.path: there is no placeholder '{taks}'"),
-    (GOOD + 'planted = [\n {path = "a", type = "link", stays = true},\n {path = "a/b", stays = true},\n]\n',
-     "line 5: planted.1.path: can't lie below a"),
-    (GOOD + '[[held]]\nkey = "{prefix}/../x"\n', "line 4: held.0.key"),
-    (GOOD + '[[held]]\nkey = "{prefix}{chunk}"\nchunk = 2\n', "line 5: held.0.chunk: the first task has 2 chunks"),
+    (FILE + '"../../escape"\nunchanged = true\n', "line 4: preloaded_files.0.path: must be a rel"),
+    (FILE + '"/etc"\nunchanged = true\n', "line 4: preloaded_files.0.path: must be a relative path"),
+    (FILE + '"{taks}"\nunchanged = true\n', "line 4: preloaded_files.0.path: there is no placeholder '{taks}'"),
+    (GOOD + 'preloaded_files = [\n {path = "a", type = "link", unchanged = true},\n {path = "a/b", unchanged = true}]',
+     "line 5: preloaded_files.1.path: can't lie below a"),
+    (OBJECT + 'key = "{prefix}/../x"\n', "line 4: preloaded_objects.0.key"),
+    (OBJECT + 'key = "{prefix}{chunk}"\nchunk = 2\n', "preloaded_objects.0.chunk: the first task has 2 chunks"),
     (
         GOOD + '[[store_faults]]\noperation = "get"\ndo = "keep-half"\n',
         "line 4: store_faults.0.operation: keep-half never applies to get",
     ),
-    (GOOD + '[[held]]\nkey = "x"\ndataset = "block"\n', "line 5: held.0.dataset: there is no dataset 'block'"),
-    (GOOD + '[[tasks]]\noutcome = "fatal_error"\nset = { range_end = 0 }\n[[held]]\nkey = "x"\n', "line 6: held"),
-    (GOOD + '[[at]]\nevent = "exit"\nmatch = "("\ndo = "SIGKILL"\n', "line 5: at.0.match: is no regular expression"),
+    (OBJECT + 'key = "x"\ndataset = "block"\n', "line 5: preloaded_objects.0.dataset: there is no dataset 'block'"),
+    (GOOD + '[[tasks]]\noutcome="fatal_error"\nset={range_end=0}\n[[preloaded_objects]]\nkey = "x"\n', "line 6"),
+    (TRIGGER + 'event = "exit"\nmatch = "("\ndo = "SIGKILL"\n', "line 5: triggers.0.match: is no regular expression"),
     (GOOD + '[[store_faults]]\noperation = "put"\nkey = "["\n', "line 5: store_faults.0.key: is no regular expression"),
-    (GOOD + '[[at]]\nevent = "exit"\nworker = 1\ndo = "SIGKILL"\n', "line 5: at.0.worker: there are 1 workers"),
-    (GOOD + '[[at]]\nevent = "object_putt"\ndo = "SIGKILL"\n', "line 4: at.0.event: there is no event 'object_putt'"),
-    (GOOD + '[[at]]\nevent = "exit"\ndo = "take-lease"\n', "line 5: at.0.do: take-lease can't be done without a disp"),
-    (GOOD + '[[at]]\nevent = "exit"\ndo = "start-worker"\n', "line 3: at: start-worker starts the task after"),
-    (GOOD + '[[dispatcher_faults]]\nkind = "claim"\naction = "hang"\n', "line 3: dispatcher_faults.0: never strikes"),
+    (TRIGGER + 'event = "exit"\nworker = 1\ndo = "SIGKILL"\n', "line 5: triggers.0.worker: there are 1 workers"),
+    (TRIGGER + 'event = "object_putt"\ndo = "SIGKILL"\n', "line 4: triggers.0.event: there is no event 'object_putt'"),
+    (TRIGGER + 'event = "exit"\ndo = "take-lease"\n', "line 5: triggers.0.do: take-lease can't be done without a disp"),
+    (TRIGGER + 'event = "exit"\ndo = "start-worker"\n', "line 3: triggers: start-worker starts the task after"),
+    (GOOD + '[[dispatcher_faults]]\nkind = "claim"\ndo = "hang"\n', "line 3: dispatcher_faults.0: never strikes"),
     (GOOD + "[platform]\nworkers = 2\n", "line 3: platform: means nothing without a dispatcher"),
     (SERVICE + 'store = "directory"\n', "line 4: store: a service is not told"),
     (SERVICE + '[platform]\nuntil = "claims 1"\n', "line 5: platform.until: there is no event 'claims'"),
     (SERVICE + '[[tasks]]\nraw = "{"\noutcome = "fatal_error"\n', "line 5: tasks.0.raw: a dispatcher hands out JSON"),
     (SERVICE + '[[tasks]]\n[[tasks]]\nenvironment = { A = "1" }\n', "line 6: tasks.1.environment: in a service"),
     (GOOD + 'store = "directory"\n[[store_faults]]\noperation = "put"\n', "line 4: store_faults.0: never strikes"),
-    (GOOD + 'acts = [{ act = "nonsense" }]\n', "line 3: acts.0.act: there is no act 'nonsense'"),
-    (GOOD + 'acts = [\n  { act = "orphan" },\n  { act = "exit", cod = 1 }\n]\n', "line 5: acts.1: 'code' is a"),
-    (GOOD + 'acts = [{ act = "fail_chunk", chunk = 2 }]\n', "line 3: acts.0.chunk: there are 2 chunks"),
-    (GOOD + 'mode = "fake"\nacts = [{ act = "orphan" }]\n', "line 4: acts: only fake-cryo"),
+    (GOOD + 'cryo_faults = [{ do = "nonsense" }]\n', "line 3: cryo_faults.0.do: there is no fault 'nonsense'"),
+    (GOOD + 'cryo_faults = [\n  { do = "orphan" },\n  { do = "exit", cod = 1 }\n]\n', "line 5: cryo_faults.1: 'code'"),
+    (GOOD + 'cryo_faults = [{ do = "fail_chunk", chunk = 2 }]\n', "line 3: cryo_faults.0.chunk: there are 2 chunks"),
+    (GOOD + 'mode = "fake"\ncryo_faults = [{ do = "orphan" }]\n', "line 4: cryo_faults: only fake-cryo"),
     (GOOD + "[node]\nhead = 9\nquirks = { deposit = true }\n", "line 5: node.quirks.deposit: there is no quirk"),
     (GOOD + '[[rpc_faults]]\ndo = { kind = "statu" }\n', "line 4: rpc_faults.0.do: no such action: 'statu'"),
     (GOOD + '[[rpc_faults]]\ndo = { kind = "status", cod = 1 }\n', "line 4: rpc_faults.0.do: the action status has no"),
@@ -72,14 +75,14 @@ def test_what_there_is_not_or_could_never_happen_is_refused(text: str, said: str
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('acts = [\n { act = "orphan" }, # [\n\n { act = "x" }\n]\n', 6),
-        ('acts = [\n { act = "orphan" },\n { act = "x" }]\n', 5),
-        ('acts = [{ act = "x" }]\n', 3),
+        ('cryo_faults = [\n { do = "orphan" }, # [\n\n { do = "x" }\n]\n', 6),
+        ('cryo_faults = [\n { do = "orphan" },\n { do = "x" }]\n', 5),
+        ('cryo_faults = [{ do = "x" }]\n', 3),
         ("node.quirks.x = true\n", 3),
         ('[ node ]\n"quirks" = { no_finalized_tag = true, x = true }\n', 4),
         ('[[tasks]]\n[tasks.environment]\nA = "1"\n[[tasks]]\n[tasks.environment]\nA = "{x}"\n', 8),
         ('[[tasks]]\nraw = """\n[[tasks]]\n"""\noutcome = "fatal_error"\nattempt = 0\n', 8),
-        ('[[held]]\ncontent = "text"\n', 3),
+        ('[[preloaded_objects]]\ncontent = "text"\n', 3),
     ],
 )
 def test_the_line_is_that_of_what_is_wrong(text: str, line: int, tmp_path: Path):
@@ -91,7 +94,7 @@ def test_the_line_is_that_of_what_is_wrong(text: str, line: int, tmp_path: Path)
 
 def test_many_mistakes_are_counted(tmp_path: Path):
     """The first ones are told, and how many more there are."""
-    said = refusal(GOOD + "[[planted]]\n" * 100, tmp_path)
+    said = refusal(GOOD + "[[preloaded_files]]\n" * 100, tmp_path)
     assert said.endswith("and 190 more")
     assert len(said) < 1000
 

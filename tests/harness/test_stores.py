@@ -2,36 +2,36 @@
 
 import pytest
 
-from harness.stores.backends import Backends, card_of
+from harness.stores.backends import Backends, limitations_of
 from harness.stores.bucket import S3Endpoint
-from harness.stores.probe import CHECKSUMS, CREDENTIALS, RACES, STALE, cannot_show, probe
+from harness.stores.probe import CHECKSUMS, CREDENTIALS, RACES, STALE, limitations, probe
 
 
 def test_moto_takes_wrong_checksums_and_credentials(moto: S3Endpoint):
     """What moto lets pass that S3 refuses is on its card, and races are not."""
-    assert cannot_show(card_of(moto)) == (CHECKSUMS, CREDENTIALS)
+    assert limitations(limitations_of(moto)) == (CHECKSUMS, CREDENTIALS)
 
 
 @pytest.mark.docker
 def test_minio_shows_everything(minio: S3Endpoint):
     """Nothing is INCONCLUSIVE on MinIO."""
-    assert cannot_show(card_of(minio)) == ()
+    assert limitations(limitations_of(minio)) == ()
 
 
 def test_a_probe_leaves_no_bucket_behind(moto: S3Endpoint):
     """A card is measured on a bucket of its own, which goes again."""
     client = moto.client()
     before = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
-    card_of(moto)
+    limitations_of(moto)
     assert {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} <= before
 
 
 def test_a_store_that_lets_everything_pass_can_show_none_of_it(moto: S3Endpoint):
     """Each of S3's promises that a card may lack is known by its own answer."""
     card = dict.fromkeys(probe(moto.make_bucket()), "200") | {"create-only race": "8 of 8 won"}
-    assert set(cannot_show(card)) == {CHECKSUMS, CREDENTIALS, RACES, STALE}
+    assert set(limitations(card)) == {CHECKSUMS, CREDENTIALS, RACES, STALE}
 
 
 def test_credentials_cannot_be_shown_before_an_external_store(moto: S3Endpoint):
     """There the proxy signs with the harness's keys, whatever the worker's are."""
-    assert Backends(moto, moto, "http://store", {}, external=True).cannot_show == (CREDENTIALS,)
+    assert Backends(moto, moto, "http://store", {}, external=True).limitations == (CREDENTIALS,)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.kit.running import at_once
-from harness.stores.backends import BadStore, card_of, external
+from harness.stores.backends import BadStore, external, limitations_of
 from harness.stores.bucket import S3Endpoint
 from harness.targets import REFERENCE, find
 
@@ -112,7 +112,7 @@ def test_a_server_that_is_no_s3_is_told_from_one(answer: bytes | None, said: str
 def test_a_store_that_hangs_later_is_not_waited_for():
     """Its first bucket is asked for once, within seconds."""
     with server(None) as url, pytest.raises(BadStore, match="Read timeout"):
-        card_of(S3Endpoint(url, "key", "secret"), within_seconds=0.1)
+        limitations_of(S3Endpoint(url, "key", "secret"), within_seconds=0.1)
 
 
 def test_a_fixed_staging_root_is_one_scenarios_at_a_time(tmp_path: Path):

@@ -6,8 +6,8 @@ from typing import Any
 
 from support.proving import JumpingClock, settings_of
 
-from cryo_ingest.extract.rpc import HttpChain, HttpNode
 from cryo_ingest.ports import Call
+from cryo_ingest.rpc.client import HttpChain, HttpNode
 
 METHOD = "eth_getBlockByNumber"
 

@@ -16,7 +16,7 @@ from support.proving import task_of
 
 from cryo_ingest import layout
 from cryo_ingest.audit.gaps import Coverage, survey
-from cryo_ingest.audit.places import Place, place_of
+from cryo_ingest.audit.locations import Location, location_of
 from cryo_ingest.audit.verify import Verified, verify
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.model import Task
@@ -135,12 +135,12 @@ def prefix_at(start: int) -> str:
 
 async def verify_store(store: PrefixStore) -> list[Verified]:
     """Judge every version, those that are not there too."""
-    places = [place_of(prefix) for prefix in store.versions]
-    with tempfile.TemporaryDirectory() as spool:
+    places = [location_of(prefix) for prefix in store.versions]
+    with tempfile.TemporaryDirectory() as scratch:
         return [
-            await verify(_as_store(store), place, proof_of=_proof_of, spool=Path(spool))
+            await verify(_as_store(store), place, proof_of=_proof_of, scratch=Path(scratch))
             for place in places
-            if isinstance(place, Place)
+            if isinstance(place, Location)
         ]
 
 

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.extract.rpc import HttpChain
 from cryo_ingest.layout import Chunk, chunks
 from cryo_ingest.levels import Level
 from cryo_ingest.model import Task
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.endpoint import endpoint_of
 from cryo_ingest.prove.level import proof_of
+from cryo_ingest.rpc.client import HttpChain
+from cryo_ingest.rpc.endpoint import endpoint_of
 from cryo_ingest.settings import RpcPools, Settings
 from harness.world.chain import Chain
 from harness.world.tables import build

@@ -75,11 +75,11 @@ def extracted(folder: Path) -> Extraction:
 
 
 class Publisher:
-    """One worker's side of it, with a spool of its own."""
+    """One worker's side of it, with a scratch of its own."""
 
     def __init__(self, folder: Path, version: Version = REAL) -> None:
-        self.spool = folder / "spool"
-        self.spool.mkdir()
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir()
         self.version = version
 
     def find(self, store: MemoryStore) -> bool:
@@ -96,7 +96,7 @@ class Publisher:
 
     def prefix(self, store: MemoryStore) -> VersionPrefix:
         """Return the version's prefix in a store."""
-        return VersionPrefix(store, self.version, WordProof(), self.spool, JumpingClock(), Random(1))
+        return VersionPrefix(store, self.version, WordProof(), self.scratch, JumpingClock(), Random(1))
 
 
 def holding(contents: Mapping[str, bytes], *faults: StoreFault) -> MemoryStore:

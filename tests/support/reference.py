@@ -18,7 +18,7 @@ from harness.world.chain import Chain
 
 @contextmanager
 def worker(world: Platform, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the reference worker, or a cheater, as a service; its log goes to a file."""
+    """Run the reference worker, or a adversarial_worker, as a service; its log goes to a file."""
     command = [sys.executable, "-m", *(words or ("harness.reference", "worker"))]
     with (
         (world.folder / "log").open("w") as log,
@@ -45,7 +45,7 @@ def status(world: Platform, task_id: str) -> tuple[Status, str | None]:
 
 def hanging(*more: dict[str, Any]) -> RpcPool:
     """Make a pool whose script has Cryo hang, and do more before."""
-    script = {"acts": [*more, {"act": "hang", "when": "before"}]}
+    script = {"faults": [*more, {"do": "hang", "when": "before"}]}
     return RpcPool(Node(Chain(PAYLOAD["chain_id"]), head=5000, script=script))
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness.stores.backends import Backends, card_of
+from harness.stores.backends import Backends, limitations_of
 from harness.stores.bucket import S3Endpoint
 
 
 @pytest.fixture(scope="session")
 def on_moto(moto: S3Endpoint) -> Backends:
     """moto, with its card."""
-    return Backends(moto, moto, "moto", card_of(moto))
+    return Backends(moto, moto, "moto", limitations_of(moto))

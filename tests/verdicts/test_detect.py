@@ -37,12 +37,12 @@ def test_every_bug_is_caught_by_its_own_clause(on_moto: Backends):
 @pytest.mark.parametrize("name", CHEATERS)
 def test_who_does_no_work_passes_nothing(name: str, on_moto: Backends):
     """Neither silence nor any words of its own bring a worker a PASS; some clause fails by it."""
-    cheater = Target(name, (sys.executable, "-m", "harness.reference.cheater", name))
+    adversarial_worker = Target(name, (sys.executable, "-m", "harness.reference.adversarial", name))
     chosen = {one.name: one for clause in clause_ids() for one in likeliest_first(SCENARIOS, clause)[:1]}
     given_up_soon = [hurried(one, HURRIED_SECONDS) for one in chosen.values()]
 
     def judged(scenario: Scenario) -> object:
-        return judge(run(scenario, cheater, on_moto))
+        return judge(run(scenario, adversarial_worker, on_moto))
 
     with ThreadPoolExecutor(JOBS) as pool:
         found = verdicts(pool.map(judged, given_up_soon))

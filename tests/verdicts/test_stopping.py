@@ -12,7 +12,7 @@ from support.worker import BIN
 HANGS = """
 title = "Cryo hangs"
 clauses = ["OUT-3"]
-acts = [{ act = "hang", when = "before" }]
+cryo_faults = [{ do = "hang", when = "before" }]
 [[tasks]]
 outcome = "retryable_error"
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.fakes.cryo.acts import Acts, hang
+from harness.fakes.cryo.faults import CryoFaults, hang
 from harness.fakes.cryo.source import tell_written
 from harness.fakes.cryo.write import write_table
 from harness.world.chain import Chain, Reorg
@@ -39,8 +39,8 @@ def chain_of(source: Source) -> Chain:
 class Collection:
     """One run's chunks: which are done, which failed and why, how many rows were written."""
 
-    def __init__(self, plan: Plan, source: Source, acts: Acts, *, statistics: bool) -> None:
-        self.plan, self.acts, self.statistics = plan, acts, statistics
+    def __init__(self, plan: Plan, source: Source, faults: CryoFaults, *, statistics: bool) -> None:
+        self.plan, self.faults, self.statistics = plan, faults, statistics
         self._source = source
         self.marked = source.url is None
         self.head: int | None = source.script.get("head")
@@ -53,27 +53,27 @@ class Collection:
     def collect(self) -> Collection:
         """Write every chunk that can be written, and return itself."""
         for place, chunk in enumerate(self.plan.chunks):
-            self.acts.after(place)
-            self.acts.grow(self.plan.directory)
+            self.faults.after(place)
+            self.faults.grow(self.plan.directory)
             failure = self._refusal(chunk, place) or self._unreadable(chunk)
             if failure is not None:
                 self.errored.append((chunk, failure))
                 continue
             self._write(chunk, place)
             self.completed.append(chunk)
-        self.acts.after(len(self.plan.chunks))
-        if extra := self.acts.find("extra_file"):
+        self.faults.after(len(self.plan.chunks))
+        if extra := self.faults.find("extra_file"):
             table = build(self.chain, self.plan.dataset, self.plan.chunks[0].blocks.numbers)
             self._write_table(table, self.plan.directory / extra["name"])
-        if self.acts.find("hang", when="after"):
+        if self.faults.find("hang", when="after"):
             hang()
         return self
 
     def _refusal(self, chunk: Chunk, place: int) -> str | None:
         """Return the error that a chunk meets with, or None."""
-        if failing := self.acts.find("fail_chunk", chunk=place):
+        if failing := self.faults.find("fail_chunk", chunk=place):
             return str(failing.get("message", "Failed to get block: scripted failure"))
-        if self.acts.find("disk_full", chunk=place):
+        if self.faults.find("disk_full", chunk=place):
             chunk.temporary.write_bytes(b"PAR1")
             return "Collect failed: error writing file"
         last = max(chunk.blocks.numbers)
@@ -104,16 +104,16 @@ class Collection:
 
     def _write(self, chunk: Chunk, place: int) -> None:
         """Write one chunk's file, by its temporary name first, spoilt as the acts say."""
-        acts = self.acts
+        faults = self.faults
         table = self._table(chunk, place)
-        if acts.find("omit_chunk", chunk=place):
+        if faults.find("omit_chunk", chunk=place):
             return
         self._write_table(table, chunk.temporary)
-        if acts.find("hang", when="during"):
+        if faults.find("hang", when="during"):
             hang()
-        if acts.find("leave_temporary", chunk=place):
+        if faults.find("leave_temporary", chunk=place):
             return
-        acts.spoil_file(chunk.temporary, place)
+        faults.spoil_file(chunk.temporary, place)
         chunk.temporary.rename(chunk.path)
         tell_written(self._source, chunk.path)
         self.rows += table.num_rows
@@ -122,18 +122,18 @@ class Collection:
         numbers = sorted(chunk.blocks.numbers)
         if self.head is not None:
             numbers = [number for number in numbers if number <= self.head]
-        if omitted := self.acts.find("omit_blocks", chunk=place):
+        if omitted := self.faults.find("omit_blocks", chunk=place):
             numbers = [number for number in numbers if not omitted["first"] <= number <= omitted["last"]]
-        if replaced := self.acts.find("replace_block"):
+        if replaced := self.faults.find("replace_block"):
             numbers = [replaced["by"] if number == replaced["block"] else number for number in numbers]
         table = build(self.chain, self.plan.dataset, numbers)
-        if omitted := self.acts.find("omit_rows", chunk=place):
+        if omitted := self.faults.find("omit_rows", chunk=place):
             table = table.take([row for row in range(table.num_rows) if (row + 1) % omitted["every"]])
-        if omitted := self.acts.find("omit_transactions", chunk=place):
+        if omitted := self.faults.find("omit_transactions", chunk=place):
             hashes = table["transaction_hash"].to_pylist()
             lost = set(list(dict.fromkeys(hashes))[omitted["every"] - 1 :: omitted["every"]])
             table = table.take([row for row, one in enumerate(hashes) if one not in lost])
-        if self.acts.find("wrong_schema", chunk=place):
+        if self.faults.find("wrong_schema", chunk=place):
             table = table.rename_columns(["surprise", *table.column_names[1:]])
         return table
 

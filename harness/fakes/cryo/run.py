@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.fakes.cryo import summary
-from harness.fakes.cryo.acts import Acts
 from harness.fakes.cryo.collect import Collection
+from harness.fakes.cryo.faults import CryoFaults
 from harness.fakes.cryo.plan import Plan, make_plan
 from harness.fakes.cryo.report import Reports
 from harness.fakes.cryo.source import connect
@@ -28,8 +28,8 @@ def run(arguments: Arguments, argv: list[str]) -> int:
     if arguments.datatype[:1] == ("help",):
         return _help(arguments.datatype[1:])
     source = connect(arguments, argv)
-    acts = Acts.of(source.script)
-    acts.begin(source.url)
+    faults = CryoFaults.of(source.script)
+    faults.begin(source.url)
     plan = make_plan(arguments, source)
     started = datetime.now(tz=UTC).astimezone()
     reports = _reports(arguments, plan, started)
@@ -40,7 +40,7 @@ def run(arguments: Arguments, argv: list[str]) -> int:
         return 0
     if reports is not None:
         reports.begin()
-    done = Collection(plan, source, acts, statistics=not arguments.no_stats).collect()
+    done = Collection(plan, source, faults, statistics=not arguments.no_stats).collect()
     if not arguments.no_verbose:
         ended = datetime.now(tz=UTC).astimezone()
         print(summary.conclusion(plan, done, started=started, ended=ended), flush=True)  # noqa: T201

@@ -5,8 +5,8 @@
 """
 
 from harness.fakes.dispatcher.clock import HarnessClock, ManualClock, SystemClock
+from harness.fakes.dispatcher.dispatcher import Dispatcher, Form
 from harness.fakes.dispatcher.faults import DispatcherFault
-from harness.fakes.dispatcher.machine import Dispatcher, Form
 from harness.fakes.dispatcher.server import DispatcherServer
 from harness.fakes.dispatcher.state import Status, TaskState
 from harness.fakes.dispatcher.wire import Answer, Exchange, Request, Violation

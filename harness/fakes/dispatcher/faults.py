@@ -26,7 +26,7 @@ class DispatcherFault:
     """
 
     kind: Kind
-    action: Action
+    do: Action
     nth: int = 1
     times: int | None = 1
     when: Literal["before", "after"] = "before"
@@ -37,10 +37,10 @@ class DispatcherFault:
         """Refuse what could never strike.
 
         Raises:
-            ValueError: an unknown kind or action, or a count below 1.
+            ValueError: an unknown kind or fault, or a count below 1.
         """
-        if self.kind not in {"claim", "heartbeat", "complete"} or self.action not in ACTIONS:
-            raise ValueError(f"no such fault: {self.kind} {self.action}; actions are {', '.join(ACTIONS)}")
+        if self.kind not in {"claim", "heartbeat", "complete"} or self.do not in ACTIONS:
+            raise ValueError(f"no such fault: {self.kind} {self.do}; there are {', '.join(ACTIONS)}")
         if self.nth < 1 or (self.times is not None and self.times < 1):
             raise ValueError(f"nth and times of the fault on {self.kind} are counted from 1")
 
@@ -51,15 +51,15 @@ class Script:
     def __init__(self, faults: list[DispatcherFault]) -> None:
         self._faults = faults
         self._seen = [0] * len(faults)
-        self._struck = [0] * len(faults)
+        self._fired = [0] * len(faults)
 
     def extend(self, faults: list[DispatcherFault]) -> None:
         """Add faults; their counts begin now."""
         self._faults = [*self._faults, *faults]
         self._seen += [0] * len(faults)
-        self._struck += [0] * len(faults)
+        self._fired += [0] * len(faults)
 
-    def strike(self, kind: str | None) -> list[DispatcherFault]:
+    def fire(self, kind: str | None) -> list[DispatcherFault]:
         """Count a request and return what strikes it, in the order of the script."""
         found = []
         for place, fault in enumerate(self._faults):
@@ -68,11 +68,11 @@ class Script:
             self._seen[place] += 1
             behind = self._seen[place] - fault.nth
             if behind >= 0 and (fault.times is None or behind < fault.times):
-                self._struck[place] += 1
+                self._fired[place] += 1
                 found.append(fault)
         return found
 
     @property
-    def silent(self) -> list[DispatcherFault]:
+    def unfired(self) -> list[DispatcherFault]:
         """The faults that have not struck yet."""
-        return [fault for fault, struck in zip(self._faults, self._struck, strict=True) if not struck]
+        return [fault for fault, fired in zip(self._faults, self._fired, strict=True) if not fired]

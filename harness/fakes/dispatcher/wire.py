@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.lenient import json_object
+from harness.json_utils import json_object
 
 CLAIM, HEARTBEAT, COMPLETE = "claim", "heartbeat", "complete"
 PATHS = {

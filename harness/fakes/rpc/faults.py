@@ -98,31 +98,31 @@ class Script:
 
     faults: list[Fault] = field(default_factory=list)
     _seen: list[int] = field(default_factory=list)
-    _struck: list[int] = field(default_factory=list)
+    _fired: list[int] = field(default_factory=list)
 
     def extend(self, faults: Iterable[Fault]) -> None:
         """Add faults; their counts begin now."""
         self.faults = [*self.faults, *faults]
 
-    def strike(self, method: str, blocks: tuple[int, int] | None, node: str) -> Fault | None:
+    def fire(self, method: str, blocks: tuple[int, int] | None, node: str) -> Fault | None:
         """Count a call for every fault that it matches, and return the first that spoils it."""
         return self._count(lambda fault: fault.matches(method, blocks, node))
 
-    def strike_batch(self, methods: list[str], node: str) -> Fault | None:
+    def fire_batch(self, methods: list[str], node: str) -> Fault | None:
         """Count a batch for every fault that it matches, and return the first that refuses it."""
         return self._count(lambda fault: fault.matches_batch(methods, node))
 
     def _count(self, matches: Callable[[Fault], bool]) -> Fault | None:
         new = len(self.faults) - len(self._seen)
         self._seen += [0] * new
-        self._struck += [0] * new
+        self._fired += [0] * new
         found = None
         for place, fault in enumerate(self.faults):
             if not matches(fault):
                 continue
             self._seen[place] += 1
-            seen, spent = self._seen[place], fault.times is not None and self._struck[place] >= fault.times
+            seen, spent = self._seen[place], fault.times is not None and self._fired[place] >= fault.times
             if found is None and not spent and seen >= fault.nth and seen % fault.every == 0:
-                self._struck[place] += 1
+                self._fired[place] += 1
                 found = fault
         return found

@@ -72,7 +72,7 @@ class RpcPool:
         return list(self._shared.script.faults)
 
     @property
-    def struck(self) -> list[Call]:
+    def fired(self) -> list[Call]:
         """The calls so far that a fault spoilt."""
         return [call for call in self.journal if call.fault is not None]
 
@@ -87,7 +87,7 @@ class RpcPool:
     def on_fault(self, listener: Callable[[], None]) -> None:
         """Have a function called when a fault strikes, or at once where one has already."""
         self.on_call(lambda call: None if call.fault is None else listener())
-        if self.struck:
+        if self.fired:
             listener()
 
     def __enter__(self) -> Self:

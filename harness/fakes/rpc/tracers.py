@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.fakes.rpc.node import RpcError
 from harness.fakes.rpc.render import hexadecimal
-from harness.world.parity import CALL_TYPES, Trace, traces
+from harness.world.parity_traces import CALL_TYPES, Trace, traces
 from harness.world.state import Account, AccountState, accounts, root_of
 from harness.world.steps import Step, flat, steps
 from harness.world.tables.geth import ERRORS, selector_counts

@@ -89,10 +89,10 @@ class Endpoint:
             return [None] * len(calls)
         whole = None
         if not any(method.startswith(HARNESS) for method in methods):
-            whole = self._ongoing() or (script.strike_batch(methods, name) if is_batch else None)
+            whole = self._ongoing() or (script.fire_batch(methods, name) if is_batch else None)
         if whole is None:
             found = [
-                script.strike(method, blocks_of(self.node, method, call.get("params", [])), name)
+                script.fire(method, blocks_of(self.node, method, call.get("params", [])), name)
                 for method, call in zip(methods, calls, strict=True)
             ]
             whole = next((fault for fault in found if fault and isinstance(fault.do, actions.Outage)), None)

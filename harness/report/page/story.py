@@ -24,13 +24,13 @@ FOLDED = 3
 VIOLATIONS = 8
 SETUP = {
     "delivery": "the target is started as",
-    "acts": "fake Cryo is told",
+    "cryo_faults": "faults of fake Cryo",
     "store_faults": "the store fails",
     "rpc_faults": "the node fails",
     "dispatcher_faults": "the dispatcher fails",
-    "held": "the store holds before",
-    "planted": "staging holds before",
-    "at": "the harness acts",
+    "preloaded_objects": "in the store before",
+    "preloaded_files": "in staging before",
+    "triggers": "the harness does",
     "environment": "the worker's environment has",
     "node": "the node is",
     "platform": "the platform is",

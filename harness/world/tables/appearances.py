@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.world.parity import Trace, traces
+from harness.world.parity_traces import Trace, traces
 from harness.world.programs.base import TRANSFER_EVENT
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.world.bloom import keccak256
-from harness.world.parity import Trace, traces
+from harness.world.parity_traces import Trace, traces
 from harness.world.values import ZERO_ADDRESS
 
 if TYPE_CHECKING:

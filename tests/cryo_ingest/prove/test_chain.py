@@ -15,7 +15,7 @@ from support.proving import judge_tables, settings_of, task_of, true_tables
 from cryo_ingest.errors import ProofFailed, WrongChain
 from cryo_ingest.levels import Level
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.answers import BadAnswer, parse_header, parse_logs, parse_receipts
+from cryo_ingest.rpc.results import BadAnswer, parse_header, parse_logs, parse_receipts
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults import actions as do
 from harness.world.chain import Chain

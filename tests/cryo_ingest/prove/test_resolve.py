@@ -12,11 +12,11 @@ from support.proving import JumpingClock, judge_tables, settings_of, task_of, tr
 
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import ProofFailed
-from cryo_ingest.extract.rpc import HttpChain
 from cryo_ingest.layout import chunks
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.endpoint import endpoint_of
 from cryo_ingest.prove.level import proof_of
+from cryo_ingest.rpc.client import HttpChain
+from cryo_ingest.rpc.endpoint import endpoint_of
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults import actions as do
 from harness.world.chain import Chain

@@ -34,7 +34,7 @@ from support.forged_parquet import (
 )
 from support.proving import JumpingClock, task_of
 
-from cryo_ingest.audit.places import place_of
+from cryo_ingest.audit.locations import location_of
 from cryo_ingest.audit.verify import verify
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import ProofFailed, SchemaDrift
@@ -124,7 +124,7 @@ from cryo_ingest.errors import IngestError
 from cryo_ingest.layout import Chunk
 from cryo_ingest.prove.summarize import summarize
 from cryo_ingest.prove.multiset import equal_rows
-from cryo_ingest.prove.judge import prove_rows
+from cryo_ingest.prove.file_rows import prove_rows
 
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[1]), now + int(sys.argv[1])))
@@ -186,9 +186,9 @@ def test_lay_10_a_stored_bomb_is_a_broken_object(tmp_path: Path):
 def test_verify_tells_a_bomb_by_its_claim(tmp_path: Path):
     """`verify` judges by the same proof: one finding, with the number that the footer claims."""
     store, version, _ = bomb_store(tmp_path)
-    place = place_of(version.prefix)
+    place = location_of(version.prefix)
     assert place is not None
-    found = asyncio.run(verify(store, place, proof_of=lambda _: proof_of("nonce_diffs"), spool=tmp_path))
+    found = asyncio.run(verify(store, place, proof_of=lambda _: proof_of("nonce_diffs"), scratch=tmp_path))
     (finding,) = found.findings
     assert "claims 2000000000 rows" in finding.problem
 

@@ -25,7 +25,7 @@ def test_lay_5_files_come_first_the_manifest_last_and_nothing_else(publisher: Pu
     assert store.did("replace") == store.did("delete") == []
     assert store.contents() == WHOLE
     assert parse_manifest(store.contents()[REAL.manifest_key]) == REAL.manifest
-    assert list(publisher.spool.iterdir()) == []
+    assert list(publisher.scratch.iterdir()) == []
 
 
 def test_lay_8_each_file_says_what_was_proved_of_it(publisher: Publisher, extraction: Extraction):
@@ -49,7 +49,7 @@ def test_lay_10_a_whole_version_is_found_and_nothing_is_written(publisher: Publi
     assert publisher.find(store)
     assert store.did("create") + store.did("replace") + store.did("delete") == []
     assert set(store.did("get")) == set(WHOLE)
-    assert list(publisher.spool.iterdir()) == []
+    assert list(publisher.scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_lay_8_an_adopted_object_gets_true_metadata_with_its_own_bytes(publisher
     stored = store.objects[KEYS[0]]
     assert stored.body == b"real rows cba"
     assert stored.metadata["sha256"] == b"real rows cba".hex()
-    assert list(publisher.spool.iterdir()) == []
+    assert list(publisher.scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize("stored", [b"", b"garbage", b"real rows abd", b"real rows"])
@@ -196,7 +196,7 @@ def test_lay_10_an_attempt_after_one_that_broke_off_anywhere_ends_whole(
         if not publisher.find(store):
             publisher.publish(store, extraction)
         assert store.contents() == WHOLE | {KEYS[0]: b"real rows cba"}
-        assert list(publisher.spool.iterdir()) == []
+        assert list(publisher.scratch.iterdir()) == []
     pytest.fail("publishing never came to its end")
 
 
@@ -207,7 +207,7 @@ def test_lay_10_a_version_published_meanwhile_with_other_rows_stands(publisher: 
     publisher.publish(store, extraction)
     assert store.contents() == other
     assert store.did("replace") == store.did("delete") == []
-    assert list(publisher.spool.iterdir()) == []
+    assert list(publisher.scratch.iterdir()) == []
 
 
 def test_lay_10_a_version_published_while_we_upload_stands(publisher: Publisher, extraction: Extraction):
@@ -276,7 +276,7 @@ def test_stored_objects_come_to_the_local_disk_one_at_a_time(publisher: Publishe
     """A prefix full of other attempts' files costs the room of one."""
     store = holding(dict.fromkeys(KEYS, b"real rows cba"))
     most = []
-    store.before = lambda _operation, _key: most.append(len(list(publisher.spool.iterdir())))
+    store.before = lambda _operation, _key: most.append(len(list(publisher.scratch.iterdir())))
     publisher.publish(store, extraction)
     assert max(most) == 1
 

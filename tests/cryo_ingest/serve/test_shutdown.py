@@ -12,9 +12,9 @@ from support.virtual_time import VirtualClock
 
 from cryo_ingest.errors import AttemptStopped
 from cryo_ingest.ports import Workspace
+from cryo_ingest.serve.consumer import Consumer
 from cryo_ingest.serve.service import Service
 from cryo_ingest.serve.shutdown import Shutdown
-from cryo_ingest.serve.slot import Slot
 
 
 class Sweeps:
@@ -48,7 +48,7 @@ class OneSlot:
 
 def service(clock: VirtualClock, shutdown: Shutdown, *acts: Callable[[], Awaitable[None]]) -> tuple[Service, Sweeps]:
     staging = Sweeps(clock)
-    slots = [cast("Slot", OneSlot(act)) for act in acts]
+    slots = [cast("Consumer", OneSlot(act)) for act in acts]
     return Service(slots, staging, shutdown, clock), staging
 
 

@@ -318,7 +318,7 @@ def test_lay_10_a_probe_that_a_store_takes_replaces_nothing(
 
 def test_a_fault_that_never_fired_is_an_error(histories: dict[str, Events]):
     """Such a scenario has not shown anything, and none of its clauses passes."""
-    judged = judge(final(histories[RUN], silent_faults=("store put",)))
+    judged = judge(final(histories[RUN], unfired_faults=("store put",)))
     assert judged.errors == ("a fault never fired: store put",)
     assert verdicts([judged])["LAY-1"] is Verdict.ERROR
 

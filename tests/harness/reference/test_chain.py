@@ -10,9 +10,9 @@ import pytest
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults.actions import Error, Fields, Items, Lagging, Outage, Pruned, Result
 from harness.reference.bugs import BUG_VARIABLE
+from harness.reference.cancellation import Guard
 from harness.reference.chain import prove
 from harness.reference.errors import FailedProof, Retryable, Unconfirmed
-from harness.reference.guard import Guard
 from harness.reference.log import Log
 from harness.reference.proof import File
 from harness.reference.rpc import Endpoint

@@ -32,7 +32,7 @@ def history() -> list[Any]:
     """Return it; a line of the log is as hostile as a worker can make it."""
     told = [
         (Begun, {"scenario": SCENARIO.model_dump(mode="json"), "target": "cmd:./worker", "store": "moto",
-                 "cannot_show": ("wrong checksums",), "bucket": "b-1", "staging_root": "/stage"}),
+                 "limitations": ("wrong checksums",), "bucket": "b-1", "staging_root": "/stage"}),
         (TaskEntered, {"task": 0, "task_id": "t-0", "payload": PAYLOAD}),
         (WorkerStarted, {"worker": 0, "task": 0, "pid": 7}),
         (LogLine, {"worker": 0, "text": HOSTILE}),
@@ -58,7 +58,7 @@ def result() -> Result:
     second = Ran(Judged("torn", errors=("the harness failed: OSError: no <space>",)), "It broke", ("OUT-1",))
     return Result(
         target="cmd:./worker", store="moto", asked=("LAY-5", "LAY-8", "PUB-3", "OUT-1", "SEC-1"),
-        scenarios=(first, second), profile="core", cannot_show=("wrong checksums",),
+        scenarios=(first, second), profile="core", limitations=("wrong checksums",),
         options=("--target", "cmd:./worker --it's", "--store", "moto"), excluded={"SEC-1": "it has no secrets"},
         skipped={"real-cryo": "no Cryo <here>"}, began_at=datetime(2026, 11, 23, 12, tzinfo=UTC), seconds=3.5,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from harness.faults import StoreFault
-from harness.runner.wires import SKEW_SECONDS, spoil_of
+from harness.runner.store_events import SKEW_SECONDS, proxy_fault_of
 from harness.stores.bucket import Bucket, S3Endpoint
 from harness.stores.defects import altered
 from harness.stores.proxy import StoreProxy
@@ -29,8 +29,8 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
 
 def before(bucket: Bucket, **fault: Any) -> StoreProxy:
     """Return a proxy with one fault, written as a scenario does."""
-    spoil = spoil_of(StoreFault.model_validate({"operation": "put", "lasting": True} | fault), bucket.name)
-    return StoreProxy(bucket.endpoint.url, spoil, keys=bucket.endpoint, clock=NOW.timestamp)
+    fault = proxy_fault_of(StoreFault.model_validate({"operation": "put", "lasting": True} | fault), bucket.name)
+    return StoreProxy(bucket.endpoint.url, fault, keys=bucket.endpoint, clock=NOW.timestamp)
 
 
 def through(bucket: Bucket, proxy: StoreProxy) -> Callable[..., Any]:

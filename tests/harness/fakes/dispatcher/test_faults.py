@@ -67,7 +67,7 @@ def client() -> Iterator[Client]:
     """A dispatcher with one task, a clock that stands still, and no fault yet."""
     with DispatcherServer(Dispatcher(clock=ManualClock(), lease_seconds=30)) as server:
         yield Client(server)
-        assert server.machine.silent_faults == [], "a fault that never struck has shown nothing"
+        assert server.machine.unfired_faults == [], "a fault that never struck has shown nothing"
 
 
 @pytest.mark.parametrize(("when", "after"), [("before", Status.RUNNING), ("after", Status.FAILED)])
@@ -86,8 +86,8 @@ def test_an_answer_that_is_lost_comes_before_or_after_the_effect(action: Any, wh
     assert client.status is after
     assert client.fail()[0] == 200
     assert (client.status, len(client.server.machine.task(client.task_id).reports)) == (Status.FAILED, 1)
-    struck = [exchange.fault for exchange in client.server.journal]
-    assert struck == [None, f"{action} {when}", None]
+    fired = [exchange.fault for exchange in client.server.journal]
+    assert fired == [None, f"{action} {when}", None]
     assert client.server.machine.violations == []
 
 
@@ -140,10 +140,10 @@ def test_an_answer_can_have_more_in_it(client: Client):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"kind": "clam", "action": "hang"}, "no such fault: clam hang"),
-        ({"kind": "claim", "action": "hung"}, ", ".join(ACTIONS)),
-        ({"kind": "claim", "action": "hang", "nth": 0}, "counted from 1"),
-        ({"kind": "claim", "action": "hang", "times": 0}, "counted from 1"),
+        ({"kind": "clam", "do": "hang"}, "no such fault: clam hang"),
+        ({"kind": "claim", "do": "hung"}, ", ".join(ACTIONS)),
+        ({"kind": "claim", "do": "hang", "nth": 0}, "counted from 1"),
+        ({"kind": "claim", "do": "hang", "times": 0}, "counted from 1"),
     ],
 )
 def test_a_fault_that_could_never_strike_is_refused(fields: dict[str, Any], words: str):

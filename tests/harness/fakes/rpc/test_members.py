@@ -55,7 +55,7 @@ def test_a_pruned_node_has_headers_without_receipts_and_logs(receipts: Any, answ
         assert ask(pool, "eth_getBlockReceipts", "0xd") == answered
         assert ask(pool, "eth_getTransactionReceipt", transaction) is None
         assert ask(pool, "eth_getBlockReceipts", "0xe")
-        assert [call.method for call in pool.struck] == [
+        assert [call.method for call in pool.fired] == [
             *("eth_getLogs", "eth_getLogs", "eth_getBlockReceipts", "eth_getTransactionReceipt")
         ]
 
@@ -118,7 +118,7 @@ def test_a_batch_over_the_limit_is_refused_in_a_form(form: Form):
         status, kind, refused = batch(pool, 3)
         assert (status, kind, json.loads(refused)) == (200, "application/json", FORMS[form])
         assert ask(pool, "eth_blockNumber") == "0x3e8"
-        assert (len(pool.journal), len(pool.struck)) == (6, 3)
+        assert (len(pool.journal), len(pool.fired)) == (6, 3)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_an_outage_refuses_so_many_requests_of_any_method():
         assert [one["error"]["code"] for one in json.loads(batch(pool, 2)[2])] == [-32603] * 2
         assert ask(pool, "eth_blockNumber") == -32603
         assert ask(pool, "eth_chainId") == "0x1"
-        assert len(pool.struck) == 4
+        assert len(pool.fired) == 4
 
 
 def test_an_outage_of_some_seconds_ends_by_the_pools_clock():

@@ -196,7 +196,7 @@ def test_faults_strike_by_method_block_and_count(pool: RpcPool):
     assert statuses == [200, 503, 200]
     answers = [post(pool.url, {"id": 1, "method": "eth_chainId"})[1] for _ in range(6)]
     assert ["error" in answer for answer in answers] == [False, False, True] * 2
-    assert [call.fault for call in pool.struck] == [unavailable, limited, limited]
+    assert [call.fault for call in pool.fired] == [unavailable, limited, limited]
 
 
 def test_results_can_be_falsified(pool: RpcPool):
@@ -250,7 +250,7 @@ def test_a_hang_lasts_until_the_pool_ends():
 
         thread = threading.Thread(target=hang)
         thread.start()
-        while not running.struck:
+        while not running.fired:
             pass
         assert ask(running, "eth_chainId") == "0x1"
         assert thread.is_alive()

@@ -34,7 +34,7 @@ def extract(dataset: str, faults: list[Fault], folder: Path, *, chain: Chain = C
     with RpcPool(Node(chain, head=500), faults) as pool:
         environment = os.environ | {"ETH_RPC_URL": pool.url}
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert all(any(call.fault is fault for call in pool.struck) for fault in faults)
+        assert all(any(call.fault is fault for call in pool.fired) for fault in faults)
     tables = {int(path.stem[-20:-12]): pq.read_table(path) for path in sorted(folder.glob("*.parquet"))}
     return ended, pool, tables
 

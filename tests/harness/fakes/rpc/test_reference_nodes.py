@@ -31,7 +31,7 @@ def extract(dataset: str, folder: Path, node: Node, *faults: Fault):
         ended = subprocess.run(
             command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, stdout=subprocess.DEVNULL, timeout=120
         )
-        assert all(any(call.fault is fault for call in pool.struck) for fault in faults)
+        assert all(any(call.fault is fault for call in pool.fired) for fault in faults)
     paths = sorted(folder.glob("*.parquet"))
     return ended.returncode, {int(path.stem[-20:-12]): pq.read_table(path).to_pylist() for path in paths}
 
@@ -98,5 +98,5 @@ def test_retries_that_are_spent_fail_the_chunk(tmp_path: Path):
             check=False,
             stdout=subprocess.DEVNULL,
         )
-        struck = [call for call in pool.journal if call.fault is not None]
-    assert (ended.returncode, len(struck), list(tmp_path.glob("*.parquet"))) == (1, 6, [])
+        fired = [call for call in pool.journal if call.fault is not None]
+    assert (ended.returncode, len(fired), list(tmp_path.glob("*.parquet"))) == (1, 6, [])

@@ -1,0 +1,110 @@
+"""What lies in the staging directory: which of the expected files are there, which are proved, what does not belong."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryo_ingest.caps import check_caps
+from cryo_ingest.errors import ProofFailed
+from cryo_ingest.ports import ExtractedFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryo_ingest.ports import ExtractionOrder, ProveFile
+    from cryo_ingest.settings import Caps
+
+Signature = tuple[int, int, int]
+"""Inode, size and time of change: a file with the same three has not been written to since it was proved."""
+
+
+@dataclass(slots=True)
+class ExtractedFiles:
+    """The files of one attempt, proved one by one as Cryo finishes them.
+
+    Cryo renames a file into place when it is complete, so any `.parquet` name can be read while it runs.
+    """
+
+    order: ExtractionOrder
+    prove: ProveFile
+    problems: dict[str, ProofFailed] = field(default_factory=dict)
+    _proved: dict[str, tuple[Signature, ExtractedFile]] = field(default_factory=dict)
+    _refused: dict[str, Signature] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[ExtractedFile, ...]:
+        """The proved files, in block order."""
+        return tuple(self._proved[chunk.name][1] for chunk in self.order.chunks if chunk.name in self._proved)
+
+    @property
+    def blocks_done(self) -> int:
+        """How many blocks the proved files cover."""
+        return sum(file.chunk.end - file.chunk.start for file in self.files)
+
+    async def gather(self) -> None:
+        """Prove every expected file that is there and new, and forget those that are gone or changed."""
+        here = _regular_files(self.order.directory)
+        for chunk in self.order.chunks:
+            signature = here.get(chunk.name)
+            known = self._proved.get(chunk.name)
+            if known is not None and known[0] != signature:
+                del self._proved[chunk.name]
+            if signature is None or (known and known[0] == signature) or self._refused.get(chunk.name) == signature:
+                continue
+            path = self.order.directory / chunk.name
+            try:
+                proof = await self.prove(path, chunk)
+            except ProofFailed as problem:
+                self._refused[chunk.name], self.problems[chunk.name] = signature, problem
+            else:
+                self._proved[chunk.name] = (signature, ExtractedFile(chunk, path, proof))
+                self.problems.pop(chunk.name, None)
+
+    def unexpected_files(self) -> list[Path]:
+        """List what ends in `.parquet` below the directory and is no expected file, or no regular one."""
+        here = _regular_files(self.order.directory)
+        expected = {self.order.directory / chunk.name for chunk in self.order.chunks if chunk.name in here}
+        return sorted(path for path in self.order.directory.rglob("*.parquet") if path not in expected)
+
+    def is_complete(self) -> bool:
+        """Tell whether every expected file is proved and nothing else claims to be data."""
+        return len(self._proved) == len(self.order.chunks) and not self.unexpected_files()
+
+    def clean(self) -> None:
+        """Delete every file that is not proved, so that Cryo, which skips what exists, writes it again."""
+        keep = {file.path for file in self.files}
+        for folder, folders, names in os.walk(self.order.directory, topdown=False):
+            for name in names:
+                path = self.order.directory / folder / name
+                if path not in keep:
+                    path.unlink(missing_ok=True)
+            for name in folders:
+                path = self.order.directory / folder / name
+                path.unlink() if path.is_symlink() else path.rmdir()
+        self._refused.clear()
+
+    def written_bytes(self) -> int:
+        """Return how much is on disk, unfinished files included."""
+        return sum(size for _, size, _ in _regular_files(self.order.directory).values())
+
+    def check_written(self, caps: Caps) -> None:
+        """Stop an extraction that has outgrown a cap already (CAP-5)."""
+        sizes = {name: size for name, (_, size, _) in _regular_files(self.order.directory).items()}
+        files = sum(name.endswith(".parquet") for name in sizes)
+        check_caps(caps, self.order.task.block_range, files=files, sizes_bytes=sizes)
+
+
+def _regular_files(directory: Path) -> dict[str, Signature]:
+    """Return name and signature of each regular file directly in the directory; one that vanishes meanwhile is none."""
+    found: dict[str, Signature] = {}
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                seen = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if entry.is_file(follow_symlinks=False):
+                found[entry.name] = (seen.st_ino, seen.st_size, seen.st_mtime_ns)
+    return found

@@ -1,0 +1,147 @@
+"""Which endpoint of a pool serves an attempt: the first that has the right chain, far enough (RNG-5, MOD-7).
+
+It is asked when first needed, before Cryo starts, as a quick refusal: an endpoint can still fall behind later.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryo_ingest.errors import FatalError, IngestError, NodeUnavailable, StaleHead, WrongChain
+from cryo_ingest.logs import log
+from cryo_ingest.ports import Call, NodeError
+from cryo_ingest.rpc.results import quantity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from cryo_ingest.model import Task
+    from cryo_ingest.ports import Chain, Clock, Node
+    from cryo_ingest.settings import Settings
+
+INVALID_PARAMS = -32602
+_INVALID_TAG = re.compile(
+    r"invalid|unknown block tag|unsupported|not supported|hex string|unmarshal|parse", re.IGNORECASE
+)
+_NOT_FOUND = re.compile(r"not found|unknown block\b(?! tag)|not available|no final", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """The endpoint that serves one attempt: chosen by the first `choose`, kept after."""
+
+    task: Task
+    settings: Settings
+    chain: Chain
+    until: float
+    stack: AsyncExitStack
+    url: str | None = field(default=None, repr=False)
+    _node: Node | None = None
+
+    async def choose_url(self) -> str | None:
+        """Return the URL of the endpoint that serves, a secret; see `choose`."""
+        await self.choose()
+        return self.url
+
+    async def choose(self) -> Node:
+        """Return the first endpoint of the pool that passes RNG-5; what the others failed by is logged.
+
+        Raises:
+            RpcPoolUnresolved: the pool has no endpoint.
+            StaleHead, NodeUnavailable: none passes, and one may later.
+            WrongChain, EndpointUnusable: none passes, and none ever will.
+        """
+        if self._node is not None:
+            return self._node
+        urls = self.settings.rpc.resolve(self.task.rpc_pool)
+        problems: list[IngestError] = []
+        for index, url in enumerate(urls, start=1):
+            name = f"endpoint {index} of {len(urls)}"
+            stack = AsyncExitStack()
+            try:
+                node = await stack.enter_async_context(self.chain.open(url, name=name, until=self.until))
+                await check_endpoint(node, self.task, confirmations=self.settings.confirmations)
+            except IngestError as problem:
+                await stack.aclose()
+                problems.append(problem)
+                log.warning("endpoint.refused", endpoint=name, error=type(problem).__name__, message=str(problem))
+            else:
+                self.stack.push_async_callback(stack.aclose)
+                self._node, self.url = node, url
+                log.info("endpoint.chosen", endpoint=name)
+                return node
+        raise next((problem for problem in problems if not isinstance(problem, FatalError)), problems[0])
+
+
+@asynccontextmanager
+async def endpoint_of(task: Task, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Endpoint]:
+    """Hold an attempt's endpoint; it is closed at the end, and never asked where nobody chooses it."""
+    async with AsyncExitStack() as stack:
+        yield Endpoint(task, settings, chain, clock.monotonic() + settings.deadline_seconds, stack)
+
+
+async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -> None:
+    """Refuse an endpoint of another chain, or one that has not the range as final.
+
+    `confirmations` judges by the head less so many blocks instead of by the tag `finalized`.
+
+    Raises:
+        WrongChain: fatal.
+        StaleHead, NodeUnavailable: retryable.
+    """
+    await check_chain_id(node, task.chain_id, quick=True)
+    last = task.range_end - 1
+    if confirmations is not None:
+        head = await _head(node)
+        if head - confirmations < last:
+            reason = f"its head is {head}, and {confirmations} confirmations are asked for"
+            raise StaleHead(endpoint=node.name, last_block=last, reason=reason)
+        return
+    final = await _finalized(node, last)
+    if final is None:
+        log.warning("endpoint.no_finality", endpoint=node.name)
+        final = await _head(node)
+    if final < last:
+        raise StaleHead(endpoint=node.name, last_block=last, reason=f"it has come to block {final}")
+
+
+async def check_chain_id(node: Node, chain_id: int, *, quick: bool = False) -> None:
+    """Refuse an endpoint of another chain; also asked after Cryo has ended, and then with patience.
+
+    Raises:
+        WrongChain: fatal.
+        NodeUnavailable: it does not say.
+    """
+    seen = quantity((await node.ask([Call("eth_chainId")], quick=quick))[0])
+    if seen is None:
+        raise NodeUnavailable(endpoint=node.name, method="eth_chainId", reason="its answer is no number")
+    if seen != chain_id:
+        raise WrongChain(endpoint=node.name, wanted=chain_id, seen=seen)
+
+
+async def _head(node: Node) -> int:
+    head = quantity((await node.ask([Call("eth_blockNumber")], quick=True))[0])
+    if head is None:
+        raise NodeUnavailable(endpoint=node.name, method="eth_blockNumber", reason="its answer is no number")
+    return head
+
+
+async def _finalized(node: Node, last: int) -> int | None:
+    """Return the number of the final block; None where the node rejects the tag itself."""
+    (answer,) = await node.ask([Call("eth_getBlockByNumber", ("finalized", False))], quick=True, optional=True)
+    if isinstance(answer, NodeError):
+        if _NOT_FOUND.search(answer.message):
+            raise StaleHead(endpoint=node.name, last_block=last, reason="it has no final block yet")
+        if answer.code == INVALID_PARAMS or _INVALID_TAG.search(answer.message):
+            return None
+        reason = f"it answered error {answer.code}"
+        raise NodeUnavailable(endpoint=node.name, method="eth_getBlockByNumber", reason=reason)
+    if answer is None:
+        raise StaleHead(endpoint=node.name, last_block=last, reason="it has no final block yet")
+    number = quantity(answer.get("number")) if isinstance(answer, dict) else None
+    if number is None:
+        raise NodeUnavailable(endpoint=node.name, method="eth_getBlockByNumber", reason="its final block has no number")
+    return number

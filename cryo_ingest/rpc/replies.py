@@ -1,0 +1,263 @@
+"""How JSON-RPC answers look on the wire and what their errors mean. Pure functions over untrusted bytes.
+
+An error is final when the node has said something that another try won't change: the method is missing, the parameters
+are invalid, the data are gone. Every other error may pass: a rate limit, a node that is behind, a provider's fault.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from cryo_ingest.ports import NodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, HISTORY_PRUNED = -32600, -32601, -32602, 4444
+RATE_LIMIT_CODES = frozenset((429, -32005, -32007, -32016, -32029, -32097))
+"""Of JSON-RPC error objects: what providers answer when they limit the rate (real-cryo-0.3.2.md, section 4)."""
+
+LONGEST_RETRY_AFTER_SECONDS = 300.0
+MOST_TEXT = 2000
+"""Characters of a message that are looked at."""
+
+OK = 200
+REDIRECTS = frozenset((307, 308))
+UNAUTHORIZED, FORBIDDEN = 401, 403
+PAYMENT_REQUIRED = 402
+PASSING_STATUS = frozenset((408, 425, 429))
+SERVER_FAULTS = range(500, 600)
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+_NOT_THERE = r"(?:not (?:available|supported|found|allowed|enabled|implemented|whitelisted|recognized|exist)|does ?n[o']t exist|do(?:es)? not exist|unavailable|unsupported|disabled|unknown|undefined)"  # noqa: E501 - one alternation
+_NAME = r"[\"'`]?[a-z0-9]+_[a-z0-9_]+[\"'`]?"
+_MISSING_METHOD = _words(
+    rf"\bmethod\b[ :]*(?:{_NAME})?[ ,:]*(?:is |was |are |has been )?{_NOT_THERE}",
+    rf"{_NAME} (?:is |was |has been )?{_NOT_THERE}",
+    r"\b(?:unsupported|unknown|unrecognized|undefined|no such) (?:json-?)?(?:rpc )?method\b",
+)
+_INVALID_PARAMS = _words(
+    r"invalid (?:argument|param|block (?:number|tag|param|id)|input|hex|tag|type|value|quantity)",
+    r"hex string|unmarshal|missing value for required argument",
+    r"(?:unknown|unsupported|invalid|unrecognized) block (?:tag|param|number|identifier)",
+    r"\btag\b.{0,40}(?:not supported|unsupported|invalid|unknown)",
+)
+_NO_DATA = _words(
+    r"\bprun|missing trie node|\barchiv|proof window|old data not available",
+    r"\bhistor\w*.{0,60}(?:not available|unavailable|not found|not supported|not exist|missing|expired|not stored)",
+    r"\b(?:no|missing|lacks?) (?:historical|history|state|receipts?)\b",
+    r"\b(?:state|receipts?|ancients?|trace)\b.{0,60}(?:not available|unavailable|not found|missing|no longer)",
+)
+_RATE_LIMIT = _words(
+    r"rate.?limit|too many|\blimit (?:exceeded|reached)|request limit|exceeded.{0,40}limit|compute units|throttl",
+    r"slow down|per (?:second|minute)|/s(?:ec(?:ond)?)?\b|capacity|quota",
+)
+_BEHIND = _words(r"header not found|unknown block\b(?! tag)|block.{0,20}not found|not yet|syncing|behind")
+_PASSES = _words(
+    _RATE_LIMIT.pattern,
+    _BEHIND.pattern,
+    r"try again|retry|temporar|timed? ?out|overload|busy|backend|upstream|currently|in progress|service",
+)
+"""Words that speak against an error being final, whatever else it says."""
+
+_ABOUT_BATCHES = _words(r"\bbatch|too (?:large|big|long)|payload|request (?:entity|body|size)|content.?length")
+_SPENT = _words(
+    r"\b(?:month(?:ly)?|day|daily|yearly|annual)\b.{0,60}(?:limit|capacity|quota|request|usage|credit|allowance)",
+    r"(?:limit|capacity|quota|credits?|requests?|usage).{0,60}\b(?:month(?:ly)?|daily|billing|(?:per|this|a) day)\b",
+    r"(?:out of|no more|insufficient|exhausted) (?:\w+ )?credits?|credits?.{0,30}(?:exhausted|used up|depleted)",
+    r"payment required|(?:subscription|plan|trial).{0,30}(?:expired|ended|exhausted|inactive|cancel)",
+)
+_SHORT_TERM = _words(r"(?:per|a|/) ?(?:second|minute)|/s\b")
+
+
+class RequestFailed(Exception):
+    """A request got no answer that can be used; `reason` holds none of the endpoint's own words.
+
+    `final`: the same request will fail again; `about_size`: a smaller batch may be tried at once; `error`: the error
+    object behind it, where there is one.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        final: bool = False,
+        about_size: bool = False,
+        retry_after_seconds: float | None = None,
+        error: NodeError | None = None,
+    ) -> None:
+        self.reason, self.final, self.about_size = reason, final, about_size
+        self.retry_after_seconds, self.error = retry_after_seconds, error
+        super().__init__(reason)
+
+
+def is_missing_method(error: NodeError) -> bool:
+    """Tell whether the node says that it does not have the method."""
+    text = error.message[:MOST_TEXT]
+    if _PASSES.search(text) and not (error.code == METHOD_NOT_FOUND and not _RATE_LIMIT.search(text)):
+        return False
+    return error.code == METHOD_NOT_FOUND or (not _NO_DATA.search(text) and _MISSING_METHOD.search(text) is not None)
+
+
+def is_final(error: NodeError) -> bool:
+    """Tell whether another try won't change an error: method missing, invalid parameters, a tag rejected, no data."""
+    text = error.message[:MOST_TEXT]
+    if is_missing_method(error):
+        return True
+    if _PASSES.search(text):
+        return False
+    return (
+        error.code in {INVALID_PARAMS, HISTORY_PRUNED}
+        or _INVALID_PARAMS.search(text) is not None
+        or _NO_DATA.search(text) is not None
+    )
+
+
+def failure_of(error: NodeError) -> RequestFailed:
+    """Say in our own words what an error that is not final means."""
+    text = error.message[:MOST_TEXT]
+    if is_spent(text):
+        return RequestFailed(SPENT, final=True, error=error)
+    about_size = error.code == INVALID_REQUEST or _ABOUT_BATCHES.search(text) is not None
+    if error.code in RATE_LIMIT_CODES or _RATE_LIMIT.search(text):
+        reason = "it limits the rate"
+    elif _BEHIND.search(text):
+        reason = f"it does not know the block yet (error {error.code})"
+    else:
+        reason = f"it answered error {error.code}"
+    return RequestFailed(reason, about_size=about_size, error=error)
+
+
+SPENT = "the plan of its account is used up, so it answers no more"
+
+
+def is_spent(text: str) -> bool:
+    """Tell whether a provider's words say that the account's plan is used up, rather than a limit on the rate."""
+    return _SPENT.search(text) is not None and _SHORT_TERM.search(text) is None
+
+
+def check_status(status: int, body: bytes, *, retry_after_seconds: float | None, indices: list[int]) -> dict[int, Any]:
+    """Accept nothing under an HTTP status other than 200 but a final error object, in answer to a single call.
+
+    Cryo does not look at the status, so a node that answers «method not found» under 404 works with it.
+
+    Raises:
+        RequestFailed: saying whether another try, when, or a smaller batch can help.
+    """
+    text = body[:MOST_TEXT].decode(errors="replace")
+    error = _error_in(body)
+    if status == PAYMENT_REQUIRED or is_spent(text):
+        raise RequestFailed(SPENT, final=True, error=error)
+    passing = status in PASSING_STATUS or status in SERVER_FAULTS
+    # Some providers answer 403 to a method that the account's plan does not include.
+    says_final = is_missing_method if status == FORBIDDEN else is_final
+    looked_at = len(indices) == 1 and status not in {UNAUTHORIZED, *PASSING_STATUS}
+    if looked_at and error is not None and says_final(error):
+        return {indices[0]: error}
+    raise RequestFailed(
+        f"it answered {status}",
+        final=status in {UNAUTHORIZED, FORBIDDEN},
+        about_size=not passing or (_ABOUT_BATCHES.search(text) is not None and retry_after_seconds is None),
+        retry_after_seconds=retry_after_seconds,
+        error=error,
+    )
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Read `Retry-After` as seconds from now; a date is compared with the answer's own `Date`, else with our clock."""
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+        return min(float(value), LONGEST_RETRY_AFTER_SECONDS)
+    at, answered = _timestamp(value), _timestamp(headers.get("Date", ""))
+    if at is None:
+        return None
+    return min(max(0.0, at - (now if answered is None else answered)), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _timestamp(date: str) -> float | None:
+    try:
+        parsed = parsedate_to_datetime(date)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    try:
+        return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_answers(content: bytes, indices: list[int]) -> dict[int, Any]:
+    """Return the answers of a response by the ids that were asked; what answers none of them is left out.
+
+    Raises:
+        RequestFailed: it is not JSON-RPC at all, or one error for a whole batch.
+    """
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError):
+        raise _unusable("its answer is not JSON", content) from None
+    if isinstance(parsed, list) and len(indices) > 1:
+        return _by_place(parsed, set(indices))
+    if isinstance(parsed, list) and len(parsed) == 1:
+        parsed = parsed[0]
+    answer = _answer_of(parsed) if isinstance(parsed, dict) else _NOTHING
+    if answer is _NOTHING:
+        raise _unusable("its answer is not JSON-RPC", content)
+    if len(indices) == 1:
+        return {indices[0]: answer}
+    raise (
+        failure_of(answer)
+        if isinstance(answer, NodeError)
+        else RequestFailed("it answered a batch with one result", about_size=True)
+    )
+
+
+def _by_place(items: list[Any], indices: set[int]) -> dict[int, Any]:
+    found = {}
+    for item in items:
+        if isinstance(item, dict) and type(item.get("id")) is int and item["id"] in indices:
+            answer = _answer_of(item)
+            if answer is not _NOTHING:
+                found[item["id"]] = answer
+    return found
+
+
+def _unusable(reason: str, content: bytes) -> RequestFailed:
+    """Describe an answer that is not JSON-RPC: some gateways report a rate limit in a text of their own."""
+    text = content[:MOST_TEXT].decode(errors="replace")
+    if is_spent(text):
+        return RequestFailed(SPENT, final=True)
+    about_size = _ABOUT_BATCHES.search(text) is not None
+    return RequestFailed("it limits the rate" if _RATE_LIMIT.search(text) else reason, about_size=about_size)
+
+
+_NOTHING = object()
+
+
+def _answer_of(envelope: dict[str, Any]) -> Any:
+    """Return what an envelope holds: its result, or its error where that is an object, else nothing."""
+    error = envelope.get("error")
+    if isinstance(error, dict):
+        code, message = error.get("code"), error.get("message")
+        seen = NodeError(code if type(code) is int else 0, message if isinstance(message, str) else "")
+        return replace(seen, method_is_missing=is_missing_method(seen))
+    return _NOTHING if error is not None else envelope.get("result", _NOTHING)
+
+
+def _error_in(body: bytes) -> NodeError | None:
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(parsed, list) and parsed:
+        parsed = parsed[0]
+    answer = _answer_of(parsed) if isinstance(parsed, dict) else None
+    return answer if isinstance(answer, NodeError) else None

@@ -1,0 +1,118 @@
+"""A claimed task: the attempt run under its lease, reported, and its staging deleted. Nothing of the queue is here."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from cryo_ingest.attempt import Failure, run_attempt
+from cryo_ingest.backoff import Backoff
+from cryo_ingest.errors import AttemptCrashed, AttemptStopped
+from cryo_ingest.logs import log
+from cryo_ingest.serve.completion import complete, report_of
+from cryo_ingest.serve.lease import Lease, renew, watch
+from cryo_ingest.serve.lease_checked_store import LeaseCheckedStore
+from cryo_ingest.serve.ports import LeaseLost
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from cryo_ingest.attempt import Outcome
+    from cryo_ingest.ports import Clock
+    from cryo_ingest.redact import Redactor
+    from cryo_ingest.serve.ports import Claim, Dispatcher
+    from cryo_ingest.serve.shutdown import Shutdown
+    from cryo_ingest.serve.status import Status
+    from cryo_ingest.settings import Settings
+    from cryo_ingest.wiring import WorkerPorts
+
+E = TypeVar("E", bound=Exception)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRunner:
+    """Runs claimed attempts, any number at once; what they share is safe to share."""
+
+    dispatcher: Dispatcher
+    ports: WorkerPorts
+    settings: Settings
+    shutdown: Shutdown
+    clock: Clock
+    random: Random
+    redactor: Redactor
+    status: Status
+
+    async def run(self, claim: Claim) -> bool:
+        """Run one attempt from its claim to its report; return whether the task's wake-up has done its work.
+
+        It has once the attempt is reported, or the dispatcher has fenced it off.
+        """
+        lease = Lease(claim.grant, self.clock)
+        with self.redactor.knowing(claim.lease_token, claim.capability_token):
+            try:
+                outcome = await self._run_under_lease(claim, lease)
+                self.status.note(outcome)
+                return await self._report(claim, lease, outcome)
+            except LeaseLost as lost:
+                log.warning("attempt.lease_lost", reason=str(lost), fenced=lost.fenced)
+                return lost.fenced
+            finally:
+                # After the report, and whatever has happened (STG-3, STG-8).
+                await self.ports.staging.discard(claim.assignment.task_id, claim.assignment.attempt)
+
+    async def _run_under_lease(self, claim: Claim, lease: Lease) -> Outcome:
+        """Run the attempt while its lease is kept; a lost lease, a stop and a bug all end it by cancellation.
+
+        Raises:
+            LeaseLost: the lease went; nothing of the attempt is running any more.
+        """
+        ports = replace(self.ports, store=LeaseCheckedStore(self.ports.store, lease))
+        try:
+            async with asyncio.TaskGroup() as group:
+                keepers = [
+                    group.create_task(watch(lease, self.clock)),
+                    group.create_task(self._renew(lease, claim)),
+                    group.create_task(self.shutdown.wait_for_stop()),
+                ]
+                outcome = await run_attempt(claim.assignment, ports=ports, settings=self.settings)
+                for keeper in keepers:
+                    keeper.cancel()
+        except ExceptionGroup as failed:
+            if (lost := first_of(failed, LeaseLost)) is not None:
+                raise lost from None
+            if (stopped := first_of(failed, AttemptStopped)) is not None:
+                return Failure(stopped)
+            log.exception("attempt.crashed")
+            return Failure(AttemptCrashed(kind=type(first_of(failed, Exception)).__name__))
+        return outcome
+
+    async def _renew(self, lease: Lease, claim: Claim) -> None:
+        await renew(lease, claim, dispatcher=self.dispatcher, clock=self.clock, backoff=Backoff(self.random))
+
+    async def _report(self, claim: Claim, lease: Lease, outcome: Outcome) -> bool:
+        if isinstance(outcome, Failure):
+            error = outcome.error
+            log.error("attempt.failed", outcome=outcome.outcome, error=type(error).__name__, message=str(error))
+        reported = await complete(
+            claim,
+            report_of(outcome, self.redactor),
+            lease=lease,
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            backoff=Backoff(self.random),
+        )
+        if reported:
+            log.info("attempt.reported", outcome=outcome.outcome)
+        return reported
+
+
+def first_of(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E | None:
+    """Return the first exception of a kind in a group, at any depth."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            if (found := first_of(error, kind)) is not None:
+                return found
+        elif isinstance(error, kind):
+            return error
+    return None

@@ -1,0 +1,146 @@
+"""A slot: one wake-up at a time, from the queue to its acknowledgement. A service has as many as attempts may run.
+
+A message is received only by a slot that is free, hidden from others while its attempt runs, and deleted only after the
+attempt is reported, or when its task is not to be had (LSE-1). Whatever goes wrong with one message, the slot goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from cryo_ingest.attempt import log_fields
+from cryo_ingest.logs import log
+from cryo_ingest.model import UUID_PATTERN
+from cryo_ingest.serve.ports import DispatcherUnavailable, NotClaimed, QueueUnavailable
+from cryo_ingest.serve.queue import VISIBILITY_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from cryo_ingest.backoff import Backoff
+    from cryo_ingest.ports import Clock
+    from cryo_ingest.serve.attempt_runner import AttemptRunner
+    from cryo_ingest.serve.ports import Dispatcher, Message, WakeupQueue
+    from cryo_ingest.serve.shutdown import Shutdown
+    from cryo_ingest.serve.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Takes wake-ups until the service drains."""
+
+    queue: WakeupQueue
+    dispatcher: Dispatcher
+    runner: AttemptRunner
+    shutdown: Shutdown
+    status: Status
+    clock: Clock
+    backoff: Backoff
+    machine_backoff: Backoff
+    poll_seconds: int
+
+    async def run(self) -> None:
+        """Take one wake-up after the other; the first poll does not wait, so that a bad queue is known at once.
+
+        A poll that is under way when the service drains is waited for: a message that it brings is handed back at
+        once. SQS may have given it out already, and would hide it from others for a minute.
+        """
+        wait_seconds = 0
+        while not self.shutdown.draining:
+            try:
+                message = await self.queue.receive(wait_seconds=wait_seconds)
+                self.status.queue_ok = True
+                wait_seconds = self.poll_seconds
+                if message is not None:
+                    await self._handle(message)
+                    await self._pause_if_unfit()
+            except QueueUnavailable as error:
+                self.status.queue_ok = False
+                log.warning("queue.unavailable", operation=error.operation, reason=error.reason)
+                await self._pause(self.backoff.failed())
+            except Exception:  # noqa: BLE001 - a bug met with one message must not end the service
+                log.exception("wakeup.crashed")
+                await self._pause(self.backoff.failed())
+
+    async def _handle(self, message: Message) -> None:
+        task_id = task_of(message.body)
+        if task_id is None:
+            self.status.count("malformed")
+            log.warning("wakeup.malformed", length=len(message.body), so_far=self.status.counts["malformed"])
+            await self.queue.acknowledge(message)
+            return
+        with structlog.contextvars.bound_contextvars(task_id=task_id):
+            async with self._hidden(message):
+                done = await self._claim_and_run(task_id, message)
+            if done:
+                await self.queue.acknowledge(message)
+
+    async def _claim_and_run(self, task_id: str, message: Message) -> bool:
+        """Return whether the wake-up has done its work and is to be deleted."""
+        if self.shutdown.draining:
+            await self.queue.hide(message, seconds=0)
+            return False
+        try:
+            claim = await self.dispatcher.claim(task_id)
+        except DispatcherUnavailable as error:
+            self.status.dispatcher_ok = False
+            delay = self.backoff.failed()
+            log.warning("claim.unavailable", reason=error.reason, delay_seconds=round(delay, 2))
+            await self.queue.hide(message, seconds=math.ceil(delay))
+            await self._pause(delay)
+            return False
+        self.status.dispatcher_ok = True
+        self.backoff.succeeded()
+        if isinstance(claim, NotClaimed):
+            self.status.count("not_claimed")
+            log.info("claim.not_claimed", reason=claim.reason)
+            return True
+        with structlog.contextvars.bound_contextvars(**log_fields(claim.assignment)), self.status.running():
+            log.info("attempt.claimed", lease_seconds=round(claim.grant.term_seconds, 1))
+            return await self.runner.run(claim)
+
+    @asynccontextmanager
+    async def _hidden(self, message: Message) -> AsyncIterator[None]:
+        """Keep a message from others while the block lasts."""
+        hiding = asyncio.create_task(self._keep_hidden(message))
+        try:
+            yield
+        finally:
+            hiding.cancel()
+            await asyncio.gather(hiding, return_exceptions=True)
+
+    async def _keep_hidden(self, message: Message) -> None:
+        while True:
+            await self.clock.sleep(VISIBILITY_SECONDS / 3)
+            try:
+                await self.queue.hide(message, seconds=VISIBILITY_SECONDS)
+            except QueueUnavailable as error:
+                # It may be delivered again: then its claim finds the task running.
+                log.warning("wakeup.not_hidden", reason=error.reason)
+
+    async def _pause_if_unfit(self) -> None:
+        """Take nothing for a while where attempts on this machine all fail: others may have the tasks meanwhile."""
+        if self.status.machine_problem is None:
+            self.machine_backoff.succeeded()
+        else:
+            await self._pause(self.machine_backoff.failed())
+
+    async def _pause(self, seconds: float) -> None:
+        await self.shutdown.unless_draining(self.clock.sleep(seconds))
+
+
+def task_of(body: str) -> str | None:
+    """Return the task id of a wake-up's body, lower-cased, or None where it is no wake-up."""
+    try:
+        task_id = json.loads(body)["task_id"]
+        return task_id.lower() if re.fullmatch(UUID_PATTERN, task_id) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

@@ -1,0 +1,27 @@
+"""An object store that starts no request unless the lease is held (LSE-3). What the requests are is `publish`'s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from cryo_ingest.publish.store_wrapper import StoreWrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from cryo_ingest.ports import ObjectStore
+    from cryo_ingest.serve.lease import Lease
+
+T = TypeVar("T")
+
+
+class LeaseCheckedStore(StoreWrapper):
+    """Another store's operations, each refused with `LeaseLost` once the lease is lost."""
+
+    def __init__(self, store: ObjectStore, lease: Lease) -> None:
+        super().__init__(store)
+        self._lease = lease
+
+    async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
+        self._lease.require()
+        return await operation()

@@ -1,0 +1,137 @@
+"""What a scenario can have fake Cryo do wrong, by the `acts` of its `harness_script`. Each act happens where it says.
+
+An act is an object with its name under `act`; `chunk` picks a chunk by its place (0 is the first), `after_chunks` says
+how many are written before it. An act that is not here is refused with exit code 2 and its name. The format is
+`harness/schemas/harness_script.json`, version 1; a pool refuses a script that breaks it before anything runs.
+
+    exit {code, after_chunks}          ends at once, without the final report
+    signal {number, after_chunks}      kills itself
+    hang {when}                        before, during (a file half written) or after the writing
+    fail_chunk {chunk, message}        the chunk is errored: no file, exit code 1
+    omit_chunk {chunk}                 no file, and exit code 0 all the same
+    omit_rows {chunk, every}           every nth row is missing, exit code 0
+    omit_blocks {chunk, first, last}   no row of these blocks, exit code 0
+    omit_transactions {chunk, every}   no row of every nth transaction, exit code 0
+    replace_block {block, by}          one block's rows are another's, which is then there twice or foreign
+    leave_temporary {chunk}            a whole `_tmp` file that was never renamed
+    truncate_file {chunk, bytes}       the file's last bytes are missing
+    empty_file {chunk}                 0 bytes
+    wrong_schema {chunk}               the first column bears another name
+    extra_file {name}                  one more Parquet file, of a name of its own
+    disk_full {chunk}                  half a `_tmp` file, the chunk errored
+    grow {bytes, step_bytes}           a file that grows step by step to that size, then a hang
+    flood {bytes}                      that much output
+    print_url {}                       the endpoint's URL on stderr
+    ignore_sigterm {}                  SIGTERM does nothing
+    orphan {}                          a child process that outlives it
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.fakes.cryo.arguments import Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = frozenset(
+    (
+        *(
+            "exit",
+            "signal",
+            "hang",
+            "fail_chunk",
+            "omit_chunk",
+            "omit_rows",
+            "omit_blocks",
+            "omit_transactions",
+            "replace_block",
+            "leave_temporary",
+        ),
+        *("truncate_file", "empty_file", "wrong_schema", "extra_file", "disk_full", "grow", "flood", "print_url"),
+        *("ignore_sigterm", "orphan"),
+    )
+)
+_LINE = "fake-cryo floods its output " * 4
+
+
+@dataclass(frozen=True, slots=True)
+class CryoFaults:
+    """The acts of one run, in the order of the script."""
+
+    faults: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, script: dict[str, Any]) -> CryoFaults:
+        """Read the acts of a script.
+
+        Raises:
+            Refused: one of them is not modelled.
+        """
+        faults = tuple(script.get("faults", ()))
+        unknown = [str(fault.get("do")) for fault in faults if fault.get("do") not in NAMES]
+        if unknown:
+            raise Refused(f"error: fake-cryo does not model the act {', '.join(unknown)}")
+        return cls(faults)
+
+    def find(self, name: str, **fields: Any) -> dict[str, Any] | None:
+        """Return the first act of a name whose fields are these."""
+        for fault in self.faults:
+            if fault["do"] == name and all(fault.get(key) == value for key, value in fields.items()):
+                return fault
+        return None
+
+    def begin(self, url: str | None) -> None:
+        """Do what is to be done before anything is written."""
+        if self.find("ignore_sigterm"):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.find("orphan"):
+            subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S607
+        if self.find("print_url"):
+            print(f"error sending request for url ({url})", file=sys.stderr, flush=True)  # noqa: T201
+        if flood := self.find("flood"):
+            for _ in range(flood["bytes"] // (len(_LINE) + 1)):
+                print(_LINE)  # noqa: T201
+            sys.stdout.flush()
+        if self.find("hang", when="before"):
+            hang()
+
+    def after(self, chunks: int) -> None:
+        """End the process where an act says so, now that so many chunks are written."""
+        if ending := self.find("exit", after_chunks=chunks):
+            sys.stdout.flush()
+            os._exit(ending["code"])
+        if killed := self.find("signal", after_chunks=chunks):
+            sys.stdout.flush()
+            os.kill(os.getpid(), killed["number"])
+            hang()
+
+    def spoil_file(self, path: Path, chunk: int) -> None:
+        """Damage a file that is whole."""
+        if cut := self.find("truncate_file", chunk=chunk):
+            os.truncate(path, max(0, path.stat().st_size - cut["bytes"]))
+        if self.find("empty_file", chunk=chunk):
+            os.truncate(path, 0)
+
+    def grow(self, directory: Path) -> None:
+        """Let a file grow where an act says so, and then hang."""
+        if growth := self.find("grow"):
+            with (directory / "growing._tmp").open("wb") as file:
+                for _ in range(0, growth["bytes"], growth["step_bytes"]):
+                    file.write(bytes(growth["step_bytes"]))
+                    file.flush()
+                    threading.Event().wait(growth.get("pause_seconds", 0.02))
+            hang()
+
+
+def hang() -> None:
+    """Wait for a signal that ends the process."""
+    while True:
+        signal.pause()

@@ -1,0 +1,189 @@
+"""Batches: refused in whatever form they are tried smaller, down to single calls, and a single call decides."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.asking import METHOD, ask, calls, results, with_node
+from support.json_rpc import Answer, answer, each, error, json_rpc, truth
+from support.proving import JumpingClock
+
+from cryo_ingest.errors import NodeUnavailable
+from cryo_ingest.ports import NodeError
+from cryo_ingest.rpc.client import BATCH_CALLS, HttpNode
+from cryo_ingest.rpc.limits import BatchSize
+
+TOO_LARGE = "batch too large"
+REFUSALS: dict[str, Callable[[list[Any]], Answer]] = {
+    "one error": lambda _: answer(error(-32600, TOO_LARGE)),
+    "a rate limit's code": lambda _: answer(error(-32005, "batch size limit exceeded")),
+    "one error in a list": lambda body: answer([error(-32600, TOO_LARGE, body[0])]),
+    "one error without an id in a list": lambda _: answer([error(-32600, TOO_LARGE)]),
+    "an error for every call": lambda body: each(body, lambda call: error(-32600, TOO_LARGE, call)),
+    "a final error for every call": lambda body: each(body, lambda call: error(-32601, "not in a batch", call)),
+    "an unknown error for every call": lambda body: each(body, lambda call: error(-32000, "no", call)),
+    "an empty list": lambda _: answer([]),
+    "null": lambda _: answer(None),
+    "text": lambda _: Answer(200, b"Bad Gateway"),
+    "an object": lambda _: answer({"error": "no batches"}),
+    "400": lambda _: Answer(400),
+    "401": lambda _: Answer(401),
+    "403": lambda _: answer({"error": "batch requests are limited"}, 403),
+    "404": lambda _: Answer(404),
+    "413": lambda _: Answer(413),
+    "429": lambda _: answer(error(-32005, "slower"), 429),
+    "429 with Retry-After": lambda _: Answer(429, b"", (("Retry-After", "3"),)),
+    "500": lambda body: answer(error(31, "Batch of more than 7 requests are not allowed", body[0]), 500),
+    "501": lambda _: Answer(501),
+    "the connection's end": lambda _: Answer(None),
+}
+
+
+@pytest.mark.parametrize("limit", [1, 7])
+@pytest.mark.parametrize("form", REFUSALS)
+def test_a_refused_batch_is_tried_smaller_whatever_the_form_of_the_refusal(form: str, limit: int):
+    """RPC-1: the answers come all the same, in order, for at most a quarter more calls."""
+    with json_rpc(lambda body: REFUSALS[form](body) if isinstance(body, list) and len(body) > limit else None) as node:
+        assert ask(node.url, calls(150)) == results(150)
+    assert sum(node.sizes) < 1.25 * 150 + 2 * BATCH_CALLS
+
+
+def test_a_size_that_worked_is_kept():
+    """RPC-1: of many questions to one endpoint hardly one is wasted on a batch that is too large."""
+
+    async def twice(node: HttpNode) -> list[int]:
+        await node.ask(calls(200))
+        before = len(served.sizes)
+        await node.ask(calls(200))
+        return served.sizes[before:]
+
+    with json_rpc(
+        lambda body: answer(error(-32600, TOO_LARGE)) if isinstance(body, list) and len(body) > 7 else None
+    ) as served:
+        later = with_node(served.url, twice)
+    assert sum(size > 7 for size in later) <= 3
+
+
+@pytest.mark.parametrize(("code", "words"), [(-32601, "method not found"), (-32000, "no"), (-32005, "rate limit")])
+def test_one_bad_member_of_a_good_batch_is_asked_again_alone(code: int, words: str):
+    """RPC-1: an error inside a batch is no answer, even if it looks final."""
+
+    def reply(body: Any) -> Answer | None:
+        if not isinstance(body, list):
+            return None
+        return answer([error(code, words, call) if call["params"][0] == "0x7" else truth(call) for call in body])
+
+    with json_rpc(reply) as node:
+        assert ask(node.url, calls(20)) == results(20)
+    assert node.sizes == [20, 1]
+
+
+def test_a_method_that_is_refused_in_batches_costs_other_methods_nothing():
+    """RPC-1: the size that worked is known for each method by itself."""
+
+    async def both(node: HttpNode) -> None:
+        assert await node.ask(calls(20, "trace_block")) == results(20, "trace_block")
+        assert await node.ask(calls(20)) == results(20)
+
+    def reply(body: Any) -> Answer | None:
+        if isinstance(body, list) and body[0]["method"] == "trace_block":
+            return each(body, lambda call: error(-32601, "the method trace_block does not exist", call))
+        return None
+
+    with json_rpc(reply) as served:
+        with_node(served.url, both)
+    assert [size for body, size in zip(served.bodies, served.sizes, strict=True) if METHOD in str(body)] == [20]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "method not found",
+        "the method eth_getBlockReceipts does not exist/is not available",
+        "Unsupported method: eth_getBlockReceipts",
+        "Method eth_getBlockReceipts is not supported",
+        "eth_getBlockReceipts is not available on the Free tier",
+        "rpc method is not whitelisted",
+    ],
+)
+@pytest.mark.parametrize("code", [-32601, -32000])
+def test_a_method_that_a_single_call_has_shown_to_be_missing_is_not_asked_for_again(code: int, words: str):
+    """RPC-1: final for that method on that endpoint; one batch and one call are all it costs."""
+
+    async def twice(node: HttpNode) -> list[Any]:
+        return [*await node.ask(calls(100, "eth_getBlockReceipts")), *await node.ask(calls(5, "eth_getBlockReceipts"))]
+
+    with json_rpc(lambda body: each(body, lambda call: error(code, words, call))) as served:
+        assert with_node(served.url, twice) == [NodeError(code, words)] * 105
+    assert served.sizes[-1] == 1
+    assert len(served.sizes) <= 3
+
+
+def test_what_a_node_does_not_have_is_its_answer_for_each_call_alone():
+    """RPC-1: pruned blocks are told one by one, since another member of a pool may have some of them."""
+
+    def reply(body: Any) -> Answer | None:
+        def one(call: Any) -> Any:
+            return error(4444, "pruned history unavailable", call) if int(call["params"][0], 16) < 10 else truth(call)
+
+        return each(body, one)
+
+    with json_rpc(reply) as node:
+        found = ask(node.url, calls(30))
+    assert found == [NodeError(4444, "pruned history unavailable")] * 10 + results(30)[10:]
+    assert node.sizes == [30, *[1] * 10]
+
+
+def test_an_outage_ends_in_few_requests_and_the_batches_grow_back():
+    """RPC-1: what looks like a refusal of batches is no flood of single calls, and is forgotten when it is over."""
+    clock = JumpingClock()
+
+    async def through(node: HttpNode) -> tuple[list[int], list[int]]:
+        await node.ask(calls(400))
+        clean, down_until[0] = len(served.sizes), clock.now + 60
+        await node.ask(calls(1000))
+        during = served.sizes[clean:]
+        before = len(served.sizes)
+        await node.ask(calls(1000))
+        return during, served.sizes[before:]
+
+    down_until = [0.0]
+    with json_rpc(lambda _: Answer(503) if clock.now < down_until[0] else None) as served:
+        during, after = with_node(served.url, through, clock)
+    assert len(during) < 200
+    assert sum(during) < 1.5 * 1000
+    assert len(after) <= 1000 / BATCH_CALLS + 3
+
+
+def test_an_outage_that_stays_costs_few_requests_however_many_calls_wait():
+    """RPC-1: requests go one at a time, with pauses that grow, and at last the reason is told."""
+    clock = JumpingClock()
+    with json_rpc(lambda _: Answer(502)) as node, pytest.raises(NodeUnavailable, match="502, after"):
+        ask(node.url, calls(5000), clock)
+    assert len(node.bodies) < 60
+    assert clock.now > 1000 + 120
+
+
+def test_calls_of_several_methods_are_answered_in_the_order_in_which_they_were_asked():
+    """`ask`: which batch a call went in does not show."""
+    asked = [call for pair in zip(calls(30), calls(30, "eth_getBlockReceipts"), strict=True) for call in pair]
+    with json_rpc(lambda _: None) as node:
+        assert ask(node.url, asked) == [f"{call.method}{list(call.params)}" for call in asked]
+    assert sorted(node.sizes) == [30, 30]
+
+
+def sizes_tried(limit: int, batches: int) -> list[int]:
+    """Return the sizes that are tried on a server with a limit."""
+    size, tried = BatchSize(50, 50), []
+    for _ in range(batches):
+        tried.append(size.size)
+        (size.worked if size.size <= limit else size.failed)(size.size)
+    return tried
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10, 49, 50])
+def test_growth_beyond_a_size_that_fails_is_tried_ever_more_rarely(limit: int):
+    """BatchSize: of a thousand batches at most a dozen are too large, and the others not much smaller than they may."""
+    tried = sizes_tried(limit, 1000)
+    assert sum(size > limit for size in tried) <= 12
+    assert 2 * max(size for size in tried if size <= limit) >= limit

@@ -1,0 +1,140 @@
+"""The endpoint that serves: RNG-5 and MOD-7, on the fake pool's wire."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from support.proving import JumpingClock, settings_of, task_of
+
+from cryo_ingest.errors import EndpointUnusable, IngestError, NodeUnavailable, RpcPoolUnresolved, StaleHead, WrongChain
+from cryo_ingest.rpc.client import HttpChain
+from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.settings import RpcPools, Settings
+from harness.fakes.rpc import Fault, Node, RpcPool
+from harness.faults import actions as do
+from harness.world.chain import Chain
+from harness.world.quirks import Quirks
+
+CHAIN = Chain(1)
+TASK = task_of("blocks", 100, 201)
+FINAL = "eth_getBlockByNumber"
+
+
+def choose(settings: Settings) -> tuple[str, str]:
+    """Return which endpoint serves, and its URL."""
+
+    async def chosen() -> tuple[str, str]:
+        clock = JumpingClock()
+        async with endpoint_of(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
+            node = await endpoint.choose()
+            assert await endpoint.choose() is node
+            url = await endpoint.choose_url()
+            assert url is not None
+            return node.name, url
+
+    return asyncio.run(chosen())
+
+
+@pytest.mark.parametrize(
+    ("node", "confirmations", "error"),
+    [
+        (Node(CHAIN, head=1000, finalized=200), None, None),
+        (Node(CHAIN, head=1000, finalized=199), None, StaleHead),
+        (Node(CHAIN, head=200), 0, None),
+        (Node(CHAIN, head=199), 0, StaleHead),
+        (Node(CHAIN, head=212), 12, None),
+        (Node(CHAIN, head=211), 12, StaleHead),
+        (Node(CHAIN, head=1000, chain_id=5), None, WrongChain),
+        (Node(Chain(1, quirks=Quirks(no_finalized_tag=True)), head=200), None, None),
+        (Node(Chain(1, quirks=Quirks(no_finalized_tag=True)), head=199), None, StaleHead),
+    ],
+)
+def test_rng_5_the_last_block_must_be_final_on_the_right_chain(
+    node: Node, confirmations: int | None, error: type[IngestError] | None
+):
+    """RNG-5: just at the border passes; a wrong chain is fatal, a head behind it retryable, a missing tag neither."""
+    with RpcPool(node) as pool:
+        settings = settings_of(pool.url, confirmations=confirmations)
+        if error is None:
+            assert choose(settings) == ("endpoint 1 of 1", pool.url)
+        else:
+            with pytest.raises(error, match="endpoint 1 of 1"):
+                choose(settings)
+
+
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        (do.Result(None), StaleHead),
+        (do.Error(-32000, "finalized block not found"), StaleHead),
+        (do.Error(-39001, "Unknown block"), StaleHead),
+        (do.Error(-32000, "invalid block number"), None),
+        (do.Error(-32602, "whatever"), None),
+        (do.Error(-32603, "internal error"), NodeUnavailable),
+        (do.Result({"number": "ten"}), NodeUnavailable),
+        (do.Result([]), NodeUnavailable),
+        (do.Result({"number": "0x" + "f" * 65}), NodeUnavailable),
+    ],
+)
+def test_rng_5_only_a_rejected_tag_is_judged_by_the_head(action: do.Action, error: type[IngestError] | None):
+    """RNG-5: `null` and «not found» mean no finality yet; what says neither is no evidence at all."""
+    with RpcPool(Node(CHAIN, head=1000), [Fault(FINAL, action)]) as pool:
+        if error is None:
+            choose(settings_of(pool.url))
+            assert pool.calls("eth_blockNumber") == 1
+        else:
+            with pytest.raises(error):
+                choose(settings_of(pool.url))
+
+
+def test_mod_7_the_first_endpoint_that_passes_serves_and_no_url_is_told(capsys: pytest.CaptureFixture[str]):
+    """MOD-7, SEC-1: in order, named by position; the ones before it are told with their faults."""
+    nodes = [
+        Node(CHAIN, head=1000, chain_id=5, name="wrong"),
+        Node(CHAIN, head=150, name="stale"),
+        Node(CHAIN, head=1000, name="good"),
+        Node(CHAIN, head=1000, name="never asked"),
+    ]
+    with RpcPool(nodes) as pool:
+        urls = [f"{url}/v2/k3y-canary" for url in pool.urls]
+        assert choose(settings_of(" \n".join(["ws://127.0.0.1:1/k3y-canary", *urls]))) == ("endpoint 4 of 5", urls[2])
+        assert "never asked" not in {call.node for call in pool.journal}
+    said = capsys.readouterr()
+    assert "endpoint 2 of 5" in said.out + said.err
+    assert "k3y-canary" not in said.out + said.err
+    assert "127.0.0.1" not in said.out + said.err
+
+
+@pytest.mark.parametrize(("order", "error"), [((5, None), StaleHead), ((None, 5), StaleHead), ((5, 7), WrongChain)])
+def test_mod_7_none_that_passes_is_retryable_if_one_may_later(order: tuple[int | None, ...], error: type[IngestError]):
+    """MOD-7, OUT-4: fatal only when every endpoint is wrong for good."""
+    nodes = [Node(CHAIN, head=150, chain_id=chain_id, name=str(place)) for place, chain_id in enumerate(order)]
+    with RpcPool(nodes) as pool, pytest.raises(error):
+        choose(settings_of(" ".join(pool.urls)))
+
+
+@pytest.mark.parametrize("url", ["ws://node.example/k3y", "ipc:///k3y", "http://", "http://[k3y", "http://x:99999/k3y"])
+def test_mod_7_what_is_no_http_url_is_fatal_by_position(url: str):
+    """SEC-1: the message tells the place, not the value."""
+    with pytest.raises(EndpointUnusable, match="endpoint 1 of 1") as caught:
+        choose(settings_of(url))
+    assert "k3y" not in str(caught.value)
+
+
+def test_mod_4_a_pool_without_an_endpoint_is_not_asked():
+    """MOD-4: neither variable is set."""
+    with pytest.raises(RpcPoolUnresolved):
+        choose(Settings(mode="real", rpc=RpcPools({})))
+
+
+def test_rng_5_nobody_is_asked_where_nobody_chooses(tmp_path: Path):
+    """LAY-10: a version that stands whole is published without an endpoint."""
+    del tmp_path
+
+    async def idle() -> None:
+        clock = JumpingClock()
+        settings = settings_of("ws://nowhere")
+        async with endpoint_of(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock):
+            pass
+
+    asyncio.run(idle())

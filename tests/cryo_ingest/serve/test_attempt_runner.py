@@ -1,0 +1,197 @@
+"""A claimed task from its claim to its report, in virtual time, with an extractor that does what a test wants."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+from support.service_doubles import ScriptedDispatcher, SteadyRandom, claim_of
+from support.virtual_time import VirtualClock
+from support.worker import PAYLOAD
+
+from cryo_ingest.errors import CryoFailed
+from cryo_ingest.ports import AlreadyStored, Changed, Extraction, ExtractionOrder, ProveFile, Workspace
+from cryo_ingest.redact import Redactor
+from cryo_ingest.serve.attempt_runner import AttemptRunner
+from cryo_ingest.serve.ports import FENCED, CompletionRefused, DispatcherUnavailable, LeaseLost
+from cryo_ingest.serve.shutdown import Shutdown
+from cryo_ingest.serve.status import Status
+from cryo_ingest.settings import Settings
+from cryo_ingest.wiring import make_ports
+from harness.stores.memory import MemoryStore
+
+GRACE_SECONDS = 24.0
+FAILED = CryoFailed(block_range="0:1", ended="ended", chunks_done=0, chunks=1, hint="", tail=())
+FAULT = DispatcherUnavailable("heartbeat", "answered 503")
+
+
+class Extractor:
+    """Does what it is told when Cryo would be run, and tells whether it was cancelled meanwhile."""
+
+    def __init__(self, act: Callable[[], Awaitable[object]]) -> None:
+        self._act = act
+        self.started = self.cancelled = False
+
+    async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
+        """Never return a file."""
+        del order, prove
+        self.started = True
+        try:
+            await self._act()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        raise FAILED
+
+
+class Staging:
+    """Directories that are only names; threads would be overtaken by virtual time."""
+
+    def __init__(self, dispatcher: ScriptedDispatcher) -> None:
+        self._dispatcher = dispatcher
+        self.held: set[tuple[str, int]] = set()
+        self.reports_before_discard: int | None = None
+
+    async def acquire(self, task_id: str, attempt: int) -> Workspace:
+        """Hold one."""
+        self.held.add((task_id, attempt))
+        return Workspace(Path("nowhere"), 0)
+
+    async def discard(self, task_id: str, attempt: int) -> None:
+        """Let it go."""
+        self.held.discard((task_id, attempt))
+        self.reports_before_discard = len(self._dispatcher.reports)
+
+    async def sweep(self) -> int:
+        """Find nothing."""
+        return 0
+
+
+class World:
+    """A runner with everything around it in memory."""
+
+    def __init__(self, act: Callable[[], Awaitable[object]] | None = None) -> None:
+        self.clock = VirtualClock()
+        self.dispatcher = ScriptedDispatcher(self.clock)
+        self.extractor = Extractor(act or self.for_ever)
+        self.shutdown = Shutdown(GRACE_SECONDS, self.clock)
+        self.store = MemoryStore(AlreadyStored, Changed)
+        self.staging = Staging(self.dispatcher)
+        self.redactor = Redactor([])
+        wired = make_ports(Settings(), self.store, self.redactor)
+        ports = replace(wired, extractor=self.extractor, staging=self.staging)
+        self.status = Status(self.shutdown)
+        self.runner = AttemptRunner(
+            self.dispatcher, ports, Settings(), self.shutdown, self.clock, SteadyRandom(), self.redactor, self.status
+        )
+
+    async def for_ever(self) -> None:
+        """Be a Cryo that never ends."""
+        await asyncio.Event().wait()
+
+    def run(self, payload: object = PAYLOAD) -> bool:
+        """Run one attempt."""
+        return self.clock.run(self.runner.run(claim_of(payload)))
+
+    def nothing_is_left(self) -> bool:
+        """Tell whether no directory is held, none was let go before its report, and nothing was stored."""
+        tidy = not self.staging.held and self.staging.reports_before_discard == len(self.dispatcher.reports)
+        return tidy and asyncio.run(self.store.list("")) == {}
+
+
+@pytest.mark.parametrize(("payload", "outcome"), [(PAYLOAD, "retryable_error"), ({}, "fatal_error")])
+def test_out_1_a_failure_is_reported_with_its_outcome_and_message(payload: object, outcome: str):
+    """OUT-1, PUB-3, STG-8: one report, no publication, no directory."""
+    world = World(lambda: asyncio.sleep(0))
+    assert world.run(payload)
+    (report,) = world.dispatcher.reports
+    assert (report.outcome, report.publication) == (outcome, None)
+    assert report.error_message
+    assert world.nothing_is_left()
+
+
+def test_lse_3_a_lease_that_is_not_renewed_stops_the_attempt_at_its_local_end():
+    """LSE-3: Cryo is cancelled, nothing is reported, and the wake-up stays."""
+    world = World()
+    world.dispatcher.heartbeats = [FAULT]
+    assert not world.run()
+    assert world.extractor.cancelled
+    assert world.clock.now == 1055
+    assert world.dispatcher.reports == []
+    assert world.nothing_is_left()
+
+
+@pytest.mark.parametrize("status", [409, 401])
+def test_lse_5_a_lease_taken_away_stops_it_at_once_and_a_409_acknowledges(status: int):
+    """LSE-3, LSE-5, LSE-1: after a 409 the wake-up has done its work, after a 401 or 403 it has not."""
+    world = World()
+    world.dispatcher.heartbeats = [None, LeaseLost("by script", fenced=status == FENCED)]
+    assert world.run() is (status == FENCED)
+    assert world.clock.now == 1040
+    assert world.dispatcher.reports == []
+    assert world.nothing_is_left()
+
+
+def test_lse_4_an_attempt_that_would_not_end_is_handed_back_before_the_grace_is_over():
+    """LSE-4: 8 s before the end of 24 s of grace Cryo is stopped, and the task reported as retryable."""
+    world = World()
+
+    async def told_to_end() -> bool:
+        async with asyncio.TaskGroup() as group:
+            enforcing = group.create_task(world.shutdown.enforce())
+            world.shutdown.begin(signal.SIGTERM)
+            done = await world.runner.run(claim_of(PAYLOAD))
+            enforcing.cancel()
+        return done
+
+    assert world.clock.run(told_to_end())
+    (report,) = world.dispatcher.reports
+    assert report.outcome == "retryable_error"
+    assert "TRACE_SHUTDOWN_GRACE_SECONDS" in str(report.error_message)
+    assert world.clock.now == 1016
+    assert world.extractor.cancelled
+    assert world.nothing_is_left()
+
+
+def test_a_bug_is_reported_as_retryable_by_its_name_alone():
+    """OUT-1: what nobody foresaw is reported too; its words, which may hold anything, stay in the redacted log."""
+
+    async def bug() -> None:
+        raise KeyError("c4pability-canary")
+
+    world = World(bug)
+    with capture_logs() as logged:
+        assert world.run()
+    (report,) = world.dispatcher.reports
+    assert report.outcome == "retryable_error"
+    assert "KeyError" in str(report.error_message)
+    assert "canary" not in str(report.error_message)
+    assert [event["event"] for event in logged if event["log_level"] == "error"] == [
+        "attempt.crashed",
+        "attempt.failed",
+    ]
+    assert world.nothing_is_left()
+
+
+def test_a_refused_report_leaves_the_wake_up():
+    """OUT-1: the attempt is not reported, so its message is not acknowledged; the lease runs out by itself."""
+    world = World(lambda: asyncio.sleep(0))
+    world.dispatcher.completions = [CompletionRefused(400)]
+    assert not world.run()
+    assert world.nothing_is_left()
+
+
+def test_sec_1_the_tokens_are_known_to_redaction_while_the_attempt_lasts():
+    """SEC-1: tokens are secrets from the moment they arrive, and are forgotten with their attempt."""
+    seen: list[str] = []
+
+    async def leak() -> None:
+        seen.append(world.redactor("c4pability-canary and l3ase-canary"))
+
+    world = World(leak)
+    world.run()
+    assert seen == ["<redacted> and <redacted>"]
+    assert world.redactor("c4pability-canary") == "c4pability-canary"

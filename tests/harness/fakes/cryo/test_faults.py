@@ -1,0 +1,216 @@
+"""Scripted misbehaviour: what a scenario tells fake Cryo to do wrong, it does, exactly there."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness.fakes.cryo.faults import NAMES
+from harness.fakes.rpc import Fault, Node, RpcPool
+from harness.faults.actions import Fields
+from harness.schemas import Malformed, schema
+from harness.world.chain import Chain
+from harness.world.tables import build
+
+BIN = Path(sys.executable).parent
+FIRST, SECOND = "ethereum__blocks__00000000_to_00000009", "ethereum__blocks__00000010_to_00000019"
+
+
+def start(url: str, folder: Path) -> subprocess.Popen[str]:
+    """Start fake Cryo on blocks 0..19 in chunks of ten."""
+    folder.mkdir(exist_ok=True)
+    command = [BIN / "fake-cryo", "blocks", "-b", "0:20", "-c", "10", "-o", folder]
+    environment = {"PATH": os.environ["PATH"], "ETH_RPC_URL": url}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def play(folder: Path, *faults: dict[str, Any]) -> tuple[int, str, str]:
+    """Run fake Cryo once with a script and return its exit code and streams."""
+    with RpcPool(Node(Chain(1), script={"faults": list(faults)})) as pool, start(pool.url, folder) as process:
+        stdout, stderr = process.communicate(timeout=30)
+    return process.returncode, stdout, stderr
+
+
+def stems(folder: Path) -> list[str]:
+    """List what lies in a folder besides the reports."""
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+WHOLE = [f"{FIRST}.parquet", f"{SECOND}.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "files"),
+    [
+        ({"do": "exit", "code": 7, "after_chunks": 1}, 7, WHOLE[:1]),
+        ({"do": "exit", "code": 0, "after_chunks": 0}, 0, []),
+        ({"do": "signal", "number": 9, "after_chunks": 2}, -9, WHOLE),
+        ({"do": "signal", "number": 6, "after_chunks": 1}, -6, WHOLE[:1]),
+        ({"do": "fail_chunk", "chunk": 0, "message": "no luck"}, 1, WHOLE[1:]),
+        ({"do": "omit_chunk", "chunk": 1}, 0, WHOLE[:1]),
+        ({"do": "leave_temporary", "chunk": 1}, 0, [WHOLE[0], f"{SECOND}._tmp"]),
+        ({"do": "disk_full", "chunk": 0}, 1, [f"{FIRST}._tmp", WHOLE[1]]),
+        ({"do": "extra_file", "name": "ethereum__blocks__00000020_to_00000029.parquet"}, 0, None),
+    ],
+)
+def test_exit_codes_signals_and_files(fault: dict[str, Any], code: int, files: list[str] | None, tmp_path: Path):
+    """Any exit code or signal comes with the very files that the script leaves."""
+    ended, _, _ = play(tmp_path, fault)
+    assert (ended, stems(tmp_path)) == (code, files if files is not None else sorted([*WHOLE, fault["name"]]))
+
+
+def test_a_killed_run_leaves_its_incomplete_report(tmp_path: Path):
+    """As with the real one, a run that is killed leaves the report that it began with, and an errored chunk is told."""
+    play(tmp_path / "killed", {"do": "signal", "number": 9, "after_chunks": 1})
+    (report,) = (tmp_path / "killed" / ".cryo" / "reports").iterdir()
+    assert report.name.startswith("incomplete_")
+    _, stdout, _ = play(tmp_path / "failed", {"do": "fail_chunk", "chunk": 0, "message": "no luck"})
+    assert "- no luck (1x)" in stdout
+
+
+def test_rows_can_be_missing_repeated_or_foreign_with_exit_0(tmp_path: Path):
+    """Every fifth row is missing from one chunk; in the other a block stands twice; the exit code is 0."""
+    faults = ({"do": "omit_rows", "chunk": 0, "every": 5}, {"do": "replace_block", "block": 12, "by": 11})
+    assert play(tmp_path, *faults)[0] == 0
+    assert pq.read_table(tmp_path / WHOLE[0])["block_number"].to_pylist() == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert pq.read_table(tmp_path / WHOLE[1])["block_number"].to_pylist() == [10, 11, 11, *range(13, 20)]
+
+
+def test_files_can_be_cut_empty_or_of_another_schema(tmp_path: Path):
+    """A footer is cut off, a file has no byte, a column has another name; the exit code is 0."""
+    assert play(tmp_path, {"do": "truncate_file", "chunk": 0, "bytes": 9}, {"do": "empty_file", "chunk": 1})[0] == 0
+    with pytest.raises(pa.ArrowInvalid):
+        pq.read_metadata(tmp_path / WHOLE[0])
+    assert (tmp_path / WHOLE[1]).stat().st_size == 0
+    play(tmp_path / "other", {"do": "wrong_schema", "chunk": 0})
+    assert pq.read_schema(tmp_path / "other" / WHOLE[0]).names[0] == "surprise"
+
+
+def test_output_can_flood_and_leak(tmp_path: Path):
+    """It prints as much as it is told to, and its URL on stderr."""
+    code, stdout, stderr = play(tmp_path, {"do": "flood", "bytes": 300_000}, {"do": "print_url"})
+    assert code == 0
+    assert len(stdout) > 299_000
+    assert "http://127.0.0.1" in stderr
+
+
+@pytest.mark.parametrize(("when", "files"), [("before", []), ("during", [f"{FIRST}._tmp"]), ("after", WHOLE)])
+def test_it_can_hang_at_any_stage_and_ignore_sigterm(when: str, files: list[str], tmp_path: Path):
+    """It hangs before, during or after writing; told to ignore SIGTERM it takes SIGKILL to end it."""
+    script = {"faults": [{"do": "hang", "when": when}, {"do": "ignore_sigterm"}]}
+    with RpcPool(Node(Chain(1), script=script)) as pool, start(pool.url, tmp_path) as process:
+        while stems(tmp_path) != files or pool.calls("harness_script") == 0:
+            assert process.poll() is None
+        while not ignores_sigterm(process.pid):
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.poll() is None
+        process.kill()
+        process.communicate()
+    assert process.returncode == -9
+
+
+def ignores_sigterm(pid: int) -> bool:
+    """Tell whether a process ignores SIGTERM."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
+    return bool(int(mask, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def test_a_file_can_grow_past_any_cap(tmp_path: Path):
+    """A file grows step by step, then the process hangs until it is ended."""
+    script = {"faults": [{"do": "grow", "bytes": 50_000, "step_bytes": 10_000, "pause_seconds": 0.001}]}
+    growing = tmp_path / "growing._tmp"
+    with RpcPool(Node(Chain(1), script=script)) as pool, start(pool.url, tmp_path) as process:
+        while not growing.exists() or growing.stat().st_size < 50_000:
+            assert process.poll() is None
+        process.terminate()
+        process.communicate()
+    assert process.returncode == -15
+
+
+def test_a_child_can_outlive_it(tmp_path: Path):
+    """A process that it started is still there when it has ended, in its process group."""
+    script = {"faults": [{"do": "orphan"}]}
+    with RpcPool(Node(Chain(1), script=script)) as pool:
+        command = [BIN / "fake-cryo", "blocks", "-b", "0:20", "-o", tmp_path]
+        environment = {"PATH": os.environ["PATH"], "ETH_RPC_URL": pool.url}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+        assert process.wait(timeout=30) == 0
+    os.killpg(process.pid, signal.SIGKILL)  # raises where nobody is left in the group
+
+
+def test_it_can_fail_the_first_runs_only(tmp_path: Path):
+    """A fault on the script itself makes the first two runs fail and the third succeed."""
+    fails = Fault("harness_script", Fields({"faults": [{"do": "exit", "code": 1, "after_chunks": 1}]}), times=2)
+    codes = []
+    with RpcPool(Node(Chain(1)), [fails]) as pool:
+        for _ in range(3):
+            with start(pool.url, tmp_path) as process:
+                process.communicate(timeout=30)
+            codes.append(process.returncode)
+    assert codes == [1, 1, 0]
+
+
+def test_an_unknown_act_is_refused_by_name(tmp_path: Path):
+    """What it can't do wrong it says, with exit code 2, whoever's pool it is told by."""
+    told = Fault("harness_script", Fields({"faults": [{"do": "levitate"}]}))
+    with RpcPool(Node(Chain(1)), [told]) as pool, start(pool.url, tmp_path) as process:
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "levitate" in stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "place"),
+    [
+        ({"faults": [{"do": "levitate"}]}, "faults[0].do"),
+        ({"faults": [{"do": "orphan"}, {"do": "exit", "code": 1}]}, "faults[1]: 'after_chunks' is a required property"),
+        ({"faults": [{"do": "omit_rows", "chunk": 0, "every": 0}]}, "faults[0].every"),
+        ({"faults": [{"do": "empty_file", "chunk": 0, "name": "x"}]}, "faults[0]: Additional properties"),
+        ({"axts": []}, "Additional properties"),
+        ({"faults": {}}, "faults:"),
+    ],
+)
+def test_a_script_that_could_not_be_followed_is_refused_where_it_is_written(script: dict[str, Any], place: str):
+    """A mistake is told by its place, before anything runs: what does nothing would pass for a fault that was borne."""
+    with pytest.raises(Malformed, match="harness_script: ") as caught:
+        Node(Chain(1), script=script)
+    assert place in str(caught.value)
+
+
+def test_every_act_of_the_fake_is_in_the_schema_and_the_schema_is_one():
+    """The format's schema and what is modelled are the same list."""
+    found = schema("harness_script")
+    jsonschema.Draft202012Validator.check_schema(found)
+    assert set(found["$defs"]) == NAMES
+
+
+def test_it_tells_the_pool_who_asks(tmp_path: Path):
+    """`harness_started` carries the arguments, the names of the environment and the pid; never a value."""
+    with RpcPool(Node(Chain(1))) as pool, start(pool.url, tmp_path) as process:
+        process.communicate(timeout=30)
+    (started,) = (call.params[0] for call in pool.journal if call.method == "harness_started")
+    assert started["arguments"][:3] == ["blocks", "-b", "0:20"]
+    assert started["pid"] == process.pid
+    assert "ETH_RPC_URL" in started["environment"]
+
+
+def test_all_rows_of_a_transaction_are_left_out(tmp_path: Path):
+    """`omit_transactions` drops every nth transaction's rows whole, and no other row."""
+    script = {"faults": [{"do": "omit_transactions", "chunk": 0, "every": 3}]}
+    with RpcPool(Node(Chain(1), script=script)) as pool:
+        command = [BIN / "fake-cryo", "traces", "-b", "20:40", "-o", tmp_path]
+        subprocess.run(command, env={"PATH": os.environ["PATH"], "ETH_RPC_URL": pool.url}, check=True)
+    (path,) = tmp_path.glob("*.parquet")
+    whole = build(Chain(1), "traces", range(20, 40))
+    hashes = list(dict.fromkeys(whole["transaction_hash"].to_pylist()))
+    lost = set(hashes[2::3])
+    assert pq.read_table(path).to_pylist() == [row for row in whole.to_pylist() if row["transaction_hash"] not in lost]
