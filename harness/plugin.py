@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from harness.containers.node import Anvil
     from harness.containers.session import Session
@@ -73,6 +73,18 @@ class Ender:
             from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
 
             remove_all_of(owner_of(self._config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach the last log lines of the session's containers to the report of a failed test that uses them."""
+    report = yield
+    if report.failed and "cryo_containers" in getattr(item, "fixturenames", ()):
+        from harness.containers.session import last_words  # noqa: PLC0415 - only after a failure
+        from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
+
+        report.sections += last_words(owner_of(item.config))
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -240,9 +240,9 @@ def test_over_http_a_query_is_another_path_and_bytes_in_a_header_are_no_token():
         assert [violation.clause for violation in server.machine.violations] == ["LSE-1", "LSE-1"]
 
 
-def test_wake_ups_go_through_the_real_queue_twice_when_told_and_again(moto: S3Endpoint):
+def test_wake_ups_go_through_the_real_queue_twice_when_told_and_again(cryo_moto: S3Endpoint):
     """PUB-6: duplicates, one more when asked for, and redelivery of what was received and not deleted."""
-    queue = make_queue(moto)
+    queue = make_queue(cryo_moto)
     machine = Dispatcher(queue=queue, wakeups=2)
     task_id = machine.add_task(PAYLOAD)
     machine.wake(task_id)
