@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.containers.session import Session
     from harness.fakes.dispatcher import DispatcherServer
     from harness.fakes.rpc import RpcPool
-    from harness.kit.surroundings import Surroundings
+    from harness.kit.plugin_world import PluginWorld
     from harness.stores.bucket import Bucket, S3Endpoint
     from harness.stores.queue import Queue
     from harness.world.chain import Chain
@@ -180,9 +180,9 @@ def dispatcher(cryo_queue: Queue, object_store: Bucket) -> Iterator[DispatcherSe
 @pytest.fixture
 def world(
     fake_rpc: RpcPool, object_store: Bucket, cryo_queue: Queue, dispatcher: DispatcherServer, tmp_path: Path
-) -> Iterator[Surroundings]:
-    """All of them together; `environment()` is what a worker needs to live among them."""
-    from harness.kit.surroundings import Surroundings  # noqa: PLC0415 - not before it is used
+) -> Iterator[PluginWorld]:
+    """All of them together; `environment()` is the environment of a worker that uses them, `start()` starts one."""
+    from harness.kit.plugin_world import PluginWorld  # noqa: PLC0415 - not before it is used
 
     with ExitStack() as stack:
-        yield Surroundings(fake_rpc, object_store, cryo_queue, dispatcher, tmp_path / "staging", stack)
+        yield PluginWorld(fake_rpc, object_store, cryo_queue, dispatcher, tmp_path / "staging", stack)
