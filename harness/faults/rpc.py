@@ -1,4 +1,4 @@
-"""Faults of the node: which calls they match, and what is done to the response on the wire, in the envelope or the result.
+"""Faults of the node: which calls they match, and what is done to the response.
 
 There is one class for each action, with the action's parameters; `do` names it in a scenario. harness.fakes.rpc.wire
 carries out a `Wire` action, harness.fakes.rpc.edits an `Edit`, harness.fakes.rpc.refusals a `Refusal`; a

@@ -109,16 +109,10 @@ class World:
             self._node_url = self._stack.enter_context(anvil_process()).url
             payload = scenario.tasks[0].payload()
             self.oracle = oracle_of(self.cryo, self._node_url, payload, self._folder / "bare")
-        signs = self._around.store if self._around.external else None
-        listener = StoreListener(recorder, name, self._ports)
+        store, listener = self._around.store, StoreListener(recorder, name, self._ports)
+        signs = store if self._around.external else None
         self.proxy = self._stack.enter_context(
-            StoreProxy(
-                self._around.store.url,
-                scenario.store_faults,
-                listener=listener,
-                sign_as=signs,
-                keys=self._around.store,
-            )  # fmt: skip
+            StoreProxy(store.url, scenario.store_faults, listener=listener, sign_as=signs, keys=store)
         )
         sees_start = scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.pool_url
         self.watch = self._stack.enter_context(Watch(recorder, None if sees_start else self._cryo_seen))
