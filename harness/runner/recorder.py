@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,8 +12,6 @@ from harness.runner.secrecy import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from harness.faults import Trigger
 
 _Event = TypeVar("_Event", bound=BaseModel)
 
@@ -74,12 +71,3 @@ class Recorder:
             with self._changed:
                 self._changed.wait(min(left, 0.1))
         return True
-
-
-def due(trigger: Trigger, event: Any) -> bool:
-    """Tell whether an event is of the kind that a trigger waits for."""
-    if event.kind != trigger.event:
-        return False
-    names = ("operation", "key", "method", "task_id", "text", "answered", "status", "action")
-    words = " ".join(str(getattr(event, name, "")) for name in names)
-    return re.search(trigger.match, words) is not None

@@ -8,11 +8,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.fakes.dispatcher import DispatcherFault
+from harness.faults import DispatcherFault, Script
 from harness.history import Acted, Begun, Final, TaskEntered, TimedOut
 from harness.runner import objects, staging
-from harness.runner.recorder import Recorder, due
-from harness.runner.store_events import describe
+from harness.runner.recorder import Recorder
 from harness.runner.world import World
 
 if TYPE_CHECKING:
@@ -60,32 +59,27 @@ def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Ev
 
 
 class Triggers:
-    """Does what a scenario says for the nth event of a kind, at once, in the thread that brings the event."""
+    """Carries out a scenario's triggers at once, in the thread that records the event."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._counts = [0] * len(world.scenario.triggers)
+        self._script = Script(world.scenario.triggers)
         self._broken: list[str] = []
         self._lock = threading.RLock()
 
     @property
     def unfired(self) -> tuple[str, ...]:
-        """Those whose event never came, and those that could not be done."""
-        pairs = zip(self._world.scenario.triggers, self._counts, strict=True)
-        return (*(_name(one) for one, seen in pairs if seen < one.nth), *self._broken)
+        """The triggers whose event was never recorded, and those whose action failed."""
+        return (*map(str, self._script.unfired), *self._broken)
 
     def hear(self, event: Any) -> None:
-        """Count an event and act where it is the one."""
-        for place, trigger in enumerate(self._world.scenario.triggers):
-            with self._lock:
-                if not due(trigger, event):
-                    continue
-                self._counts[place] += 1
-                if self._counts[place] == trigger.nth:
-                    try:
-                        self._act(trigger, event)
-                    except Exception as error:  # noqa: BLE001 - the thread is a server's, and would answer 500 for it
-                        self._broken.append(f"{_name(trigger)}: {type(error).__name__}: {error}")
+        """Count an event, and do what the triggers say that apply to it."""
+        with self._lock:
+            for trigger in self._script.fire(lambda trigger: trigger.matches(event)):
+                try:
+                    self._act(trigger, event)
+                except Exception as error:  # noqa: BLE001 - the thread is a server's, and would answer 500 for it
+                    self._broken.append(f"{trigger}: {type(error).__name__}: {error}")
 
     def _act(self, trigger: Trigger, event: Any) -> None:
         world = self._world
@@ -101,19 +95,15 @@ class Triggers:
         elif trigger.do == "take-lease":
             world.machine.take_lease(getattr(event, "task_id", None) or world.task_id(0))
         elif trigger.do == "deny-heartbeat":
-            world.machine.add_faults(DispatcherFault("heartbeat", "status", status=HTTPStatus.FORBIDDEN))
+            world.machine.add_faults(DispatcherFault("heartbeat", "status", status=HTTPStatus.FORBIDDEN, times=1))
         else:
             world.machine.cancel(getattr(event, "task_id", None) or world.task_id(0))
-
-
-def _name(trigger: Trigger) -> str:
-    return f"at {trigger.event} {trigger.match} #{trigger.nth} {trigger.do}"
 
 
 def _as_commands(world: World) -> None:
     """Run one process a task, one after the other save those that are concurrent."""
     scenario, recorder = world.scenario, world.recorder
-    started_by_trigger = sum(trigger.do == "start-worker" for trigger in scenario.triggers)
+    started_by_trigger = sum(trigger.times or 0 for trigger in scenario.triggers if trigger.do == "start-worker")
     for place, line in enumerate(scenario.tasks):
         recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=line.value())
     for place, line in enumerate(scenario.tasks[: len(scenario.tasks) - started_by_trigger]):
@@ -180,18 +170,14 @@ def _conclude(world: World, triggers: Triggers) -> None:
     world.watch.adopt(world.marks)
     recorder.wait(lambda: not world.watch.survivors(), LINGER_SECONDS)
     world.watch.no_cryo_lives()
-    unfired = [
-        describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired
-    ]
+    unfired = [str(fault) for fault in world.proxy.unfired]
     if world.pool is not None:
-        fired = {id(fault) for fault in (*(call.fault for call in world.pool.fired), *world.rpc_may_miss)}
-        unfired += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in fired]
+        unfired += [str(fault) for fault in world.pool.unfired_faults if not fault.may_miss]
     registered: dict[str, int] = {}
     refused: list[tuple[str, str]] = []
     if world.server is not None:
         world.hide_tokens()
-        missed = [fault for fault in world.machine.unfired_faults if fault not in world.may_miss]
-        unfired += [f"dispatcher {fault.kind} {fault.do} #{fault.nth}" for fault in missed]
+        unfired += [str(fault) for fault in world.machine.unfired_faults if not fault.may_miss]
         registered = {version: len(times) for version, times in world.machine.registered.items()}
         refused = [(violation.clause, violation.detail) for violation in world.machine.violations]
     recorder.scrub_again()

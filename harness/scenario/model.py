@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from harness.faults import DispatcherFaultLine, RpcFault, StoreFault, Strict, Trigger
+from harness.faults import AnyRpcFault, DispatcherFault, StoreFault, Trigger
+
+
+class Strict(BaseModel):
+    """A table of a scenario: immutable, with no fields but its own, and no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
 
 Outcome = Literal[
     "success",
@@ -184,8 +191,8 @@ class Scenario(Strict):
     platform: Platform = Platform()
     cryo_faults: tuple[dict[str, Any], ...] = ()
     store_faults: tuple[StoreFault, ...] = ()
-    rpc_faults: tuple[RpcFault, ...] = ()
-    dispatcher_faults: tuple[DispatcherFaultLine, ...] = ()
+    rpc_faults: tuple[AnyRpcFault, ...] = ()
+    dispatcher_faults: tuple[DispatcherFault, ...] = ()
     preloaded_objects: tuple[PreloadedObject, ...] = ()
     preloaded_files: tuple[PreloadedFile, ...] = ()
     triggers: tuple[Trigger, ...] = ()
