@@ -8,7 +8,7 @@ import pytest
 
 from harness import history
 from harness.checks.verdict import CHECKS, Verdict, judge, verdicts
-from harness.history import Acknowledged, CryoStarted, StagedEntry, StoreAnswered, StoreAsked
+from harness.history import MessageAcknowledged, CryoStarted, StagedEntry, StoreResponse, StoreRequest
 from harness.resources import clause_ids
 from harness.runner.run import run
 from harness.scenario import find
@@ -151,7 +151,7 @@ def staged(path: str) -> Callable[[Events], Events]:
 
 
 def early_store(events: Events) -> Events:
-    return [events[0], StoreAsked(number=0, at=0, operation="list", key="cryo/1/"), *events[1:]]
+    return [events[0], StoreRequest(number=0, at=0, operation="list", key="cryo/1/"), *events[1:]]
 
 
 def early_cryo(events: Events) -> Events:
@@ -161,7 +161,7 @@ def early_cryo(events: Events) -> Events:
 
 def silent_store(events: Events) -> Events:
     """Return the history with a request to the store after the completion was refused."""
-    asked = StoreAsked(number=events[-1].number, at=events[-1].at, operation="put", key="x")
+    asked = StoreRequest(number=events[-1].number, at=events[-1].at, operation="put", key="x")
     return [*events[:-1], asked, events[-1].model_copy(update={"number": events[-1].number + 1})]
 
 
@@ -171,7 +171,7 @@ def again(events: Events) -> Events:
 
 
 def write(events: Events) -> Events:
-    put = StoreAnswered(
+    put = StoreResponse(
         **last(events),
         kind="object_put",
         began=1,
@@ -203,7 +203,7 @@ def asked(events: Events) -> Any:
 def deleted(events: Events) -> Any:
     """Return the deletion of an object that was there at the start."""
     fields = {"kind": "object_deleted", "began": 1, "operation": "DELETE", "status": 204, "answered": 204}
-    return StoreAnswered(**last(events), **fields, key=next(iter(events[-1].objects)))
+    return StoreResponse(**last(events), **fields, key=next(iter(events[-1].objects)))
 
 
 RUN, SERVICE, FAKE, EXIT_2, BAD, CANCELLED, NOT_JSON, OTHER_DATASET, IGNORES_CONDITIONS = (
@@ -334,5 +334,5 @@ def test_an_acknowledgement_before_an_answered_claim_breaks_lse_5(histories: dic
         one.model_copy(update={"status": 503, "attempt": None, "answer": {}}) if one.kind == "claim" else one
         for one in histories[SERVICE]
     ]
-    assert any(isinstance(one, Acknowledged) for one in spoilt)
+    assert any(isinstance(one, MessageAcknowledged) for one in spoilt)
     assert "LSE-5" in {violation.clause for violation in judge(spoilt).violations}
