@@ -1,4 +1,4 @@
-"""From requests on the wire to events: S3's, as they pass through the proxy."""
+"""Turns S3 requests that pass through the proxy into events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
-from harness.history import FaultFired, StoreAnswered, StoreAsked
+from harness.history import FaultFired, StoreRequest, StoreResponse
 from harness.stores.framing import unframed
 from harness.stores.proxy import Listener, Request, Response
 
@@ -23,7 +23,7 @@ _OF_METHOD = {"PUT": "put", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 
 
 def operation_of(request: Request, bucket: str) -> tuple[str, str]:
-    """Return what an S3 request asks for, and the key or prefix that it is about."""
+    """Return the operation of an S3 request, and its key or prefix."""
     path = request.path.lstrip("/")
     name, _, key = path.partition("/")
     query = parse_qs(request.query, keep_blank_values=True)
@@ -37,20 +37,20 @@ def operation_of(request: Request, bucket: str) -> tuple[str, str]:
 
 
 class StoreListener(Listener):
-    """Writes each S3 request into the history, as it arrives and as it ends."""
+    """Records two events for each S3 request: one as it arrives, one as it ends."""
 
     def __init__(self, recorder: Recorder, bucket: str, ports: Mapping[int, int]) -> None:
         self._recorder, self._bucket, self._ports = recorder, bucket, ports
-        self._began: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
 
     def arrived(self, number: int, request: Request) -> None:
-        """Write that a request arrived."""
+        """Record the request."""
         operation, key = operation_of(request, self._bucket)
-        event = self._recorder.add(StoreAsked, operation=operation, key=key, worker=self._ports.get(request.port))
-        self._began[number] = event.number
+        event = self._recorder.add(StoreRequest, operation=operation, key=key, worker=self._ports.get(request.port))
+        self._numbers[number] = event.number
 
     def answered(self, number: int, request: Request, response: Response) -> None:
-        """Write how it ended."""
+        """Record the response, and the fault if one fired."""
         operation, key = operation_of(request, self._bucket)
         headers = {name.lower(): value for name, value in request.headers.items()}
         content, trailers = unframed(headers, request.body)
@@ -59,9 +59,9 @@ class StoreListener(Listener):
         if fault is not None:
             self._recorder.add(FaultFired, fault=fault)
         self._recorder.add(
-            StoreAnswered,
+            StoreResponse,
             kind=KINDS.get(operation, "store_other"),
-            began=self._began[number],
+            request_number=self._numbers[number],
             operation=request.method,
             key=key or request.body.decode(errors="replace"),
             create_only=headers.get("if-none-match") == "*",
@@ -72,7 +72,7 @@ class StoreListener(Listener):
             size_bytes=len(content),
             secrets=self._recorder.secrets.found_in(content.decode("latin-1")),
             status=response.status,
-            answered=response.answered,
+            delivered_status=response.answered,
             fault=fault,
         )
 

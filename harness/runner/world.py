@@ -226,7 +226,7 @@ class World:
                 attempt=exchange.attempt,
                 request=dict(exchange.request),
                 status=exchange.status,
-                answer=dict(exchange.answer),
+                response=dict(exchange.answer),
                 fault=exchange.fault,
             )
             if exchange.fault:

@@ -150,7 +150,8 @@ class Platform(Strict):
 
     `stray` are messages that are no wake-up of a task; `until` is `ended` (every task, and no wake-up left),
     `settled` (every task has ended at the dispatcher), `quiet` (and nothing happens any more) or an event and how often
-    it must have come; then the workers are told to end.
+    it must have come; then the workers are told to end. `watch_cryo_after_end` waits up to 8 s for Cryo to end before
+    that.
     """
 
     form: Literal["documented", "lite"] = "documented"
@@ -161,6 +162,7 @@ class Platform(Strict):
     workers: int = Field(default=1, ge=1, le=16)
     stray: tuple[str, ...] = ()
     until: str = Field(default="ended", pattern=r"^(ended|settled|quiet|[a-z_]+ [1-9][0-9]{0,4})$")
+    watch_cryo_after_end: bool = False
 
 
 class Scenario(Strict):

@@ -24,7 +24,7 @@ from harness.world.quirks import Quirks
 FILLED_IN = ("pool_url", "pool_address", "dead_url", "other_chain_url", "staging", "canary")
 SIZES = ("largest_bytes", "total_bytes", "under_largest_bytes", "under_total_bytes")
 """They are of the first task's files, so that the scenario's own environment alone has them."""
-ENDS = {"begun", "final"}
+ENDS = {"scenario_started", "final_state"}
 """Events before the first and after the last thing that a scenario can do or wait for."""
 UNTIL = ("ended", "settled", "quiet")
 
