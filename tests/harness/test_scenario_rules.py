@@ -50,7 +50,7 @@ REFUSED = [
     (GOOD + 'cryo_faults = [{ do = "fail_chunk", chunk = 2 }]\n', "line 3: cryo_faults.0.chunk: there are 2 chunks"),
     (GOOD + 'mode = "fake"\ncryo_faults = [{ do = "orphan" }]\n', "line 4: cryo_faults: only fake-cryo"),
     (GOOD + "[node]\nhead = 9\nquirks = { deposit = true }\n", "line 5: node.quirks.deposit: there is no quirk"),
-    (GOOD + '[[rpc_faults]]\ndo = "statu"\n', "line 4: rpc_faults.0.do: there is no action 'statu': did you mean status"),
+    (GOOD + '[[rpc_faults]]\ndo = "statu"\n', "line 4: rpc_faults.0.do: there is no action 'statu': did you mean"),
     (GOOD + "[[rpc_faults]]\ntimes = 1\n", "line 3: rpc_faults.0.do: Field required: one of status, delay,"),
     (
         GOOD + '[[rpc_faults]]\ndo = "status"\ncode = 500\nbod = ""\n',
