@@ -15,7 +15,9 @@ from harness.targets.file import TargetFile
 from harness.world.quirks import Quirks
 
 ROOT = Path(__file__).resolve().parents[1]
-REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+REFERENCE = "\n".join(
+    (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in ("reference", "harness-reference", "scenarios")
+)
 FIDELITY = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "cryo_ingest").rglob("*.py")))
 
