@@ -78,7 +78,7 @@ def test_lse_1_the_dispatcher_answers_the_claims_of_the_page_as_shown(form: Form
 
 
 def test_out_1_the_requests_of_the_page_complete_the_task():
-    """OUT-1, PUB-1: the dispatcher accepts the heartbeat and completion on the page; the task cannot be claimed again."""
+    """OUT-1, PUB-1: the dispatcher accepts the heartbeat and completion on the page; then the task is not claimable."""
     caller = Caller("documented")
     caller.claim()
     caller.clock.advance(HEARTBEAT_AFTER_SECONDS)
