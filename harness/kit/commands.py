@@ -24,7 +24,7 @@ from harness.kit.progress import Progress
 from harness.kit.running import NothingToRun, at_once, attempt, attempt_all, check_some, runnable
 from harness.reference.bugs import BUGS
 from harness.report import saved, text
-from harness.report.result import Ran, Result, in_order, of_histories, ran
+from harness.report.result import RunResult, ScenarioResult, in_order, run_result, scenario_result
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import BadScenario, find
 from harness.stores.backends import BadStore, backends
@@ -87,11 +87,11 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
     result = replace(
-        of_histories(done),
+        run_result(done),
         target=f"{chosen.name} ({bug})" if bug else chosen.name,
         store=store,
         skipped=skipped,
-        asked=in_order(clause for scenario in scenarios for clause in scenario.clauses),
+        clauses=in_order(clause for scenario in scenarios for clause in scenario.clauses),
         options=("--target", target, *(("--bug", bug) if bug else ()), "--store", store),
         began_at=began_at,
         seconds=time.monotonic() - began,
@@ -127,10 +127,10 @@ def check_all(reports: Sequence[Path] | None, save: Path | None = None) -> None:
             raise report.BadReport(f"--save {save}: nothing can be written there")
 
 
-def finish(result: Result, console: Console, reports: Sequence[Path] | None) -> None:
+def finish(result: RunResult, console: Console, reports: Sequence[Path] | None) -> None:
     """Print the result, write its reports, and leave by its exit code."""
     console.print()
-    text.tell(result, console)
+    text.print_report(result, console)
     with told():
         for path in reports or ():
             report.write(path, result)
@@ -148,17 +148,17 @@ def judge_command(
         done = [again(path) for path in files]
     console = Console()
     for one in done:
-        console.print(text.of_scenario(one), soft_wrap=True, highlight=False)
-    finish(of_histories(done), console, reports)
+        console.print(text.scenario_line(one), soft_wrap=True, highlight=False)
+    finish(run_result(done), console, reports)
 
 
-def again(path: Path) -> Ran:
+def again(path: Path) -> ScenarioResult:
     """Judge a saved history.
 
     Raises:
         harness.history.BadHistory: it can't be read, or its scenario is of another version of the harness.
     """
-    return ran(saved.events_of(path), history=str(path))
+    return scenario_result(saved.events_of(path), history=str(path))
 
 
 def list_command() -> None:

@@ -19,7 +19,7 @@ from harness.kit.detect import hurried
 from harness.kit.profile import Profile, plan
 from harness.kit.progress import Progress
 from harness.kit.running import at_once, attempt, attempt_all, check_some
-from harness.report.result import Ran, in_order, of_histories
+from harness.report.result import ScenarioResult, in_order, run_result
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import Scenario, find
 from harness.stores.backends import backends
@@ -27,7 +27,7 @@ from harness.targets.image import containers_ended
 
 SILENT_SCENARIOS, IMPATIENT_SECONDS = 4, 3.0
 """After so many scenarios in a row in which a worker asked nobody for anything, it is no longer waited for as long."""
-SIGNS_OF_LIFE = {"rpc_call", "claim", "received", "store_asked", "cryo_started"}
+SIGNS_OF_LIFE = {"rpc_call", "claim", "message_received", "store_request", "cryo_started"}
 
 
 def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
@@ -77,11 +77,11 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
             raise typer.Exit(INTERRUPTED)
     failures, complaints = known.compare(listed, done) if known_file is not None else ({}, ())
     result = replace(
-        of_histories(done),
+        run_result(done),
         target=chosen.name,
         store=store,
         profile="" if names else profile,
-        asked=in_order(one for scenario in planned.scenarios for one in scenario.clauses) if names else planned.asked,
+        clauses=in_order(one for scenario in planned.scenarios for one in scenario.clauses) if names else planned.asked,
         excluded=planned.excluded,
         skipped=left_out,
         known=failures,
@@ -104,7 +104,7 @@ class Patience:
         most = min(self._most_seconds, IMPATIENT_SECONDS if self._silent >= SILENT_SCENARIOS else self._most_seconds)
         return hurried(scenario, most)
 
-    def of(self, ran: Ran) -> Ran:
+    def of(self, ran: ScenarioResult) -> ScenarioResult:
         """Take note of how a scenario went."""
         kinds = {event.kind for event in ran.events}
         self._silent = self._silent + 1 if "timed_out" in kinds and not kinds & SIGNS_OF_LIFE else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.checks.verdict import judge
+from harness.checks.verdict import check_history
 from harness.runner.run import run
 from harness.targets import REFERENCE
 from harness.targets import find as find_target
@@ -80,7 +80,7 @@ def caught_by(bug: Bug, scenarios: Iterable[Scenario], around: Backends) -> str 
     target = find_target(REFERENCE, bug=bug.name)
     first = TRIED_FIRST.get(bug.name)
     for scenario in sorted(likeliest_first(scenarios, bug.clause), key=lambda one: one.name != first):
-        judged = judge(run(hurried(scenario, PATIENCE_SECONDS), target, around))
-        if any(violation.clause == bug.clause for violation in judged.violations):
+        result = check_history(run(hurried(scenario, PATIENCE_SECONDS), target, around))
+        if any(violation.clause == bug.clause for violation in result.violations):
             return scenario.name
     return None

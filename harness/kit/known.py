@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.report.names import names_of, shorten
-from harness.report.result import Ran, in_order
+from harness.report.names import short_names, shorten
+from harness.report.result import ScenarioResult, in_order
 from harness.resources import clause_ids
 
 
@@ -49,14 +49,14 @@ def read(path: Path, scenarios: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def messages_of(ran: Ran, clause: str) -> list[str]:
+def messages_of(ran: ScenarioResult, clause: str) -> list[str]:
     """Return what a failure's line may say: each thing that was seen, on one line, in words that all runs share."""
-    names = names_of(ran.events)
-    seen = (" ".join(shorten(one.seen, names).split()) for one in ran.cells()[clause].violations)
+    names = short_names(ran.events)
+    seen = (" ".join(shorten(one.seen, names).split()) for one in ran.by_clause()[clause].violations)
     return list(dict.fromkeys(one or "nothing" for one in seen))
 
 
-def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[str, str], tuple[str, ...]]:
+def compare(listed: Mapping[str, str], scenarios: Iterable[ScenarioResult]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the failures that came as listed, and what is to be said of the others, with the lines that they need.
 
     A message may be the beginning of what is seen, once or more. Nothing is said of scenarios that did not run, or went
@@ -64,7 +64,7 @@ def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[s
     """
     known, complaints = {}, []
     for ran in scenarios:
-        broken = {clause: messages_of(ran, clause) for clause in in_order(one.clause for one in ran.judged.violations)}
+        broken = {clause: messages_of(ran, clause) for clause in in_order(one.clause for one in ran.violations)}
         for place, message in listed.items():
             clause, _, scenario = place.partition("/")
             if scenario != ran.name:
@@ -76,7 +76,7 @@ def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[s
                 complaints.append(
                     f"{place} fails in another way than is listed; its line would be: {place} # {seen[0]}"
                 )
-            elif not ran.judged.errors:
+            elif not ran.errors:
                 complaints.append(f"{place} is listed as a known failure and did not fail: take it off the list")
         for clause, seen in broken.items():
             place = f"{clause}/{ran.name}"

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.checks.verdict import Judged
 from harness.kit.running import runnable
-from harness.report.result import Ran, in_order
+from harness.report.result import ScenarioResult, in_order
 from harness.resources import clause_ids, clauses
 from harness.scenario import Scenario
 from harness.targets import Target
@@ -45,11 +44,11 @@ class Plan:
                 found[one.name] = f"about {others}, which this profile and target leave out"
         return found
 
-    def counted(self, ran: Ran) -> Ran:
+    def counted(self, ran: ScenarioResult) -> ScenarioResult:
         """Return a judged scenario without violations of clauses that do not count."""
-        judged, counting = ran.judged, self.counting
-        kept = tuple(one for one in judged.violations if one.clause in counting)
-        return replace(ran, judged=Judged(judged.scenario, kept, judged.kept, judged.unknowable, judged.errors))
+        counting = self.counting
+        violations = tuple(violation for violation in ran.violations if violation.clause in counting)
+        return replace(ran, checks=replace(ran.checks, violations=violations))
 
 
 def clauses_of(profile: Profile) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import history
 from harness.containers.engine import engine_problem
 from harness.kit.progress import Progress
-from harness.report.result import Ran, broken, ran, reasons
+from harness.report.result import ScenarioResult, error_result, lines_by_reason, scenario_result
 from harness.runner.run import run
 from harness.scenario import Scenario
 from harness.stores.backends import Backends
@@ -38,11 +38,11 @@ def runnable(scenarios: Sequence[Scenario], target: Target) -> tuple[list[Scenar
 
 
 def attempt_all(
-    scenarios: Sequence[Scenario], run_one: Callable[[Scenario], Ran], *, jobs: int, seen: Progress
-) -> list[Ran]:
+    scenarios: Sequence[Scenario], run_one: Callable[[Scenario], ScenarioResult], *, jobs: int, seen: Progress
+) -> list[ScenarioResult]:
     """Run and judge scenarios, so many at once, the longest first, and show how they go; return them in their order."""
 
-    def begin(scenario: Scenario) -> Ran:
+    def begin(scenario: Scenario) -> ScenarioResult:
         seen.began(scenario.name)
         found = run_one(scenario)
         seen.ended(found)
@@ -56,18 +56,18 @@ def attempt_all(
 
 def attempt(
     scenario: Scenario, target: Target, around: Backends, save: Path | None, stop: threading.Event, *, file: str = ""
-) -> Ran:
+) -> ScenarioResult:
     """Run and judge one scenario; what the harness itself meets with is an error of the scenario."""
     if stop.is_set():
-        return broken(scenario, "the run was stopped before it", file=file)
+        return error_result(scenario, "the run was stopped before it", file=file)
     try:
         events = run(scenario, target, around, stop)
         place = save / f"{scenario.name}.jsonl" if save is not None else None
         if place is not None:
             history.save(events, place)
-        return ran(events, history=str(place or ""), file=file)
+        return scenario_result(events, history=str(place or ""), file=file)
     except Exception as error:  # noqa: BLE001 - one broken scenario must not hide what the others show
-        return broken(scenario, f"the harness failed: {type(error).__name__}: {error}", file=file)
+        return error_result(scenario, f"the harness failed: {type(error).__name__}: {error}", file=file)
 
 
 def at_once(target: Target, jobs: int) -> int:
@@ -82,4 +82,4 @@ def check_some(scenarios: Sequence[Scenario], left_out: Mapping[str, str]) -> No
         NothingToRun: there is no scenario.
     """
     if not scenarios:
-        raise NothingToRun(f"there is nothing to run: {'; '.join(reasons(left_out)) or 'no clause counts'}")
+        raise NothingToRun(f"there is nothing to run: {'; '.join(lines_by_reason(left_out)) or 'no clause counts'}")

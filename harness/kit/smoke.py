@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness import targets
-from harness.history import CryoStarted, DispatcherCall, Event, Exit, StoreAnswered, begun, of
+from harness.history import CryoStarted, DispatcherCall, Event, StoreResponse, WorkerExited, of, scenario_started
 from harness.kit.commands import FAILED, told
 from harness.report.names import printable
 from harness.runner.run import run
@@ -48,7 +48,7 @@ def _has(kind: str, **fields: object) -> Callable[[list[Event]], bool]:
 
 def _put(suffix: str) -> Callable[[list[Event]], bool]:
     def seen(events: list[Event]) -> bool:
-        puts = [event for event in of(events, StoreAnswered) if event.kind == "object_put"]
+        puts = [event for event in of(events, StoreResponse) if event.kind == "object_put"]
         return any(event.key.endswith(suffix) and event.status is not None and event.status < BROKEN for event in puts)
 
     return seen
@@ -57,7 +57,7 @@ def _put(suffix: str) -> Callable[[list[Event]], bool]:
 def _statuses(*kinds: str) -> Callable[[list[Event]], str]:
     def told(events: list[Event]) -> str:
         answers = {f"{event.kind.replace('_', ' ')} was answered {event.status}" for event in events
-                   if isinstance(event, DispatcherCall | StoreAnswered) and event.kind in kinds
+                   if isinstance(event, DispatcherCall | StoreResponse) and event.kind in kinds
                    and event.status != OK}  # fmt: skip
         return "; ".join(sorted(answers))
 
@@ -65,17 +65,17 @@ def _statuses(*kinds: str) -> Callable[[list[Event]], str]:
 
 
 def _staged_there(events: list[Event]) -> bool:
-    root = begun(events).staging_root
+    root = scenario_started(events).staging_root
     return any(event.directory.startswith(root) for event in of(events, CryoStarted))
 
 
 def _published(events: list[Event]) -> bool:
-    return any(event.code == 0 and event.stdout.strip().startswith("{") for event in of(events, Exit))
+    return any(event.code == 0 and event.stdout.strip().startswith("{") for event in of(events, WorkerExited))
 
 
 S3 = ("S3_ENDPOINT", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
 SERVICE = (
-    Step("SQS ReceiveMessage", _has("received"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
+    Step("SQS ReceiveMessage", _has("message_received"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
     Step(
         "claim (POST /internal/task-claim)",
         _has("claim", status=OK),
@@ -98,7 +98,7 @@ SERVICE_ENDS = (
         ("DISPATCHER_URL",),
         _statuses("complete", "unknown_request"),
     ),
-    Step("SQS DeleteMessage", _has("acknowledged"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
+    Step("SQS DeleteMessage", _has("message_acknowledged"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
 )
 
 

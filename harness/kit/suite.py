@@ -16,7 +16,7 @@ from harness.checks.verdict import Verdict
 from harness.kit.profile import ADDED, Plan, Profile, plan
 from harness.kit.shared import backends_of, folder_of
 from harness.report import text
-from harness.report.result import Ran, broken, of_histories, ran
+from harness.report.result import ScenarioResult, error_result, run_result, scenario_result
 from harness.resources import clauses
 from harness.runner.run import run
 from harness.scenario import BadScenario, Scenario, find
@@ -35,7 +35,7 @@ class Kit:
     target: Target
     planned: Plan
 
-    def judged(self, scenario: Scenario, around: Backends, folder: Path) -> Ran:
+    def judged(self, scenario: Scenario, around: Backends, folder: Path) -> ScenarioResult:
         """Return a scenario's judgement; it is run where no process of the session has run it yet."""
         folder.mkdir(parents=True, exist_ok=True)
         saved = folder / f"{scenario.name}.jsonl"
@@ -44,15 +44,15 @@ class Kit:
         with lock.open("w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             if failed.exists():
-                return broken(scenario, json.loads(failed.read_text(encoding="utf-8")))
+                return error_result(scenario, json.loads(failed.read_text(encoding="utf-8")))
             if not saved.exists():
                 try:
                     history.save(run(scenario, self.target, around), saved)
                 except Exception as error:  # noqa: BLE001 - what the harness meets with is each test's error
                     said = f"the harness failed: {type(error).__name__}: {error}"
                     failed.write_text(json.dumps(said), encoding="utf-8")
-                    return broken(scenario, said)
-        return self.planned.counted(ran(history.load(saved), history=str(saved)))
+                    return error_result(scenario, said)
+        return self.planned.counted(scenario_result(history.load(saved), history=str(saved)))
 
 
 class ScenarioTests(pytest.Collector):
@@ -87,18 +87,18 @@ class ClauseTest(pytest.Item):
         """
         kit, scenario, config = self.parent.kit, self.parent.scenario, self.config
         found = kit.judged(scenario, backends_of(config), folder_of(config) / "cryo-kit")
-        cell = found.cells()[self.name]
-        if cell.verdict in {Verdict.INCONCLUSIVE, Verdict.NOT_EXERCISED} and not found.judged.violations:
+        cell = found.by_clause()[self.name]
+        if cell.verdict in {Verdict.INCONCLUSIVE, Verdict.NOT_EXERCISED} and not found.violations:
             pytest.skip(f"{cell.verdict}: {cell.reason}")
-        others = [one for one in found.judged.violations if one.clause not in scenario.clauses]
+        others = [one for one in found.violations if one.clause not in scenario.clauses]
         if cell.verdict is Verdict.PASS and not others:
             return
         raise Broken(self._report(found))
 
-    def _report(self, found: Ran) -> str:
+    def _report(self, found: ScenarioResult) -> str:
         told = self.config.getoption
         options = ("--target", told("--cryo-target"), "--store", told("--cryo-store"))
-        return text.render(replace(of_histories([found]), asked=(self.name,), options=options))
+        return text.render(replace(run_result([found]), clauses=(self.name,), options=options))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return the report alone where it is the worker that failed."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from harness.history import Acted, CryoEnded, Exit, LogLine, WorkerStarted
+from harness.history import CryoEnded, HarnessAction, LogLine, WorkerExited, WorkerStarted
 from harness.runner.streams import Text, read_lines
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Worker:
     def signal(self, name: str) -> None:
         """Send a signal to a process that lives."""
         if self.process.poll() is None:
-            self._recorder.add(Acted, action=name, worker=self.number)
+            self._recorder.add(HarnessAction, action=name, worker=self.number)
             self._send(getattr(signal, name))
 
     def _send(self, number: int) -> None:
@@ -104,7 +104,7 @@ class Worker:
         # A Cryo that outlives its worker may hold the pipes: what was said until now is what counts.
         for thread in self._threads[1:]:
             thread.join(2.0)
-        self._recorder.add(Exit, worker=self.number, code=code, stdout=str(self._stdout))
+        self._recorder.add(WorkerExited, worker=self.number, code=code, stdout=str(self._stdout))
         self.ended.set()
 
 
@@ -158,7 +158,7 @@ class Watch:
             for number, (pid, start) in list(self._cryos.items()):
                 if _start_of(pid) != start:
                     del self._cryos[number]
-                    self._recorder.add(CryoEnded, started=number)
+                    self._recorder.add(CryoEnded, start_number=number)
         return not self._cryos
 
     def adopt(self, marks: Sequence[str]) -> None:

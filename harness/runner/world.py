@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from harness.containers.node import anvil_process
-from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer
-from harness.fakes.rpc.faults import HARNESS, Call, Fault
+from harness.fakes.dispatcher import Dispatcher, DispatcherServer
+from harness.fakes.rpc.journal import Call
 from harness.fakes.rpc.node import Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults.rpc import HARNESS
 from harness.history import CryoStarted, CryoWrote, DispatcherCall, FaultFired, RpcCall
 from harness.runner import objects, staging
 from harness.runner.bare_cryo import containerized_cryo, oracle_of
 from harness.runner.container_pid import Inside
 from harness.runner.processes import Watch, Worker, locked_below
-from harness.runner.store_events import StoreListener, describe, proxy_fault_of
+from harness.runner.store_events import StoreListener
 from harness.runner.wakeups import QueueListener
 from harness.scenario import CONTAINER
 from harness.stores.proxy import StoreProxy
@@ -108,11 +109,10 @@ class World:
             self._node_url = self._stack.enter_context(anvil_process()).url
             payload = scenario.tasks[0].payload()
             self.oracle = oracle_of(self.cryo, self._node_url, payload, self._folder / "bare")
-        names = {proxy_fault_of(fault, name): describe(fault) for fault in scenario.store_faults}
-        signs = self._around.store if self._around.external else None
-        listener = StoreListener(recorder, name, names, self._ports)
+        store, listener = self._around.store, StoreListener(recorder, name, self._ports)
+        signs = store if self._around.external else None
         self.proxy = self._stack.enter_context(
-            StoreProxy(self._around.store.url, list(names), listener=listener, sign_as=signs, keys=self._around.store)
+            StoreProxy(store.url, scenario.store_faults, listener=listener, sign_as=signs, keys=store)
         )
         sees_start = scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.pool_url
         self.watch = self._stack.enter_context(Watch(recorder, None if sees_start else self._cryo_seen))
@@ -135,12 +135,9 @@ class World:
             chain_id=scenario.node.claims_chain_id, key=self._key,
             script={"faults": list(scenario.cryo_faults), "quirks": scenario.node.quirks},
         )  # fmt: skip
-        lines = [(Fault.from_json(line.model_dump(exclude={"may_miss"})), line) for line in scenario.rpc_faults]
-        faults = [fault for fault, _ in lines]
-        self.rpc_may_miss = [fault for fault, line in lines if line.may_miss]
         # Beside it a node of another chain, for pools of several.
         other = replace(node, name="other", chain_id=OTHER_CHAIN_ID)
-        self.pool = self._stack.enter_context(RpcPool([node, other], faults))
+        self.pool = self._stack.enter_context(RpcPool([node, other], scenario.rpc_faults))
         self.pool.on_call(self._called)
         self._other_url = f"{self.pool.urls[1]}/v3/{self._key}"
         return f"{self.pool.url}/v3/{self._key}"
@@ -156,11 +153,8 @@ class World:
             queue=self.queue, form=told.form, lease_seconds=told.lease_seconds, max_attempts=told.max_attempts,
             backoff_seconds=told.backoff_seconds, wakeups=told.wakeups, bucket=bucket or None,
         )  # fmt: skip
-        lines = [(fault.model_dump(exclude={"may_miss"}), fault.may_miss) for fault in self.scenario.dispatcher_faults]
-        faults = [DispatcherFault(**fields) for fields, _ in lines]
-        self.may_miss = [fault for fault, (_, missing) in zip(faults, lines, strict=True) if missing]
         self.recorder.secrets.add({"worker-token": self.machine.worker_token})
-        self.server = self._stack.enter_context(DispatcherServer(self.machine, faults))
+        self.server = self._stack.enter_context(DispatcherServer(self.machine, self.scenario.dispatcher_faults))
         self.server.on_request(self._asked)
 
     @property
@@ -232,7 +226,7 @@ class World:
                 attempt=exchange.attempt,
                 request=dict(exchange.request),
                 status=exchange.status,
-                answer=dict(exchange.answer),
+                response=dict(exchange.answer),
                 fault=exchange.fault,
             )
             if exchange.fault:

@@ -15,10 +15,9 @@ from support.service import Platform, Service, platform, small, until
 from support.worker import CHAIN_ID, prefix_of
 
 from harness.fakes.dispatcher import DispatcherFault, Request
-from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.faults.actions import Hang
+from harness.faults.rpc import Hang
 from harness.stores.bucket import S3Endpoint
 from harness.world.chain import Chain
 
@@ -27,16 +26,16 @@ SHORT_LEASE_SECONDS = 2.5
 
 
 @pytest.fixture
-def world(tmp_path: Path, moto: S3Endpoint) -> Iterator[Platform]:
+def world(tmp_path: Path, cryo_moto: S3Endpoint) -> Iterator[Platform]:
     """A platform with the defaults."""
-    with platform(tmp_path, moto) as made:
+    with platform(tmp_path, cryo_moto) as made:
         yield made
 
 
 @pytest.fixture
-def hurried(tmp_path: Path, moto: S3Endpoint) -> Iterator[Platform]:
+def hurried(tmp_path: Path, cryo_moto: S3Endpoint) -> Iterator[Platform]:
     """A platform with short leases."""
-    with platform(tmp_path, moto, lease_seconds=SHORT_LEASE_SECONDS, backoff_seconds=0.1) as made:
+    with platform(tmp_path, cryo_moto, lease_seconds=SHORT_LEASE_SECONDS, backoff_seconds=0.1) as made:
         yield made
 
 
@@ -45,7 +44,7 @@ def endless() -> Iterator[tuple[RpcPool, threading.Event]]:
     """An endpoint on which no Cryo ever ends, and the event of one having begun."""
     begun = threading.Event()
     node = Node(Chain(CHAIN_ID), head=1_000_000)
-    with RpcPool(node, [Fault("harness_script", Hang(), times=None)]) as pool:
+    with RpcPool(node, [Hang(method="harness_script")]) as pool:
         pool.on_fault(begun.set)
         yield pool, begun
 
@@ -81,9 +80,11 @@ def get(url: str) -> int:
 
 
 @pytest.mark.parametrize("form", ["documented", "lite"])
-def test_out_1_a_task_is_claimed_published_reported_once_and_acknowledged(form: str, tmp_path: Path, moto: S3Endpoint):
+def test_out_1_a_task_is_claimed_published_reported_once_and_acknowledged(
+    form: str, tmp_path: Path, cryo_moto: S3Endpoint
+):
     """OUT-1, PUB-5, PUB-6, STG-3, LSE-1, LSE-4: the straight path in both forms, and a clean end."""
-    with platform(tmp_path, moto, form=form) as world, world.service() as service:
+    with platform(tmp_path, cryo_moto, form=form) as world, world.service() as service:
         task_id = world.machine.add_task(small())
         reported = service.wait_for("attempt.reported")
         until(world.queue_is_empty)
@@ -99,7 +100,7 @@ def test_out_1_a_task_is_claimed_published_reported_once_and_acknowledged(form: 
 
 def test_pub_5_a_task_cancelled_before_its_completion_publishes_nothing_and_is_not_retried(world: Platform):
     """PUB-5: one completion, answered 409, and then silence; the wake-up is gone."""
-    world.machine.add_faults(DispatcherFault("complete", "cancel"))
+    world.machine.add_faults(DispatcherFault("complete", "cancel", times=1))
     with world.service() as service:
         world.machine.add_task(small())
         assert service.wait_for("attempt.lease_lost")["fenced"]
@@ -111,9 +112,9 @@ def test_pub_5_a_task_cancelled_before_its_completion_publishes_nothing_and_is_n
     assert world.staged() == []
 
 
-def test_pub_6_a_version_is_registered_once_however_often_its_task_is_delivered(tmp_path: Path, moto: S3Endpoint):
+def test_pub_6_a_version_is_registered_once_however_often_its_task_is_delivered(tmp_path: Path, cryo_moto: S3Endpoint):
     """PUB-6, LSE-1: three deliveries of each wake-up to two workers of two slots each."""
-    with platform(tmp_path, moto, wakeups=3) as world:
+    with platform(tmp_path, cryo_moto, wakeups=3) as world:
         payloads = [small(range_start=start, range_end=start + 10) for start in range(0, 60, 10)]
         with world.service(TRACE_WORKER_CONCURRENCY="2") as one, world.service(TRACE_WORKER_CONCURRENCY="2") as other:
             tasks = [world.machine.add_task(payload) for payload in payloads]
@@ -156,7 +157,7 @@ def test_out_1_a_bad_payload_is_reported_once_as_fatal_and_the_next_task_runs(wo
 
 def test_out_1_a_refused_report_is_logged_as_a_bug_without_its_values(hurried: Platform):
     """OUT-1, SEC-1: a 400 is not asked again; the body's shape is logged; after the lease another attempt runs."""
-    hurried.machine.add_faults(DispatcherFault("complete", "status", status=400))
+    hurried.machine.add_faults(DispatcherFault("complete", "status", status=400, times=1))
     with hurried.service() as service:
         hurried.machine.add_task(small())
         refused = service.wait_for("attempt.report_refused")
@@ -189,9 +190,9 @@ def test_stg_8_a_failed_attempts_directory_is_deleted_after_its_report(world: Pl
 
 
 @pytest.mark.parametrize("form", ["documented", "lite"])
-def test_lse_1_what_is_not_to_be_had_or_is_no_wake_up_is_acknowledged(form: str, tmp_path: Path, moto: S3Endpoint):
+def test_lse_1_what_is_not_to_be_had_or_is_no_wake_up_is_acknowledged(form: str, tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-1: an unknown task, a task that is over and messages of all kinds; the service takes the next."""
-    with platform(tmp_path, moto, form=form) as world, world.service() as service:
+    with platform(tmp_path, cryo_moto, form=form) as world, world.service() as service:
         for body in ("not JSON", "{}", '{"task_id": "nobody"}'):
             world.queue.send_text(body)
         world.queue.send(str(uuid.uuid4()))
@@ -230,7 +231,7 @@ def test_lse_3_without_heartbeat_answers_the_attempt_ends_before_its_lease(
 ):
     """LSE-3: the attempt is stopped by the worker's own clock while the dispatcher still counts it as running."""
     pool, begun = endless
-    hurried.machine.add_faults(DispatcherFault("heartbeat", "hang", times=None))
+    hurried.machine.add_faults(DispatcherFault("heartbeat", "hang"))
     with hurried.service(**on(pool)) as service:
         task = hurried.machine.add_task(endlessly())
         assert begun.wait(20)
@@ -278,7 +279,7 @@ def test_lse_4_what_would_not_end_in_time_is_handed_back_as_retryable(
 @pytest.mark.parametrize("action", ["status", "reset"])
 def test_lse_5_a_claim_without_an_answer_keeps_the_wake_up_and_is_made_again(action: Any, world: Platform):
     """LSE-5: the message comes back after the pause, and the task is done."""
-    world.machine.add_faults(DispatcherFault("claim", action))
+    world.machine.add_faults(DispatcherFault("claim", action, times=1))
     with world.service() as service:
         task = world.machine.add_task(small())
         service.wait_for("claim.unavailable")
@@ -291,7 +292,7 @@ def test_lse_5_a_claim_without_an_answer_keeps_the_wake_up_and_is_made_again(act
 
 def test_lse_5_a_claim_whose_answer_was_lost_runs_out_and_the_task_is_done_by_the_next_attempt(hurried: Platform):
     """LSE-1, LSE-5: nobody works under a lease that nobody was told of; its end sends a new wake-up."""
-    hurried.machine.add_faults(DispatcherFault("claim", "reset", when="after"))
+    hurried.machine.add_faults(DispatcherFault("claim", "reset", when="after", times=1))
     with hurried.service() as service:
         task = hurried.machine.add_task(small())
         assert service.wait_for("attempt.reported")["attempt"] == 2
@@ -302,10 +303,10 @@ def test_lse_5_a_claim_whose_answer_was_lost_runs_out_and_the_task_is_done_by_th
 
 
 @pytest.mark.parametrize("form", ["documented", "lite"])
-def test_lse_1_unknown_fields_in_answers_change_nothing(form: str, tmp_path: Path, moto: S3Endpoint):
+def test_lse_1_unknown_fields_in_answers_change_nothing(form: str, tmp_path: Path, cryo_moto: S3Endpoint):
     """The wire: a platform that is newer than its workers is understood."""
-    faults = [DispatcherFault(kind, "unknown-fields", times=None) for kind in ("claim", "heartbeat", "complete")]
-    with platform(tmp_path, moto, form=form, faults=faults) as world, world.service() as service:
+    faults = [DispatcherFault(kind, "unknown-fields") for kind in ("claim", "heartbeat", "complete")]
+    with platform(tmp_path, cryo_moto, form=form, faults=faults) as world, world.service() as service:
         world.machine.add_task(small())
         assert service.wait_for("attempt.reported")["outcome"] == "success"
         assert service.stop() == 0
@@ -315,7 +316,7 @@ def test_lse_1_unknown_fields_in_answers_change_nothing(form: str, tmp_path: Pat
 def test_lse_3_the_dispatchers_clock_may_jump(hurried: Platform, endless: tuple[RpcPool, threading.Event]):
     """LSE-3: a day ahead at a heartbeat; the old lease has ended there, and the worker is told so by a 409."""
     pool, begun = endless
-    hurried.machine.add_faults(DispatcherFault("heartbeat", "jump", seconds=86_400))
+    hurried.machine.add_faults(DispatcherFault("heartbeat", "jump", seconds=86_400, times=1))
     with hurried.service(**on(pool)) as service:
         hurried.machine.add_task(endlessly())
         assert begun.wait(20)
@@ -375,7 +376,8 @@ def test_sec_1_sec_2_no_token_is_in_any_log_message_object_or_argument(hurried: 
 
     hurried.server.on_request(look)
     hurried.machine.add_faults(
-        DispatcherFault("complete", "status", status=400), DispatcherFault("complete", "reset", nth=2, when="after")
+        DispatcherFault("complete", "status", status=400, times=1),
+        DispatcherFault("complete", "reset", nth=2, when="after", times=1),
     )
     with hurried.service(TRACE_WORKER_CONCURRENCY="2") as service:
         hurried.machine.add_task(small())

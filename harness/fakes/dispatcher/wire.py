@@ -89,7 +89,8 @@ class Violation:
 class Exchange:
     """One request and its answer in the journal, all secrets replaced by labels; `at` is the dispatcher's time.
 
-    `status` is None where no answer left the dispatcher (a fault that hangs or resets); `fault` says which struck.
+    `status` is None where no answer left the dispatcher (a fault that hangs or resets); `fault` names the faults that
+    applied.
     """
 
     number: int

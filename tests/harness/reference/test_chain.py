@@ -1,14 +1,15 @@
 """The reference worker's proof by the chain, in process, on the fake pool."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults.actions import Error, Fields, Items, Lagging, Outage, Pruned, Result
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import RpcFault
+from harness.faults.rpc import Error, Fields, Items, Lagging, Outage, Pruned, Result
 from harness.reference.bugs import BUG_VARIABLE
 from harness.reference.cancellation import Guard
 from harness.reference.chain import prove
@@ -41,7 +42,7 @@ def of_rows(table: pa.Table, numbers: range = range(1000, 1040)) -> File:
 
 
 def levels(
-    dataset: str, files: list[File], chain: Chain, *faults: Fault, level: str = "chain", **node: Any
+    dataset: str, files: list[File], chain: Chain, *faults: RpcFault, level: str = "chain", **node: Any
 ) -> dict[str, str]:
     """Prove files on a pool of one node."""
     with RpcPool(Node(chain, head=5000, **node), faults) as pool:
@@ -79,14 +80,14 @@ def test_rng_4_lost_rows_are_missed_by_their_receipts(dataset: str):
     """RNG-4: where receipts hold what the file lacks, the proof fails, whatever eth_getLogs answers."""
     chain = world()
     with pytest.raises(FailedProof, match=r"block 10\d\d.*its receipts hold.*same answer twice"):
-        levels(dataset, [file(chain, dataset, lost_below=1020)], chain, Fault("eth_getLogs", Result([])))
+        levels(dataset, [file(chain, dataset, lost_below=1020)], chain, Result([], method="eth_getLogs"))
 
 
 def test_rng_4_logs_by_hash_decide_only_where_they_explain_the_bloom():
     """RNG-4: complete logs by hash confirm rows without receipts; a chain of useless blooms needs receipts."""
     no_receipts = (
-        Fault("eth_getBlockReceipts", Result(None)),
-        Fault("eth_getTransactionReceipt", Result(None)),
+        Result(None, method="eth_getBlockReceipts"),
+        Result(None, method="eth_getTransactionReceipt"),
     )
     plain, full = world(restarting_log_index=True), world(full_bloom=True)
     assert levels("logs", [file(plain, "logs")], plain, *no_receipts) == {"1000.parquet": "chain"}
@@ -151,15 +152,15 @@ def test_rng_4_no_honest_chain_is_refused(dataset: str, quirk: str):
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("eth_getBlockReceipts", Items(first=0)),
-        Fault("eth_getBlockReceipts", Items(without_every=2)),
-        Fault("eth_getBlockReceipts", Error(-32000, "method is not available")),
-        Fault("eth_getBlockReceipts", Pruned(5000), every=2),
-        Fault("eth_getBlockByNumber", Lagging(900), times=10),
-        Fault("eth_getBlockReceipts", Fields({"logs": [], "logsBloom": "0x" + "f7" * 256})),
+        Items(first=0, method="eth_getBlockReceipts"),
+        Items(without_every=2, method="eth_getBlockReceipts"),
+        Error(-32000, "method is not available", method="eth_getBlockReceipts"),
+        Pruned(5000, method="eth_getBlockReceipts", nth=2, every=2),
+        Lagging(900, method="eth_getBlockByNumber", times=10),
+        Fields({"logs": [], "logsBloom": "0x" + "f7" * 256}, method="eth_getBlockReceipts"),
     ],
 )
-def test_rng_4_receipts_of_single_transactions_stand_in(fault: Fault):
+def test_rng_4_receipts_of_single_transactions_stand_in(fault: RpcFault):
     """RNG-4: a call that gives too little costs another call, not the attempt."""
     chain = world(zero_bloom=True)
     assert levels("logs", [file(chain, "logs")], chain, fault) == {"1000.parquet": "chain"}
@@ -169,7 +170,7 @@ def test_rng_4_receipts_of_single_transactions_stand_in(fault: Fault):
 def test_rng_4_a_short_outage_at_http_200_is_waited_out(form: str):
     """RNG-4, OUT-2: an error is no evidence: the same call is made again, and counts only once it is answered."""
     chain, outage = world(), Outage(requests=20, form=form)
-    assert levels("logs", [file(chain, "logs")], chain, Fault("eth_getBlockByNumber", outage, nth=3, times=1))
+    assert levels("logs", [file(chain, "logs")], chain, replace(outage, method="eth_getBlockByNumber", nth=3, times=1))
 
 
 @pytest.mark.parametrize("form", ["each", "object", "string", "html"])
@@ -177,7 +178,7 @@ def test_out_2_a_long_outage_is_retryable_and_no_failed_proof(form: str):
     """OUT-2: when patience is over the node is at fault, not the rows."""
     chain, outage = world(), Outage(requests=5000, form=form)
     with pytest.raises(Retryable, match="RPC pool") as raised:
-        levels("logs", [file(chain, "logs")], chain, Fault("eth_getBlockByNumber", outage, nth=3, times=1))
+        levels("logs", [file(chain, "logs")], chain, replace(outage, method="eth_getBlockByNumber", nth=3, times=1))
     assert not isinstance(raised.value, FailedProof | Unconfirmed)
 
 

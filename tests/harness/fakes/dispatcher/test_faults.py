@@ -1,4 +1,4 @@
-"""Every scripted fault of the dispatcher strikes the request that it names, over HTTP, and no other."""
+"""Each fault of the dispatcher applies, over HTTP, to the request that it names and to no other."""
 
 import http.client
 import json
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer, ManualClock, Status
-from harness.fakes.dispatcher.faults import ACTIONS
+from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Status
+from harness.faults import DispatcherFault
+from harness.faults.dispatcher import ACTIONS
 
 HANGS_SECONDS = 2.0
 """After which a request counts as hanging; all others are given as long as they want."""
@@ -74,7 +75,7 @@ def client() -> Iterator[Client]:
 @pytest.mark.parametrize("action", ["status", "hang", "reset"])
 def test_an_answer_that_is_lost_comes_before_or_after_the_effect(action: Any, when: Any, after: Status, client: Client):
     """A status, a hang and a reset: the worker can't tell whether it took effect; asked again, it is taken once."""
-    client.server.machine.add_faults(DispatcherFault("complete", action, when=when))
+    client.server.machine.add_faults(DispatcherFault("complete", action, when=when, times=1))
     client.claim()
     if action == "status":
         assert client.fail()[0] == 503
@@ -100,7 +101,7 @@ def test_any_status_can_be_had(code: int, client: Client):
 
 def test_a_lease_can_be_taken_away(client: Client):
     """The attempt that had it is fenced off with 409, and the task waits for another."""
-    client.server.machine.add_faults(DispatcherFault("complete", "take-lease"))
+    client.server.machine.add_faults(DispatcherFault("complete", "take-lease", times=1))
     client.claim()
     assert client.fail()[0] == 409
     assert client.status is Status.QUEUED
@@ -108,7 +109,7 @@ def test_a_lease_can_be_taken_away(client: Client):
 
 def test_a_task_can_be_cancelled_in_the_middle(client: Client):
     """Its completion is a 409, and nobody can claim it any more."""
-    client.server.machine.add_faults(DispatcherFault("complete", "cancel"))
+    client.server.machine.add_faults(DispatcherFault("complete", "cancel", times=1))
     client.claim()
     assert client.fail()[0] == 409
     assert client.claim() == (200, {"status": "NotClaimed", "reason": "Canceled"})
@@ -116,7 +117,7 @@ def test_a_task_can_be_cancelled_in_the_middle(client: Client):
 
 def test_the_workers_token_can_be_rotated(client: Client):
     """The claim that brings the old one is refused without blame; the new one is good."""
-    client.server.machine.add_faults(DispatcherFault("claim", "rotate-token"))
+    client.server.machine.add_faults(DispatcherFault("claim", "rotate-token", times=1))
     assert client.claim()[0] == 401
     assert client.claim()[0] == 200
     assert client.server.machine.violations == []
@@ -124,7 +125,7 @@ def test_the_workers_token_can_be_rotated(client: Client):
 
 def test_the_clock_can_jump(client: Client):
     """A jump past the lease ends it."""
-    client.server.machine.add_faults(DispatcherFault("complete", "jump", seconds=31))
+    client.server.machine.add_faults(DispatcherFault("complete", "jump", seconds=31, times=1))
     client.claim()
     assert client.fail()[0] == 409
     assert client.server.machine.task(client.task_id).expired_leases == 1
@@ -132,7 +133,7 @@ def test_the_clock_can_jump(client: Client):
 
 def test_an_answer_can_have_more_in_it(client: Client):
     """Fields that no contract knows stand beside the good ones."""
-    client.server.machine.add_faults(DispatcherFault("claim", "unknown-fields"))
+    client.server.machine.add_faults(DispatcherFault("claim", "unknown-fields", times=1))
     status, body = client.claim()
     assert (status, body["status"], "x_unknown" in body) == (200, "Claimed", True)
 
@@ -140,15 +141,15 @@ def test_an_answer_can_have_more_in_it(client: Client):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"kind": "clam", "do": "hang"}, "no such fault: clam hang"),
-        ({"kind": "claim", "do": "hung"}, ", ".join(ACTIONS)),
-        ({"kind": "claim", "do": "hang", "nth": 0}, "counted from 1"),
-        ({"kind": "claim", "do": "hang", "times": 0}, "counted from 1"),
+        ({"kind": "clam", "do": "hang"}, "'claim', 'heartbeat' or 'complete'"),
+        ({"kind": "claim", "do": "hung"}, ", ".join(map(repr, ACTIONS[:-1]))),
+        ({"kind": "claim", "do": "hang", "nth": 0}, "greater than or equal to 1"),
+        ({"kind": "claim", "do": "hang", "times": 0}, "greater than or equal to 1"),
     ],
 )
-def test_a_fault_that_could_never_strike_is_refused(fields: dict[str, Any], words: str):
-    """A script's mistake is told where it is written."""
-    with pytest.raises(ValueError, match="fault") as caught:
+def test_a_fault_that_could_never_apply_is_rejected(fields: dict[str, Any], words: str):
+    """The error names the values that are allowed."""
+    with pytest.raises(ValueError, match="DispatcherFault") as caught:
         DispatcherFault(**fields)
     assert words in str(caught.value)
 

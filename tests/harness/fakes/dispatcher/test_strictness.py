@@ -112,7 +112,7 @@ def test_a_token_that_nobody_gave_out_is_a_label_too():
 @pytest.mark.parametrize("status", [401, 403, 409])
 def test_after_an_answer_that_ends_the_lease_nothing_more_is_asked(status: int):
     """LSE-3, LSE-5: whoever asks on after it has read 401, 403 or 409 is refused again, and blamed."""
-    worker = Worker(faults=[DispatcherFault("heartbeat", "status", status=status)])
+    worker = Worker(faults=[DispatcherFault("heartbeat", "status", status=status, times=1)])
     assert [worker.heartbeat(), worker.complete()] == [status, status]
     assert worker.clauses == ["LSE-3" if status == 409 else "LSE-5"]
     assert worker.machine.registered == {}
@@ -121,7 +121,10 @@ def test_after_an_answer_that_ends_the_lease_nothing_more_is_asked(status: int):
 def test_an_answer_that_was_lost_ends_no_lease():
     """LSE-3: a 409 that was never read can't have told anything."""
     worker = Worker(
-        faults=[DispatcherFault("heartbeat", "take-lease"), DispatcherFault("heartbeat", "reset", when="after")]
+        faults=[
+            DispatcherFault("heartbeat", "take-lease", times=1),
+            DispatcherFault("heartbeat", "reset", when="after", times=1),
+        ]
     )
     worker.heartbeat()
     assert worker.complete() == 409
@@ -195,7 +198,7 @@ def test_a_task_is_entered_once_and_stays_as_it_was_entered():
 
 def test_a_clock_that_jumps_back_takes_no_lease_away():
     """LSE-3: leases are by the dispatcher's clock, wherever it goes."""
-    worker = Worker(faults=[DispatcherFault("heartbeat", "jump", seconds=-3600)])
+    worker = Worker(faults=[DispatcherFault("heartbeat", "jump", seconds=-3600, times=1)])
     assert [worker.heartbeat(), worker.complete()] == [200, 200]
 
 
@@ -240,9 +243,9 @@ def test_over_http_a_query_is_another_path_and_bytes_in_a_header_are_no_token():
         assert [violation.clause for violation in server.machine.violations] == ["LSE-1", "LSE-1"]
 
 
-def test_wake_ups_go_through_the_real_queue_twice_when_told_and_again(moto: S3Endpoint):
+def test_wake_ups_go_through_the_real_queue_twice_when_told_and_again(cryo_moto: S3Endpoint):
     """PUB-6: duplicates, one more when asked for, and redelivery of what was received and not deleted."""
-    queue = make_queue(moto)
+    queue = make_queue(cryo_moto)
     machine = Dispatcher(queue=queue, wakeups=2)
     task_id = machine.add_task(PAYLOAD)
     machine.wake(task_id)
