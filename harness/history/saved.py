@@ -12,16 +12,16 @@ from pydantic import ValidationError
 from harness.history.events import (
     ADAPTER,
     VERSION,
-    ScenarioStarted,
     CryoEnded,
     CryoStarted,
     Event,
-    WorkerExited,
     FinalState,
     LogLine,
-    StoreResponse,
+    ScenarioStarted,
     StoreRequest,
+    StoreResponse,
     TaskCreated,
+    WorkerExited,
     WorkerStarted,
 )
 
