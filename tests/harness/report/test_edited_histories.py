@@ -44,7 +44,7 @@ def without(kind: str) -> Callable[[Lines], Lines]:
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (without("worker_started"), "line 3: log_line: there is no worker_started of worker 0 above it"),
         (without("scenario_started"), "line 1: not the first event of a history of version 1"),
@@ -67,12 +67,14 @@ def without(kind: str) -> Callable[[Lines], Lines]:
         ),
     ],
 )
-def test_an_inconsistent_history_is_rejected(edit: Callable[[Lines], Lines], said: str, lines: Lines, tmp_path: Path):
+def test_an_inconsistent_history_is_rejected(
+    edit: Callable[[Lines], Lines], message: str, lines: Lines, tmp_path: Path
+):
     """The message names the file, the line and the problem; the exit code is 64."""
     path = written(edit(lines), tmp_path / "edited.jsonl", renumbered=True)
     result = CliRunner().invoke(app, ["judge", str(path)])
     assert result.exit_code == 64, result.output
-    assert f"cryo-harness: edited.jsonl, {said}" in result.output
+    assert f"cryo-harness: edited.jsonl, {message}" in result.output
 
 
 @pytest.mark.parametrize(("field", "value"), [("number", 5), ("at", 0.1), ("at", float("nan"))])
@@ -123,7 +125,7 @@ def test_facts_of_a_parquet_file_are_complete_and_of_the_right_types(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"\xff\xfe\x00", "it is not UTF-8 text"),
         (b"", "line 1"),
@@ -131,13 +133,13 @@ def test_facts_of_a_parquet_file_are_complete_and_of_the_right_types(
         (b'{"kind": "scenario_started"}\n', "line 1: Field required"),
     ],
 )
-def test_a_file_that_is_not_a_history_exits_with_64(content: bytes, said: str, tmp_path: Path):
+def test_a_file_that_is_not_a_history_exits_with_64(content: bytes, message: str, tmp_path: Path):
     """Binary, empty, deeply nested: the message is one line, without a traceback."""
     path = tmp_path / "edited.jsonl"
     path.write_bytes(content)
     result = CliRunner().invoke(app, ["judge", str(path)])
     assert result.exit_code == 64
-    assert said in result.output
+    assert message in result.output
     assert "Traceback" not in result.output
 
 

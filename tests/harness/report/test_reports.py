@@ -111,7 +111,7 @@ def test_the_junit_file_has_a_case_for_each_clause_and_scenario(result: RunResul
 
 def test_the_text_has_the_clause_the_events_and_the_command(result: RunResult):
     """A failure can be understood from the terminal alone."""
-    said = text.render(result)
+    text_report = text.render(result)
     for words in (
         "FAIL LAY-5 The manifest is written last: when it can be read",
         "expected  the manifest is written last",
@@ -121,14 +121,14 @@ def test_the_text_has_the_clause_the_events_and_the_command(result: RunResult):
         "NOT EXERCISED SEC-1: excluded: it has no secrets",
         "histories/by-hand.jsonl",
     ):
-        assert words in said
+        assert words in text_report
 
 
 def test_control_characters_are_escaped(result: RunResult):
     """No report for people has control characters from a run; JSON escapes them anyway."""
     for kind in set(report.KINDS) - {".json"}:
-        said = report.render(kind, result)
-        assert not [character for character in CONTROL if character in said], kind
+        text_report = report.render(kind, result)
+        assert not [character for character in CONTROL if character in text_report], kind
 
 
 def test_an_unknown_suffix_or_a_missing_folder_is_reported_before_the_run(tmp_path: Path):
@@ -187,7 +187,7 @@ def test_the_badge_shows_the_verdict_and_the_number_of_clauses(result: RunResult
 
 def test_the_markdown_summary_counts_by_group_and_escapes_markup(result: RunResult):
     """Pipes, tags and stars in a reason are escaped."""
-    said = report.render(".md", replace(result, excluded={"SEC-1": "it | has <b>no</b> *secrets*"}))
-    assert "| clauses | PASS | FAIL | NOT EXERCISED | INCONCLUSIVE | ERROR |" in said
-    assert "| Storage layout |  | 1 |  | 1 |  |" in said
-    assert r"it \| has \<b\>no\</b\> \*secrets\*" in said
+    text_report = report.render(".md", replace(result, excluded={"SEC-1": "it | has <b>no</b> *secrets*"}))
+    assert "| clauses | PASS | FAIL | NOT EXERCISED | INCONCLUSIVE | ERROR |" in text_report
+    assert "| Storage layout |  | 1 |  | 1 |  |" in text_report
+    assert r"it \| has \<b\>no\</b\> \*secrets\*" in text_report

@@ -33,14 +33,14 @@ def test_every_report_shows_the_bug(saved: Path, tmp_path: Path):
         app, ["judge", str(saved), *[word for file in files for word in ("--report", str(file))]]
     )
     assert result.exit_code == 1, result.output
-    said = {file.suffix: file.read_text(encoding="utf-8") for file in files}
-    for kind in set(said) - {".svg"}:
-        assert "LAY-5" in said[kind], kind
+    reports = {file.suffix: file.read_text(encoding="utf-8") for file in files}
+    for kind in set(reports) - {".svg"}:
+        assert "LAY-5" in reports[kind], kind
     for kind in (".html", ".txt"):
-        assert "PUT {prefix}/_manifest.json" in said[kind], kind
-    (scenario,) = json.loads(said[".json"])["scenarios"]
+        assert "PUT {prefix}/_manifest.json" in reports[kind], kind
+    (scenario,) = json.loads(reports[".json"])["scenarios"]
     assert [violation["clause"] for violation in scenario["violations"]] == ["LAY-5", "LAY-5"]
-    assert "FAIL" in said[".svg"]
+    assert "FAIL" in reports[".svg"]
 
 
 def test_a_history_of_another_version_is_rejected_in_one_line(saved: Path, tmp_path: Path):
