@@ -4,11 +4,14 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
+from typing import get_args
 
 import pytest
 
 from harness import report
 from harness.report.result import RunResult
+from harness.report.steps import Mark
 
 VOID = {"meta", "link", "input", "br", "img"}
 
@@ -111,3 +114,9 @@ def test_a_run_without_a_failure_has_no_failed_scenarios():
     text = Page(report.render(".html", passed)).text
     assert "Violated clauses" not in text
     assert "Failed scenarios" not in text
+
+
+@pytest.mark.parametrize("mark", [mark for mark in get_args(Mark) if mark])
+def test_every_mark_of_a_step_has_a_style(mark: str):
+    """Faults, actions of the harness and the final state are shown differently from other steps."""
+    assert f".row.{mark} " in files("harness.report.page").joinpath("style.css").read_text(encoding="utf-8")
