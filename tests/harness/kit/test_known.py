@@ -6,14 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.checks.evidence import Violation
-from harness.checks.verdict import Judged
+from harness.checks.verdict import CheckResult
 from harness.cli import app
 from harness.kit.known import BadList, compare, read
-from harness.report.result import Ran
+from harness.report.result import ScenarioResult
 
 SCENARIOS = ["straight-run"]
-FAILED = Ran(Judged("straight-run", (Violation("LAY-3", "keys", "bare\n names"),)), "title", ("LAY-3",))
-PASSED = Ran(Judged("straight-run", kept=("LAY-3",)), "title", ("LAY-3",))
+FAILED = ScenarioResult(CheckResult("straight-run", (Violation("LAY-3", "keys", "bare\n names"),)), "title", ("LAY-3",))
+PASSED = ScenarioResult(CheckResult("straight-run", passed=("LAY-3",)), "title", ("LAY-3",))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_listed_failure_that_comes_is_known(tmp_path: Path):
     ("ran", "message", "said"),
     [(PASSED, "bare", "did not fail"), (FAILED, "other", "LAY-3/straight-run # bare names")],
 )
-def test_what_is_listed_otherwise_than_it_comes_speaks_against_the_run(ran: Ran, message: str, said: str):
+def test_what_is_listed_otherwise_than_it_comes_speaks_against_the_run(ran: ScenarioResult, message: str, said: str):
     """A listed pass, and another message with the line that would be right."""
     known, complaints = compare({"LAY-3/straight-run": message}, [ran])
     assert known == {}
@@ -64,15 +64,15 @@ def test_what_is_not_listed_comes_with_its_line():
 def test_a_line_as_it_is_told_is_one_that_can_be_listed(tmp_path: Path):
     """Whatever was seen: nothing at all, a comment's sign, several things in no order."""
     for seen in ("", "a # b", "  # ", "x" * 5000, "one\ttab"):
-        ran = Ran(
-            Judged("straight-run", (Violation("LAY-3", "a", seen), Violation("LAY-3", "a", "z"))), "t", ("LAY-3",)
+        ran = ScenarioResult(
+            CheckResult("straight-run", (Violation("LAY-3", "a", seen), Violation("LAY-3", "a", "z"))), "t", ("LAY-3",)
         )
         (told,) = compare({}, [ran])[1]
         path = tmp_path / "known.txt"
         path.write_text(told.partition("its line would be: ")[2])
         for order in (1, -1):
-            judged = Judged("straight-run", ran.judged.violations[::order])
-            assert compare(read(path, SCENARIOS), [Ran(judged, "t", ("LAY-3",))])[1] == ()
+            checks = CheckResult("straight-run", ran.violations[::order])
+            assert compare(read(path, SCENARIOS), [ScenarioResult(checks, "t", ("LAY-3",))])[1] == ()
 
 
 def test_a_broken_list_is_one_line_and_exit_64(tmp_path: Path):

@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.checks.evidence import Violation
-from harness.checks.verdict import Judged
+from harness.checks.verdict import CheckResult
 from harness.cli import app
 from harness.kit.profile import clauses_of, plan
 from harness.report import summary, text
-from harness.report.result import Ran, Result
+from harness.report.result import RunResult, ScenarioResult
 from harness.resources import clause_ids, clauses
 from harness.scenario import find as find_scenarios
 from harness.targets import REFERENCE, find
@@ -52,20 +52,20 @@ def test_what_is_left_out_does_not_count():
     assert planned.excluded == {"LAY-3": "another manifest"}
     assert not any("LAY-3" in one.clauses for one in planned.scenarios)
     broken = tuple(Violation(clause, "a", "b") for clause in ("LAY-3", "LAY-1", "LAY-6"))
-    counted = planned.counted(Ran(Judged("s", broken), "t", ("LAY-1", "LAY-3")))
-    assert [one.clause for one in counted.judged.violations] == ["LAY-1"]
+    counted = planned.counted(ScenarioResult(CheckResult("s", broken), "t", ("LAY-1", "LAY-3")))
+    assert [one.clause for one in counted.violations] == ["LAY-1"]
 
 
 def test_a_scenario_of_another_profile_is_told_not_passed():
-    """Named on its own there is nothing to run; named with another it is left out, and the headline says so."""
+    """Named on its own there is nothing to run; named with another it is skipped, and the headline says so."""
     named = [one for one in SCENARIOS if one.name in {"lease-lost", "straight-run"}]
     left_out = plan(REFERENCE_WORKER, "core", named).left_out(named)
     assert left_out == {"lease-lost": "about STG-5, LSE-3, which this profile and target leave out"}
-    kept = Ran(Judged("straight-run", kept=("LAY-3",)), "t", ("LAY-3",))
-    result = Result("t", "moto", ("LAY-3",), (kept,), skipped=left_out)
-    assert result.headline == "keeps the clause; 1 scenario left out"
-    assert "left out      lease-lost: about STG-5" in text.render(result)
-    assert "- left out: lease-lost: about STG-5" in summary.render(result)
+    passed = ScenarioResult(CheckResult("straight-run", passed=("LAY-3",)), "t", ("LAY-3",))
+    result = RunResult("t", "moto", ("LAY-3",), (passed,), skipped=left_out)
+    assert result.headline == "keeps the clause; 1 scenario skipped"
+    assert "skipped       lease-lost: about STG-5" in text.render(result)
+    assert "- skipped: lease-lost: about STG-5" in summary.render(result)
 
 
 @pytest.mark.parametrize("command", ["conformance", "run"])
