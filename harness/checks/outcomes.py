@@ -75,7 +75,7 @@ def out_5(evidence: Evidence) -> Found:
     return found
 
 
-SPOILT = {
+DAMAGING = {
     "truncate_file",
     "empty_file",
     "wrong_schema",
@@ -87,8 +87,8 @@ SPOILT = {
 
 
 def _kept(evidence: Evidence, ran: list[Any]) -> list[Violation]:
-    """Find runs that begin without any of the files that were finished before, though Cryo spoilt none of them."""
-    if any(fault.get("do") in SPOILT for fault in evidence.scenario.cryo_faults):
+    """Find runs that begin without any of the files that were finished before, though Cryo damaged none of them."""
+    if any(fault.get("do") in DAMAGING for fault in evidence.scenario.cryo_faults):
         return []
     found = []
     for event in ran[1:]:

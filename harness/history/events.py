@@ -211,7 +211,7 @@ class StoreAnswered(_Event):
 
 
 class FaultFired(_Event):
-    """One of the scenario's faults struck."""
+    """One of the scenario's faults was applied."""
 
     kind: Literal["fault_fired"] = "fault_fired"
     fault: str

@@ -76,7 +76,7 @@ def _told(group: list[Event]) -> Iterator[Step]:
 
 
 def _belongs(group: list[Event], event: Event) -> bool:
-    """Tell whether an event is of one step with those just before it: a request's answer, or the fault that struck."""
+    """Tell whether an event is of one step with those just before it: a request's answer, or the fault that applied."""
     last = group[-1]
     if isinstance(event, FaultFired):
         family = event.fault.partition(" ")[0]

@@ -1,4 +1,4 @@
-"""The history as it is written: numbered under one lock, secrets out, whoever waits or acts told at once."""
+"""The history as it is recorded: events are numbered under one lock, without secrets, and reported to listeners."""
 
 from __future__ import annotations
 
