@@ -73,7 +73,7 @@ class Triggers:
         return (*map(str, self._script.unfired), *self._broken)
 
     def hear(self, event: Any) -> None:
-        """Count an event, and do what the triggers say that apply to it."""
+        """Count an event, and carry out the triggers that apply to it."""
         with self._lock:
             for trigger in self._script.fire(lambda trigger: trigger.matches(event)):
                 try:
