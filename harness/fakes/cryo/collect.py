@@ -103,7 +103,7 @@ class Collection:
         return "Failed to get block: deserialization error: invalid type: map, expected a hash"
 
     def _write(self, chunk: Chunk, place: int) -> None:
-        """Write one chunk's file, by its temporary name first, spoilt as the acts say."""
+        """Write one chunk's file, by its temporary name first, with the faults that apply to it."""
         faults = self.faults
         table = self._table(chunk, place)
         if faults.find("omit_chunk", chunk=place):
@@ -113,7 +113,7 @@ class Collection:
             hang()
         if faults.find("leave_temporary", chunk=place):
             return
-        faults.spoil_file(chunk.temporary, place)
+        faults.damage_file(chunk.temporary, place)
         chunk.temporary.rename(chunk.path)
         tell_written(self._source, chunk.path)
         self.rows += table.num_rows

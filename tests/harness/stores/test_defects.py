@@ -112,7 +112,7 @@ def test_a_store_refuses_etags_in_quotes(bucket: Bucket):
     ],
 )
 def test_a_store_refuses_some_requests_and_takes_the_next(do: str, told: tuple[int, str], cryo_moto: S3Endpoint):
-    """A refusal by name strikes from the nth request on, so many times; the requests around it have their effect."""
+    """A refusal by name applies to `times` requests from the nth on; those before and after have their effect."""
     bucket = cryo_moto.make_bucket()
     with before(bucket, do=do, operation="any", nth=2, times=2) as proxy:
         ends = [status_of(proxy.url, bucket) for _ in range(4)]

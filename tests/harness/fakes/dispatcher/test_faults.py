@@ -68,7 +68,7 @@ def client() -> Iterator[Client]:
     """A dispatcher with one task, a clock that stands still, and no fault yet."""
     with DispatcherServer(Dispatcher(clock=ManualClock(), lease_seconds=30)) as server:
         yield Client(server)
-        assert server.machine.unfired_faults == [], "a fault that never struck has shown nothing"
+        assert server.machine.unfired_faults == [], "a fault that never applied has shown nothing"
 
 
 @pytest.mark.parametrize(("when", "after"), [("before", Status.RUNNING), ("after", Status.FAILED)])

@@ -179,7 +179,7 @@ def test_an_outage_of_some_seconds_ends_by_the_pools_clock():
 
 
 def test_the_harness_asks_its_pool_undisturbed():
-    """Between a pool and fake Cryo only a fault strikes that names the method."""
+    """A fault applies to the methods between a pool and fake Cryo only if it names the method."""
     with RpcPool(Node(CHAIN, head=1000), [Outage(10, times=1)]) as pool:
         assert ask(pool, "harness_script")["head"] == 1000
         assert ask(pool, "eth_blockNumber") == -32603
