@@ -111,8 +111,9 @@ class Worker:
 class Watch:
     """Looks at all descendants of the workers while the `with` block lasts, and ends those that are left."""
 
-    def __init__(self, recorder: Recorder, on_cryo: Callable[[int, list[str]], None] | None = None) -> None:
-        self._recorder, self._on_cryo = recorder, on_cryo
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._on_cryo: Callable[[int, list[str]], None] | None = None
         self._told: set[tuple[int, str]] = set()
         self._workers: list[Worker] = []
         self._roots: set[int] = set()
@@ -133,6 +134,10 @@ class Watch:
         for pid, start in self.seen:
             if _start_of(pid) == start:
                 os.kill(pid, signal.SIGKILL)
+
+    def on_cryo(self, listener: Callable[[int, list[str]], None]) -> None:
+        """Call a function with the process id and the command line of every Cryo that is found."""
+        self._on_cryo = listener
 
     def follow(self, worker: Worker) -> None:
         """Watch one more worker and all that it starts."""

@@ -12,11 +12,12 @@ from harness.faults import DispatcherFault, Script
 from harness.history import FinalState, HarnessAction, ScenarioStarted, TaskCreated, TimedOut
 from harness.runner import objects, staging
 from harness.runner.recorder import Recorder
-from harness.runner.world import World
+from harness.runner.world import open_world
 
 if TYPE_CHECKING:
     from harness.faults import Trigger
     from harness.history import Event
+    from harness.runner.world import World
     from harness.scenario import Scenario
     from harness.stores.backends import Backends
     from harness.targets import Target
@@ -37,18 +38,18 @@ def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Ev
     """
     recorder = Recorder(stop)
     with tempfile.TemporaryDirectory(prefix="harness-") as name:
-        world = World(scenario, target, around, recorder, Path(name).resolve())
-        with world:
+        folder = Path(name).resolve()
+        with open_world(scenario, target, around, recorder, folder) as world:
             recorder.add(
                 ScenarioStarted,
                 scenario=scenario.model_dump(mode="json"),
                 target=target.name,
                 store=around.name if scenario.store == "s3" else "directory",
                 limitations=around.limitations,
-                bucket=world.bucket.name if world.bucket else str(world.directory),
-                staging_root=str(world.staging),
+                bucket=world.bucket.name if world.bucket else str(world.folders.store),
+                staging_root=str(world.folders.staging),
                 preloaded=world.preloaded,
-                oracle=world.oracle,
+                oracle=world.node.oracle,
             )
             triggers = Triggers(world)
             recorder.on_event(triggers.handle)
@@ -91,14 +92,16 @@ class Triggers:
         if trigger.do == "start-worker":
             world.start(None if world.scenario.delivery == "worker" else len(world.workers))
         elif trigger.do == "age-staging":
-            for path in sorted(world.staging.glob("*/*")):
+            for path in sorted(world.folders.staging.glob("*/*")):
                 staging.age(path, 100)
         elif trigger.do == "take-lease":
-            world.machine.take_lease(getattr(event, "task_id", None) or world.task_id(0))
+            world.service.dispatcher.take_lease(getattr(event, "task_id", None) or world.task_id(0))
         elif trigger.do == "deny-heartbeat":
-            world.machine.add_faults(DispatcherFault("heartbeat", "status", status=HTTPStatus.FORBIDDEN, times=1))
+            world.service.dispatcher.add_faults(
+                DispatcherFault("heartbeat", "status", status=HTTPStatus.FORBIDDEN, times=1)
+            )
         else:
-            world.machine.cancel(getattr(event, "task_id", None) or world.task_id(0))
+            world.service.dispatcher.cancel(getattr(event, "task_id", None) or world.task_id(0))
 
 
 def _as_commands(world: World) -> None:
@@ -127,35 +130,35 @@ def _all_ended(world: World) -> None:
 def _as_service(world: World) -> None:
     """Start workers as services, wait until the scenario is over, and stop them with SIGTERM."""
     scenario, recorder = world.scenario, world.recorder
-    platform = scenario.platform
-    for body in platform.stray:
-        world.queue.send_text(body)
+    platform, settings = world.service, scenario.platform
+    for body in settings.stray:
+        platform.queue.send_text(body)
     for place, line in enumerate(scenario.tasks):
         payload = line.value()
-        world.machine.add_task(payload, world.task_id(place))
+        platform.dispatcher.add_task(payload, world.task_id(place))
         recorder.add(TaskCreated, task=place, task_id=world.task_id(place), payload=payload)
-    for _ in range(platform.workers):
+    for _ in range(settings.workers):
         world.start(None)
 
     def over() -> bool:
         return _until_reached(world) or all(worker.ended.is_set() for worker in world.workers)
 
     if not recorder.wait(over, scenario.patience_seconds):
-        recorder.add(TimedOut, what=f"until {platform.until}")
-    if platform.watch_cryo_after_end:
+        recorder.add(TimedOut, what=f"until {settings.until}")
+    if settings.watch_cryo_after_end:
         # On SIGTERM the worker would stop its Cryo; the scenario tests whether it does so without SIGTERM.
         recorder.wait(world.watch.no_cryo_lives, CRYO_END_SECONDS)
     for worker in list(world.workers):
         worker.signal("SIGTERM")
     _all_ended(world)
-    world.write_exchanges()
+    platform.record_exchanges()
 
 
 def _until_reached(world: World) -> bool:
     """Return whether the condition in `platform.until` holds."""
-    until = world.scenario.platform.until
-    world.write_exchanges()
-    ended = all(task.ended for task in world.machine.tasks)
+    until, platform = world.scenario.platform.until, world.service
+    platform.record_exchanges()
+    ended = all(task.ended for task in platform.dispatcher.tasks)
     if until == "settled":
         return ended
     if until == "quiet":
@@ -163,7 +166,7 @@ def _until_reached(world: World) -> bool:
     if until != "ended":
         kind, _, times = until.partition(" ")
         return sum(event.kind == kind for event in list(world.recorder.events)) >= int(times)
-    return ended and bool(world.queue.depth() + world.queue.in_flight() == 0)
+    return ended and bool(platform.queue.depth() + platform.queue.in_flight() == 0)
 
 
 def _conclude(world: World, triggers: Triggers) -> None:
@@ -173,21 +176,23 @@ def _conclude(world: World, triggers: Triggers) -> None:
     recorder.wait(lambda: not world.watch.survivors(), LINGER_SECONDS)
     world.watch.no_cryo_lives()
     unfired = [str(fault) for fault in world.proxy.unfired]
-    if world.pool is not None:
-        unfired += [str(fault) for fault in world.pool.unfired_faults if not fault.may_miss]
+    if world.node.pool is not None:
+        unfired += [str(fault) for fault in world.node.pool.unfired_faults if not fault.may_miss]
     registered: dict[str, int] = {}
     rejected: list[tuple[str, str]] = []
-    if world.server is not None:
-        world.hide_tokens()
-        unfired += [str(fault) for fault in world.machine.unfired_faults if not fault.may_miss]
-        registered = {version: len(times) for version, times in world.machine.registered.items()}
-        rejected = [(violation.clause, violation.detail) for violation in world.machine.violations]
+    if world.platform is not None:
+        world.platform.hide_tokens()
+        unfired += [str(fault) for fault in world.platform.dispatcher.unfired_faults if not fault.may_miss]
+        registered = {version: len(times) for version, times in world.platform.dispatcher.registered.items()}
+        rejected = [(violation.clause, violation.detail) for violation in world.platform.dispatcher.violations]
     recorder.scrub_again()
     recorder.add(
         FinalState,
-        objects=objects.contents(world.bucket, world.directory, recorder.secrets),
-        staged=staging.look(world.staging),
-        preloaded_files=staging.untouched(world.file_states, scenario, world.staging, world.outside, world.task_id(0)),
+        objects=objects.contents(world.bucket, world.folders.store, recorder.secrets),
+        staged=staging.look(world.folders.staging),
+        preloaded_files=staging.untouched(
+            world.file_states, scenario, world.folders.staging, world.folders.outside, world.task_id(0)
+        ),
         survivors=world.watch.survivors(),
         arguments=tuple(sorted(world.watch.arguments)),
         registered=registered,

@@ -14,9 +14,10 @@ from support.processes import command_lines
 from support.service import Platform, Service, platform, small, until
 from support.worker import CHAIN_ID, prefix_of
 
-from harness.fakes.dispatcher import DispatcherFault, Request
+from harness.fakes.dispatcher import Request
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults import DispatcherFault
 from harness.faults.rpc import Hang
 from harness.stores.bucket import S3Endpoint
 from harness.world.chain import Chain

@@ -31,7 +31,7 @@ REFUSED = [
     (OBJECT + 'key = "x"\ndataset = "block"\n', "line 5: preloaded_objects.0.dataset: there is no dataset 'block'"),
     (GOOD + '[[tasks]]\noutcome="fatal_error"\nset={range_end=0}\n[[preloaded_objects]]\nkey = "x"\n', "line 6"),
     (TRIGGER + 'event = "exit"\nmatch = "("\ndo = "SIGKILL"\n', "line 5: triggers.0.match: is not a regular exp"),
-    (GOOD + '[[store_faults]]\noperation = "put"\nkey = "["\n', "line 5: store_faults.0.key: is not a reg"),
+    (GOOD + '[[store_faults]]\noperation = "put"\nkey = "["\n', "line 5: store_faults.0.key: is not a regular exp"),
     (TRIGGER + 'event = "exit"\nworker = 1\ndo = "SIGKILL"\n', "line 5: triggers.0.worker: there are 1 workers"),
     (TRIGGER + 'event = "object_putt"\ndo = "SIGKILL"\n', "line 4: triggers.0.event: there is no event 'object_putt'"),
     (TRIGGER + 'event = "exit"\ndo = "take-lease"\n', "line 5: triggers.0.do: take-lease can't be done without a disp"),
@@ -50,7 +50,7 @@ REFUSED = [
     (GOOD + 'cryo_faults = [{ do = "fail_chunk", chunk = 2 }]\n', "line 3: cryo_faults.0.chunk: there are 2 chunks"),
     (GOOD + 'mode = "fake"\ncryo_faults = [{ do = "orphan" }]\n', "line 4: cryo_faults: only fake-cryo"),
     (GOOD + "[node]\nhead = 9\nquirks = { deposit = true }\n", "line 5: node.quirks.deposit: there is no quirk"),
-    (GOOD + '[[rpc_faults]]\ndo = "statu"\n', "line 4: rpc_faults.0.do: there is no action 'statu': did you mean status"),
+    (GOOD + '[[rpc_faults]]\ndo = "statu"\n', "line 4: rpc_faults.0.do: there is no action 'statu': did you"),
     (GOOD + "[[rpc_faults]]\ntimes = 1\n", "line 3: rpc_faults.0.do: Field required: one of status, delay,"),
     (
         GOOD + '[[rpc_faults]]\ndo = "status"\ncode = 500\nbod = ""\n',

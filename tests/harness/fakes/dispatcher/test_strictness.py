@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness.contract import dataset_version, payload_is_valid, prefix
-from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer, ManualClock, Request, Status
+from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Request, Status
+from harness.faults import DispatcherFault
 from harness.stores.bucket import S3Endpoint
 from harness.stores.queue import make_queue
 
