@@ -70,7 +70,7 @@ class Listener:
 class StoreProxy:
     """A proxy before an S3 endpoint while the `with` block lasts; `url` is its own address.
 
-    """Is called for every request as it arrives and as it ends, in the proxy's thread; this class does nothing."""
+    An external endpoint checks the Host that a signature covers, so requests to it are signed again with `sign_as`.
     Requests that a defect alters are signed again with `keys`; without `keys` they keep the old signature.
     """
 
