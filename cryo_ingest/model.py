@@ -27,7 +27,7 @@ MAX_CHAIN_ID = 2**64 - 1
 UUID_PATTERN = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z"
 NAME_PATTERN = r"^[a-z0-9_]{1,64}\Z"
 
-LONGEST_KEY = 64
+MAX_KEY = 64
 """How much of an unknown key a message repeats."""
 
 _STRICT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, regex_engine="python-re")
@@ -201,7 +201,7 @@ def keep_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _repeated_keys(value: object) -> Iterator[str]:
     """Yield the keys that appear twice in an object at any depth, cut to what a message can carry."""
     if isinstance(value, RepeatedKeys):
-        yield from (key[:LONGEST_KEY] for key in value.repeated)
+        yield from (key[:MAX_KEY] for key in value.repeated)
     if isinstance(value, dict):
         for item in value.values():
             yield from _repeated_keys(item)

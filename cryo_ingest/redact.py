@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REPLACEMENT = "<redacted>"
 
-SHORTEST_PART = 4
+MIN_PART = 4
 """Parts of a URL under this length (`v2`, `rpc`) are too common to be keys, and taking them out garbles text."""
 
 _ANY_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>|]+", re.IGNORECASE)
@@ -54,7 +54,7 @@ class Redactor:
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    known = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= SHORTEST_PART}
+    known = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= MIN_PART}
     longest_first = sorted(known, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if known else None
 

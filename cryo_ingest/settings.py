@@ -32,7 +32,7 @@ SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
 """The most that S3 takes in one PUT; a file cap above it could never be honoured."""
 
 LOOPBACK = "127.0.0.1"
-LARGEST_PORT = 65535
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +329,7 @@ def _token(value: str) -> str:
 
 def _address(value: str) -> tuple[str, int]:
     match = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]*):)?([0-9]{1,5})", value)
-    if match is None or int(match[2]) > LARGEST_PORT:
+    if match is None or int(match[2]) > MAX_PORT:
         raise ValueError
     return (match[1] or LOOPBACK).strip("[]"), int(match[2])
 

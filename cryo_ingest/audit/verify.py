@@ -13,7 +13,7 @@ from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
 from cryo_ingest.publish.object_metadata import wrong_metadata
-from cryo_ingest.publish.ownership import LARGEST_MANIFEST_BYTES
+from cryo_ingest.publish.ownership import MAX_MANIFEST_BYTES
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def verify(
     """
     stored = await store.list(location.prefix)
     manifest_key = location.prefix + layout.MANIFEST_NAME
-    content = await store.read(manifest_key, max_bytes=LARGEST_MANIFEST_BYTES) if manifest_key in stored else None
+    content = await store.read(manifest_key, max_bytes=MAX_MANIFEST_BYTES) if manifest_key in stored else None
     manifest = None if content is None else parse_manifest(content)
     findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, location)]
     names = {key.removeprefix(location.prefix) for key in stored} - {layout.MANIFEST_NAME}

@@ -87,7 +87,7 @@ class StoredBytesDiffer(RetryableError):
         )
 
 
-LEAST_SKEW_SECONDS = 60.0
+MIN_SKEW_SECONDS = 60.0
 """S3 refuses clocks that are 15 minutes off; a smaller difference was measured after the clock had been set."""
 
 
@@ -98,7 +98,7 @@ class ClockSkewed(RetryableError):
 
     def __init__(self, *, difference_seconds: float | None) -> None:
         self.difference_seconds = difference_seconds
-        if difference_seconds is None or abs(difference_seconds) < LEAST_SKEW_SECONDS:
+        if difference_seconds is None or abs(difference_seconds) < MIN_SKEW_SECONDS:
             how = "differs from the object store's"
         else:
             direction = "ahead of" if difference_seconds > 0 else "behind"

@@ -42,7 +42,7 @@ MAX_RUNS_WITHOUT_PROGRESS = 3
 """Runs in a row that add nothing before an attempt gives up (OUT-5)."""
 
 FIRST_BACKOFF_SECONDS = 0.5
-LONGEST_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 
 LOOK_SECONDS = 0.25
 """Between two looks at the staging directory; a runaway writes at most this long past a cap."""
@@ -92,7 +92,7 @@ class CryoExtractor:
             if without_progress == MAX_RUNS_WITHOUT_PROGRESS:
                 raise self._gave_up(ended, order, extracted)
             extracted.clean()
-            delay = min(FIRST_BACKOFF_SECONDS * 2**without_progress, LONGEST_BACKOFF_SECONDS)
+            delay = min(FIRST_BACKOFF_SECONDS * 2**without_progress, MAX_BACKOFF_SECONDS)
             log.warning("cryo.again", missing=len(order.chunks) - len(extracted.files), delay_seconds=delay)
             await self.clock.sleep(delay)
 

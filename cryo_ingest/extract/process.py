@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TAIL_LINES = 12
 LINE_CHARACTERS = 400
-LONGEST_LINE_BYTES = 64 * 1024
+MAX_LINE_BYTES = 64 * 1024
 READ_BYTES = 64 * 1024
 
 TERM_GRACE_SECONDS = 5.0
@@ -141,12 +141,12 @@ class _Tail:
         *whole, rest = (self._open + data).split(b"\n")
         for line in whole:
             if not self._skipping and line.strip():
-                self._lines.append(line[:LONGEST_LINE_BYTES])
+                self._lines.append(line[:MAX_LINE_BYTES])
             self._skipping = False
         self._open = rest
-        if len(rest) > LONGEST_LINE_BYTES:
+        if len(rest) > MAX_LINE_BYTES:
             if not self._skipping:
-                self._lines.append(rest[:LONGEST_LINE_BYTES])
+                self._lines.append(rest[:MAX_LINE_BYTES])
             self._open, self._skipping = b"", True
 
     def lines(self) -> tuple[str, ...]:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 BATCH_ROWS = 16_384
 SLICE_ROWS = 1024
 
-MOST_SLICE_BYTES = 256 * 1024**2
+MAX_SLICE_BYTES = 256 * 1024**2
 """The byte strings of one slice: a quarter of a MiB in each of 1,024 rows on end, which no chain's gas pays for."""
 
-MOST_FILE_BYTES = 4 * 1024**3
+MAX_FILE_BYTES = 4 * 1024**3
 """Those of a whole file, so that reading one ends in time too: calldata for all the gas of a thousand full blocks."""
 
 
@@ -31,7 +31,7 @@ def batches(path: Path, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
         ProofFailed: its rows would not fit into memory.
         ArrowException, OSError, ValueError: it can't be read (`footer.UNREADABLE`).
     """
-    left = MOST_FILE_BYTES
+    left = MAX_FILE_BYTES
     # Byte strings are read as indexes into dictionaries, so that what pages hold is all that there is in memory.
     with (
         pa.memory_map(str(path)) as source,
@@ -42,7 +42,7 @@ def batches(path: Path, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
             for start in range(0, batch.num_rows, SLICE_ROWS):
                 size = sum(pc.sum(each.slice(start, SLICE_ROWS)).as_py() or 0 for each in lengths)
                 left -= size
-                if size > MOST_SLICE_BYTES or left < 0:
+                if size > MAX_SLICE_BYTES or left < 0:
                     raise ProofFailed(file=path.name, evidence=f"{SLICE_ROWS} of its many rows hold {size} bytes")
                 part = batch.slice(start, SLICE_ROWS)
                 yield {name: _values(part.column(name)) for name in columns}

@@ -15,8 +15,8 @@ TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range
 SIZES_BYTES = {TRUE: 0, FALSE: 0, BYTE: 1, DOUBLE: 8}
 """Of what has one size; a field's type is its truth value."""
 
-DEEPEST = 24
-LONGEST_VARINT_BYTES = 10
+MAX_DEPTH = 24
+MAX_VARINT_BYTES = 10
 
 ELEMENT_COST = 10
 """What a structure or a list's element costs of a budget, since a reader makes objects of them; a field costs one."""
@@ -64,7 +64,7 @@ class Walker:
 
     def skip(self, kind: int, depth: int = 0) -> None:
         """Walk over the value of a field."""
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             raise Malformed("its structures nest too deep")
         if kind in {I16, I32, I64}:
             self._varint()
@@ -115,7 +115,7 @@ class Walker:
 
     def _varint(self) -> int:
         value = 0
-        for place in range(LONGEST_VARINT_BYTES):
+        for place in range(MAX_VARINT_BYTES):
             byte = self._byte()
             value |= (byte & 127) << (7 * place)
             if byte < 128:  # noqa: PLR2004 - the highest bit says that more follow

@@ -19,7 +19,7 @@ from cryo_ingest.prove.resolve import (
     decide_by_receipts,
 )
 from cryo_ingest.prove.summaries import Mismatch
-from cryo_ingest.rpc.results import BadAnswer, parse_header
+from cryo_ingest.rpc.results import UnusableResult, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,10 +91,10 @@ class Evidence:
         for start in range(0, len(numbers), HEADERS_WINDOW_BLOCKS):
             window = numbers[start : start + HEADERS_WINDOW_BLOCKS]
             calls = [Call("eth_getBlockByNumber", (hex(number), False)) for number in window]
-            for number, answer in zip(window, await self.sources.node.ask(calls), strict=True):
+            for number, answer in zip(window, await self.sources.node.request(calls), strict=True):
                 try:
                     self.headers[number] = parse_header(answer, number)
-                except BadAnswer as problem:
+                except UnusableResult as problem:
                     self.headers.pop(number, None)
                     failed[number] = BlockResult(None, str(problem))
         return failed

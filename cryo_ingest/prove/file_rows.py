@@ -17,7 +17,7 @@ from cryo_ingest.errors import ProofFailed
 from cryo_ingest.layout import CHUNK_BLOCKS
 from cryo_ingest.ports import FileProof
 from cryo_ingest.prove import footer
-from cryo_ingest.prove.pages import MOST_ROWS, MOST_ROWS_BY_CHAIN, check_page_sizes
+from cryo_ingest.prove.pages import MAX_ROWS, MAX_ROWS_BY_CHAIN, check_page_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def prove_rows(path: Path, chunk: Chunk, *, dataset: Dataset, chain_id: int, exe
     """Prove one file against its chunk; see `ports.Proof`."""
     digest, size = _digest(path)
     columns = {name for name, _ in dataset.columns}
-    most_rows = MOST_ROWS_BY_CHAIN if "chain" in dataset.levels else MOST_ROWS
+    most_rows = MAX_ROWS_BY_CHAIN if "chain" in dataset.levels else MAX_ROWS
     with pa.memory_map(str(path)) as mapped:
         source = mapped.read_buffer()
         parquet = footer.open_parquet(source, path.name)

@@ -25,16 +25,16 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError)
 TAIL_BYTES = 8
 """At a file's end: the footer's length, four bytes, and the magic word."""
 
-MOST_FOOTER_BYTES = 64 * 1024**2
+MAX_FOOTER_BYTES = 64 * 1024**2
 """Real ones have kilobytes, and the longest byte string of each column as its statistics."""
 
-MOST_SCHEMA_ELEMENTS = 256
+MAX_SCHEMA_ELEMENTS = 256
 """The pinned schemas are flat and have 21 columns at most; pyarrow recurses into nested ones."""
 
 FOOTER_BUDGET = 1_000_000
 """Enough for 600 row groups of 13 columns, which are more rows than any file may have."""
 
-LISTED_DIFFERENCES, LONGEST_NAME = 20, 80
+LISTED_DIFFERENCES, MAX_NAME = 20, 80
 """How much of a foreign schema a message repeats."""
 
 _SCHEMA_FIELD = 2
@@ -50,14 +50,14 @@ def check_footer_size(tail: bytes | memoryview) -> None:
         raise Malformed("the file does not end as Parquet does")
     length = int.from_bytes(tail[-TAIL_BYTES:-4], "little")
     end = len(tail) - TAIL_BYTES
-    if length > min(end, MOST_FOOTER_BYTES):
+    if length > min(end, MAX_FOOTER_BYTES):
         raise Malformed(f"it claims {length} bytes")
     walker = Walker(tail, end - length, end, budget=FOOTER_BUDGET)
     for number, kind in walker.fields():
         if number == _SCHEMA_FIELD and kind == LIST:
             place = walker.position
             size, _ = walker.list_head()
-            if size > MOST_SCHEMA_ELEMENTS:
+            if size > MAX_SCHEMA_ELEMENTS:
                 raise Malformed(f"its schema claims {size} elements")
             walker.position = place
         walker.skip(kind)
@@ -97,7 +97,7 @@ def check_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str, execut
         SchemaDrift: listing every difference.
     """
     try:
-        seen = [(column.name[:LONGEST_NAME], str(column.type)[:LONGEST_NAME]) for column in parquet.schema_arrow]
+        seen = [(column.name[:MAX_NAME], str(column.type)[:MAX_NAME]) for column in parquet.schema_arrow]
     except UNREADABLE as error:
         raise ProofFailed(file=name, evidence=f"its schema can't be read ({first_line(error)})") from None
     differences = schema_differences(seen, dataset.columns)

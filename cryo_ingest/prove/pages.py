@@ -16,13 +16,13 @@ from cryo_ingest.prove.compact import STRUCT, Malformed, Walker
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-MOST_ROWS = 1 << 28
+MAX_ROWS = 1 << 28
 """Rows of one file: more than Cryo, which holds a chunk in memory at some hundred bytes a row, ever gets to write."""
 
-MOST_ROWS_BY_CHAIN = 1 << 24
+MAX_ROWS_BY_CHAIN = 1 << 24
 """Rows of a file whose blocks are held against a node's, for which some bytes a row are kept: 16,777 a block."""
 
-MOST_PAGE_BYTES = 512 * 1024**2
+MAX_PAGE_BYTES = 512 * 1024**2
 """One page of byte strings, decompressed: as much as the default cap lets a whole file have."""
 
 PAGES_BUDGET = 4_000_000
@@ -31,7 +31,7 @@ PAGES_BUDGET = 4_000_000
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "DOUBLE": 8}
 """Bytes of one value by its physical type; BYTE_ARRAY has no width of its own."""
 
-SHORTEST_STRING_BYTES = 4
+MIN_STRING_BYTES = 4
 """A byte string in a page begins with its length."""
 
 LEVEL_BYTES, PAGE_EXTRA_BYTES = 2, 4096
@@ -138,8 +138,8 @@ def _read_head(walker: Walker, page: _Page) -> None:
 def _check_page(page: _Page, width: int | None) -> None:
     if page.head != page.kind or page.values < 0 or page.encoding not in ENCODINGS:
         raise Malformed("a page is of a kind that Cryo does not write")
-    if page.kind == DICTIONARY_PAGE and page.values * (width or SHORTEST_STRING_BYTES) > max(page.size, 0):
+    if page.kind == DICTIONARY_PAGE and page.values * (width or MIN_STRING_BYTES) > max(page.size, 0):
         raise Malformed(f"a dictionary claims {page.values} values in {page.size} bytes")
-    most = MOST_PAGE_BYTES if width is None else page.values * (width + LEVEL_BYTES) + PAGE_EXTRA_BYTES
-    if not 0 <= page.size <= min(most, MOST_PAGE_BYTES):
+    most = MAX_PAGE_BYTES if width is None else page.values * (width + LEVEL_BYTES) + PAGE_EXTRA_BYTES
+    if not 0 <= page.size <= min(most, MAX_PAGE_BYTES):
         raise Malformed(f"a page of {page.values} values would decompress to {page.size} bytes")

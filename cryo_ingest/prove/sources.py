@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.prove.bloom import ALL_SET, bloom_of_logs
-from cryo_ingest.rpc.results import BadAnswer, parse_logs, parse_receipts
+from cryo_ingest.rpc.results import UnusableResult, parse_logs, parse_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +54,7 @@ class Sources:
         for header, answer in zip(headers, answers, strict=True):
             try:
                 found[header.number] = parse_logs(answer, header)
-            except BadAnswer as problem:
+            except UnusableResult as problem:
                 found[header.number] = str(problem)
         return found
 
@@ -86,7 +86,9 @@ class Sources:
         return found
 
     async def _ask(self, method: str, parameters: list[tuple[object, ...]]) -> list[object]:
-        answers = await self.node.ask([Call(method, each) for each in parameters], optional=True) if parameters else []
+        answers = (
+            await self.node.request([Call(method, each) for each in parameters], optional=True) if parameters else []
+        )
         if any(isinstance(answer, NodeError) and answer.method_is_missing for answer in answers):
             self.missing.add(method)
         return answers
@@ -101,7 +103,7 @@ def _receipts(answer: object, header: Header) -> Receipts | str:
     """Parse receipts; those whose own bloom holds logs that they don't list have lost them."""
     try:
         receipts = parse_receipts(answer, header)
-    except BadAnswer as problem:
+    except UnusableResult as problem:
         return str(problem)
     for receipt in receipts.values():
         if receipt.bloom and receipt.bloom != ALL_SET and unexplained(receipt.bloom, receipt.logs):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import ObjectStore, StoredObject
     from cryo_ingest.publish.version import Version
 
-LARGEST_MANIFEST_BYTES = 64 * 1024**2
+MAX_MANIFEST_BYTES = 64 * 1024**2
 """A manifest of every chunk that uint32 block numbers allow would be larger; a cap of 256 files makes one of 50 KB."""
 
 
@@ -33,7 +33,7 @@ async def check_owner(store: ObjectStore, version: Version, stored: Mapping[str,
     for key in sorted(stored):
         if key.rpartition("/")[2] != layout.MANIFEST_NAME:
             continue
-        content = await store.read(key, max_bytes=LARGEST_MANIFEST_BYTES)
+        content = await store.read(key, max_bytes=MAX_MANIFEST_BYTES)
         if content is None:
             continue
         for listed in keys_listed(content, folder=key.removesuffix(layout.MANIFEST_NAME)):

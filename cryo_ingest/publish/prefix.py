@@ -14,7 +14,7 @@ from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, Schem
 from cryo_ingest.logs import log
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
-from cryo_ingest.publish.ownership import LARGEST_MANIFEST_BYTES, check_owner
+from cryo_ingest.publish.ownership import MAX_MANIFEST_BYTES, check_owner
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class VersionPrefix:
             yield number
 
     async def _has_manifest(self) -> bool:
-        content = await self.store.read(self.version.manifest_key, max_bytes=LARGEST_MANIFEST_BYTES)
+        content = await self.store.read(self.version.manifest_key, max_bytes=MAX_MANIFEST_BYTES)
         return content is not None and parse_manifest(content) == self.version.manifest
 
     async def _check_mode(self, listed: Iterable[StoredObject]) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_PATIENCE_SECONDS = 300.0
+MAX_PATIENCE_SECONDS = 300.0
 """For one operation: a store that stays down for longer is left to the next attempt."""
 
 FIRST_PAUSE_SECONDS = 1.0
@@ -36,7 +36,7 @@ class RetryingStore(StoreWrapper):
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
         backoff = Backoff(self._random, first_seconds=FIRST_PAUSE_SECONDS)
-        end = min(self._until, self._clock.monotonic() + LONGEST_PATIENCE_SECONDS)
+        end = min(self._until, self._clock.monotonic() + MAX_PATIENCE_SECONDS)
         while True:
             try:
                 return await operation()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REGION = "us-east-1"
 
-LONGEST_REQUEST = timedelta(hours=2)
+MAX_REQUEST = timedelta(hours=2)
 """Above every timeout that we set ourselves (5 GiB at 1 MiB/s is 86 minutes), so that obstore's never cuts in first."""
 
 RETRIES: dict[str, Any] = {
@@ -59,7 +59,7 @@ def open_bucket(bucket: str, settings: S3Settings) -> Any:
         config=config,  # type: ignore[arg-type]
         client_options={  # type: ignore[arg-type]
             "allow_http": endpoint.startswith("http://"),
-            "timeout": LONGEST_REQUEST,
+            "timeout": MAX_REQUEST,
             "connect_timeout": timedelta(seconds=10),
             **({} if settings.proxies.variables else NO_PROXY),
         },

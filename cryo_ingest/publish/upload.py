@@ -15,7 +15,7 @@ from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import AlreadyStored, Changed
 from cryo_ingest.publish.budget import BYTES_IN_FLIGHT, FILES_IN_FLIGHT, Budget
 from cryo_ingest.publish.object_metadata import metadata_is_correct, object_metadata
-from cryo_ingest.publish.ownership import LARGEST_MANIFEST_BYTES, check_owner
+from cryo_ingest.publish.ownership import MAX_MANIFEST_BYTES, check_owner
 from cryo_ingest.publish.stored_bytes import Expected, check_stored
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Upload:
             stored = await store.list(version.prefix)
             if version.manifest_key not in stored:
                 continue
-            there = await store.read(version.manifest_key, max_bytes=LARGEST_MANIFEST_BYTES)
+            there = await store.read(version.manifest_key, max_bytes=MAX_MANIFEST_BYTES)
             if there is not None and parse_manifest(there) == version.manifest:
                 return
             await check_owner(store, version, stored)
@@ -225,6 +225,6 @@ class Upload:
         store, version = self.prefix.store, self.prefix.version
         if await store.matches(stored, version.manifest.to_bytes()):
             return
-        content = await store.read(version.manifest_key, max_bytes=LARGEST_MANIFEST_BYTES)
+        content = await store.read(version.manifest_key, max_bytes=MAX_MANIFEST_BYTES)
         if content is None or parse_manifest(content) != version.manifest:
             raise StoredBytesDiffer(key=version.manifest_key, difference="read back, it is not the manifest")

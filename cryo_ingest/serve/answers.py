@@ -26,7 +26,7 @@ Token = Annotated[str, Field(pattern=r"^[!-~]+\Z")]
 AttemptNumber = Annotated[int, Field(ge=0)]
 
 
-class BadAnswer(Exception):
+class InvalidResponse(Exception):
     """An answer that the contract does not have; the message names what is wrong with it, never a value."""
 
 
@@ -79,7 +79,7 @@ def parse_claim(body: bytes, headers: Mapping[str, str], *, task_id: str, sent_a
     """Return the claim that an answer of status 200 holds, in either form.
 
     Raises:
-        BadAnswer: it holds none, or one of another task.
+        InvalidResponse: it holds none, or one of another task.
     """
     status = _parse(_Status, body).status
     if status == "NotClaimed":
@@ -93,7 +93,7 @@ def parse_claim(body: bytes, headers: Mapping[str, str], *, task_id: str, sent_a
         claimed_id, payload = documented.task.task_id, _again(body)["task"]["config"]
     if claimed_id.lower() != task_id:
         message = "it is about another task"
-        raise BadAnswer(message)
+        raise InvalidResponse(message)
     return Claim(
         assignment=Assignment(task_id, leased.attempt, payload),
         grant=_grant(leased.lease_expires_at, headers, sent_at=sent_at),
@@ -106,7 +106,7 @@ def parse_renewal(body: bytes, headers: Mapping[str, str], *, sent_at: float) ->
     """Return the lease that an answer of status 200 to a heartbeat grants.
 
     Raises:
-        BadAnswer: it grants none.
+        InvalidResponse: it grants none.
     """
     return _grant(_parse(_Renewed, body).lease_expires_at, headers, sent_at=sent_at)
 
@@ -117,7 +117,7 @@ def _parse(model: type[A], body: bytes) -> A:
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False, include_context=False)
         problems = {".".join(map(str, detail["loc"])) or "body": detail["type"] for detail in details}
-        raise BadAnswer("; ".join(f"{field}: {problem}" for field, problem in problems.items())) from None
+        raise InvalidResponse("; ".join(f"{field}: {problem}" for field, problem in problems.items())) from None
 
 
 def _again(body: bytes) -> Any:
@@ -130,7 +130,7 @@ def _grant(lease_expires_at: datetime, headers: Mapping[str, str], *, sent_at: f
         answered = parsedate_to_datetime(headers["Date"])
     except (KeyError, ValueError, OverflowError):
         message = "it has no Date header that can be read, from which the lease is counted"
-        raise BadAnswer(message) from None
+        raise InvalidResponse(message) from None
     if answered.tzinfo is None:  # RFC 2822's "-0000"; an HTTP date is always in UTC
         answered = answered.replace(tzinfo=UTC)
     return Grant(sent_at, (lease_expires_at - answered).total_seconds())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.attempt import Success
 from cryo_ingest.logs import log
-from cryo_ingest.serve.lease import LONGEST_REQUEST_SECONDS
+from cryo_ingest.serve.lease import MAX_REQUEST_SECONDS
 from cryo_ingest.serve.ports import CompletionRefused, DispatcherUnavailable, Report
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TRIES_A_REST = 3
 """A request may take this part of what is left of the lease, so that after a lost answer there is time to ask again."""
 
-SHORTEST_REQUEST_SECONDS = 1.0
+MIN_REQUEST_SECONDS = 1.0
 
 
 def report_of(outcome: Outcome, redact: Callable[[str], str]) -> Report:
@@ -59,7 +59,7 @@ async def complete(
     while True:
         lease.require()
         share = lease.remaining_seconds() / TRIES_A_REST
-        timeout_seconds = min(LONGEST_REQUEST_SECONDS, max(SHORTEST_REQUEST_SECONDS, share))
+        timeout_seconds = min(MAX_REQUEST_SECONDS, max(MIN_REQUEST_SECONDS, share))
         try:
             await dispatcher.complete(claim, report, timeout_seconds=timeout_seconds)
         except CompletionRefused as refused:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import ClientTimeout
 
-from cryo_ingest.serve.answers import BadAnswer, parse_claim, parse_renewal
+from cryo_ingest.serve.answers import InvalidResponse, parse_claim, parse_renewal
 from cryo_ingest.serve.completion import completion_body
 from cryo_ingest.serve.ports import FENCED, CompletionRefused, DispatcherUnavailable, LeaseLost, NotClaimed
 
@@ -29,7 +29,7 @@ WORKER_HEADER = "X-Trace-Worker-Token"
 CAPABILITY_HEADER = "X-Trace-Task-Capability"
 
 CLAIM_TIMEOUT_SECONDS = 10.0
-LARGEST_ANSWER_BYTES = 4 * 1024**2
+MAX_ANSWER_BYTES = 4 * 1024**2
 
 OK = 200
 REFUSED_CREDENTIALS = (401, 403)
@@ -62,7 +62,7 @@ class HttpDispatcher:
             raise DispatcherUnavailable("claim", described(status))
         try:
             return parse_claim(body, headers, task_id=task_id, sent_at=sent_at)
-        except BadAnswer as error:
+        except InvalidResponse as error:
             raise DispatcherUnavailable("claim", f"its answer can't be used ({error})") from None
 
     async def heartbeat(self, claim: Claim, *, timeout_seconds: float) -> Grant:
@@ -78,7 +78,7 @@ class HttpDispatcher:
             raise DispatcherUnavailable("heartbeat", described(status))
         try:
             return parse_renewal(body, headers, sent_at=sent_at)
-        except BadAnswer as error:
+        except InvalidResponse as error:
             raise DispatcherUnavailable("heartbeat", f"its answer can't be used ({error})") from None
 
     async def complete(self, claim: Claim, report: Report, *, timeout_seconds: float) -> None:
@@ -112,8 +112,8 @@ class HttpDispatcher:
                 timeout=ClientTimeout(total=timeout_seconds),
                 allow_redirects=False,
             ) as answer:
-                body = await answer.content.read(LARGEST_ANSWER_BYTES)
-                while len(body) < LARGEST_ANSWER_BYTES and (more := await answer.content.read(LARGEST_ANSWER_BYTES)):
+                body = await answer.content.read(MAX_ANSWER_BYTES)
+                while len(body) < MAX_ANSWER_BYTES and (more := await answer.content.read(MAX_ANSWER_BYTES)):
                     body += more
                 return answer.status, answer.headers, body
         except TimeoutError:

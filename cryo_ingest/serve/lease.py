@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import Clock
     from cryo_ingest.serve.ports import Claim, Dispatcher, Grant
 
-LONGEST_MARGIN_SECONDS = 5.0
-SHORTEST_MARGIN_SECONDS = 1.0
+MAX_MARGIN_SECONDS = 5.0
+MIN_MARGIN_SECONDS = 1.0
 """`Date` has whole seconds, so the term may be up to a second too long."""
 
 RENEWALS_A_TERM = 3
 TRIES_A_RENEWAL = 2
-LONGEST_REQUEST_SECONDS = 10.0
+MAX_REQUEST_SECONDS = 10.0
 
 
 def margin_seconds(term_seconds: float) -> float:
     """Return how long before its end a lease counts as lost (LSE-3)."""
-    return max(SHORTEST_MARGIN_SECONDS, min(LONGEST_MARGIN_SECONDS, term_seconds / 3))
+    return max(MIN_MARGIN_SECONDS, min(MAX_MARGIN_SECONDS, term_seconds / 3))
 
 
 class Lease:
@@ -79,7 +79,7 @@ async def renew(lease: Lease, claim: Claim, *, dispatcher: Dispatcher, clock: Cl
     while True:
         grant = lease.grant
         await clock.sleep(grant.sent_at + grant.term_seconds / RENEWALS_A_TERM - clock.monotonic())
-        timeout_seconds = min(LONGEST_REQUEST_SECONDS, grant.term_seconds / RENEWALS_A_TERM / TRIES_A_RENEWAL)
+        timeout_seconds = min(MAX_REQUEST_SECONDS, grant.term_seconds / RENEWALS_A_TERM / TRIES_A_RENEWAL)
         try:
             lease.grant = await dispatcher.heartbeat(claim, timeout_seconds=timeout_seconds)
         except DispatcherUnavailable as error:

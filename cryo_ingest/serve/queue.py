@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 VISIBILITY_SECONDS = 60
 """How long a delivered message is hidden at first, and by each extension: a dead worker's comes back after this."""
 
-LONGEST_POLL_SECONDS = 20
+MAX_POLL_SECONDS = 20
 """SQS's longest long poll."""
 
 
 def poll_seconds(grace_seconds: float) -> int:
     """Return how long a poll may take: a service that drains waits for its answer, well within the grace period."""
-    return min(LONGEST_POLL_SECONDS, max(1, int(grace_seconds / 3)))
+    return min(MAX_POLL_SECONDS, max(1, int(grace_seconds / 3)))
 
 
 class SqsQueue:
@@ -152,7 +152,7 @@ def _client(service: ServiceSettings, s3: S3Settings, certificates: IO[bytes] | 
         region_name=_region(service.queue_url, s3),
         config=Config(
             connect_timeout=5,
-            read_timeout=LONGEST_POLL_SECONDS + 10,
+            read_timeout=MAX_POLL_SECONDS + 10,
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=2 * service.concurrency,
             # Without this botocore obeys the proxy variables by itself.

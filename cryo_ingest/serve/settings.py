@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cryo_ingest.settings import Settings
 
-MOST_CONCURRENCY = 64
+MAX_CONCURRENCY = 64
 """Each attempt is a Cryo process and two threads; a machine that bears more is not known."""
 
 
@@ -50,7 +50,7 @@ def service_from_environment(environment: Mapping[str, str]) -> tuple[Settings, 
     )
     if "@" in service.dispatcher_url:
         reader.problems["DISPATCHER_URL"] = "must hold no credentials: the worker's token goes into TRACE_WORKER_TOKEN"
-    if service.concurrency > MOST_CONCURRENCY:
-        reader.problems["TRACE_WORKER_CONCURRENCY"] = f"must be at most {MOST_CONCURRENCY}"
+    if service.concurrency > MAX_CONCURRENCY:
+        reader.problems["TRACE_WORKER_CONCURRENCY"] = f"must be at most {MAX_CONCURRENCY}"
     reader.raise_if_bad()
     return settings, service

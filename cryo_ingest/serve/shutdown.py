@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_RESERVE_SECONDS = 8.0
+MAX_RESERVE_SECONDS = 8.0
 """Kept of the grace for handing back: Cryo has 5 s to end (in practice it ends at once), then one report goes out."""
 
 
@@ -71,7 +71,7 @@ class Shutdown:
         """
         await self._draining.wait()
         log.info("service.draining", signal=self.signal and self.signal.name, grace_seconds=self._grace_seconds)
-        reserve = min(LONGEST_RESERVE_SECONDS, self._grace_seconds / 3)
+        reserve = min(MAX_RESERVE_SECONDS, self._grace_seconds / 3)
         await self._clock.sleep(self._grace_seconds - reserve)
         self._stopping.set()
         await self._clock.sleep(reserve)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cryo_ingest.serve.settings import ServiceSettings
     from cryo_ingest.settings import Settings
 
-LONGEST_PAUSE_SECONDS = 60.0
+MAX_PAUSE_SECONDS = 60.0
 """Between two claims while the dispatcher is down: a wake-up is delivered at most once a minute then."""
 
 
@@ -77,8 +77,8 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
                 shutdown,
                 status,
                 clock,
-                Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
-                Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
+                Backoff(jitter, longest_seconds=MAX_PAUSE_SECONDS),
+                Backoff(jitter, longest_seconds=MAX_PAUSE_SECONDS),
                 poll_seconds(service.shutdown_grace_seconds),
             )
             for _ in range(service.concurrency)

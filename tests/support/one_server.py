@@ -67,7 +67,7 @@ def one_server(certificate: Path | None = None) -> Iterator[OneServer]:
             return 200, json.dumps({"jsonrpc": "2.0", "id": json.loads(body)["id"], "result": "0x7"}).encode()
 
         def log_message(self, *_: object) -> None:
-            """Keep silent."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         listening.daemon_threads = True

@@ -12,7 +12,7 @@ IDLE_ROUNDS = 300
 """Turns of the loop without which a chain of callbacks can't be taken to have come to rest; doubles do no I/O."""
 
 
-MOST_JUMPS = 300
+MAX_JUMPS = 300
 """Far more waits than any test has; what goes on waiting runs away."""
 
 
@@ -58,8 +58,8 @@ class VirtualClock:
             if not waking.done():
                 self.now = max(self.now, due)
                 self._jumps += 1
-                if self._jumps > MOST_JUMPS:
-                    passed = f"{MOST_JUMPS} waits and {self.now - self._began:g} s of virtual time"
+                if self._jumps > MAX_JUMPS:
+                    passed = f"{MAX_JUMPS} waits and {self.now - self._began:g} s of virtual time"
                     raise AssertionError(f"{passed} have passed and nothing has ended: what is tested runs away")
                 waking.set_result(None)
                 return

@@ -15,7 +15,7 @@ from support.proving import judge_tables, settings_of, task_of, true_tables
 from cryo_ingest.errors import ProofFailed, WrongChain
 from cryo_ingest.levels import Level
 from cryo_ingest.ports import FileProof
-from cryo_ingest.rpc.results import BadAnswer, parse_header, parse_logs, parse_receipts
+from cryo_ingest.rpc.results import UnusableResult, parse_header, parse_logs, parse_receipts
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults import actions as do
 from harness.world.chain import Chain
@@ -266,14 +266,14 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_rng_4_nothing_but_bad_answer_comes_out_of_evidence(value: Any):
-    """Whatever a node says is evidence or BadAnswer."""
+    """Whatever a node says is evidence or UnusableResult."""
     header = parse_header(TRUE_HEADER, 5)
     for parse in (
         lambda: parse_header(value, 5),
         lambda: parse_logs(value, header),
         lambda: parse_receipts(value, header),
     ):
-        with suppress(BadAnswer):
+        with suppress(UnusableResult):
             parse()
 
 

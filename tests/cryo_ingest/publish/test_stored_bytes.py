@@ -11,7 +11,7 @@ from support.publishing import KEYS, REAL, WHOLE, Publisher, holding, make_store
 
 from cryo_ingest.errors import PrefixContended, StoredBytesDiffer, StoreDenied, StoreUnavailable
 from cryo_ingest.ports import AlreadyStored, Changed, Extraction, StoredObject
-from cryo_ingest.publish.retrying_store import LONGEST_PATIENCE_SECONDS, RetryingStore
+from cryo_ingest.publish.retrying_store import MAX_PATIENCE_SECONDS, RetryingStore
 from harness.stores.memory import MemoryStore
 
 OTHER_BYTES: dict[str, Callable[[bytes], bytes]] = {
@@ -119,7 +119,7 @@ def test_a_bad_minute_of_the_store_does_not_cost_the_range(seconds: float):
     assert max(clock.waits) <= 30.0
 
 
-@pytest.mark.parametrize(("until", "latest"), [(10_000.0, 1000.0 + LONGEST_PATIENCE_SECONDS), (1010.0, 1010.0)])
+@pytest.mark.parametrize(("until", "latest"), [(10_000.0, 1000.0 + MAX_PATIENCE_SECONDS), (1010.0, 1010.0)])
 def test_patience_ends_with_the_attempt(until: float, latest: float):
     """OUT-2: at the attempt's end, or after five minutes, the fault is reported as what it is."""
     store, clock = make_store(), JumpingClock()

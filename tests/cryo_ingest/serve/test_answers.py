@@ -8,7 +8,7 @@ from support.service_doubles import TASK_ID
 
 from cryo_ingest.errors import BadPayload
 from cryo_ingest.model import parse_task
-from cryo_ingest.serve.answers import BadAnswer, parse_claim, parse_renewal
+from cryo_ingest.serve.answers import InvalidResponse, parse_claim, parse_renewal
 from cryo_ingest.serve.ports import Claim, NotClaimed
 
 HEADERS = {"Date": "Mon, 23 Nov 2026 12:00:00 GMT"}
@@ -71,7 +71,7 @@ BAD = {
 @pytest.mark.parametrize("answer", BAD.values(), ids=BAD)
 def test_lse_5_what_is_no_claim_is_an_error_of_ours_without_any_value(answer: object):
     """LSE-5, SEC-1: a bad answer is told by its fields alone, since its values may be tokens."""
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(InvalidResponse) as caught:
         parse(answer)
     assert "canary" not in str(caught.value)
 
@@ -79,14 +79,14 @@ def test_lse_5_what_is_no_claim_is_an_error_of_ours_without_any_value(answer: ob
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b'{"lease_expires_at": 5}', b"null"])
 def test_lse_3_what_is_no_renewal_renews_nothing(body: bytes):
     """LSE-3: only a good heartbeat counts."""
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         parse_renewal(body, HEADERS, sent_at=0)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
 def test_lse_3_without_a_date_the_lease_can_not_be_counted(headers: dict[str, str]):
     """LSE-3: our own clock is no stand-in for the dispatcher's; the message names the header."""
-    with pytest.raises(BadAnswer, match="Date"):
+    with pytest.raises(InvalidResponse, match="Date"):
         parse(LITE, headers)
 
 
