@@ -129,7 +129,7 @@ class CallSender:
             await self.send(rest, first_batch_calls=len(batch) // 2)
 
     async def _send_rest(self, rest: list[IndexedCall], answers: dict[int, Any]) -> None:
-        """Send the rest of a successful batch again: at once and singly if the error looks final, else after a pause."""
+        """Send the rest of a successful batch: at once and singly if the error looks final, else after a pause."""
         errors = {index: answer for index, answer in answers.items() if isinstance(answer, NodeError)}
         final = [call for call in rest if call[0] in errors and is_final(errors[call[0]])]
         passing = [call for call in rest if call not in final]

@@ -52,7 +52,7 @@ def choose(settings: Settings) -> tuple[str, str]:
 def test_rng_5_the_last_block_must_be_final_on_the_right_chain(
     node: Node, confirmations: int | None, error: type[IngestError] | None
 ):
-    """RNG-5: the last block may be the final one; a wrong chain is fatal, a lower head retryable, a missing tag neither."""
+    """RNG-5: the final block may be the range's last; a wrong chain is fatal, a lower head retryable."""
     with RpcPool(node) as pool:
         settings = settings_of(pool.url, confirmations=confirmations)
         if error is None:
@@ -88,7 +88,7 @@ def test_rng_5_the_head_decides_only_if_the_tag_is_rejected(action: do.Action, e
 
 
 def test_mod_7_the_first_endpoint_that_passes_is_chosen_and_no_url_is_logged(capsys: pytest.CaptureFixture[str]):
-    """MOD-7, SEC-1: endpoints are tried in order and named by position; the rejected ones are logged with the reason."""
+    """MOD-7, SEC-1: endpoints are tried in order and named by position; rejected ones are logged."""
     nodes = [
         Node(CHAIN, head=1000, chain_id=5, name="wrong"),
         Node(CHAIN, head=150, name="stale"),
