@@ -1,7 +1,7 @@
-"""The environment, read once into a frozen `Settings`; every bad variable is named at once (exit 78).
+"""Reads the environment into a frozen `Settings`; an error names all invalid variables (exit 78).
 
-A variable that is set but empty counts as not set where the platform fills it in (keys, endpoints); the operator's own
-(`TRACE_*`, `MAX_*`) must hold a value when set, so that a typo in a deployment can't silently lift a limit.
+An empty variable counts as not set if the platform provides it (keys, endpoints). The operator's variables (`TRACE_*`,
+`MAX_*`) must have a value when set, so that a typo in a deployment can't silently remove a limit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LogFormat = Literal["json", "console"]
 
 DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
 SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
-"""The most that S3 takes in one PUT; a file cap above it could never be honoured."""
+"""The maximum of S3 for one PUT, and therefore of the cap on a file."""
 
 LOOPBACK = "127.0.0.1"
 MAX_PORT = 65535
@@ -46,7 +46,7 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """How to reach the platform's bucket; absent keys mean the usual AWS credential chain."""
+    """The connection to the platform's bucket; without keys the AWS credential chain is used."""
 
     bucket: str | None = None
     endpoint: str | None = None
@@ -59,7 +59,7 @@ class S3Settings:
 
 @dataclass(frozen=True, slots=True)
 class RpcPools:
-    """The endpoints by variable name, secrets all: never logged, never in a message."""
+    """The endpoints by variable name; all URLs are secrets, never logged or in a message."""
 
     urls_by_variable: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -79,7 +79,7 @@ class RpcPools:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that a deployment can set, checked."""
+    """The checked settings of an attempt."""
 
     mode: Mode = "fake"
     cryo_bin: str = "cryo"
@@ -87,7 +87,7 @@ class Settings:
     requests_per_second: int | None = None
     max_concurrent_requests: int | None = None
     confirmations: int | None = None
-    asked_coverage: Level | None = None
+    configured_coverage: Level | None = None
     staging_root: Path = Path("/tmp/trace/cryo")  # noqa: S108 - the specification's own path (STG-1)
     staging_ttl_hours: float = 24.0
     caps: Caps = field(default_factory=Caps)
@@ -98,16 +98,16 @@ class Settings:
 
     @property
     def executable(self) -> str:
-        """The name of what the mode runs, for messages."""
+        """The name of the executable that the mode runs, for messages."""
         return self.cryo_bin if self.mode == "real" else "fake-cryo"
 
     @property
     def coverage(self) -> Level:
-        """The level of proof: in fake mode, which has no endpoint, the rows alone (MOD-1)."""
-        return (self.asked_coverage or "chain") if self.mode == "real" else "rows"
+        """The level of proof; `rows` in fake mode, which has no endpoint (MOD-1)."""
+        return (self.configured_coverage or "chain") if self.mode == "real" else "rows"
 
     def secrets(self) -> tuple[str, ...]:
-        """List every secret that the environment gave: what redaction has to know."""
+        """Return all secrets in the environment, for redaction."""
         urls = [url for value in self.rpc.urls_by_variable.values() for url in value.split()]
         keys = [key for key in (self.s3.secret_access_key, self.s3.session_token) if key]
         return (*urls, *keys, *self.proxies.secrets())
@@ -122,7 +122,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """Check the environment and return the settings.
 
     Raises:
-        ConfigurationError: some variables can't be used; it names every one of them.
+        ConfigurationError: some variables are invalid; it names all of them.
     """
     reader = Reader(environment)
     settings = read_settings(reader)
@@ -131,7 +131,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def read_settings(reader: Reader) -> Settings:
-    """Read an attempt's settings; what is wrong is left with the reader, for whoever has more to read."""
+    """Read an attempt's settings; the reader collects problems, so that a caller can read more variables."""
     modes: tuple[Mode, ...] = ("fake", "real")
     formats: tuple[LogFormat, ...] = ("json", "console")
     proxies = _read_proxies(reader)
@@ -142,7 +142,7 @@ def read_settings(reader: Reader) -> Settings:
         requests_per_second=reader.count("TRACE_CRYO_REQUESTS_PER_SECOND", default=None),
         max_concurrent_requests=reader.count("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", default=None),
         confirmations=reader.blocks("TRACE_CRYO_CONFIRMATIONS", default=None),
-        asked_coverage=reader.one_of("TRACE_COVERAGE", LEVELS, default=None),
+        configured_coverage=reader.one_of("TRACE_COVERAGE", LEVELS, default=None),
         staging_root=reader.absolute_path("TRACE_CRYO_STAGING_ROOT", default=Settings().staging_root),
         staging_ttl_hours=reader.hours("TRACE_CRYO_STAGING_TTL_HOURS", default=24.0),
         caps=_read_caps(reader),
@@ -166,18 +166,18 @@ def _read_caps(reader: Reader) -> Caps:
     )
     if caps.max_bytes_per_file > SINGLE_PUT_LIMIT_BYTES:
         reader.problems["MAX_PARQUET_BYTES_PER_FILE"] = (
-            f"must be at most {SINGLE_PUT_LIMIT_BYTES} (5 GiB), the most that S3 takes in one PUT"
+            f"must be at most {SINGLE_PUT_LIMIT_BYTES} (5 GiB), the maximum of S3 for one PUT"
         )
     return caps
 
 
 def _read_proxies(reader: Reader) -> Proxies:
-    """Read the proxy variables if they are to be used: by themselves they say nothing about this program."""
+    """Read the proxy variables, if `TRACE_PROXY` turns them on."""
     if reader.one_of("TRACE_PROXY", ("off", "environment"), default="off") == "off":
         return Proxies()
-    proxies = Proxies.of(reader.environment)
-    for name in proxies.unusable():
-        reader.problems[name] = "must be an http:// or https:// URL with a host where TRACE_PROXY is environment"
+    proxies = Proxies.from_environment(reader.environment)
+    for name in proxies.invalid_variables():
+        reader.problems[name] = "must be an http:// or https:// URL with a host if TRACE_PROXY is environment"
     return proxies
 
 
@@ -194,20 +194,20 @@ def _read_s3(reader: Reader, proxies: Proxies) -> S3Settings:
 
 
 class Reader:
-    """Reads variables one by one and collects what is wrong with them, never repeating a value that may be secret."""
+    """Reads variables one by one and collects problems; a problem never repeats a value, which may be secret."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
         self.problems: dict[str, str] = {}
 
     def raise_if_bad(self) -> None:
-        """Raise ConfigurationError when anything read so far can't be used."""
+        """Raise ConfigurationError if any variable so far is invalid."""
         if self.problems:
             raise ConfigurationError(self.problems)
 
     def text(self, name: str, *, default: str) -> str:
-        """Read any text but the empty one."""
-        return self._parse(name, _non_empty, default, "must not be empty: unset it for the default")
+        """Read a text that is not empty."""
+        return self._parse(name, _non_empty, default, "must not be empty; unset it for the default")
 
     def count(self, name: str, *, default: T) -> int | T:
         """Read a positive integer (CAP-3)."""
@@ -230,12 +230,12 @@ class Reader:
         return self._parse(name, _absolute_path, default, "must be an absolute path")
 
     def one_of(self, name: str, choices: tuple[C, ...], *, default: T) -> C | T:
-        """Read one of a few words."""
-        by_word: dict[str, C] = {str(choice): choice for choice in choices}
-        return self._parse(name, by_word.__getitem__, default, f"must be {_or(choices)}")
+        """Read one of several words."""
+        by_name: dict[str, C] = {str(choice): choice for choice in choices}
+        return self._parse(name, by_name.__getitem__, default, f"must be {_or(choices)}")
 
     def platform(self, name: str) -> str | None:
-        """Read a variable that the platform may leave empty."""
+        """Read a variable that the platform may provide empty."""
         return self.environment.get(name) or None
 
     def http_url(self, name: str) -> str | None:
@@ -245,26 +245,26 @@ class Reader:
         return self._parse(name, _http_url, None, "must be an http:// or https:// URL with a host")
 
     def plain_url(self, name: str) -> str | None:
-        """Read the URL of a service whose credentials have variables of their own."""
+        """Read the URL of a service whose credentials are in other variables."""
         if not self.environment.get(name):
             return None
         problem = "must be an http:// or https:// URL with a host and no user, query or fragment"
         return self._parse(name, _plain_url, None, problem)
 
     def token(self, name: str) -> str | None:
-        """Read a secret that travels in a header; empty counts as not set."""
+        """Read a secret that is sent in a header; empty counts as not set."""
         if not self.environment.get(name):
             return None
         return self._parse(name, _token, None, "must be visible ASCII without white space")
 
     def required(self, name: str, value: str | None) -> str:
-        """Return what was read of a variable that must be set, noting where it is not."""
+        """Return the value of a required variable; without one record a problem and return an empty string."""
         if value is None:
             self.problems.setdefault(name, "must be set")
         return value or ""
 
     def address(self, name: str) -> tuple[str, int] | None:
-        """Read an address to listen on: `host:port`, or a port alone for loopback; port 0 picks a free one."""
+        """Read an address to listen on: `host:port`, or only a port for loopback; port 0 chooses a free one."""
         return self._parse(name, _address, None, "must be a port, or host:port ([host]:port for IPv6)")
 
     def _parse(self, name: str, parse: Callable[[str], V], default: T, problem: str) -> V | T:

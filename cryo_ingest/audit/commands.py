@@ -15,12 +15,12 @@ from cryo_ingest.audit.gaps import survey
 from cryo_ingest.audit.verify import verify
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.prove.level import proof_of
+from cryo_ingest.prove.level import make_proof
 from cryo_ingest.prove.rows import RowsProof
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
 from cryo_ingest.rpc.client import HttpChain
-from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.rpc.endpoint import open_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,12 +67,12 @@ async def _verify_all(
                 found.append(await verify(store, location, proof_of=_rows_proof, scratch=Path(scratch)))
                 continue
             task = location.task("blocks", rpc_pool=against)
-            async with endpoint_of(task, settings=asking, chain=HttpChain(asking, clock), clock=clock) as endpoint:
+            async with open_endpoint(task, settings=asking, chain=HttpChain(asking, clock), clock=clock) as endpoint:
                 await endpoint.choose()
 
                 def by_chain(task: Task) -> Proof:
                     dataset = all_datasets()[task.cryo_dataset_name]
-                    return proof_of(task, dataset, settings=asking, endpoint=endpoint)
+                    return make_proof(task, dataset, settings=asking, endpoint=endpoint)
 
                 found.append(await verify(store, location, proof_of=by_chain, scratch=Path(scratch), rpc_pool=against))
     return found

@@ -83,8 +83,8 @@ class StoredBytesDiffer(RetryableError):
     def __init__(self, *, key: str, difference: str) -> None:
         self.key = key
         super().__init__(
-            f"the object store does not hold the bytes of {key} that were sent: {difference}. Nothing was published; the "
-            "next attempt replaces it. If this repeats, a proxy before the store or the store itself is broken"
+            f"the object store does not hold the bytes of {key} that were sent: {difference}. Nothing was published; "
+            "the next attempt replaces it. If this repeats, a proxy before the store or the store itself is broken"
         )
 
 

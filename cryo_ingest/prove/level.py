@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Settings
 
 
-def proof_of(task: Task, dataset: Dataset, *, settings: Settings, endpoint: Endpoint) -> Proof:
+def make_proof(task: Task, dataset: Dataset, *, settings: Settings, endpoint: Endpoint) -> Proof:
     """Return the proof at the configured level, or at the highest one that the dataset allows."""
     rows = RowsProof(task, dataset, executable=settings.executable)
     level = dataset.attainable(settings.coverage)

@@ -77,7 +77,7 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def endpoint_of(task: Task, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Endpoint]:
+async def open_endpoint(task: Task, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Endpoint]:
     """Provide an attempt's endpoint and close it at the end; no request is sent until `choose`."""
     async with AsyncExitStack() as stack:
         yield Endpoint(task, settings, chain, clock.monotonic() + settings.deadline_seconds, stack)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from cryo_ingest.model import Assignment, keep_repeats
+from cryo_ingest.model import Assignment, mark_repeated_keys
 from cryo_ingest.serve.ports import Claim, Grant, NotClaimed
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _parse(model: type[A], body: bytes) -> A:
 
 def _again(body: bytes) -> Any:
     """Parse JSON that is known to be good so that keys which appear twice are kept: in a payload they are an error."""
-    return json.loads(body, object_pairs_hook=keep_repeats)
+    return json.loads(body, object_pairs_hook=mark_repeated_keys)
 
 
 def _grant(lease_expires_at: datetime, headers: Mapping[str, str], *, sent_at: float) -> Grant:

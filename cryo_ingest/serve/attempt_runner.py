@@ -49,7 +49,7 @@ class AttemptRunner:
         It has once the attempt is reported, or the dispatcher has fenced it off.
         """
         lease = Lease(claim.grant, self.clock)
-        with self.redactor.knowing(claim.lease_token, claim.capability_token):
+        with self.redactor.with_secrets(claim.lease_token, claim.capability_token):
             try:
                 outcome = await self._run_under_lease(claim, lease)
                 self.status.note(outcome)

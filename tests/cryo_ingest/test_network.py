@@ -32,7 +32,7 @@ PROXY = "http://us3r:p4ss-canary@proxy.example:3128"
 )
 def test_the_proxy_of_a_url_is_what_the_usual_variables_say(variables: dict[str, str], url: str, proxy: str | None):
     """Proxies: by scheme, lower case first, with the exceptions of `NO_PROXY`; credentials stay out of sight."""
-    proxies = Proxies.of(variables)
+    proxies = Proxies.from_environment(variables)
     assert proxies.for_url(url) == proxy
     assert "canary" not in repr(proxies)
 

@@ -57,8 +57,8 @@ def test_common_words_of_a_url_leave_text_readable():
 def test_sec_1_secrets_that_arrive_at_run_time_are_known_for_as_long_as_asked():
     """SEC-1: blocks of several attempts overlap; each takes away its own alone."""
     redactor = Redactor(["first-secret"])
-    with redactor.knowing("second-secret"):
-        with redactor.knowing("second-secret", "third-secret"):
+    with redactor.with_secrets("second-secret"):
+        with redactor.with_secrets("second-secret", "third-secret"):
             assert redactor("first-secret second-secret third-secret") == " ".join(["<redacted>"] * 3)
         assert redactor("second-secret third-secret") == "<redacted> third-secret"
     assert redactor("first-secret second-secret") == "<redacted> second-secret"

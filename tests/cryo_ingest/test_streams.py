@@ -53,7 +53,7 @@ def test_a_full_standard_output_is_told_in_the_log_and_retryable(tmp_path: Path)
     """What is in the store is whole; exit 75, since another run publishes what is there."""
     done = run(tmp_path, ">/dev/full")
     assert done.returncode == 75
-    assert "publication.untold" in done.stderr
+    assert "publication.not_delivered" in done.stderr
     assert "Traceback" not in done.stderr
     assert published(tmp_path)
 

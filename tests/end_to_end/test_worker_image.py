@@ -13,7 +13,7 @@ from harness.containers.minio import MinioServer, minio_container, shared_minio
 from harness.containers.session import Session
 from harness.containers.worker import STAGING, Running, bare_cryo, worker_container
 from harness.stores.bucket import Bucket
-from harness.stores.minio import endpoint_of
+from harness.stores.minio import open_endpoint
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cryo]
 
@@ -126,7 +126,7 @@ def test_out_2_a_node_that_stops_in_the_middle_is_another_attempts_business(
 def test_a_store_that_is_paused_in_the_middle_only_costs_time(containers: Session, node: AnvilServer, tmp_path: Path):
     """LAY-5, LAY-6, PUB-1: the upload waits for the store, and the version is as exact as ever."""
     with minio_container(containers, "minio-that-pauses") as (server, container):
-        bucket = endpoint_of(server).make_bucket()
+        bucket = open_endpoint(server).make_bucket()
         variables = environment(node, server, bucket, **SLOWLY)
         with worker_container(containers, payload_of(), variables, folder=tmp_path) as running:
             running.wait_for("cryo.started")

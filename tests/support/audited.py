@@ -59,7 +59,7 @@ class PrefixStore:
 
 def published(task: Task, body: bytes) -> tuple[str, Objects]:
     """Return a whole version's prefix and objects."""
-    version = Version.of(task, mode="real")
+    version = Version.from_task(task, mode="real")
     facts = {"sha256": hashlib.sha256(body).hexdigest(), "rows": "0", "block-min": "", "block-max": ""}
     objects: Objects = {key: (body, facts | {"evidence": "rows"}) for key in version.manifest.parquet_keys}
     return version.prefix, objects | {version.manifest_key: (version.manifest.to_bytes(), {})}

@@ -12,9 +12,9 @@ from cryo_ingest.layout import Chunk, chunks
 from cryo_ingest.levels import Level
 from cryo_ingest.model import Task
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.level import proof_of
+from cryo_ingest.prove.level import make_proof
 from cryo_ingest.rpc.client import HttpChain
-from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.rpc.endpoint import open_endpoint
 from cryo_ingest.settings import RpcPools, Settings
 from harness.world.chain import Chain
 from harness.world.tables import build
@@ -59,14 +59,14 @@ def task_of(dataset: str, start: int, end: int, chain_id: int = 1) -> Task:
 def settings_of(urls: str, level: Level | None = None, confirmations: int | None = None) -> Settings:
     """Return settings of real mode for a pool of endpoints."""
     pools = RpcPools({"TRACE_CRYO_RPC_URL": urls})
-    return Settings(mode="real", asked_coverage=level, confirmations=confirmations, rpc=pools)
+    return Settings(mode="real", configured_coverage=level, confirmations=confirmations, rpc=pools)
 
 
 async def prove_files(task: Task, settings: Settings, files: dict[Chunk, Path]) -> list[FileProof]:
     """Prove some files of a task at the level of the settings."""
     clock = JumpingClock()
-    async with endpoint_of(task, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
-        proof = proof_of(task, all_datasets()[task.cryo_dataset_name], settings=settings, endpoint=endpoint)
+    async with open_endpoint(task, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
+        proof = make_proof(task, all_datasets()[task.cryo_dataset_name], settings=settings, endpoint=endpoint)
         return [await proof.confirm(path, chunk, await proof.prove(path, chunk)) for chunk, path in files.items()]
 
 

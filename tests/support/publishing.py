@@ -26,7 +26,7 @@ TASK = Task(
     range_end=2500,
     config_hash="h",
 )
-REAL = Version.of(TASK, mode="real")
+REAL = Version.from_task(TASK, mode="real")
 KEYS = list(REAL.manifest.parquet_keys)
 WHOLE = dict.fromkeys(KEYS, b"real rows abc") | {REAL.manifest_key: REAL.manifest.to_bytes()}
 
@@ -84,7 +84,7 @@ class Publisher:
 
     def find(self, store: MemoryStore) -> bool:
         """Look whether the version is there."""
-        return asyncio.run(self.prefix(store).find_published())
+        return asyncio.run(self.prefix(store).adopt_published())
 
     def publish(self, store: MemoryStore, extraction: Extraction) -> None:
         """Publish."""

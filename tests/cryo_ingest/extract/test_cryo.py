@@ -180,7 +180,7 @@ def test_rng_4_a_file_that_never_proves_is_a_failed_proof(bench: Bench):
 
 def test_rng_2_a_file_too_many_is_never_accepted(bench: Bench):
     """RNG-2: a stray Parquet file, wherever it is, keeps the range from being whole."""
-    with pytest.raises(CryoFailed, match=r"does not call for \(stray\.parquet\)"):
+    with pytest.raises(CryoFailed, match=r"do not belong to the range \(stray\.parquet\)"):
         bench.extract(f"{GOOD_RUN}; mkdir -p sub; echo whole > sub/stray.parquet")
 
 
@@ -348,9 +348,9 @@ def test_stg_5_cryo_dies_with_its_worker_even_on_sigkill(bench: Bench):
     bench.cryo.chmod(0o755)
     program = (
         "import asyncio, sys, pathlib\n"
-        "from cryo_ingest.extract.command import dies_with_its_parent\n"
+        "from cryo_ingest.extract.command import kill_with_parent\n"
         "from cryo_ingest.extract.process import run_process\n"
-        "command = [*dies_with_its_parent(), sys.argv[1]]\n"
+        "command = [*kill_with_parent(), sys.argv[1]]\n"
         "asyncio.run(run_process(command, directory=pathlib.Path('.'), environment={'PATH': '/usr/bin:/bin'},"
         " descriptors=(), redact=str))\n"
     )

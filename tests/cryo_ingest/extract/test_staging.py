@@ -15,7 +15,7 @@ import pytest
 
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.errors import DiskFull, MachineFailed, StagingHeld, UnsafeStaging
-from cryo_ingest.extract.staging import DirectoryStaging, _refusal
+from cryo_ingest.extract.staging import DirectoryStaging, _mapped_error
 from cryo_ingest.ports import Workspace
 
 TASK = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -196,7 +196,8 @@ def test_stg_4_a_sweep_beside_attempts_that_end_is_no_fault(tmp_path: Path):
 def test_out_4_no_descriptor_left_is_the_machines_fault_and_not_the_directorys(tmp_path: Path):
     """OUT-4: what says nothing of the path is retryable; the path's own fault stays fatal."""
     faults = {
-        number: _refusal(OSError(number, os.strerror(number)), tmp_path, 0) for number in (errno.EMFILE, errno.EACCES)
+        number: _mapped_error(OSError(number, os.strerror(number)), tmp_path, 0)
+        for number in (errno.EMFILE, errno.EACCES)
     }
     assert isinstance(faults[errno.EMFILE], MachineFailed)
     assert isinstance(faults[errno.EACCES], UnsafeStaging)

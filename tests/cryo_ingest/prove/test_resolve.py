@@ -14,9 +14,9 @@ from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.layout import chunks
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.level import proof_of
+from cryo_ingest.prove.level import make_proof
 from cryo_ingest.rpc.client import HttpChain
-from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.rpc.endpoint import open_endpoint
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults import actions as do
 from harness.world.chain import Chain
@@ -154,10 +154,10 @@ def test_lay_10_recorded_evidence_counts_only_for_its_chunk(tmp_path: Path):
         clock = JumpingClock()
         with RpcPool(Node(CHAIN, head=10_000)) as pool:
             with_pool = replace(settings, rpc=settings_of(pool.url).rpc)
-            async with endpoint_of(
+            async with open_endpoint(
                 task, settings=with_pool, chain=HttpChain(with_pool, clock), clock=clock
             ) as endpoint:
-                proof = proof_of(task, all_datasets()["logs"], settings=with_pool, endpoint=endpoint)
+                proof = make_proof(task, all_datasets()["logs"], settings=with_pool, endpoint=endpoint)
                 seen = await proof.prove(path, chunk)
                 recorded = {"sha256": seen.sha256, "evidence": "receipts", "evidence-of": subject}
                 return await proof.confirm(path, chunk, seen, recorded=recorded), len(pool.journal)

@@ -164,7 +164,7 @@ def test_rng_4_bombs_fail_within_bounded_memory(tmp_path: Path):
 def bomb_store(tmp_path: Path) -> tuple[MemoryStore, Version, Chunk]:
     """Return a store with a published version whose only file is a bomb."""
     task = task_of("nonce_diffs", 0, 1000)
-    version = Version.of(task, mode="real")
+    version = Version.from_task(task, mode="real")
     (chunk,) = version.chunks
     bomb = forge(tmp_path / "bomb.parquet", "nonce_diffs", Forged(2_000_000_000))
     store = MemoryStore(AlreadyStored, Changed)
@@ -178,9 +178,9 @@ def test_lay_10_a_stored_bomb_is_a_broken_object(tmp_path: Path):
     store, version, chunk = bomb_store(tmp_path)
     proof = proof_of("nonce_diffs")
     prefix = VersionPrefix(store, version, proof, tmp_path, JumpingClock(), Random(1))
-    assert not asyncio.run(prefix.find_published())
+    assert not asyncio.run(prefix.adopt_published())
     stored = asyncio.run(store.list(version.prefix))[version.key(chunk)]
-    assert asyncio.run(prefix.judge(chunk, stored)) is None
+    assert asyncio.run(prefix.prove_object(chunk, stored)) is None
 
 
 def test_verify_reports_a_bomb(tmp_path: Path):

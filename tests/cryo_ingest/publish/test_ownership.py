@@ -11,7 +11,7 @@ from cryo_ingest.ports import Extraction
 from cryo_ingest.publish.version import Version
 from harness.stores.memory import MemoryStore
 
-OTHER = Version.of(TASK.model_copy(update={"cryo_dataset_name": "logs"}), mode="real")
+OTHER = Version.from_task(TASK.model_copy(update={"cryo_dataset_name": "logs"}), mode="real")
 THEIRS = dict.fromkeys(OTHER.manifest.parquet_keys, b"real rows xyz")
 NAMES = [key.removeprefix(REAL.prefix) for key in THEIRS]
 ELSEWHERE = "cryo/1/other/0_1/v/ethereum__logs__00000000_to_00000000.parquet"

@@ -140,7 +140,7 @@ def test_lay_6_leftovers_beside_a_whole_version_go_too(publisher: Publisher):
 def test_lay_11_data_of_the_other_mode_stop_everything(mode: str, key: str, tmp_path: Path, extraction: Extraction):
     """LAY-11: in either mode the other's data are fatal and named; nothing is replaced or deleted."""
     other = b"real rows abc" if mode == "fake" else b"fake rows abc"
-    publisher = Publisher(tmp_path, Version.of(TASK, mode=mode))
+    publisher = Publisher(tmp_path, Version.from_task(TASK, mode=mode))
     contents = {key: other, REAL.prefix + "garbage": b"x"}
     store = holding(contents)
     with pytest.raises(ModeMismatch, match=key):
@@ -268,7 +268,7 @@ def test_an_object_that_no_put_could_have_made_is_not_downloaded(tmp_path: Path)
     """LAY-10: more than S3 takes in one PUT is no attempt's work, and the local disk is not filled with it."""
     stored = StoredObject(KEYS[0], SINGLE_PUT_LIMIT_BYTES + 1, "e")
     store = make_store()
-    assert asyncio.run(Publisher(tmp_path).prefix(store).judge(REAL.chunks[0], stored)) is None
+    assert asyncio.run(Publisher(tmp_path).prefix(store).prove_object(REAL.chunks[0], stored)) is None
     assert store.journal == []
 
 

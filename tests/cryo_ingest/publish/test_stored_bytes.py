@@ -11,7 +11,7 @@ from support.publishing import KEYS, REAL, WHOLE, Publisher, holding, make_store
 
 from cryo_ingest.errors import PrefixContended, StoredBytesDiffer, StoreDenied, StoreUnavailable
 from cryo_ingest.ports import AlreadyStored, Changed, Extraction, StoredObject
-from cryo_ingest.publish.retrying_store import MAX_PATIENCE_SECONDS, RetryingStore
+from cryo_ingest.publish.retrying_store import MAX_RETRY_SECONDS, RetryingStore
 from harness.stores.memory import MemoryStore
 
 OTHER_BYTES: dict[str, Callable[[bytes], bytes]] = {
@@ -98,9 +98,9 @@ def test_lay_10_a_version_that_changes_while_it_is_looked_at_is_not_taken(publis
     assert not publisher.find(store)
 
 
-def patient(store: MemoryStore, clock: JumpingClock, until: float = 10_000.0) -> RetryingStore:
+def patient(store: MemoryStore, clock: JumpingClock, deadline: float = 10_000.0) -> RetryingStore:
     """Wrap a store."""
-    return RetryingStore(store, clock, Random(1), until=until)
+    return RetryingStore(store, clock, Random(1), deadline=deadline)
 
 
 @pytest.mark.parametrize("seconds", [20.0, 200.0])
@@ -119,8 +119,8 @@ def test_a_bad_minute_of_the_store_does_not_cost_the_range(seconds: float):
     assert max(clock.waits) <= 30.0
 
 
-@pytest.mark.parametrize(("until", "latest"), [(10_000.0, 1000.0 + MAX_PATIENCE_SECONDS), (1010.0, 1010.0)])
-def test_patience_ends_with_the_attempt(until: float, latest: float):
+@pytest.mark.parametrize(("until", "latest"), [(10_000.0, 1000.0 + MAX_RETRY_SECONDS), (1010.0, 1010.0)])
+def test_patience_ends_with_the_attempt(deadline: float, latest: float):
     """OUT-2: at the attempt's end, or after five minutes, the fault is reported as what it is."""
     store, clock = make_store(), JumpingClock()
 
@@ -129,7 +129,7 @@ def test_patience_ends_with_the_attempt(until: float, latest: float):
 
     store.before = down
     with pytest.raises(StoreUnavailable):
-        asyncio.run(patient(store, clock, until).list("p/"))
+        asyncio.run(patient(store, clock, deadline).list("p/"))
     assert clock.now <= latest
 
 

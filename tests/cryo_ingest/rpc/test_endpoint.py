@@ -8,7 +8,7 @@ from support.proving import JumpingClock, settings_of, task_of
 
 from cryo_ingest.errors import EndpointUnusable, IngestError, NodeUnavailable, RpcPoolUnresolved, StaleHead, WrongChain
 from cryo_ingest.rpc.client import HttpChain
-from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.rpc.endpoint import open_endpoint
 from cryo_ingest.settings import RpcPools, Settings
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults import actions as do
@@ -25,7 +25,7 @@ def choose(settings: Settings) -> tuple[str, str]:
 
     async def chosen() -> tuple[str, str]:
         clock = JumpingClock()
-        async with endpoint_of(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
+        async with open_endpoint(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
             node = await endpoint.choose()
             assert await endpoint.choose() is node
             url = await endpoint.choose_url()
@@ -135,7 +135,7 @@ def test_rng_5_no_request_is_sent_before_the_choice(tmp_path: Path):
     async def idle() -> None:
         clock = JumpingClock()
         settings = settings_of("ws://nowhere")
-        async with endpoint_of(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock):
+        async with open_endpoint(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock):
             pass
 
     asyncio.run(idle())
