@@ -1,4 +1,4 @@
-"""What only the service reads of the environment; every bad variable, an attempt's own too, is named at once."""
+"""Reads the service's settings from the environment; an error names all invalid variables, also an attempt's."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Settings
 
 MAX_CONCURRENCY = 64
-"""Each attempt is a Cryo process and two threads; a machine that bears more is not known."""
+"""Each attempt is a Cryo process and two threads; more have not been tested."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Where tasks come from and how many run at once; see docs/reference.md."""
+    """The source of tasks and the number of concurrent attempts; see docs/reference.md."""
 
     dispatcher_url: str
     worker_token: str = field(repr=False)
@@ -31,10 +31,10 @@ class ServiceSettings:
 
 
 def service_from_environment(environment: Mapping[str, str]) -> tuple[Settings, ServiceSettings]:
-    """Check the environment of a service and return an attempt's settings and the service's own.
+    """Check the environment of a service and return the settings of attempts and of the service.
 
     Raises:
-        ConfigurationError: some variables can't be used; it names every one of them.
+        ConfigurationError: some variables are invalid; it names all of them.
     """
     reader = Reader(environment)
     settings = read_settings(reader)
@@ -49,7 +49,9 @@ def service_from_environment(environment: Mapping[str, str]) -> tuple[Settings, 
         health=reader.address("TRACE_HEALTH_ADDR"),
     )
     if "@" in service.dispatcher_url:
-        reader.problems["DISPATCHER_URL"] = "must hold no credentials: the worker's token goes into TRACE_WORKER_TOKEN"
+        reader.problems["DISPATCHER_URL"] = (
+            "must not contain credentials: the worker's token belongs in TRACE_WORKER_TOKEN"
+        )
     if service.concurrency > MAX_CONCURRENCY:
         reader.problems["TRACE_WORKER_CONCURRENCY"] = f"must be at most {MAX_CONCURRENCY}"
     reader.raise_if_bad()

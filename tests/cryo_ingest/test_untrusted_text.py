@@ -19,8 +19,8 @@ from cryo_ingest.errors import BadPayload, ConfigurationError
 from cryo_ingest.model import make_manifest, parse_manifest, parse_task, parse_task_text
 from cryo_ingest.redact import Redactor
 from cryo_ingest.rpc.replies import RequestFailed, check_status, parse_answers, retry_after
-from cryo_ingest.rpc.results import UnusableResult, Header, parse_header, parse_logs, parse_receipts
-from cryo_ingest.serve import answers
+from cryo_ingest.rpc.results import Header, UnusableResult, parse_header, parse_logs, parse_receipts
+from cryo_ingest.serve import responses
 from cryo_ingest.serve.settings import service_from_environment
 
 BOUNDED = bounded(max_examples=150, derandomize=True, deadline=None, database=None)
@@ -146,10 +146,10 @@ DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 @example(json.dumps(CLAIM | {"lease_expires_at": 1e300}).encode(), DATE)
 def test_lse_1_any_answer_of_a_dispatcher_is_a_claim_or_a_bad_answer(body: bytes, date: str):
     """LSE-1, LSE-5: whatever a dispatcher answers with 200, and whatever its clock says."""
-    with suppress(answers.InvalidResponse):
-        answers.parse_claim(body, {"Date": date}, task_id="t", sent_at=0.0)
-    with suppress(answers.InvalidResponse):
-        answers.parse_renewal(body, {"Date": date}, sent_at=0.0)
+    with suppress(responses.InvalidResponse):
+        responses.parse_claim(body, {"Date": date}, task_id="t", sent_at=0.0)
+    with suppress(responses.InvalidResponse):
+        responses.parse_renewal(body, {"Date": date}, sent_at=0.0)
 
 
 HEADER = {

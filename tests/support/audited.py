@@ -138,7 +138,7 @@ async def verify_store(store: PrefixStore) -> list[Verified]:
     places = [location_of(prefix) for prefix in store.versions]
     with tempfile.TemporaryDirectory() as scratch:
         return [
-            await verify(_as_store(store), place, proof_of=_proof_of, scratch=Path(scratch))
+            await verify(_as_store(store), place, make_proof=_proof_of, scratch=Path(scratch))
             for place in places
             if isinstance(place, Location)
         ]

@@ -72,7 +72,7 @@ class ScriptedDispatcher:
         return answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, concurrency=True)
 class Hang:
     """Give no answer until the request's own timeout, then this."""
 

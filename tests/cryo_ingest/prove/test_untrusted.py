@@ -188,7 +188,7 @@ def test_verify_reports_a_bomb(tmp_path: Path):
     store, version, _ = bomb_store(tmp_path)
     location = location_of(version.prefix)
     assert location is not None
-    found = asyncio.run(verify(store, location, proof_of=lambda _: proof_of("nonce_diffs"), scratch=tmp_path))
+    found = asyncio.run(verify(store, location, make_proof=lambda _: proof_of("nonce_diffs"), scratch=tmp_path))
     (finding,) = found.findings
     assert "claims 2000000000 rows" in finding.problem
 

@@ -16,7 +16,7 @@ from cryo_ingest.errors import CryoFailed
 from cryo_ingest.ports import AlreadyStored, Changed, Extraction, ExtractionOrder, ProveFile, Workspace
 from cryo_ingest.redact import Redactor
 from cryo_ingest.serve.attempt_runner import AttemptRunner
-from cryo_ingest.serve.ports import FENCED, CompletionRefused, DispatcherUnavailable, LeaseLost
+from cryo_ingest.serve.ports import FENCED, CompletionRejected, DispatcherUnavailable, LeaseLost
 from cryo_ingest.serve.shutdown import Shutdown
 from cryo_ingest.serve.status import Status
 from cryo_ingest.settings import Settings
@@ -179,7 +179,7 @@ def test_a_bug_is_reported_as_retryable_by_its_name_alone():
 def test_a_refused_report_leaves_the_wake_up():
     """OUT-1: the attempt is not reported, so its message is not acknowledged; the lease runs out by itself."""
     world = World(lambda: asyncio.sleep(0))
-    world.dispatcher.completions = [CompletionRefused(400)]
+    world.dispatcher.completions = [CompletionRejected(400)]
     assert not world.run()
     assert world.nothing_is_left()
 

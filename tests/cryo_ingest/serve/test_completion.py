@@ -10,7 +10,7 @@ from cryo_ingest.errors import MachineFailed
 from cryo_ingest.redact import Redactor
 from cryo_ingest.serve.completion import complete, report_of, shape
 from cryo_ingest.serve.lease import Lease
-from cryo_ingest.serve.ports import CompletionRefused, DispatcherUnavailable, LeaseLost, Report
+from cryo_ingest.serve.ports import CompletionRejected, DispatcherUnavailable, LeaseLost, Report
 
 FAULT = DispatcherUnavailable("complete", "no answer (ServerDisconnectedError)")
 REPORT = Report("retryable_error", error_message="because")
@@ -63,9 +63,9 @@ def test_out_1_a_refused_report_is_logged_by_its_shape_alone():
     """OUT-1, SEC-1: the body's fields and types, none of its values."""
     clock = VirtualClock()
     with capture_logs() as logged:
-        assert not report(clock, ScriptedDispatcher(clock, completions=[CompletionRefused(400)]))
+        assert not report(clock, ScriptedDispatcher(clock, completions=[CompletionRejected(400)]))
     (event,) = logged
-    assert (event["event"], event["status"], event["log_level"]) == ("attempt.report_refused", 400, "error")
+    assert (event["event"], event["status"], event["log_level"]) == ("attempt.report_rejected", 400, "error")
     assert event["body"] == {
         "task_id": "text of 36",
         "attempt": "int",

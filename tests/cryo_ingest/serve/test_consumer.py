@@ -14,7 +14,7 @@ from support.virtual_time import VirtualClock
 from cryo_ingest.attempt import Failure
 from cryo_ingest.errors import ClockSkewed, StoreUnavailable
 from cryo_ingest.serve.attempt_runner import AttemptRunner
-from cryo_ingest.serve.consumer import Consumer, task_of
+from cryo_ingest.serve.consumer import Consumer, parse_wakeup
 from cryo_ingest.serve.ports import Claim, DispatcherUnavailable, NotClaimed, QueueUnavailable
 from cryo_ingest.serve.shutdown import Shutdown
 from cryo_ingest.serve.status import Status
@@ -99,14 +99,14 @@ def test_a_malformed_message_is_acknowledged_and_counted_and_the_slot_goes_on():
 
 def test_a_task_id_is_lower_cased():
     """PAY-5: everywhere after parsing."""
-    assert task_of(json.dumps({"task_id": TASK_ID.upper()})) == TASK_ID
+    assert parse_wakeup(json.dumps({"task_id": TASK_ID.upper()})) == TASK_ID
 
 
 def test_lse_5_without_an_answer_to_its_claim_a_message_stays_and_the_service_is_not_ready():
     """LSE-5: it may be had again after the pause, which grows; the next good answer makes the service ready."""
     world = World(WAKE_UP, WAKE_UP, WAKE_UP, claims=[DOWN, DOWN, claim_of()])
     seen: set[str] = set()
-    world.queue.on_asked = lambda: seen.update(world.status.not_ready())
+    world.queue.on_asked = lambda: seen.update(world.status.reasons_not_ready())
     assert world.run() == [("hide", WAKE_UP, 1), ("hide", WAKE_UP, 2), ("acknowledge", WAKE_UP)]
     assert world.clock.now == 1000 + 1 + 2
     assert seen == {"the queue has not answered yet", "the dispatcher does not let tasks be claimed"}
@@ -175,10 +175,10 @@ def test_lse_4_a_pause_ends_with_the_signal():
 def test_a_machine_whose_attempts_all_fail_is_not_ready_and_pauses():
     """OUT-4: a wrong clock or an expired token is the machine's: no task after the other is burnt on it."""
     world = World(WAKE_UP, WAKE_UP, WAKE_UP)
-    world.status.note(Failure(ClockSkewed(difference_seconds=900.0)))
-    assert world.status.not_ready()[-1] == "the last attempt ended as ClockSkewed"
+    world.status.record_outcome(Failure(ClockSkewed(difference_seconds=900.0)))
+    assert world.status.reasons_not_ready()[-1] == "the last attempt ended as ClockSkewed"
     world.run()
     assert len(world.runner.ran) == 3
     assert world.clock.now > 1000.0
-    world.status.note(Failure(StoreUnavailable(operation="put", key="k", reason="HTTP 503")))
+    world.status.record_outcome(Failure(StoreUnavailable(operation="put", key="k", reason="HTTP 503")))
     assert world.status.machine_problem is None

@@ -12,7 +12,7 @@ from support.service_doubles import TASK_ID, claim_of
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.model import Publication, StorageRef
 from cryo_ingest.serve.dispatcher import HttpDispatcher, open_session
-from cryo_ingest.serve.ports import CompletionRefused, DispatcherUnavailable, Grant, LeaseLost, NotClaimed, Report
+from cryo_ingest.serve.ports import CompletionRejected, DispatcherUnavailable, Grant, LeaseLost, NotClaimed, Report
 
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ def test_out_1_a_completion_whose_answer_is_no_word_on_it_may_be_sent_again(answ
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_out_1_a_completion_that_is_called_malformed_is_a_bug_of_ours(status: int):
     """OUT-1: sending the same again would be no better."""
-    with scripted_http(Answer(status)) as server, pytest.raises(CompletionRefused):
+    with scripted_http(Answer(status)) as server, pytest.raises(CompletionRejected):
         ask(server.url, complete)
 
 

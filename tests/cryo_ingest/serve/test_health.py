@@ -59,7 +59,7 @@ def test_it_is_alive_and_counts():
         (set_to(dispatcher_ok=True), []),
         (set_to(queue_ok=None), ["the queue has not answered yet"]),
         (set_to(queue_ok=False), ["the queue does not answer"]),
-        (set_to(dispatcher_ok=False), ["the dispatcher does not let tasks be claimed"]),
+        (set_to(dispatcher_ok=False), ["the dispatcher rejects claims"]),
         (drain, ["draining"]),
     ],
 )

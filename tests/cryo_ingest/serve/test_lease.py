@@ -11,9 +11,9 @@ import pytest
 from support.service_doubles import Hang, ScriptedDispatcher, backoff, claim_of
 from support.virtual_time import VirtualClock
 
-from cryo_ingest.serve.answers import parse_renewal
 from cryo_ingest.serve.lease import Lease, margin_seconds, renew, watch
 from cryo_ingest.serve.ports import DispatcherUnavailable, Grant, LeaseLost
+from cryo_ingest.serve.responses import parse_renewal
 
 FAULT = DispatcherUnavailable("heartbeat", "answered 503")
 
@@ -101,7 +101,7 @@ def test_lse_3_after_a_pause_of_the_process_the_lease_is_known_to_be_lost_before
     clock = VirtualClock()
     lease = Lease(Grant(1000, 60), clock)
     clock.now = 1054.9
-    lease.require()
+    lease.check()
     clock.now = 1055.0
     with pytest.raises(LeaseLost):
-        lease.require()
+        lease.check()

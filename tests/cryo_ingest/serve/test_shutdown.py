@@ -126,10 +126,10 @@ def test_lse_4_what_is_awaited_unless_draining_is_cancelled_by_the_signal():
         raise LookupError
 
     async def main() -> None:
-        assert await shutdown.unless_draining(poll()) == "message"
+        assert await shutdown.cancel_on_drain(poll()) == "message"
         with pytest.raises(LookupError):
-            await shutdown.unless_draining(fail())
-        polling = asyncio.ensure_future(shutdown.unless_draining(poll()))
+            await shutdown.cancel_on_drain(fail())
+        polling = asyncio.ensure_future(shutdown.cancel_on_drain(poll()))
         await asyncio.sleep(0)
         shutdown.begin(signal.SIGINT)
         assert await polling is None

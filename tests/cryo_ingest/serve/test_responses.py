@@ -8,8 +8,8 @@ from support.service_doubles import TASK_ID
 
 from cryo_ingest.errors import BadPayload
 from cryo_ingest.model import parse_task
-from cryo_ingest.serve.answers import InvalidResponse, parse_claim, parse_renewal
 from cryo_ingest.serve.ports import Claim, NotClaimed
+from cryo_ingest.serve.responses import InvalidResponse, parse_claim, parse_renewal
 
 HEADERS = {"Date": "Mon, 23 Nov 2026 12:00:00 GMT"}
 LEASED: dict[str, Any] = {
