@@ -12,15 +12,15 @@ from cryo_ingest.errors import OutcomeName
 from cryo_ingest.model import Assignment, Publication
 
 FENCED = 409
-"""The status for a stale attempt, a stale lease, a cancelled task, or another worker's task."""
+"""The status for a stale attempt, a stale lease, a cancelled task, or a task elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """The lease that a claim or heartbeat granted: `term_seconds`, counted from `sent_at`.
 
-    `sent_at` is our monotonic time just before the request was sent; the term is `lease_expires_at` minus the response's
-    `Date`, so that our clock is never compared with the dispatcher's (LSE-3).
+    `sent_at` is our monotonic time just before the request was sent; the term is `lease_expires_at` minus the
+    response's `Date`, so that our clock is never compared with the dispatcher's (LSE-3).
     """
 
     sent_at: float

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, concurrency=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP response; without a status the connection is closed instead."""
 
