@@ -86,7 +86,7 @@ def log_fields(assignment: Assignment) -> dict[str, object]:
 async def _publish_version(assignment: Assignment, ports: Ports, settings: Settings) -> Publication:
     task = parse_task(assignment.payload)
     dataset = extractable(task.cryo_dataset_name)
-    check_file_count(task, settings.caps)
+    check_caps(settings.caps, task.block_range, files=layout.file_count(task))
     version = Version.from_task(task, mode=settings.mode)
     deadline = ports.clock.monotonic() + settings.deadline_seconds
     async with open_endpoint(task, settings=settings, chain=ports.chain, clock=ports.clock) as endpoint:
@@ -114,11 +114,6 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
         range_start=task.range_start,
         range_end=task.range_end,
     )
-
-
-def check_file_count(task: Task, caps: Caps) -> None:
-    """Check the range's number of files against the cap, before Cryo starts (CAP-5)."""
-    check_caps(caps, task.block_range, files=layout.file_count(task))
 
 
 def check_file_sizes(extraction: Extraction, task: Task, caps: Caps) -> None:

@@ -15,12 +15,12 @@ import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cryo_ingest.errors import IngestError, StoreDenied, StoreUnavailable, StoreUnfit
 from cryo_ingest.model import StorageRef
 from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
-from cryo_ingest.publish.local import FULL, disk_full, size_of
+from cryo_ingest.publish.local import size_of, writing_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -74,7 +74,9 @@ class DirectoryStore:
                 with self._path(stored.key).open("rb") as source:
                     if _etag(os.fstat(source.fileno())) != stored.etag:
                         raise Changed
-                    _copy_to_disk(source, target, into, stored.size_bytes)
+                    with writing_copy(into, stored.size_bytes):
+                        shutil.copyfileobj(source, target)
+                        target.flush()
                 return {}
 
             return await self._run("get", stored.key, lambda: _or_none(copy))
@@ -231,17 +233,6 @@ def _raise_unless_gone(error: OSError) -> None:
     """Fail a listing if a directory can't be read, since it may have files; ignore a deleted one."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
-
-
-def _copy_to_disk(source: BinaryIO, target: BinaryIO, into: Path, needed_bytes: int) -> None:
-    """Copy to the local disk; the error of a full disk has the path of this disk, not the store's."""
-    try:
-        shutil.copyfileobj(source, target)
-        target.flush()
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise disk_full(into, needed_bytes) from None
 
 
 def _sync_directory(path: Path) -> None:

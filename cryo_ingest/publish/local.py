@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cryo_ingest.errors import DiskFull
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def size_of(body: Path | bytes) -> int:
@@ -19,6 +19,13 @@ def size_of(body: Path | bytes) -> int:
     return len(body) if isinstance(body, bytes) else body.stat().st_size
 
 
-def disk_full(copy: Path, needed_bytes: int) -> DiskFull:
-    """Return the error of a disk without room for a copy of this size (STG-7)."""
-    return DiskFull(path=copy.parent, free_bytes=shutil.disk_usage(copy.parent).free, needed_bytes=needed_bytes)
+@contextmanager
+def writing_copy(copy: Path, needed_bytes: int) -> Iterator[None]:
+    """Raise DiskFull if the disk has no room for a copy of this size (STG-7)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        free = shutil.disk_usage(copy.parent).free
+        raise DiskFull(path=copy.parent, free_bytes=free, needed_bytes=needed_bytes) from None

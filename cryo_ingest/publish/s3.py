@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryo_ingest.errors import ClockSkewed, IngestError, StoreUnavailable, StoreUnfit, UnmanageableKey
 from cryo_ingest.model import StorageRef
 from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
-from cryo_ingest.publish.local import FULL, disk_full, size_of
+from cryo_ingest.publish.local import size_of, writing_copy
 from cryo_ingest.publish.s3_client import endpoint_url, open_bucket
 from cryo_ingest.publish.s3_clock import clock_difference
 from cryo_ingest.publish.s3_errors import StoreRequest, mapped_error
@@ -105,7 +105,8 @@ class S3ObjectStore:
                 async def get() -> dict[str, str]:
                     result = await _obstore().get_async(self._store, stored.key, options={"if_match": etag})
                     async for chunk in result.stream(min_chunk_size=READ_BYTES):
-                        await _write(file, chunk, into, stored.size_bytes)
+                        with writing_copy(into, stored.size_bytes):
+                            await asyncio.to_thread(file.write, chunk)
                     return {name: value for name, value in result.attributes.items() if name[:1].islower()}
 
                 return await self._request_object("get", stored.key, get, size_bytes=stored.size_bytes)
@@ -255,16 +256,6 @@ class _PreconditionFailed(Changed):
 
 def _ignored_condition(condition: str) -> StoreUnfit:
     return StoreUnfit(operation=f"a PUT with {condition}", reason="it ignores the condition and overwrites the object")
-
-
-async def _write(file: BinaryIO, chunk: Any, into: Path, needed_bytes: int) -> None:
-    """Write to the local disk, whose errors are not the store's."""
-    try:
-        await asyncio.to_thread(file.write, chunk)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise disk_full(into, needed_bytes) from None
 
 
 def _mapped(path: Path) -> mmap.mmap | bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cryo_ingest.errors import FatalError, IngestError, NodeUnavailable, StaleHead, WrongChain
 from cryo_ingest.logs import log
 from cryo_ingest.ports import Call, NodeError
+from cryo_ingest.rpc.replies import INVALID_PARAMS
 from cryo_ingest.rpc.results import quantity
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import Chain, Clock, Node
     from cryo_ingest.settings import Settings
 
-INVALID_PARAMS = -32602
 _INVALID_TAG = re.compile(
     r"invalid|unknown block tag|unsupported|not supported|hex string|unmarshal|parse", re.IGNORECASE
 )
@@ -96,7 +96,7 @@ async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -
     await check_chain_id(node, task.chain_id, quick=True)
     last = task.range_end - 1
     if confirmations is not None:
-        head = await _head(node)
+        head = await _request_number(node, "eth_blockNumber", quick=True)
         if head - confirmations < last:
             reason = f"its head is {head}, and {confirmations} confirmations are required"
             raise StaleHead(endpoint=node.name, last_block=last, reason=reason)
@@ -104,7 +104,7 @@ async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -
     final = await _finalized(node, last)
     if final is None:
         log.warning("endpoint.no_finality", endpoint=node.name)
-        final = await _head(node)
+        final = await _request_number(node, "eth_blockNumber", quick=True)
     if final < last:
         raise StaleHead(endpoint=node.name, last_block=last, reason=f"its last one is block {final}")
 
@@ -116,18 +116,16 @@ async def check_chain_id(node: Node, chain_id: int, *, quick: bool = False) -> N
         WrongChain: fatal.
         NodeUnavailable: it returns no chain id.
     """
-    seen = quantity((await node.request([Call("eth_chainId")], quick=quick))[0])
-    if seen is None:
-        raise NodeUnavailable(endpoint=node.name, method="eth_chainId", reason="its answer is not a number")
+    seen = await _request_number(node, "eth_chainId", quick=quick)
     if seen != chain_id:
         raise WrongChain(endpoint=node.name, wanted=chain_id, seen=seen)
 
 
-async def _head(node: Node) -> int:
-    head = quantity((await node.request([Call("eth_blockNumber")], quick=True))[0])
-    if head is None:
-        raise NodeUnavailable(endpoint=node.name, method="eth_blockNumber", reason="its answer is not a number")
-    return head
+async def _request_number(node: Node, method: str, *, quick: bool) -> int:
+    number = quantity((await node.request([Call(method)], quick=quick))[0])
+    if number is None:
+        raise NodeUnavailable(endpoint=node.name, method=method, reason="its answer is not a number")
+    return number
 
 
 async def _finalized(node: Node, last: int) -> int | None:

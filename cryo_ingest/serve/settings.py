@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.settings import Reader, read_settings
+from cryo_ingest.settings import ADDRESS, COUNT, HTTP_URL, PLAIN_URL, PROVIDED, SECONDS, TOKEN, Reader, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,14 +39,14 @@ def service_from_environment(environment: Mapping[str, str]) -> tuple[Settings, 
     reader = Reader(environment)
     settings = read_settings(reader)
     service = ServiceSettings(
-        dispatcher_url=reader.required("DISPATCHER_URL", reader.http_url("DISPATCHER_URL")),
-        worker_token=reader.required("TRACE_WORKER_TOKEN", reader.token("TRACE_WORKER_TOKEN")),
-        queue_url=reader.required("TASK_WAKEUP_QUEUE", reader.http_url("TASK_WAKEUP_QUEUE")),
-        bucket=reader.required("S3_BUCKET", settings.s3.bucket),
-        sqs_endpoint=reader.plain_url("SQS_ENDPOINT"),
-        concurrency=reader.count("TRACE_WORKER_CONCURRENCY", default=1),
-        shutdown_grace_seconds=reader.seconds("TRACE_SHUTDOWN_GRACE_SECONDS", default=25.0),
-        health=reader.address("TRACE_HEALTH_ADDR"),
+        dispatcher_url=reader.required("DISPATCHER_URL", HTTP_URL),
+        worker_token=reader.required("TRACE_WORKER_TOKEN", TOKEN),
+        queue_url=reader.required("TASK_WAKEUP_QUEUE", HTTP_URL),
+        bucket=reader.required("S3_BUCKET", PROVIDED),
+        sqs_endpoint=reader.read("SQS_ENDPOINT", PLAIN_URL, default=None),
+        concurrency=reader.read("TRACE_WORKER_CONCURRENCY", COUNT, default=1),
+        shutdown_grace_seconds=reader.read("TRACE_SHUTDOWN_GRACE_SECONDS", SECONDS, default=25.0),
+        health=reader.read("TRACE_HEALTH_ADDR", ADDRESS, default=None),
     )
     if "@" in service.dispatcher_url:
         reader.problems["DISPATCHER_URL"] = (

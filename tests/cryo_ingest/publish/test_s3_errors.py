@@ -25,7 +25,7 @@ from cryo_ingest.errors import (
     UnmanageableKey,
 )
 from cryo_ingest.ports import AlreadyStored, Changed, ObjectStore, StoredObject
-from cryo_ingest.publish.s3 import _write
+from cryo_ingest.publish.local import writing_copy
 from cryo_ingest.publish.s3_client import endpoint_url
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.settings import S3Settings
@@ -186,8 +186,12 @@ def test_stg_7_a_full_local_disk_is_not_an_error_of_the_store(tmp_path: Path):
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
-    with full.open("wb", buffering=0) as file, pytest.raises(DiskFull, match=str(tmp_path)):
-        asyncio.run(_write(file, b"x", tmp_path / "copy", 1))
+    with (
+        full.open("wb", buffering=0) as file,
+        pytest.raises(DiskFull, match=str(tmp_path)),
+        writing_copy(tmp_path / "copy", 1),
+    ):
+        file.write(b"x")
 
 
 IN_A_PROCESS = """

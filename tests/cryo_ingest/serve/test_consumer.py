@@ -78,8 +78,8 @@ def test_lse_1_the_wake_up_of_a_task_that_cannot_be_claimed_is_acknowledged():
     assert world.runner.ran == []
 
 
-def test_a_message_whose_attempt_was_not_reported_is_left_to_come_back():
-    """The wake-up outlives an attempt of which nobody knows."""
+def test_the_wake_up_of_an_unreported_attempt_is_not_acknowledged():
+    """The queue delivers it again after its visibility timeout."""
     assert World(WAKE_UP, done=False).run() == []
 
 
