@@ -98,11 +98,11 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
             rpc_url = await endpoint.choose_url() if settings.mode == "real" else None
             order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
             extraction = await ports.extractor.extract(order, prove=proof.prove)
-            check_file_sizes(extraction, task, settings.caps)
+            check_file_sizes(extraction, task, caps=settings.caps)
             check_mode(extraction, settings.mode)
             extraction = await confirm_files(extraction, proof=proof)
             log.info("range.proved", level=settings.coverage, **extraction.summary())
-            store = RetryingStore(ports.store, ports.clock, ports.random, deadline=deadline)
+            store = RetryingStore(ports.store, clock=ports.clock, random=ports.random, deadline=deadline)
             await publish_files(replace(prefix, store=store), extraction, metadata=provenance(task, extraction))
 
     log.info("version.published", prefix=version.prefix)
@@ -116,7 +116,7 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
     )
 
 
-def check_file_sizes(extraction: Extraction, task: Task, caps: Caps) -> None:
+def check_file_sizes(extraction: Extraction, task: Task, *, caps: Caps) -> None:
     """Check the files against all caps, before anything is uploaded (CAP-2)."""
     sizes = {file.chunk.name: file.proof.size_bytes for file in extraction.files}
     check_caps(caps, task.block_range, files=len(sizes), sizes_bytes=sizes)

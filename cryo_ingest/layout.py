@@ -68,11 +68,14 @@ def dataset_version(task: Task) -> str:
 def prefix(task: Task) -> str:
     """Return the version's key prefix, relative to the bucket, with its trailing slash (LAY-1)."""
     return version_prefix(
-        task.chain_id, task.dataset_uuid, (task.range_start, task.range_end), dataset_version=dataset_version(task)
+        task.chain_id,
+        task.dataset_uuid,
+        blocks=(task.range_start, task.range_end),
+        dataset_version=dataset_version(task),
     )
 
 
-def version_prefix(chain_id: int, dataset_uuid: str, blocks: tuple[int, int], *, dataset_version: str) -> str:
+def version_prefix(chain_id: int, dataset_uuid: str, *, blocks: tuple[int, int], dataset_version: str) -> str:
     """Return the prefix of LAY-1 for a version whose name is known already."""
     return f"cryo/{chain_id}/{dataset_uuid}/{blocks[0]}_{blocks[1]}/{dataset_version}/"
 

@@ -53,7 +53,7 @@ class Proof(Protocol):
         ...
 
     async def confirm(
-        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
         """Prove a file at the configured level; `seen` is its proof by rows.
 

@@ -33,7 +33,7 @@ def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> in
     redactor = Redactor(settings.secrets())
     logs.configure(settings.log_format, redactor)
     structlog.contextvars.bind_contextvars(**log_fields(assignment))
-    ports = make_ports(settings, store, redactor)
+    ports = make_ports(settings, store, redactor=redactor)
     threading.Thread(target=load, args=(settings.coverage,), name="load-proof", daemon=True).start()
     return asyncio.run(_run_with_signals(assignment, ports, settings))
 

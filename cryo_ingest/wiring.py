@@ -29,7 +29,7 @@ class WorkerPorts:
     random: Random = field(default_factory=SystemRandom)
 
 
-def make_ports(settings: Settings, store: ObjectStore, redactor: Redactor) -> WorkerPorts:
+def make_ports(settings: Settings, store: ObjectStore, *, redactor: Redactor) -> WorkerPorts:
     """Create the collaborators; all but the store are always the same classes."""
     clock = SystemClock()
     return WorkerPorts(

@@ -38,7 +38,9 @@ class Location:
     def prefix(self) -> str:
         """The key prefix (LAY-1)."""
         blocks = (self.range_start, self.range_end)
-        return layout.version_prefix(self.chain_id, self.dataset_uuid, blocks, dataset_version=self.dataset_version)
+        return layout.version_prefix(
+            self.chain_id, self.dataset_uuid, blocks=blocks, dataset_version=self.dataset_version
+        )
 
     def task(self, dataset: str, *, rpc_pool: str = "none") -> Task:
         """Return the task of a dataset's files at this location.

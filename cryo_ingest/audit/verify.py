@@ -64,7 +64,7 @@ async def verify(
     manifest_key = location.prefix + layout.MANIFEST_NAME
     content = await store.read(manifest_key, max_bytes=MAX_MANIFEST_BYTES) if manifest_key in stored else None
     manifest = None if content is None else parse_manifest(content)
-    findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, location)]
+    findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, location=location)]
     names = {key.removeprefix(location.prefix) for key in stored} - {layout.MANIFEST_NAME}
     listed = set() if manifest is None else set(manifest.parquet_keys)
     datasets = {dataset for name in names if (dataset := dataset_of(name)) is not None}
@@ -79,7 +79,9 @@ async def verify(
     if location.config_hash is not None and layout.dataset_version(task) != location.dataset_version:
         findings.append(Finding(location.prefix, "is not the version of its payload (VER-2)"))
     chunks = {location.prefix + chunk.name: chunk for chunk in layout.chunks(task)}
-    findings += key_problems(set(stored) - {manifest_key}, listed, set(chunks), has_manifest=manifest is not None)
+    findings += key_problems(
+        set(stored) - {manifest_key}, listed=listed, expected=set(chunks), has_manifest=manifest is not None
+    )
     proof, rows, levels = make_proof(task), 0, []
     for key in sorted(chunks.keys() & stored.keys()):
         seen, problems = await _verify_file(store, stored[key], chunks[key], proof=proof, scratch=scratch)
@@ -91,7 +93,7 @@ async def verify(
     return Verified(location.prefix, len(names), rows, evidence, tuple(findings))
 
 
-def manifest_problems(content: bytes | None, manifest: Manifest | None, location: Location) -> list[str]:
+def manifest_problems(content: bytes | None, manifest: Manifest | None, *, location: Location) -> list[str]:
     """Return the problems of the manifest itself (LAY-4, LAY-7)."""
     if content is None:
         return ["there is no manifest: the version is not published"]
@@ -103,7 +105,7 @@ def manifest_problems(content: bytes | None, manifest: Manifest | None, location
     return problems
 
 
-def key_problems(stored: set[str], listed: set[str], expected: set[str], *, has_manifest: bool) -> list[Finding]:
+def key_problems(stored: set[str], *, listed: set[str], expected: set[str], has_manifest: bool) -> list[Finding]:
     """Compare the stored keys, the keys in the manifest and the expected keys of the range."""
     problems = [Finding(key, "is missing") for key in sorted(expected - stored)]
     problems += [Finding(key, "does not belong there") for key in sorted(stored - expected)]
@@ -125,7 +127,7 @@ async def _verify_file(
         if metadata is None:
             return None, ["was deleted during the verification"]
         seen = await proof.prove(copy, chunk)
-        seen = await proof.confirm(copy, chunk, seen)
+        seen = await proof.confirm(copy, chunk, seen=seen)
     except Changed:
         return None, ["changed during the verification"]
     except (ProofFailed, SchemaDrift, WrongChain) as error:

@@ -42,7 +42,7 @@ def find_executable(settings: Settings) -> Path:
     return Path(found)
 
 
-def command_line(executable: Path, order: ExtractionOrder, settings: Settings) -> list[str]:
+def command_line(executable: Path, order: ExtractionOrder, *, settings: Settings) -> list[str]:
     """Build Cryo's arguments: the dataset first, then the payload's range (RNG-1).
 
     The output directory is the working directory, so that no path with white space can be split.
@@ -68,7 +68,7 @@ def kill_with_parent() -> list[str]:
 
 
 def environment(
-    order: ExtractionOrder, settings: Settings, inherited: Mapping[str, str] = os.environ
+    order: ExtractionOrder, settings: Settings, *, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """Build Cryo's environment, the only place that gets the endpoint's URL (SEC-2).
 

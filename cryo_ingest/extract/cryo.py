@@ -99,7 +99,7 @@ class CryoExtractor:
 
     async def _run_watched(self, executable: Path, order: ExtractionOrder, extracted: ExtractedFiles) -> ProcessResult:
         """Run Cryo once while its directory is watched; an error of the watch stops Cryo."""
-        arguments = command.command_line(executable, order, self.settings)
+        arguments = command.command_line(executable, order, settings=self.settings)
         log.info("cryo.started", executable=executable.name, blocks=order.task.block_range)
         try:
             async with asyncio.TaskGroup() as group:

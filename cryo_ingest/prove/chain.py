@@ -59,7 +59,7 @@ class ChainProof:
         return self.rows.is_fake(footer)
 
     async def confirm(
-        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
         """Compare one file with the node, unless the same bytes were confirmed for the same chunk before."""
         known = self._confirmed.get((chunk, seen.sha256))

@@ -29,7 +29,7 @@ class Malformed(Exception):
 class Walker:
     """A position in some bytes that reading moves forward; `budget` limits the number of fields and elements."""
 
-    def __init__(self, data: bytes | memoryview, position: int, end: int, *, budget: int) -> None:
+    def __init__(self, data: bytes | memoryview, position: int, *, end: int, budget: int) -> None:
         self.position = position
         self._data, self._end, self._budget = memoryview(data).cast("B"), end, budget
 

@@ -126,7 +126,7 @@ class Evidence:
         for number, suspect in suspects.items():
             found = receipts[number]
             if isinstance(found, dict):
-                resolution = resolve_by_receipts(rows, suspect, found, useful=useful)
+                resolution = resolve_by_receipts(rows, suspect, receipts=found, useful=useful)
             else:
                 resolution = _without_receipts(found) if self.receipts_for_all else None
             if resolution is not None:
@@ -136,11 +136,11 @@ class Evidence:
         for number, suspect in waiting.items():
             found = receipts[number]
             if isinstance(found, dict):
-                resolutions[number] = resolve_by_both(rows, suspect, found, logs[number], useful=useful)
+                resolutions[number] = resolve_by_both(rows, suspect, receipts=found, logs=logs[number], useful=useful)
                 continue
             no_methods = self.sources.has_no_receipt_methods(suspect.header)
             resolutions[number] = resolve_by_logs(
-                rows, suspect, logs[number], useful=useful, no_methods=no_methods, reason=found
+                rows, suspect, logs=logs[number], useful=useful, no_methods=no_methods, reason=found
             )
         return resolutions
 

@@ -52,7 +52,7 @@ def check_footer_size(tail: bytes | memoryview) -> None:
     end = len(tail) - TAIL_BYTES
     if length > min(end, MAX_FOOTER_BYTES):
         raise Malformed(f"it claims {length} bytes")
-    walker = Walker(tail, end - length, end, budget=FOOTER_BUDGET)
+    walker = Walker(tail, end - length, end=end, budget=FOOTER_BUDGET)
     for number, kind in walker.fields():
         if number == _SCHEMA_FIELD and kind == LIST:
             start = walker.position

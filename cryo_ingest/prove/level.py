@@ -29,5 +29,7 @@ async def confirm_files(extraction: Extraction, *, proof: Proof) -> Extraction:
     Raises:
         ProofFailed, NodeUnavailable, WrongChain: see `ports.Proof.confirm`.
     """
-    files = [replace(file, proof=await proof.confirm(file.path, file.chunk, file.proof)) for file in extraction.files]
+    files = [
+        replace(file, proof=await proof.confirm(file.path, file.chunk, seen=file.proof)) for file in extraction.files
+    ]
     return replace(extraction, files=tuple(files))

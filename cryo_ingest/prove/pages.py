@@ -70,7 +70,7 @@ def check_page_sizes(metadata: pq.FileMetaData, data: memoryview, *, name: str, 
         raise ProofFailed(file=name, evidence="its footer has contradictory numbers of rows")
     if metadata.num_rows > max_rows:
         raise ProofFailed(file=name, evidence=f"its footer claims {metadata.num_rows} rows, more than any chunk has")
-    walker = Walker(data, 0, len(data), budget=PAGES_BUDGET)
+    walker = Walker(data, 0, end=len(data), budget=PAGES_BUDGET)
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for index in range(group.num_columns):

@@ -46,7 +46,7 @@ def blooms_are_useful(headers: Iterable[Header]) -> bool:
     return not blooms <= {0, ALL_SET}
 
 
-def resolve_by_receipts(rows: LogRows, suspect: SuspectBlock, receipts: Receipts, *, useful: bool) -> Resolution | None:
+def resolve_by_receipts(rows: LogRows, suspect: SuspectBlock, *, receipts: Receipts, useful: bool) -> Resolution | None:
     """Compare a block's rows with its receipts; None if logs outside all transactions leave it unresolved.
 
     Such logs (system logs, state syncs) are in no receipt on some chains: either the file has rows of them, or the
@@ -64,7 +64,7 @@ def resolve_by_receipts(rows: LogRows, suspect: SuspectBlock, receipts: Receipts
 
 
 def resolve_by_both(
-    rows: LogRows, suspect: SuspectBlock, receipts: Receipts, logs: tuple[Log, ...] | str, *, useful: bool
+    rows: LogRows, suspect: SuspectBlock, *, receipts: Receipts, logs: tuple[Log, ...] | str, useful: bool
 ) -> Resolution:
     """Resolve a block that `resolve_by_receipts` could not: eth_getLogs may add block logs to the receipts' logs."""
     header, listed = suspect.header, _logs_of(receipts)
@@ -87,7 +87,7 @@ def resolve_by_both(
 
 
 def resolve_by_logs(
-    rows: LogRows, suspect: SuspectBlock, logs: tuple[Log, ...] | str, *, useful: bool, no_methods: bool, reason: str
+    rows: LogRows, suspect: SuspectBlock, *, logs: tuple[Log, ...] | str, useful: bool, no_methods: bool, reason: str
 ) -> Resolution:
     """Resolve a block without receipts.
 

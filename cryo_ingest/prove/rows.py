@@ -35,7 +35,7 @@ class RowsProof:
         return await asyncio.to_thread(self._prove, path, chunk)
 
     async def confirm(
-        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
         """Return the proof by rows."""
         del path, chunk, recorded

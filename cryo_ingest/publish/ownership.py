@@ -22,7 +22,7 @@ MAX_MANIFEST_BYTES = 64 * 1024**2
 """More than any manifest needs: one with the default cap of 256 files has 50 KB."""
 
 
-async def check_owner(store: ObjectStore, version: Version, stored: Mapping[str, StoredObject]) -> None:
+async def check_owner(store: ObjectStore, version: Version, *, stored: Mapping[str, StoredObject]) -> None:
     """Check that no manifest below the prefix lists files that this version does not write.
 
     `stored` is a listing of the prefix. A file in a manifest that does not exist is ignored.

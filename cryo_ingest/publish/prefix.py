@@ -67,7 +67,7 @@ class VersionPrefix:
         """
         stored = await self.store.list(self.version.prefix)
         await self.check_mode(stored.values())
-        await check_owner(self.store, self.version, stored)
+        await check_owner(self.store, self.version, stored=stored)
         return stored
 
     async def adopt_published(self) -> bool:
@@ -120,7 +120,7 @@ class VersionPrefix:
                     raise self._other_mode(stored.key, fake=seen.fake)
                 if metadata.get("sha256", seen.sha256) == seen.sha256:
                     recorded = metadata if "sha256" in metadata else None
-                    seen = await self.proof.confirm(copy, chunk, seen, recorded=recorded)
+                    seen = await self.proof.confirm(copy, chunk, seen=seen, recorded=recorded)
                     proved = ProvedObject(copy, seen, metadata)
         except (ProofFailed, SchemaDrift):
             pass
@@ -146,7 +146,7 @@ class VersionPrefix:
                     return stored
                 raise PrefixContended(prefix=self.version.prefix, reason=f"{missing[0]} was deleted")
             await self.check_mode(stored[key] for key in unexpected)
-            await check_owner(self.store, self.version, stored)
+            await check_owner(self.store, self.version, stored=stored)
             await self.store.delete(unexpected)
         reason = f"{unexpected[0]} does not belong there and comes back after every delete"
         raise PrefixContended(prefix=self.version.prefix, reason=reason)

@@ -30,7 +30,7 @@ FIRST_PAUSE_SECONDS = 1.0
 class RetryingStore(StoreWrapper):
     """A store that retries operations while it is unavailable, until the monotonic time `deadline`."""
 
-    def __init__(self, store: ObjectStore, clock: Clock, random: Random, *, deadline: float) -> None:
+    def __init__(self, store: ObjectStore, *, clock: Clock, random: Random, deadline: float) -> None:
         super().__init__(store)
         self._clock, self._random, self._deadline = clock, random, deadline
 

@@ -32,7 +32,7 @@ class ExpectedObject:
 
 
 async def check_stored(
-    prefix: VersionPrefix, stored: Mapping[str, StoredObject], expected: Mapping[str, ExpectedObject]
+    prefix: VersionPrefix, stored: Mapping[str, StoredObject], *, expected: Mapping[str, ExpectedObject]
 ) -> None:
     """Compare a listing with the expected objects.
 

@@ -64,12 +64,12 @@ class Upload:
             await self.store_files(conflicting, await prefix.list_checked(), replace_conflicting=True)
         keys = frozenset(version.manifest.parquet_keys)
         checked = await prefix.make_exact(keys)
-        await check_stored(prefix, checked, self.expected)
+        await check_stored(prefix, checked, expected=self.expected)
         await self._check_conditions(extraction)
         await self.store_manifest()
         final = await prefix.make_exact(version.keys)
         changed = {key: wanted for key, wanted in self.expected.items() if final[key] != checked[key]}
-        await check_stored(prefix, final, changed)
+        await check_stored(prefix, final, expected=changed)
         await self._check_manifest(final[version.manifest_key])
 
     async def store_files(
@@ -170,7 +170,8 @@ class Upload:
         found = (await self.prefix.store.list(self.prefix.version.prefix)).get(key)
         if found is None:
             raise Changed
-        await check_stored(self.prefix, {key: found}, {key: ExpectedObject(proved.proof, body=proved.copy)})
+        expected = ExpectedObject(proved.proof, body=proved.copy)
+        await check_stored(self.prefix, {key: found}, expected={key: expected})
         return ExpectedObject(proved.proof, etag=found.etag)
 
     async def _has_same_rows(self, proved: ProvedObject, file: ExtractedFile) -> bool:
@@ -206,7 +207,7 @@ class Upload:
             found = await store.read(version.manifest_key, max_bytes=MAX_MANIFEST_BYTES)
             if found is not None and parse_manifest(found) == version.manifest:
                 return
-            await check_owner(store, version, stored)
+            await check_owner(store, version, stored=stored)
             try:
                 etag = stored[version.manifest_key].etag
                 await store.replace(version.manifest_key, content, metadata={}, etag=etag)

@@ -115,7 +115,7 @@ class CallSender:
             return
         except RequestFailed as failure:
             if not failure.about_size and not failure.final:
-                await self._pause(batch, failure, self._pause_seconds(failure, tries=1), sent_at)
+                await self._pause(batch, failure, seconds=self._pause_seconds(failure, tries=1), since=sent_at)
             # A single call finds out at once whether a failure that looks final is final.
             await self.send(batch, first_batch_calls=1 if failure.final else len(batch) // 2)
             return
@@ -174,14 +174,14 @@ class CallSender:
                 tries += 1
                 since = min(first_sent_at if tries > 1 else sent_at, self.endpoint.outage.since or sent_at)
                 pause = self._pause_seconds(failure, tries)
-                if self._error_is_answer(call, failure, tries, since):
+                if self._error_is_answer(call, failure, tries=tries, since=since):
                     self.answers[index] = failure.error
                     return
                 tried = max(tries, self.endpoint.outage.failures)
                 if failure.final or self.policy.should_stop(tried, self.clock.monotonic() - since):
                     raise self._unavailable(call, failure, tries=tried, since=since) from None
                 first_sent_at = since
-                await self._pause([indexed], failure, pause, since)
+                await self._pause([indexed], failure, seconds=pause, since=since)
                 continue
             self.answers[index] = answer = answers[index]
             if not isinstance(answer, NodeError):
@@ -191,7 +191,7 @@ class CallSender:
             return
         self.answers[index] = self.endpoint.missing_methods[call.method]
 
-    def _error_is_answer(self, call: Call, failure: RequestFailed, tries: int, since: float) -> bool:
+    def _error_is_answer(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> bool:
         """Return whether an optional call's error object has persisted long enough to count as its answer."""
         if not self.optional or failure.error is None or failure.final:
             return False
@@ -223,14 +223,14 @@ class CallSender:
                     errors = [answer for answer in answers.values() if isinstance(answer, NodeError)]
                     raise failure_of(errors[0]) if errors else RequestFailed("it left calls unanswered")
             except RequestFailed as failure:
-                self._record_failure(failure, batch, sent_at)
+                self._record_failure(failure, batch, sent_at=sent_at)
                 raise
             endpoint.outage.succeeded()
             if any(not isinstance(answer, NodeError) for answer in answers.values()):
                 size.succeeded(len(batch))
             return answers
 
-    def _record_failure(self, failure: RequestFailed, batch: list[IndexedCall], sent_at: float) -> None:
+    def _record_failure(self, failure: RequestFailed, batch: list[IndexedCall], *, sent_at: float) -> None:
         """Update the endpoint's state after a failed request, before the next one is sent."""
         method, outage = batch[0][1].method, self.endpoint.outage
         if len(batch) > 1:
@@ -254,7 +254,7 @@ class CallSender:
             return failure.retry_after_seconds
         return backoff_seconds(max(tries, self.endpoint.outage.failures), first_seconds=FIRST_BACKOFF_SECONDS)
 
-    async def _pause(self, batch: list[IndexedCall], failure: RequestFailed, seconds: float, since: float) -> None:
+    async def _pause(self, batch: list[IndexedCall], failure: RequestFailed, *, seconds: float, since: float) -> None:
         """Wait before a call is sent again, but never past the attempt's deadline.
 
         Raises:

@@ -112,7 +112,9 @@ class SqsQueue:
             raise QueueUnavailable(operation, type(error).__name__) from None
 
 
-async def open_queue(service: ServiceSettings, s3: S3Settings, environment: Mapping[str, str] = os.environ) -> SqsQueue:
+async def open_queue(
+    service: ServiceSettings, s3: S3Settings, *, environment: Mapping[str, str] = os.environ
+) -> SqsQueue:
     """Create the client in a thread, since boto3 takes half a second; no request is sent yet.
 
     Raises:

@@ -59,7 +59,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
     shutdown = Shutdown(service.shutdown_grace_seconds, clock)
     on_first_signal(shutdown.begin)
     status = Status(shutdown)
-    ports = make_ports(settings, store, redactor)
+    ports = make_ports(settings, store, redactor=redactor)
     worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     queue = await open_queue(service, settings.s3)
     proxy = settings.proxies.for_url(service.dispatcher_url)

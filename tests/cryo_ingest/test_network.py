@@ -63,8 +63,8 @@ def test_cryo_gets_the_proxy_variables_only_if_our_own_client_uses_them(tmp_path
     off = from_environment(inherited)
     on = from_environment(inherited | {"TRACE_PROXY": "environment"})
     base = {"PATH": "/bin", "ETH_RPC_URL": "http://node.example"}
-    assert command.environment(order, off, inherited) == base
-    assert command.environment(order, on, inherited) == base | {"HTTP_PROXY": PROXY, "no_proxy": "x"}
+    assert command.environment(order, off, inherited=inherited) == base
+    assert command.environment(order, on, inherited=inherited) == base | {"HTTP_PROXY": PROXY, "no_proxy": "x"}
 
 
 def test_the_certificates_of_a_file_and_of_directories_are_one_bundle(tmp_path: Path):

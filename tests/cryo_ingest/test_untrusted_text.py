@@ -109,7 +109,7 @@ def test_lay_4_any_bytes_are_a_manifest_or_none(content: bytes):
     """LAY-4: no content raises an error, and `verify` finds a problem in each."""
     location = location_of(layout.prefix(parse_task(PAYLOAD)))
     assert location is not None
-    assert manifest_problems(content, parse_manifest(content), location)
+    assert manifest_problems(content, parse_manifest(content), location=location)
 
 
 @BOUNDED

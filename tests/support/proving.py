@@ -67,7 +67,7 @@ async def prove_files(task: Task, settings: Settings, files: dict[Chunk, Path]) 
     clock = JumpingClock()
     async with open_endpoint(task, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
         proof = make_proof(task, all_datasets()[task.cryo_dataset_name], settings=settings, endpoint=endpoint)
-        return [await proof.confirm(path, chunk, await proof.prove(path, chunk)) for chunk, path in files.items()]
+        return [await proof.confirm(path, chunk, seen=await proof.prove(path, chunk)) for chunk, path in files.items()]
 
 
 def prove_tables(task: Task, settings: Settings, tables: list[pa.Table], folder: Path) -> list[FileProof]:

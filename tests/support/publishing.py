@@ -43,7 +43,7 @@ class WordProof:
         return FileProof(digest, path.stat().st_size, 3, chunk.start, chunk.end - 1, fake=words[0] == b"fake")
 
     async def confirm(
-        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
         """Return the proof by rows."""
         del path, chunk, recorded

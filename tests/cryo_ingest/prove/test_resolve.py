@@ -160,7 +160,7 @@ def test_lay_10_recorded_evidence_counts_only_for_its_chunk(tmp_path: Path):
                 proof = make_proof(task, all_datasets()["logs"], settings=with_pool, endpoint=endpoint)
                 seen = await proof.prove(path, chunk)
                 recorded = {"sha256": seen.sha256, "evidence": "receipts", "evidence-of": subject}
-                return await proof.confirm(path, chunk, seen, recorded=recorded), len(pool.journal)
+                return await proof.confirm(path, chunk, seen=seen, recorded=recorded), len(pool.journal)
 
     confirmed, calls = asyncio.run(confirm(f"1:logs:{START}:{END}"))
     assert (confirmed.evidence, calls) == ("receipts", 0)

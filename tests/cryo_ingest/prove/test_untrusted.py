@@ -242,7 +242,7 @@ def test_rng_4_replaced_bytes_raise_only_our_own_errors(
 @given(st.binary(max_size=200))
 def test_rng_4_any_footer_bytes_are_skipped_or_malformed(footer: bytes):
     """RNG-4: the walker skips any bytes in place of a footer, or raises Malformed."""
-    walker = Walker(footer, 0, len(footer), budget=1000)
+    walker = Walker(footer, 0, end=len(footer), budget=1000)
     try:
         for _, kind in walker.fields():
             walker.skip(kind)

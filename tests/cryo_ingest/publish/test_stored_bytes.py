@@ -97,7 +97,7 @@ def test_lay_10_a_version_that_changes_while_it_is_read_is_not_adopted(publisher
 
 def retrying(store: MemoryStore, clock: JumpingClock, deadline: float = 10_000.0) -> RetryingStore:
     """Wrap a store in a RetryingStore."""
-    return RetryingStore(store, clock, Random(1), deadline=deadline)
+    return RetryingStore(store, clock=clock, random=Random(1), deadline=deadline)
 
 
 @pytest.mark.parametrize("seconds", [20.0, 200.0])

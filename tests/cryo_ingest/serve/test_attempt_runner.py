@@ -81,7 +81,7 @@ class World:
         self.store = MemoryStore(AlreadyStored, Changed)
         self.staging = Staging(self.dispatcher)
         self.redactor = Redactor([])
-        real_ports = make_ports(Settings(), self.store, self.redactor)
+        real_ports = make_ports(Settings(), self.store, redactor=self.redactor)
         ports = replace(real_ports, extractor=self.extractor, staging=self.staging)
         self.status = Status(self.shutdown)
         self.runner = AttemptRunner(
