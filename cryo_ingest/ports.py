@@ -229,7 +229,7 @@ class ObjectStore(Protocol):
         ...
 
     async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
-        """Replace the object that `etag` names by `body`.
+        """Replace the object that `etag` names with `body`.
 
         Raises:
             Changed: the key has another object, or none.

@@ -69,7 +69,7 @@ class RpcPools:
         """Return the URLs of a pool in the order in which to try them (MOD-4, MOD-7).
 
         Raises:
-            RpcPoolUnresolved: neither the pool's variable nor the default one is set.
+            RpcPoolUnresolved: the pool's variable and the default one are not set.
         """
         variable = pool_variable(pool)
         for name in (variable, DEFAULT_RPC_VARIABLE):

@@ -44,7 +44,7 @@ def check_footer_size(tail: bytes | memoryview) -> None:
     """Walk over the footer at the end of some bytes.
 
     Raises:
-        Malformed: there is no footer, or it has more parts than any file of Cryo's.
+        Malformed: there is no footer, or it has more parts than Cryo's files have.
     """
     if len(tail) < TAIL_BYTES or bytes(tail[-4:]) != b"PAR1":
         raise Malformed("the file does not end with PAR1")

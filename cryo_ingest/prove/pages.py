@@ -29,7 +29,7 @@ PAGES_BUDGET = 4_000_000
 """Enough for a hundred thousand pages; a real page has about 1 MiB."""
 
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "DOUBLE": 8}
-"""Bytes of one value by its physical type; BYTE_ARRAY has no width of its own."""
+"""Bytes of one value by its physical type; BYTE_ARRAY has no fixed width."""
 
 MIN_STRING_BYTES = 4
 """A byte string in a page starts with its length."""

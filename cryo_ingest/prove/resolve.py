@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryo_ingest.prove.bloom import ALL_SET, bloom_of_logs
-from cryo_ingest.prove.sources import has_more_than
+from cryo_ingest.prove.sources import has_bits_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class SuspectBlock:
-    """A block whose rows must be confirmed; `mismatch` is None at level `receipts`, which confirms all blocks."""
+    """A block whose rows must be confirmed; `mismatch` is None if only the level requires it."""
 
     header: Header
     mismatch: str | None
@@ -59,7 +59,7 @@ def resolve_by_receipts(rows: LogRows, suspect: SuspectBlock, *, receipts: Recei
     if problem is not None:
         unresolved = rows.has_block_logs(header)
     else:
-        unresolved = useful and has_more_than(header.bloom or 0, _logs_of(receipts))
+        unresolved = useful and has_bits_beyond(header.bloom or 0, _logs_of(receipts))
     return None if unresolved else Resolution(problem, "its receipts")
 
 
@@ -80,7 +80,7 @@ def resolve_by_both(
     hashes = set(header.transactions)
     if any(count > 0 and log.transaction_hash in hashes for log, count in more.items()):
         return Resolution(problem or "eth_getLogs has more logs of its transactions than its receipts", "its receipts")
-    if useful and has_more_than(header.bloom or 0, logs):
+    if useful and has_bits_beyond(header.bloom or 0, logs):
         text = "its header's bloom has logs that are missing in its receipts and in eth_getLogs"
         return Resolution(None if confirmed else text, "its receipts")
     return Resolution(rows.compare_logs(header, logs), "its receipts and eth_getLogs")

@@ -95,7 +95,7 @@ class Sources:
         return answers
 
 
-def has_more_than(bloom: int, logs: Iterable[Log]) -> bool:
+def has_bits_beyond(bloom: int, logs: Iterable[Log]) -> bool:
     """Return whether a bloom has bits that none of these logs sets."""
     return bloom & ~bloom_of_logs((log.address, *log.topics) for log in logs) != 0
 
@@ -107,7 +107,7 @@ def _receipts(answer: object, header: Header) -> Receipts | str:
     except UnusableResult as problem:
         return str(problem)
     for receipt in receipts.values():
-        if receipt.bloom and receipt.bloom != ALL_SET and has_more_than(receipt.bloom, receipt.logs):
+        if receipt.bloom and receipt.bloom != ALL_SET and has_bits_beyond(receipt.bloom, receipt.logs):
             return "a receipt's bloom has logs that the receipt does not list"
     return receipts
 

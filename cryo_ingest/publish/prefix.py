@@ -130,7 +130,7 @@ class VersionPrefix:
         return proved
 
     async def make_exact(self, keys: frozenset[str]) -> dict[str, StoredObject]:
-        """Delete unexpected objects below the prefix, and return a listing with `keys` and no others of them.
+        """Delete unexpected objects below the prefix, and return a listing that has all of `keys`.
 
         Raises:
             PrefixContended: the prefix does not become exact.
@@ -152,7 +152,7 @@ class VersionPrefix:
         raise PrefixContended(prefix=self.version.prefix, reason=reason)
 
     async def tries(self) -> AsyncIterator[int]:
-        """Yield the numbers of tries, with pauses between them, since another writer may be changing the prefix."""
+        """Yield the number of each try, with a pause before it, since another writer may be changing the prefix."""
         backoff = Backoff(self.random)
         for number in range(MAX_TRIES):
             if number:

@@ -34,7 +34,7 @@ READ_BYTES = 4 * 1024**2
 
 
 class S3ObjectStore:
-    """The objects of one bucket; see `ports.ObjectStore`. Nothing is contacted before the first request."""
+    """The objects of one bucket; see `ports.ObjectStore`. The first request opens the bucket."""
 
     keeps_metadata = True
 

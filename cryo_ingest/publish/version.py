@@ -41,7 +41,7 @@ class Version:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Every key that the finished version has, the manifest's included."""
+        """All keys of the complete version, including the manifest's."""
         return frozenset({*self.manifest.parquet_keys, self.manifest_key})
 
     def key(self, chunk: Chunk) -> str:

@@ -151,7 +151,7 @@ class HttpNode:
         """Send one HTTP request, a single call outside a list, and return the answers by index.
 
         Raises:
-            RequestFailed: the response to the request as a whole can't be used.
+            RequestFailed: the response can't be used for any of the calls.
         """
         import aiohttp  # noqa: PLC0415 - loaded by `open` already
 

@@ -193,5 +193,5 @@ class Outage:
         return pause
 
     def succeeded(self) -> None:
-        """Record a response: the failures are over, but a wait that the endpoint asked for by `Retry-After` stays."""
+        """Record a response, which ends the failures but not a wait that `Retry-After` requires."""
         self.failures, self.since, self._backoff_until = 0, None, 0.0

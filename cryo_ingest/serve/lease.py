@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_MARGIN_SECONDS = 5.0
 MIN_MARGIN_SECONDS = 1.0
-"""`Date` has whole seconds, so the term may be up to a second too long."""
+"""`Date` has full seconds, so the term may be up to a second too long."""
 
 RENEWALS_IN_TERM = 3
 TRIES_IN_RENEWAL = 2
