@@ -161,7 +161,7 @@ def test_out_1_a_refused_report_is_logged_as_a_bug_without_its_values(hurried: P
     hurried.machine.add_faults(DispatcherFault("complete", "status", status=400, times=1))
     with hurried.service() as service:
         hurried.machine.add_task(small())
-        refused = service.wait_for("attempt.report_refused")
+        refused = service.wait_for("attempt.report_rejected")
         assert refused["body"]["lease_token"] == "text of 64"
         assert refused["body"]["datasets_published"][0]["range_end"] == "int"
         service.wait_for("attempt.reported")
