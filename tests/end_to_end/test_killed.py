@@ -1,4 +1,7 @@
-"""`kill -9` of the worker at six points of an attempt, then a rerun: one whole version, no leftovers, no Cryo alive."""
+"""`kill -9` of the worker at three points of an attempt with real Cryo, then a second run that completes the version.
+
+More points, with fake Cryo, are scenarios: `killed-worker`, `killed-uploading` and `killed-before-manifest`.
+"""
 
 import os
 import subprocess
@@ -22,13 +25,10 @@ TASK_ID = "6e484f2c-567a-44f3-8a5e-c0650b2a169f"
 WORDS = ("--task-id", TASK_ID)
 
 POINTS = {
-    "before Cryo's first answer": Hang(method="eth_chainId"),
     "while Cryo works": Hang(method="eth_getBlockByNumber", block=2600),
-    "before the second file is stored": StoreFault(operation="put", key=r"\.parquet$", do="hang", nth=2, times=1),
     "after the second file is stored": StoreFault(
         operation="put", key=r"\.parquet$", when="after", do="hang", nth=2, times=1
     ),
-    "before the manifest is stored": StoreFault(operation="put", key=r"_manifest\.json$", do="hang", times=1),
     "after the manifest is stored": StoreFault(
         operation="put", key=r"_manifest\.json$", when="after", do="hang", times=1
     ),

@@ -4,11 +4,10 @@ import json
 import os
 import signal
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, events, prefix_of, real_mode
+from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, events, real_mode
 
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
@@ -22,44 +21,6 @@ def failure(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """Return the event that says why an attempt failed."""
     (found,) = (event for event in events(result.stderr) if event["event"] == "attempt.failed")
     return found
-
-
-def sizes(worker: Worker, target: Target) -> list[int]:
-    """Return the sizes of the files of a first, whole run."""
-    assert worker.run(target).returncode == 0
-    return [len(content) for key, content in target.contents().items() if key.endswith(".parquet")]
-
-
-def test_cap_1_exactly_at_each_cap_passes_and_one_over_leaves_nothing(
-    moto_target: Target, file_target: Target, worker: Worker
-):
-    """CAP-1, CAP-2, CAP-4, CAP-5, PUB-3: at the cap is allowed; over it is fatal and nothing is stored or printed."""
-    seen = sizes(worker, file_target)
-    caps = {
-        "MAX_PARQUET_FILES_PER_RANGE": len(seen),
-        "MAX_PARQUET_BYTES_PER_FILE": max(seen),
-        "MAX_TOTAL_PARQUET_BYTES_PER_RANGE": sum(seen),
-    }
-    for variable, value in caps.items():
-        over = worker.run(moto_target, **{variable: str(value - 1)})
-        assert (over.returncode, over.stdout) == (69, "")
-        message = failure(over)["message"]
-        assert variable in message
-        assert str(value - 1) in message
-        assert str(value) in message
-        assert moto_target.contents() == {}
-    result = worker.run(moto_target, **{variable: str(value) for variable, value in caps.items()})
-    assert result.returncode == 0, result.stderr
-    assert list(worker.staging.iterdir()) == []
-
-
-def test_cap_5_too_many_files_are_refused_before_cryo_starts(file_target: Target, worker: Worker):
-    """CAP-5: the number of files follows from the range, so no Cryo has to run to know it."""
-    for end, files in ((300_000, 300), (4_294_967_295, 4_294_967)):
-        result = worker.run(file_target, PAYLOAD | {"range_end": end})
-        assert result.returncode == 69
-        assert f"{files} is over the cap of 256" in failure(result)["message"]
-        assert "cryo.started" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -111,38 +72,6 @@ def test_usage_is_exit_64_and_configuration_78(words: list[str], environment: di
     )
     assert (result.returncode, result.stdout) == (code, "")
     assert said in result.stderr
-
-
-def test_mod_4_a_pool_without_an_endpoint_is_fatal_and_both_variables_are_named(file_target: Target, worker: Worker):
-    """MOD-4: Cryo is not started."""
-    result = worker.run(file_target, TRACE_CRYO_MODE="real", TRACE_CRYO_BIN="fake-cryo")
-    assert result.returncode == 69
-    assert "TRACE_RPC_POOL_LOCAL_URL" in failure(result)["message"]
-    assert "TRACE_CRYO_RPC_URL" in failure(result)["message"]
-    assert "cryo.started" not in result.stderr
-
-
-def test_mod_1_fake_mode_needs_no_endpoint_and_says_that_the_data_are_fake(file_target: Target, worker: Worker):
-    """MOD-1, MOD-5: an endpoint that is set is not touched; a warning is logged and the files bear the mark."""
-    with RpcPool(NODE) as pool:
-        result = worker.run(file_target, TRACE_CRYO_RPC_URL=pool.url, TRACE_CRYO_BIN="/nonexistent")
-        assert pool.journal == []
-    assert result.returncode == 0, result.stderr
-    assert [event["level"] for event in events(result.stderr) if event["event"] == "data.fake"] == ["warning"]
-    files = [content for key, content in file_target.contents().items() if key.endswith(".parquet")]
-    assert all(b"cryo_ingest.fake" in content for content in files)
-
-
-def test_lay_11_real_mode_refuses_a_prefix_with_fake_data(target: Target, worker: Worker):
-    """LAY-11, OUT-4: the other mode's data are named, and stay as they are."""
-    assert worker.run(target).returncode == 0
-    before = target.contents()
-    with RpcPool(NODE) as pool:
-        result = worker.run(target, **real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo"})
-    assert result.returncode == 69
-    assert failure(result)["error"] == "ModeMismatch"
-    assert prefix_of(PAYLOAD) in failure(result)["message"]
-    assert target.contents() == before
 
 
 @pytest.mark.real_cryo
@@ -227,23 +156,3 @@ def test_success_before_byzantium_is_published_with_a_warning(moto_target: Targe
     assert moto_target.bucket.metadata(key)["known-defect"] == "success-before-byzantium"
     later = worker.run(moto_target, payload | {"range_start": 4_370_000, "range_end": 4_370_010})
     assert "data.known_defect" not in later.stderr
-
-
-def test_stg_4_a_dead_attempts_directory_stays_until_its_ttl(file_target: Target, worker: Worker):
-    """STG-4: the sweep at start-up goes by the directory's own age."""
-    dead = worker.staging / "0f8fad5b-d9cb-469f-a165-70867728950e" / "1"
-    dead.mkdir(parents=True)
-    worker.staging.chmod(0o700)
-    assert worker.run(file_target).returncode == 0
-    assert dead.exists()
-    assert worker.run(file_target, TRACE_CRYO_STAGING_TTL_HOURS="0").returncode == 0
-    assert not dead.exists()
-
-
-def test_stg_6_a_staging_root_that_is_a_link_is_fatal(file_target: Target, worker: Worker, tmp_path: Path):
-    """STG-6: nothing behind it is touched."""
-    (tmp_path / "elsewhere").mkdir()
-    worker.staging.symlink_to(tmp_path / "elsewhere")
-    result = worker.run(file_target)
-    assert (result.returncode, failure(result)["error"]) == (69, "UnsafeStaging")
-    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -7,37 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.worker import PAYLOAD, Target, Worker, bare_cryo, behind, events, expected_contents
+from support.worker import Target, Worker, behind, events
 
 from harness.faults import StoreFault
 from harness.stores.bucket import S3Endpoint
 from harness.stores.proxy import StoreProxy
 
 FILES = r"\.parquet$"
-MANIFEST = r"_manifest\.json$"
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        StoreFault(operation="put", key=FILES, status=503, code="SlowDown", times=1),
-        StoreFault(operation="put", key=FILES, when="after", times=1),
-        StoreFault(operation="put", key=MANIFEST, times=1),
-        StoreFault(operation="put", key=MANIFEST, when="after", status=503, code="SlowDown", times=1),
-        StoreFault(operation="list", times=1),
-    ],
-    ids=["file before", "file after", "manifest before", "manifest after", "listing"],
-)
-def test_lay_10_a_passing_fault_before_or_after_its_effect_does_no_harm(
-    fault: StoreFault, cryo_moto: S3Endpoint, worker: Worker, tmp_path: Path
-):
-    """LAY-10: a PUT whose answer was lost is read again and adopted; the prefix ends exact, in one attempt."""
-    bucket = cryo_moto.make_bucket()
-    with StoreProxy(cryo_moto.url, fault) as proxy:
-        result = worker.run(behind(bucket, proxy))
-    assert result.returncode == 0, result.stderr
-    files = bare_cryo("fake-cryo", tmp_path / "bare", PAYLOAD, {"FAKE_CRYO_CHAIN_ID": str(PAYLOAD["chain_id"])})
-    assert bucket.contents() == expected_contents(PAYLOAD, files)
 
 
 @pytest.mark.parametrize(

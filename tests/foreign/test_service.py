@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from foreign.conftest import Start
-from support.reference import cryos_in, hanging, real, status, stop
+from support.foreign_service import cryos_in, hanging, real, status, stop
 from support.service import platform, small, until
 from support.worker import BIN, CHAIN_ID, bare_cryo, expected_contents
 

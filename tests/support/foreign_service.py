@@ -1,10 +1,7 @@
-"""Runs the reference worker as a service, and inspects its tasks and processes."""
+"""Faults for the Go worker as a service, and what its tasks and processes do."""
 
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +11,6 @@ from support.worker import BIN, PAYLOAD
 from harness.fakes.dispatcher import Status
 from harness.fakes.rpc import Node, RpcPool
 from harness.world.chain import Chain
-
-
-@contextmanager
-def worker(world: Platform, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the reference worker, or an adversarial worker, as a service; its log goes to a file."""
-    command = [sys.executable, "-m", *(words or ("harness.reference", "worker"))]
-    with (
-        (world.folder / "log").open("w") as log,
-        subprocess.Popen(command, env=world.environment(**environment), stderr=log, text=True) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
 
 
 def stop(process: subprocess.Popen[str]) -> int:
@@ -52,11 +34,6 @@ def hanging(*more: dict[str, Any]) -> RpcPool:
 def real(pool: RpcPool) -> dict[str, str]:
     """Return the environment of real mode with fake Cryo and a pool."""
     return {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": str(BIN / "fake-cryo"), "TRACE_RPC_POOL_LOCAL_URL": pool.url}
-
-
-def staged_by_cryo(world: Platform) -> bool:
-    """Return whether an attempt has acquired its staging directory."""
-    return bool(world.staged())
 
 
 def cryos_in(world: Platform) -> list[int]:
