@@ -340,14 +340,19 @@ def violation(clause: str, expected: object, seen: object, *events: int) -> Viol
     return Violation(clause, str(expected), str(seen), events)
 
 
+def times(count: int) -> str:
+    """Return a count as text: `once`, or `3 times`."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def _check_cryo_runs(evidence: Evidence, clause: str, task: TaskEvidence) -> list[Violation]:
     line, starts = task.line, evidence.cryos(task)
     numbers = [event.number for event in starts]
-    seen = f"Cryo was started {len(starts)} times"
+    seen = f"Cryo was started {times(len(starts))}"
     if line.cryo is not None and bool(starts) is not line.cryo:
         return [violation(clause, f"Cryo is {'' if line.cryo else 'not '}started", seen, *numbers)]
     if line.runs is not None and len(starts) != line.runs:
-        return [violation(clause, f"Cryo is started {line.runs} times", seen, *numbers)]
+        return [violation(clause, f"Cryo is started {times(line.runs)}", seen, *numbers)]
     return []
 
 

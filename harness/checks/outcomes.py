@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.checks.evidence import NOT_EXERCISED, Evidence, Findings, Violation, check_outcomes, violation
+from harness.checks.evidence import NOT_EXERCISED, Evidence, Findings, Violation, check_outcomes, times, violation
 from harness.history import (
     CryoEnded,
     CryoStarted,
@@ -50,7 +50,7 @@ def out_1(evidence: Evidence) -> Findings:
         ]  # fmt: skip
         if len(reports) != 1:
             expected = f"attempt {claim.attempt} is reported once"
-            violations.append(violation("OUT-1", expected, f"{len(reports)} times", claim.number, *reports))
+            violations.append(violation("OUT-1", expected, times(len(reports)), claim.number, *reports))
     return violations
 
 
@@ -73,7 +73,8 @@ def out_5(evidence: Evidence) -> Findings:
         starts = evidence.cryos(task)
         if len(starts) < 2:
             numbers = [event.number for event in starts]
-            violations.append(violation("OUT-5", "Cryo runs again", f"it was started {len(starts)} times", *numbers))
+            seen = f"it was started {times(len(starts))}"
+            violations.append(violation("OUT-5", "Cryo runs again", seen, *numbers))
         violations += _lost_chunks(evidence, starts)
         directories = sorted({event.directory for event in starts})
         if len(directories) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.checks.evidence import NOT_EXERCISED, Evidence, Findings, check_outcomes, violation
+from harness.checks.evidence import NOT_EXERCISED, Evidence, Findings, check_outcomes, times, violation
 from harness.contract import MANIFEST_NAME
 from harness.history import LogLine, RpcCall
 
@@ -104,10 +104,10 @@ def pub_6(evidence: Evidence) -> Findings:
     violations = []
     for task in evidence.successes:
         version = evidence.version(task)
-        times = evidence.final.registered.get(version, 0)
-        if times != 1:
+        count = evidence.final.registered.get(version, 0)
+        if count != 1:
             expected = f"version {version} is registered once"
-            violations.append(violation("PUB-6", expected, f"{times} times", evidence.final.number))
+            violations.append(violation("PUB-6", expected, times(count), evidence.final.number))
         completions = [
             event for event in evidence.completions
             if event.task_id == task.task_id and event.request.get("outcome") == "success"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
-from harness.checks.evidence import OUTCOMES
+from harness.checks.evidence import OUTCOMES, times
 from harness.history import (
     CryoEnded,
     CryoStarted,
@@ -216,12 +216,11 @@ def _describe_final_state(event: FinalState) -> list[TimelineStep]:
     steps += _end_step(event, "worker", f"left in staging: {', '.join(files) or 'nothing'}", failed=bool(files))
     if event.survivors:
         steps += _end_step(event, "cryo", f"still running: {', '.join(event.survivors)}", failed=True)
-    for version, times in sorted(event.registered.items()):
-        count = "once" if times == 1 else f"{times} times"
-        steps += _end_step(event, "dispatcher", f"version {version} is registered {count}", failed=times != 1)
-    for (clause, detail), times in Counter(event.rejected_requests).items():
-        count = f" ({times} times)" if times > 1 else ""
-        steps += _end_step(event, "dispatcher", f"rejected because of {clause}: {detail}{count}", failed=True)
+    for version, count in sorted(event.registered.items()):
+        steps += _end_step(event, "dispatcher", f"version {version} is registered {times(count)}", failed=count != 1)
+    for (clause, detail), count in Counter(event.rejected_requests).items():
+        repeated = f" ({times(count)})" if count > 1 else ""
+        steps += _end_step(event, "dispatcher", f"rejected because of {clause}: {detail}{repeated}", failed=True)
     for fault in event.unfired_faults:
         steps += _end_step(event, "worker", f"the fault never fired: {fault}", failed=True)
     return steps
