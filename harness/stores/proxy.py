@@ -70,7 +70,7 @@ class Listener:
 class StoreProxy:
     """A proxy before an S3 endpoint while the `with` block lasts; `url` is its own address.
 
-    An external endpoint checks the Host that a signature covers, so requests to it are signed again with `sign_as`.
+    An external endpoint checks the Host that a signature covers: requests to it are signed again with `sign_as`.
     Requests that a defect alters are signed again with `keys`; without `keys` they keep the old signature.
     """
 
@@ -131,7 +131,7 @@ class StoreProxy:
         application = web.Application(client_max_size=LARGEST_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        # Nothing is added that the client did not send: a store that is told of gzip uses it.
+        # Nothing is added that the client did not send: a store uses gzip if the request allows it.
         added = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
         async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=added) as self._session:
             await self._runner.setup()
