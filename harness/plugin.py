@@ -158,7 +158,7 @@ def cryo_queue(cryo_moto: S3Endpoint) -> Queue:
 
 @pytest.fixture
 def dispatcher(cryo_queue: Queue, object_store: Bucket) -> Iterator[DispatcherServer]:
-    """A dispatcher on `cryo_queue`; `machine.add_task(payload)` gives it work."""
+    """A dispatcher on `cryo_queue`; `dispatcher.add_task(payload)` gives it work."""
     from harness.fakes.dispatcher import Dispatcher, DispatcherServer  # noqa: PLC0415 - not before it is used
 
     with DispatcherServer(Dispatcher(queue=cryo_queue, bucket=object_store.name)) as server:

@@ -19,7 +19,7 @@ ADDED = "+"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProfilePlan:
     """What is run: `asked` are the profile's clauses, `excluded` those of them that the target does not claim to keep.
 
     Each scenario names only clauses that count. `skipped` are scenarios that can't run, with the reason.
@@ -58,7 +58,7 @@ def clauses_of(profile: Profile) -> tuple[str, ...]:
     return tuple(one for one in clause_ids() if profile == "hardened" or known[one]["source"] != ADDED)
 
 
-def plan(target: Target, profile: Profile, scenarios: Sequence[Scenario]) -> Plan:
+def plan(target: Target, profile: Profile, scenarios: Sequence[Scenario]) -> ProfilePlan:
     """Choose the scenarios of a profile that a target can be put into."""
     asked = clauses_of(profile)
     excluded = {clause: reason for clause, reason in target.cannot.items() if clause in asked}
@@ -66,7 +66,7 @@ def plan(target: Target, profile: Profile, scenarios: Sequence[Scenario]) -> Pla
     fair = [one for one in scenarios if set(one.clauses) & counting and _fair(one, asked, excluded)]
     found, skipped = runnable(fair, target)
     left = [one.model_copy(update={"clauses": in_order(counting.intersection(one.clauses))}) for one in found]
-    return Plan(asked, excluded, tuple(left), skipped)
+    return ProfilePlan(asked, excluded, tuple(left), skipped)
 
 
 def _fair(scenario: Scenario, asked: Iterable[str], excluded: Iterable[str]) -> bool:

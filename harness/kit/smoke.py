@@ -27,7 +27,7 @@ OK, BROKEN = 200, 400
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SmokeStep:
     """Something that a worker has to do: how it is seen, and the variables by which it knows where to."""
 
     what: str
@@ -75,8 +75,8 @@ def _published(events: list[Event]) -> bool:
 
 S3 = ("S3_ENDPOINT", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
 SERVICE = (
-    Step("SQS ReceiveMessage", _has("received"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
-    Step(
+    SmokeStep("SQS ReceiveMessage", _has("received"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
+    SmokeStep(
         "claim (POST /internal/task-claim)",
         _has("claim", status=OK),
         ("DISPATCHER_URL", "TRACE_WORKER_TOKEN"),
@@ -84,21 +84,23 @@ SERVICE = (
     ),
 )
 WORK = (
-    Step("eth_chainId", _has("rpc_call", method="eth_chainId"), ("TRACE_CRYO_MODE", "TRACE_RPC_POOL_LOCAL_URL")),
-    Step("start of Cryo", _has("cryo_started"), ("TRACE_CRYO_BIN",)),
-    Step("staging directory below the staging root", _staged_there, ("TRACE_CRYO_STAGING_ROOT",)),
-    Step("PUT of a Parquet file", _put(".parquet"), S3, _statuses("object_put", "store_other", "object_listed")),
-    Step("PUT of _manifest.json", _put("_manifest.json"), S3, _statuses("object_put", "store_other", "object_listed")),
+    SmokeStep("eth_chainId", _has("rpc_call", method="eth_chainId"), ("TRACE_CRYO_MODE", "TRACE_RPC_POOL_LOCAL_URL")),
+    SmokeStep("start of Cryo", _has("cryo_started"), ("TRACE_CRYO_BIN",)),
+    SmokeStep("staging directory below the staging root", _staged_there, ("TRACE_CRYO_STAGING_ROOT",)),
+    SmokeStep("PUT of a Parquet file", _put(".parquet"), S3, _statuses("object_put", "store_other", "object_listed")),
+    SmokeStep(
+        "PUT of _manifest.json", _put("_manifest.json"), S3, _statuses("object_put", "store_other", "object_listed")
+    ),
 )
-COMMAND_ENDS = (Step("publication, as one JSON line on standard output, with exit code 0", _published, ()),)
+COMMAND_ENDS = (SmokeStep("publication, as one JSON line on standard output, with exit code 0", _published, ()),)
 SERVICE_ENDS = (
-    Step(
+    SmokeStep(
         "complete (POST /v1/task/complete)",
         _has("complete", status=OK),
         ("DISPATCHER_URL",),
         _statuses("complete", "unknown_request"),
     ),
-    Step("SQS DeleteMessage", _has("acknowledged"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
+    SmokeStep("SQS DeleteMessage", _has("acknowledged"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
 )
 
 
@@ -136,7 +138,7 @@ def diagnose(events: list[Event], target: Target, delivery: str) -> list[str]:
     return [*said, *_how_it_ended(events)]
 
 
-def _by(step: Step, target: Target) -> str:
+def _by(step: SmokeStep, target: Target) -> str:
     return f" ({', '.join(map(target.name_of, step.variables))})" if step.variables else ""
 
 

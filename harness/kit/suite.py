@@ -13,7 +13,7 @@ import pytest
 
 from harness import history, targets
 from harness.checks.verdict import Verdict
-from harness.kit.profile import ADDED, Plan, Profile, plan
+from harness.kit.profile import ADDED, Profile, ProfilePlan, plan
 from harness.kit.shared import backends_of, folder_of
 from harness.report import text
 from harness.report.result import Ran, broken, of_histories, ran
@@ -24,7 +24,7 @@ from harness.stores.backends import Backends
 from harness.targets import BadTarget, Target
 
 
-class Broken(Exception):
+class ClauseFailed(Exception):
     """A clause is not kept, or can't be judged; the message is the report of it."""
 
 
@@ -33,7 +33,7 @@ class Kit:
     """What the tests of one session have in common."""
 
     target: Target
-    planned: Plan
+    planned: ProfilePlan
 
     def judged(self, scenario: Scenario, around: Backends, folder: Path) -> Ran:
         """Return a scenario's judgement; it is run where no process of the session has run it yet."""
@@ -83,7 +83,7 @@ class ClauseTest(pytest.Item):
         """Judge it.
 
         Raises:
-            Broken: it is not PASS; what can't be shown is skipped instead, with the reason.
+            ClauseFailed: it is not PASS; what can't be shown is skipped instead, with the reason.
         """
         kit, scenario, config = self.parent.kit, self.parent.scenario, self.config
         found = kit.judged(scenario, backends_of(config), folder_of(config) / "cryo-kit")
@@ -93,7 +93,7 @@ class ClauseTest(pytest.Item):
         others = [one for one in found.judged.violations if one.clause not in scenario.clauses]
         if cell.verdict is Verdict.PASS and not others:
             return
-        raise Broken(self._report(found))
+        raise ClauseFailed(self._report(found))
 
     def _report(self, found: Ran) -> str:
         told = self.config.getoption
@@ -102,7 +102,7 @@ class ClauseTest(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return the report alone where it is the worker that failed."""
-        return str(excinfo.value) if isinstance(excinfo.value, Broken) else super().repr_failure(excinfo, style)
+        return str(excinfo.value) if isinstance(excinfo.value, ClauseFailed) else super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Name the test."""

@@ -152,7 +152,7 @@ def render(result: Result) -> str:
     """Return the JSON text.
 
     Raises:
-        harness.schemas.Malformed: it would not be what the schema says.
+        harness.schemas.SchemaMismatch: it would not be what the schema says.
     """
     found = document(result)
     schemas.check("report", found.model_dump(mode="json"))

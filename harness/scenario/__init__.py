@@ -10,7 +10,7 @@ from harness.scenario.lines import located
 from harness.scenario.model import (
     CONTAINER,
     PAYLOAD,
-    Node,
+    NodeSettings,
     Outcome,
     Platform,
     PreloadedFile,
@@ -25,7 +25,7 @@ __all__ = [
     "CONTAINER",
     "PAYLOAD",
     "BadScenario",
-    "Node",
+    "NodeSettings",
     "Outcome",
     "Platform",
     "PreloadedFile",

@@ -126,7 +126,7 @@ class PreloadedFile(Strict):
     unchanged: bool
 
 
-class Node(Strict):
+class NodeSettings(Strict):
     """The pool's node: a fake one, or a real anvil whose rows are what a bare Cryo in a container reads from it."""
 
     kind: Literal["fake", "anvil"] = "fake"
@@ -180,7 +180,7 @@ class Scenario(Strict):
     tasks: Annotated[tuple[TaskLine, ...], AfterValidator(_some)] = Field(
         default=(TaskLine(),), max_length=100, json_schema_extra={"minItems": 1}
     )
-    node: Node = Node()
+    node: NodeSettings = NodeSettings()
     platform: Platform = Platform()
     cryo_faults: tuple[dict[str, Any], ...] = ()
     store_faults: tuple[StoreFault, ...] = ()

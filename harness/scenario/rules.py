@@ -18,7 +18,7 @@ from harness.history import KINDS
 from harness.resources import clause_ids
 from harness.scenario.model import PAYLOAD, Platform, Scenario, TaskLine
 from harness.scenario.payloads import extractable, json_problem, whole
-from harness.schemas import Malformed, check, schema
+from harness.schemas import SchemaMismatch, check, schema
 from harness.world.catalogue import by_range_alone
 from harness.world.quirks import Quirks
 
@@ -164,7 +164,7 @@ def _cryo_faults(scenario: Scenario) -> Iterator[Problem]:
         try:
             json.dumps(fault, allow_nan=False)
             check("harness_script", {"faults": [fault]})
-        except (Malformed, TypeError, ValueError, RecursionError) as error:
+        except (SchemaMismatch, TypeError, ValueError, RecursionError) as error:
             said = str(error).removeprefix("harness_script: ").replace("faults[0].", "").replace("faults[0]: ", "")
             yield Problem(("cryo_faults", at), f"{said}; see harness/fakes/cryo/faults.py")
             continue

@@ -10,7 +10,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 
 
-class Malformed(ValueError):
+class SchemaMismatch(ValueError):
     """A value that breaks its schema; the message names every place that does."""
 
 
@@ -25,11 +25,11 @@ def check(name: str, value: object) -> None:
     """Hold a value to a schema.
 
     Raises:
-        Malformed: it breaks it.
+        SchemaMismatch: it breaks it.
     """
     import jsonschema  # noqa: PLC0415 - slow to load, and most runs have nothing to check
 
     errors = jsonschema.Draft202012Validator(schema(name)).iter_errors(value)
     problems = dict.fromkeys(f"{error.json_path.removeprefix('$.')}: {error.message}" for error in errors)
     if problems:
-        raise Malformed(f"{name}: {'; '.join(problems)}")
+        raise SchemaMismatch(f"{name}: {'; '.join(problems)}")

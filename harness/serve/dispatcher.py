@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.fakes.dispatcher import Dispatcher, DispatcherServer, Form
-from harness.serve.lifecycle import FAILED, Stopped, exports, handle_signals, print_lines, say, wait_for_the_end
+from harness.serve.lifecycle import FAILED, StopRequested, exports, handle_signals, print_lines, say, wait_for_the_end
 from harness.stores.moto import moto_server
 from harness.stores.queue import make_queue
 
@@ -42,12 +42,12 @@ def dispatcher(
                 [server.url, *lines, f"# POST a payload to {server.url}/harness/tasks, GET it for what became of it"]
             )
             for payload in payloads:
-                say(f"task {server.machine.add_task(payload)}")
+                say(f"task {server.dispatcher.add_task(payload)}")
             wait_for_the_end()
     except OSError as error:
         say(f"can't listen on port {port}: {error.strerror}")
         raise typer.Exit(FAILED) from None
-    except Stopped:
+    except StopRequested:
         return
 
 
@@ -60,8 +60,8 @@ def start(
         OSError: the port is taken.
     """
     queue = make_queue(queue_on, visibility_seconds=int(lease_seconds))
-    machine = Dispatcher(queue=queue, form=form, lease_seconds=lease_seconds)
-    return stack.enter_context(DispatcherServer(machine, port=port, open_to_tasks=True)), queue
+    fake = Dispatcher(queue=queue, form=form, lease_seconds=lease_seconds)
+    return stack.enter_context(DispatcherServer(fake, port=port, open_to_tasks=True)), queue
 
 
 def _form(given: str) -> Form:

@@ -16,18 +16,18 @@ FAILED = 1
 """The exit code of what could not be started."""
 
 
-class Stopped(Exception):
+class StopRequested(Exception):
     """SIGTERM or SIGINT came."""
 
 
 def handle_signals() -> None:
-    """Have the first SIGTERM or SIGINT raise `Stopped` where the program is; what follows is not broken off by more."""
+    """Make the first SIGTERM or SIGINT raise `StopRequested` in the main thread, and ignore all later ones."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
 
 
 def wait_for_the_end() -> NoReturn:
-    """Wait until `Stopped` is raised."""
+    """Wait until `StopRequested` is raised."""
     while True:
         threading.Event().wait()
 
@@ -53,4 +53,4 @@ def _stop(*_: Any) -> None:
     # Once: what follows is the clearing up, which a second signal must not break off.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise Stopped
+    raise StopRequested

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.serve.lifecycle import FAILED, Stopped, exports, handle_signals, print_lines, say, wait_for_the_end
+from harness.serve.lifecycle import FAILED, StopRequested, exports, handle_signals, print_lines, say, wait_for_the_end
 from harness.stores.bucket import Bucket
 from harness.stores.moto import moto_server
 
@@ -23,5 +23,5 @@ def s3(bucket: Annotated[str, typer.Option(help="The bucket to make.")] = "cryo"
     except RuntimeError as error:
         say(str(error))
         raise typer.Exit(FAILED) from None
-    except Stopped:
+    except StopRequested:
         return

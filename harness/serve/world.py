@@ -24,7 +24,7 @@ from harness.containers.node import anvil_process
 from harness.containers.session import session
 from harness.fakes.rpc import Node, RpcPool
 from harness.serve.dispatcher import start
-from harness.serve.lifecycle import FAILED, Stopped, exports, handle_signals, print_lines, say, wait_for_the_end
+from harness.serve.lifecycle import FAILED, StopRequested, exports, handle_signals, print_lines, say, wait_for_the_end
 from harness.stores.minio import endpoint_of
 from harness.stores.moto import moto_server
 from harness.world.chain import Chain
@@ -72,7 +72,7 @@ def world(
     except EngineError as error:
         say(str(error))
         raise typer.Exit(FAILED) from None
-    except Stopped:
+    except StopRequested:
         return
 
 

@@ -33,7 +33,7 @@ _FILL = (
 _FILLERS = 5
 
 
-class Step(NamedTuple):
+class OpcodeStep(NamedTuple):
     """One opcode: `gas` is what is left before it, `inner` the steps of the call that it made."""
 
     pc: int
@@ -43,22 +43,22 @@ class Step(NamedTuple):
     depth: int
     refund: int
     failed: bool
-    inner: tuple[Step, ...]
+    inner: tuple[OpcodeStep, ...]
 
 
-def steps(chain: Chain, transaction: Transaction) -> tuple[Step, ...]:
+def steps(chain: Chain, transaction: Transaction) -> tuple[OpcodeStep, ...]:
     """Return the steps of a transaction's outermost call: none where it ran no code."""
     return _run(chain, root_of(chain, transaction), transaction.draw, 1)
 
 
-def flat(run: tuple[Step, ...]) -> Iterator[Step]:
+def flat(run: tuple[OpcodeStep, ...]) -> Iterator[OpcodeStep]:
     """Yield steps in the order of execution, those of inner calls after the step that made the call."""
     for step in run:
         yield step
         yield from flat(step.inner)
 
 
-def _run(chain: Chain, frame: Frame, draw: bytes, depth: int) -> tuple[Step, ...]:
+def _run(chain: Chain, frame: Frame, draw: bytes, depth: int) -> tuple[OpcodeStep, ...]:
     """Make up the steps of one call, a few fillers drawn by its depth."""
     runs_code = frame.calls or frame.op != "CALL" or frame.to in chain.actors.contracts
     if not runs_code or frame.op == "SELFDESTRUCT":
@@ -73,7 +73,7 @@ def _run(chain: Chain, frame: Frame, draw: bytes, depth: int) -> tuple[Step, ...
         refund += 4800 if op == "SSTORE" else 0
         inner = _run(chain, calls[place], draw, depth + 1) if place in calls else ()
         failed = frame.error == "out of gas" and place == len(program) - 1
-        made.append(Step(pc, op, gas, cost_here, depth, refund, failed, inner))
+        made.append(OpcodeStep(pc, op, gas, cost_here, depth, refund, failed, inner))
         pc += size
         gas -= cost_here
     return tuple(made)

@@ -8,7 +8,7 @@ import pytest
 from support.reference import cryos_in, hanging, real, staged_by_cryo, status, stop, worker
 from support.service import platform, small, until
 
-from harness.fakes.dispatcher import DispatcherFault, Status
+from harness.fakes.dispatcher import DispatcherFault, TaskStatus
 from harness.stores.bucket import S3Endpoint
 
 
@@ -19,7 +19,7 @@ def test_pub_5_a_task_is_published_once_and_acknowledged(form: Any, tmp_path: Pa
         task_id = world.machine.add_task(small())
         until(lambda: world.machine.task(task_id).ended and world.queue_is_empty())
         assert stop(process) == 0
-        assert status(world, task_id) == (Status.COMPLETED, "success")
+        assert status(world, task_id) == (TaskStatus.COMPLETED, "success")
         assert [len(times) for times in world.machine.registered.values()] == [1]
         assert world.machine.violations == []
         assert world.holds_exactly(small())
@@ -31,7 +31,7 @@ def test_pay_2_a_bad_payload_is_reported_fatal(tmp_path: Path, moto: S3Endpoint)
     with platform(tmp_path, moto) as world, worker(world):
         task_id = world.machine.add_task(small(chain_id="1"))
         until(lambda: world.machine.task(task_id).ended)
-        assert status(world, task_id) == (Status.FAILED, "fatal_error")
+        assert status(world, task_id) == (TaskStatus.FAILED, "fatal_error")
         assert "chain_id" in (world.machine.task(task_id).error_message or "")
         assert world.machine.violations == []
 
@@ -81,7 +81,7 @@ def test_lse_5_a_refused_claim_keeps_its_wakeup(tmp_path: Path, moto: S3Endpoint
         world.queue.client.set_queue_attributes(QueueUrl=world.queue.url, Attributes={"VisibilityTimeout": "1"})
         task_id = world.machine.add_task(small())
         until(lambda: world.machine.task(task_id).ended)
-        assert status(world, task_id) == (Status.COMPLETED, "success")
+        assert status(world, task_id) == (TaskStatus.COMPLETED, "success")
 
 
 def test_pub_6_a_lost_answer_to_the_completion_registers_once(tmp_path: Path, moto: S3Endpoint):

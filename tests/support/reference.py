@@ -11,7 +11,7 @@ from typing import Any
 from support.service import PATIENCE_SECONDS, Platform
 from support.worker import BIN, PAYLOAD
 
-from harness.fakes.dispatcher import Status
+from harness.fakes.dispatcher import TaskStatus
 from harness.fakes.rpc import Node, RpcPool
 from harness.world.chain import Chain
 
@@ -37,7 +37,7 @@ def stop(process: subprocess.Popen[str]) -> int:
     return process.wait(PATIENCE_SECONDS)
 
 
-def status(world: Platform, task_id: str) -> tuple[Status, str | None]:
+def status(world: Platform, task_id: str) -> tuple[TaskStatus, str | None]:
     """Return where a task stands and how its last attempt was reported."""
     task = world.machine.task(task_id)
     return task.status, task.outcome

@@ -86,7 +86,7 @@ _NUMBER = re.compile(r"-\d+(\.\d*)?\Z")
 _HELP_HINT = "\n\nFor more information, try '--help'."
 
 
-class Refused(Exception):
+class EarlyExit(Exception):
     """The process ends here: `code` 2 with the message on stderr, or 0 with it on stdout (help, version)."""
 
     def __init__(self, message: str, code: int = 2) -> None:
@@ -120,7 +120,7 @@ def parse(argv: list[str]) -> Arguments:
     """Parse a command line without the program's name.
 
     Raises:
-        Refused: clap would refuse it, it asks for help or version, or the fake does not model a flag in it.
+        EarlyExit: clap would refuse it, it asks for help or version, or the fake does not model a flag in it.
     """
     options: dict[str, Any] = {flag.name.replace("-", "_"): flag.default for flag in FLAGS}
     datatypes: list[str] = []
@@ -136,9 +136,9 @@ def parse(argv: list[str]) -> Arguments:
             continue
         flag, attached = _lookup(piece, rest)
         if flag.name in seen and flag.arity != "many":
-            raise Refused(f"error: the argument '{_usage(flag)}' cannot be used multiple times{_HELP_HINT}")
+            raise EarlyExit(f"error: the argument '{_usage(flag)}' cannot be used multiple times{_HELP_HINT}")
         if not flag.modelled:
-            raise Refused(f"error: fake-cryo does not model --{flag.name}")
+            raise EarlyExit(f"error: fake-cryo does not model --{flag.name}")
         _store(options, flag, _values(flag, attached, rest), append=flag.name in seen)
         seen.add(flag.name)
     return Arguments(datatype=tuple(datatypes), options=options)
@@ -151,11 +151,11 @@ def _is_flag(piece: str) -> bool:
 def _lookup(piece: str, rest: list[str]) -> tuple[Flag, str | None]:
     """Find the flag of a piece, and the value attached to it by `=` or, for a short one, directly."""
     if piece in {"-h", "--help"}:
-        raise Refused(
+        raise EarlyExit(
             "cryo extracts blockchain data to parquet, csv, or json\n\nUsage: cryo [OPTIONS] [DATATYPE]...", 0
         )
     if piece in {"-V", "--version"}:
-        raise Refused("cryo 0.3.2", 0)
+        raise EarlyExit("cryo 0.3.2", 0)
     if piece.startswith("--"):
         name, separator, value = piece[2:].partition("=")
         flag, attached = _LONG.get(name), value if separator else None
@@ -167,14 +167,16 @@ def _lookup(piece: str, rest: list[str]) -> tuple[Flag, str | None]:
             attached = None
     if flag is None:
         shown = f"--{name}" if piece.startswith("--") else f"-{name}"
-        raise Refused(f"error: unexpected argument '{shown}' found\n\nUsage: cryo [OPTIONS] [DATATYPE]...{_HELP_HINT}")
+        raise EarlyExit(
+            f"error: unexpected argument '{shown}' found\n\nUsage: cryo [OPTIONS] [DATATYPE]...{_HELP_HINT}"
+        )
     return flag, attached
 
 
 def _values(flag: Flag, attached: str | None, rest: list[str]) -> list[str]:
     if flag.arity == "flag":
         if attached is not None:
-            raise Refused(
+            raise EarlyExit(
                 f"error: unexpected value '{attached}' for '{_usage(flag)}' found; no more were expected{_HELP_HINT}"
             )
         return []
@@ -185,7 +187,7 @@ def _values(flag: Flag, attached: str | None, rest: list[str]) -> list[str]:
     while flag.arity == "many" and attached is None and rest and not _is_flag(rest[0]) and len(values) != limit:
         values.append(rest.pop(0))
     if not values:
-        raise Refused(f"error: a value is required for '{_usage(flag)}' but none was supplied{_HELP_HINT}")
+        raise EarlyExit(f"error: a value is required for '{_usage(flag)}' but none was supplied{_HELP_HINT}")
     return values
 
 
@@ -200,7 +202,7 @@ def _store(options: dict[str, Any], flag: Flag, values: list[str], *, append: bo
     elif values[0].isascii() and values[0].removeprefix("+").isdigit():
         options[name] = int(values[0])
     else:
-        raise Refused(
+        raise EarlyExit(
             f"error: invalid value '{values[0]}' for '{_usage(flag)}': invalid digit found in string{_HELP_HINT}"
         )
 

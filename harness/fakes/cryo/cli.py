@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from harness.fakes.cryo.arguments import Refused, parse
+from harness.fakes.cryo.arguments import EarlyExit, parse
 from harness.fakes.cryo.ranges import CryoError
 
 
@@ -29,6 +29,6 @@ def _exit_code(argv: list[str]) -> int:
     except CryoError as error:
         print(error)  # noqa: T201
         return 1
-    except Refused as ending:
+    except EarlyExit as ending:
         print(ending, file=sys.stderr if ending.code else sys.stdout)
         return ending.code

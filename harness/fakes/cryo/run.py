@@ -23,7 +23,7 @@ def run(arguments: Arguments, argv: list[str]) -> int:
 
     Raises:
         CryoError: Cryo would print the message and end with exit code 1.
-        Refused: the fake does not model what is asked.
+        EarlyExit: the fake does not model what is asked.
     """
     if arguments.datatype[:1] == ("help",):
         return _help(arguments.datatype[1:])

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.fakes.cryo.arguments import Refused
+from harness.fakes.cryo.arguments import EarlyExit
 from harness.fakes.cryo.ranges import CryoError, ParsingError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def connect(arguments: Arguments, argv: list[str]) -> Source:
 
     Raises:
         CryoError: there is neither an endpoint nor `FAKE_CRYO_CHAIN_ID`, or it does not answer.
-        Refused: MESC, a web socket or an IPC file, none of which is modelled.
+        EarlyExit: MESC, a web socket or an IPC file, none of which is modelled.
     """
     url = arguments.rpc or os.environ.get("ETH_RPC_URL")
     if url is not None and not (url.startswith("ws") or url.endswith(".ipc")):
@@ -64,7 +64,7 @@ def connect(arguments: Arguments, argv: list[str]) -> Source:
         _tell_started(url, argv)
     mesc = sorted(name for name in os.environ if name.startswith("MESC_"))
     if mesc:
-        raise Refused(f"error: fake-cryo does not model MESC ({', '.join(mesc)})")
+        raise EarlyExit(f"error: fake-cryo does not model MESC ({', '.join(mesc)})")
     seed = int(os.environ.get("FAKE_CRYO_SEED", "0"))
     if url is None:
         offline = os.environ.get("FAKE_CRYO_CHAIN_ID")
@@ -72,7 +72,7 @@ def connect(arguments: Arguments, argv: list[str]) -> Source:
             raise ParsingError(NO_URL)
         return Source(chain_id=int(offline), seed=seed)
     if url.startswith("ws") or url.endswith(".ipc"):
-        raise Refused("error: fake-cryo does not model ws:// and .ipc endpoints")
+        raise EarlyExit("error: fake-cryo does not model ws:// and .ipc endpoints")
     chain_id = int(call(url, "eth_chainId"), 16)
     script = _script(url, argv)
     return Source(chain_id=chain_id, seed=int(script.get("seed", seed)), url=url, script=script)

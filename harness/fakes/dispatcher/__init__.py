@@ -8,7 +8,7 @@ from harness.fakes.dispatcher.clock import HarnessClock, ManualClock, SystemCloc
 from harness.fakes.dispatcher.dispatcher import Dispatcher, Form
 from harness.fakes.dispatcher.faults import DispatcherFault
 from harness.fakes.dispatcher.server import DispatcherServer
-from harness.fakes.dispatcher.state import Status, TaskState
+from harness.fakes.dispatcher.state import TaskState, TaskStatus
 from harness.fakes.dispatcher.wire import Answer, Exchange, Request, Violation
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "HarnessClock",
     "ManualClock",
     "Request",
-    "Status",
+    "TaskStatus",
     "SystemClock",
     "TaskState",
     "Violation",

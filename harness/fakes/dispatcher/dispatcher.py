@@ -23,7 +23,7 @@ from harness.fakes.dispatcher.clock import HarnessClock, SystemClock
 from harness.fakes.dispatcher.completion import check_completion
 from harness.fakes.dispatcher.faults import DispatcherFault, Script
 from harness.fakes.dispatcher.outbox import Outbox, Wakeups
-from harness.fakes.dispatcher.state import Report, Status, TaskState
+from harness.fakes.dispatcher.state import Report, TaskState, TaskStatus
 from harness.fakes.dispatcher.tokens import Tokens
 from harness.fakes.dispatcher.wire import (
     CLAIM,
@@ -33,8 +33,8 @@ from harness.fakes.dispatcher.wire import (
     UUID,
     Answer,
     Exchange,
-    Refused,
     Request,
+    RequestRejected,
     Violation,
     peek,
     read,
@@ -144,7 +144,7 @@ class Dispatcher:
         """End a running task's lease now, as if its time had come."""
         with self._lock:
             task = self._tasks[task_id]
-            if task.status is Status.RUNNING:
+            if task.status is TaskStatus.RUNNING:
                 task.expires_at = self.clock.time()
                 self._pass_time()
             self._outbox.send()
@@ -153,7 +153,7 @@ class Dispatcher:
         """Cancel a task, running or not."""
         with self._lock:
             if not self._tasks[task_id].ended:
-                self._tasks[task_id].status = Status.CANCELED
+                self._tasks[task_id].status = TaskStatus.CANCELED
 
     def rotate_token(self) -> str:
         """Replace the worker token; the old one is refused from now on."""
@@ -186,8 +186,8 @@ class Dispatcher:
     def next_due(self) -> float | None:
         """Return the earliest time at which `tick` has something to do."""
         with self._lock:
-            times = [task.expires_at for task in self._tasks.values() if task.status is Status.RUNNING]
-            times += [task.due_at for task in self._tasks.values() if task.status is Status.WAITING]
+            times = [task.expires_at for task in self._tasks.values() if task.status is TaskStatus.RUNNING]
+            times += [task.due_at for task in self._tasks.values() if task.status is TaskStatus.WAITING]
             times += [self.clock.time()] if self._outbox else []
             return min(times, default=None)
 
@@ -204,18 +204,18 @@ class Dispatcher:
     def _pass_time(self) -> None:
         now = self.clock.time()
         for task in self._tasks.values():
-            if task.status is Status.RUNNING and task.expires_at <= now:
+            if task.status is TaskStatus.RUNNING and task.expires_at <= now:
                 task.expired_leases += 1
                 self._again(task, wait_seconds=0.0)
-            if task.status is Status.WAITING and task.due_at <= now:
-                task.status = Status.QUEUED
+            if task.status is TaskStatus.WAITING and task.due_at <= now:
+                task.status = TaskStatus.QUEUED
                 self._outbox.add(task.task_id)
 
     def _again(self, task: TaskState, *, wait_seconds: float) -> None:
         if task.attempt >= self._max_attempts:
-            task.status = Status.FAILED
+            task.status = TaskStatus.FAILED
             return
-        task.status = Status.WAITING
+        task.status = TaskStatus.WAITING
         task.due_at = self.clock.time() + wait_seconds
 
     # What a worker asks.
@@ -271,7 +271,7 @@ class Dispatcher:
             if kind == HEARTBEAT:
                 return self._heartbeat(fields)
             return self._complete(fields)
-        except Refused as refused:
+        except RequestRejected as refused:
             if refused.clause is not None:
                 self.violations.append(Violation(refused.clause, self._tokens.scrub_text(refused.reason), number))
             return self._answer(refused.status, {"error": refused.reason})
@@ -285,23 +285,23 @@ class Dispatcher:
             if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.worker_token.encode()):
                 # A token of ours that was rotated away is no fault of the worker's.
                 rotated = self._tokens.was_workers(given)
-                raise Refused(401, "the worker token is not valid", clause=None if rotated else CLAUSES[kind])
+                raise RequestRejected(401, "the worker token is not valid", clause=None if rotated else CLAUSES[kind])
             return
         owner = self._owners.get(given)
         if owner is None:
-            raise Refused(401, "the capability token is not valid", clause=CLAUSES[kind])
+            raise RequestRejected(401, "the capability token is not valid", clause=CLAUSES[kind])
         if owner != (fields["task_id"], fields["attempt"]):
-            raise Refused(403, "the capability token is another task's or attempt's", clause=CLAUSES[kind])
+            raise RequestRejected(403, "the capability token is another task's or attempt's", clause=CLAUSES[kind])
         if owner in self._told:
             # After an answer that ends the lease nothing more is asked.
             told = self._told[owner]
             clause = "LSE-3" if told == HTTPStatus.CONFLICT else "LSE-5"
-            raise Refused(told, f"the attempt was told {told} before", clause=clause)
+            raise RequestRejected(told, f"the attempt was told {told} before", clause=clause)
 
     def _check_secrets(self, fields: Mapping[str, Any]) -> None:
         """Refuse a body with a token in it that is not a lease's: what a body holds is kept and read by people."""
         if (label := self._tokens.leaked(fields)) is not None:
-            raise Refused(400, f"the body holds the {label}", clause="SEC-1")
+            raise RequestRejected(400, f"the body holds the {label}", clause="SEC-1")
 
     def _claim(self, fields: Mapping[str, Any]) -> Answer:
         task = self._tasks.get(fields["task_id"])
@@ -310,7 +310,7 @@ class Dispatcher:
             if self.form == "lite":
                 return self._answer(409, {"error": reason})
             return self._answer(200, {"status": "NotClaimed", "reason": reason})
-        task.status = Status.RUNNING
+        task.status = TaskStatus.RUNNING
         task.attempt += 1
         owner = f"attempt {task.attempt} of {task.task_id}"
         task.lease_token, task.capability_token = self._tokens.lease(owner), self._tokens.capability(owner)
@@ -336,17 +336,17 @@ class Dispatcher:
         if task.completion.get(fields["attempt"]) == written:
             return self._answer(200, {})  # its answer was lost, and the same is asked again
         if fields["attempt"] in task.completion:
-            raise Refused(409, "the attempt was reported before, otherwise", clause="OUT-1")
+            raise RequestRejected(409, "the attempt was reported before, otherwise", clause="OUT-1")
         task = self._fenced(fields)
         check_completion(fields, task.payload, self.bucket)
         published = fields["datasets_published"][0] if fields["datasets_published"] else None
         task.completion[task.attempt] = written
         task.reports.append(Report(task.attempt, fields["outcome"], fields["error_message"], published))
         if published is not None:
-            task.status = Status.COMPLETED
+            task.status = TaskStatus.COMPLETED
             self.registered.setdefault(dataset_version(task.payload), []).append(published)
         elif fields["outcome"] == "fatal_error":
-            task.status = Status.FAILED
+            task.status = TaskStatus.FAILED
         else:
             self._again(task, wait_seconds=self._backoff_seconds * 2 ** (task.attempt - 1))
         return self._answer(200, {})
@@ -355,9 +355,9 @@ class Dispatcher:
         """Return the task of a request that holds its lease; who has lost it is told so, once without blame."""
         task = self._tasks[fields["task_id"]]
         current = (task.attempt, task.lease_token) == (fields["attempt"], fields["lease_token"])
-        if task.status is Status.RUNNING and current:
+        if task.status is TaskStatus.RUNNING and current:
             return task
-        raise Refused(409, "the attempt or its lease is stale")
+        raise RequestRejected(409, "the attempt or its lease is stale")
 
     def _renew(self, task: TaskState) -> str:
         task.expires_at = self.clock.time() + self.lease_seconds

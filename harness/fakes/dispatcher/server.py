@@ -1,7 +1,7 @@
 """The dispatcher over HTTP: a context manager that listens on 127.0.0.1 from a thread of its own until it ends.
 
 with DispatcherServer(Dispatcher(queue=queue)) as server:
-    task_id = server.machine.add_task(payload)
+    task_id = server.dispatcher.add_task(payload)
     start_worker(DISPATCHER_URL=server.url, TRACE_WORKER_TOKEN=server.worker_token)
 """
 
@@ -38,7 +38,7 @@ class DispatcherServer:
 
     def __init__(
         self,
-        machine: Dispatcher,
+        dispatcher: Dispatcher,
         faults: Iterable[DispatcherFault] = (),
         *,
         port: int = 0,
@@ -48,15 +48,15 @@ class DispatcherServer:
         """Prepare a server.
 
         Args:
-            machine: what answers.
+            dispatcher: what answers.
             faults: added to its script.
             port: 0 takes any free one; the same on every address.
             addresses: where to listen.
             open_to_tasks: whether whoever POSTs a payload to `/harness/tasks` enters a task; never where a worker is
                 judged, whose request there would be a violation.
         """
-        self.machine = machine
-        machine.add_faults(*faults)
+        self.dispatcher = dispatcher
+        dispatcher.add_faults(*faults)
         self._port, self._addresses = port, tuple(addresses)
         self._open_to_tasks = open_to_tasks
         self._loop = asyncio.new_event_loop()
@@ -67,22 +67,22 @@ class DispatcherServer:
 
     @property
     def url(self) -> str:
-        """DISPATCHER_URL for a worker of this machine."""
+        """DISPATCHER_URL for a worker of this dispatcher."""
         return f"http://{self._addresses[0]}:{self._port}"
 
     @property
     def worker_token(self) -> str:
         """TRACE_WORKER_TOKEN."""
-        return self.machine.worker_token
+        return self.dispatcher.worker_token
 
     @property
     def journal(self) -> list[Exchange]:
         """Every request so far with its answer."""
-        return list(self.machine.journal)
+        return list(self.dispatcher.journal)
 
     def on_request(self, listener: Callable[[Request], None]) -> None:
         """Have a function called, in the server's thread, with every request before it has any effect."""
-        self.machine.on_request(listener)
+        self.dispatcher.on_request(listener)
 
     def environment(self) -> dict[str, str]:
         """Return the platform's variables that point a worker here."""
@@ -127,10 +127,10 @@ class DispatcherServer:
 
     async def _tick(self) -> None:
         while True:
-            due = self.machine.next_due()
-            if due is not None and due <= self.machine.clock.time():
+            due = self.dispatcher.next_due()
+            if due is not None and due <= self.dispatcher.clock.time():
                 try:
-                    await asyncio.to_thread(self.machine.tick)
+                    await asyncio.to_thread(self.dispatcher.tick)
                 except Exception as error:  # noqa: BLE001 - whatever the queue's client raises; time must go on
                     LOG.warning("the queue took no wake-up, it is sent again: %s", type(error).__name__)
                     await asyncio.sleep(RESEND_SECONDS)
@@ -143,18 +143,18 @@ class DispatcherServer:
             payload = None
         if not isinstance(payload, dict):
             return web.json_response({"error": "the payload must be a JSON object"}, status=400)
-        task_id = await asyncio.to_thread(self.machine.add_task, payload)
+        task_id = await asyncio.to_thread(self.dispatcher.add_task, payload)
         return web.json_response({"task_id": task_id}, status=201)
 
     async def _tell(self, _request: web.Request) -> web.Response:
-        return web.json_response([task.as_json() for task in self.machine.tasks])
+        return web.json_response([task.as_json() for task in self.dispatcher.tasks])
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         # A header that is sent twice is not the one that the contract knows.
         headers = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
         asked = Request(request.method, request.raw_path, headers, await _body(request))
         # In a thread, since a wake-up is a request to the queue.
-        delivery = await asyncio.to_thread(self.machine.handle, asked)
+        delivery = await asyncio.to_thread(self.dispatcher.handle, asked)
         await asyncio.sleep(delivery.late_seconds)
         if delivery.then == "hang":
             await asyncio.Event().wait()

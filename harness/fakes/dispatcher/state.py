@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Status(StrEnum):
+class TaskStatus(StrEnum):
     """Where a task stands; from `COMPLETED`, `FAILED` and `CANCELED` it never moves again."""
 
     QUEUED = "queued"
@@ -35,7 +35,7 @@ class TaskState:
 
     task_id: str
     payload: Mapping[str, Any]
-    status: Status = Status.QUEUED
+    status: TaskStatus = TaskStatus.QUEUED
     attempt: int = 0
     lease_token: str = field(default="", repr=False)
     capability_token: str = field(default="", repr=False)
@@ -63,16 +63,16 @@ class TaskState:
     @property
     def ended(self) -> bool:
         """Whether nothing will ever happen to it any more."""
-        return self.status in {Status.COMPLETED, Status.FAILED, Status.CANCELED}
+        return self.status in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELED}
 
     @property
     def why_not(self) -> str | None:
         """Why it can't be claimed, in the contract's words, or None where it can."""
-        if self.status is Status.QUEUED:
+        if self.status is TaskStatus.QUEUED:
             return None
-        if self.status in {Status.RUNNING, Status.WAITING}:
+        if self.status in {TaskStatus.RUNNING, TaskStatus.WAITING}:
             return "AlreadyRunning"
-        return "Canceled" if self.status is Status.CANCELED else "Completed"
+        return "Canceled" if self.status is TaskStatus.CANCELED else "Completed"
 
     def as_json(self) -> dict[str, Any]:
         """Return what may be shown of it: no token."""

@@ -103,7 +103,7 @@ class Exchange:
     fault: str | None = None
 
 
-class Refused(Exception):
+class RequestRejected(Exception):
     """A request that gets no effect: its status, the reason, and the clause it breaks (None: no violation)."""
 
     def __init__(self, status: int, reason: str, *, clause: str | None = None) -> None:
@@ -115,22 +115,24 @@ def read(request: Request) -> dict[str, Any]:
     """Return a request's fields.
 
     Raises:
-        Refused: it is not one of the three, not JSON, or its fields are not exactly those of the contract.
+        RequestRejected: it is not one of the three, not JSON, or its fields are not exactly those of the contract.
     """
     kind = request.kind
     if kind is None:
-        raise Refused(404, f"there is no {request.path}", clause="LSE-1")
+        raise RequestRejected(404, f"there is no {request.path}", clause="LSE-1")
     if request.method != "POST":
-        raise Refused(405, f"{request.path} takes POST", clause=CLAUSES[kind])
+        raise RequestRejected(405, f"{request.path} takes POST", clause=CLAUSES[kind])
     if len(request.body) > LARGEST_BODY_BYTES:
-        raise Refused(413, f"the body has more than {LARGEST_BODY_BYTES} bytes", clause=CLAUSES[kind])
+        raise RequestRejected(413, f"the body has more than {LARGEST_BODY_BYTES} bytes", clause=CLAUSES[kind])
     try:
         fields = json.loads(request.body.decode(), parse_constant=_no_json, object_pairs_hook=_object)
     except (ValueError, RecursionError):
-        raise Refused(400, "the body is not JSON in UTF-8, or names a field twice", clause=CLAUSES[kind]) from None
+        raise RequestRejected(
+            400, "the body is not JSON in UTF-8, or names a field twice", clause=CLAUSES[kind]
+        ) from None
     problems = difference(FIELDS[kind], fields)
     if problems:
-        raise Refused(400, "; ".join(problems), clause=CLAUSES[kind])
+        raise RequestRejected(400, "; ".join(problems), clause=CLAUSES[kind])
     return dict(fields)
 
 

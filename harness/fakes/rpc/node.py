@@ -63,7 +63,7 @@ class Node:
         """Refuse a script that fake Cryo could not follow.
 
         Raises:
-            Malformed: `harness_script.json` says otherwise; every place is named.
+            SchemaMismatch: `harness_script.json` says otherwise; every place is named.
         """
         if self.script:
             check("harness_script", self.script)

@@ -10,7 +10,7 @@ from harness.fakes.rpc.node import RpcError
 from harness.fakes.rpc.render import hexadecimal
 from harness.world.parity_traces import CALL_TYPES, Trace, traces
 from harness.world.state import Account, AccountState, accounts, root_of
-from harness.world.steps import Step, flat, steps
+from harness.world.steps import OpcodeStep, flat, steps
 from harness.world.tables.geth import ERRORS, selector_counts
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _parity_account(account: Account) -> dict[str, Any]:
     }
 
 
-def _vm_trace(run: tuple[Step, ...]) -> dict[str, Any]:
+def _vm_trace(run: tuple[OpcodeStep, ...]) -> dict[str, Any]:
     return {
         "code": "0x",
         "ops": [

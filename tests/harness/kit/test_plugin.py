@@ -38,8 +38,8 @@ def test_the_node_has_the_chain(fake_rpc, chain):
 
 
 def test_the_dispatcher_is_there(dispatcher, object_store):
-    task = dispatcher.machine.add_task(TASK)
-    assert dispatcher.machine.task(task).outcome is None
+    task = dispatcher.dispatcher.add_task(TASK)
+    assert dispatcher.dispatcher.task(task).outcome is None
     assert object_store.contents() == {}
 '''
 SERVERS = ("moto", "minio", "harness", "cryo")

@@ -15,7 +15,7 @@ import pytest
 from harness.fakes.cryo.faults import NAMES
 from harness.fakes.rpc import Fault, Node, RpcPool
 from harness.faults.actions import Fields
-from harness.schemas import Malformed, schema
+from harness.schemas import SchemaMismatch, schema
 from harness.world.chain import Chain
 from harness.world.tables import build
 
@@ -181,7 +181,7 @@ def test_an_unknown_act_is_refused_by_name(tmp_path: Path):
 )
 def test_a_script_that_could_not_be_followed_is_refused_where_it_is_written(script: dict[str, Any], place: str):
     """A mistake is told by its place, before anything runs: what does nothing would pass for a fault that was borne."""
-    with pytest.raises(Malformed, match="harness_script: ") as caught:
+    with pytest.raises(SchemaMismatch, match="harness_script: ") as caught:
         Node(Chain(1), script=script)
     assert place in str(caught.value)
 

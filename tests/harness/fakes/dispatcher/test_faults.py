@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer, ManualClock, Status
+from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer, ManualClock, TaskStatus
 from harness.fakes.dispatcher.faults import ACTIONS
 
 HANGS_SECONDS = 2.0
@@ -20,7 +20,7 @@ class Client:
 
     def __init__(self, server: DispatcherServer) -> None:
         self.server = server
-        self.task_id = server.machine.add_task({"chain_id": 1})
+        self.task_id = server.dispatcher.add_task({"chain_id": 1})
         self.held: dict[str, Any] = {}
         self.timeout_seconds: float | None = None
 
@@ -57,9 +57,9 @@ class Client:
         return self.ask("/v1/task/complete", {"X-Trace-Task-Capability": self.held["capability_token"]}, body)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> TaskStatus:
         """How the task stands."""
-        return self.server.machine.task(self.task_id).status
+        return self.server.dispatcher.task(self.task_id).status
 
 
 @pytest.fixture
@@ -67,14 +67,16 @@ def client() -> Iterator[Client]:
     """A dispatcher with one task, a clock that stands still, and no fault yet."""
     with DispatcherServer(Dispatcher(clock=ManualClock(), lease_seconds=30)) as server:
         yield Client(server)
-        assert server.machine.unfired_faults == [], "a fault that never struck has shown nothing"
+        assert server.dispatcher.unfired_faults == [], "a fault that never struck has shown nothing"
 
 
-@pytest.mark.parametrize(("when", "after"), [("before", Status.RUNNING), ("after", Status.FAILED)])
+@pytest.mark.parametrize(("when", "after"), [("before", TaskStatus.RUNNING), ("after", TaskStatus.FAILED)])
 @pytest.mark.parametrize("action", ["status", "hang", "reset"])
-def test_an_answer_that_is_lost_comes_before_or_after_the_effect(action: Any, when: Any, after: Status, client: Client):
+def test_an_answer_that_is_lost_comes_before_or_after_the_effect(
+    action: Any, when: Any, after: TaskStatus, client: Client
+):
     """A status, a hang and a reset: the worker can't tell whether it took effect; asked again, it is taken once."""
-    client.server.machine.add_faults(DispatcherFault("complete", action, when=when))
+    client.server.dispatcher.add_faults(DispatcherFault("complete", action, when=when))
     client.claim()
     if action == "status":
         assert client.fail()[0] == 503
@@ -85,30 +87,30 @@ def test_an_answer_that_is_lost_comes_before_or_after_the_effect(action: Any, wh
         client.timeout_seconds = None
     assert client.status is after
     assert client.fail()[0] == 200
-    assert (client.status, len(client.server.machine.task(client.task_id).reports)) == (Status.FAILED, 1)
+    assert (client.status, len(client.server.dispatcher.task(client.task_id).reports)) == (TaskStatus.FAILED, 1)
     fired = [exchange.fault for exchange in client.server.journal]
     assert fired == [None, f"{action} {when}", None]
-    assert client.server.machine.violations == []
+    assert client.server.dispatcher.violations == []
 
 
 @pytest.mark.parametrize("code", [401, 403, 409, 500])
 def test_any_status_can_be_had(code: int, client: Client):
     """The script's status is the answer's, as often as it says, from where it says."""
-    client.server.machine.add_faults(DispatcherFault("claim", "status", nth=1, times=2, status=code))
+    client.server.dispatcher.add_faults(DispatcherFault("claim", "status", nth=1, times=2, status=code))
     assert [client.claim()[0], client.claim()[0], client.claim()[0]] == [code, code, 200]
 
 
 def test_a_lease_can_be_taken_away(client: Client):
     """The attempt that had it is fenced off with 409, and the task waits for another."""
-    client.server.machine.add_faults(DispatcherFault("complete", "take-lease"))
+    client.server.dispatcher.add_faults(DispatcherFault("complete", "take-lease"))
     client.claim()
     assert client.fail()[0] == 409
-    assert client.status is Status.QUEUED
+    assert client.status is TaskStatus.QUEUED
 
 
 def test_a_task_can_be_cancelled_in_the_middle(client: Client):
     """Its completion is a 409, and nobody can claim it any more."""
-    client.server.machine.add_faults(DispatcherFault("complete", "cancel"))
+    client.server.dispatcher.add_faults(DispatcherFault("complete", "cancel"))
     client.claim()
     assert client.fail()[0] == 409
     assert client.claim() == (200, {"status": "NotClaimed", "reason": "Canceled"})
@@ -116,23 +118,23 @@ def test_a_task_can_be_cancelled_in_the_middle(client: Client):
 
 def test_the_workers_token_can_be_rotated(client: Client):
     """The claim that brings the old one is refused without blame; the new one is good."""
-    client.server.machine.add_faults(DispatcherFault("claim", "rotate-token"))
+    client.server.dispatcher.add_faults(DispatcherFault("claim", "rotate-token"))
     assert client.claim()[0] == 401
     assert client.claim()[0] == 200
-    assert client.server.machine.violations == []
+    assert client.server.dispatcher.violations == []
 
 
 def test_the_clock_can_jump(client: Client):
     """A jump past the lease ends it."""
-    client.server.machine.add_faults(DispatcherFault("complete", "jump", seconds=31))
+    client.server.dispatcher.add_faults(DispatcherFault("complete", "jump", seconds=31))
     client.claim()
     assert client.fail()[0] == 409
-    assert client.server.machine.task(client.task_id).expired_leases == 1
+    assert client.server.dispatcher.task(client.task_id).expired_leases == 1
 
 
 def test_an_answer_can_have_more_in_it(client: Client):
     """Fields that no contract knows stand beside the good ones."""
-    client.server.machine.add_faults(DispatcherFault("claim", "unknown-fields"))
+    client.server.dispatcher.add_faults(DispatcherFault("claim", "unknown-fields"))
     status, body = client.claim()
     assert (status, body["status"], "x_unknown" in body) == (200, "Claimed", True)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.contract import dataset_version, payload_is_valid, prefix
-from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer, ManualClock, Request, Status
+from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer, ManualClock, Request, TaskStatus
 from harness.stores.bucket import S3Endpoint
 from harness.stores.queue import make_queue
 
@@ -28,17 +28,17 @@ CLAIM, HEARTBEAT, COMPLETE = "/internal/task-claim", "/v1/task/heartbeat", "/v1/
 class Worker:
     """Holds the one task of a dispatcher whose clock stands still, and asks in process."""
 
-    def __init__(self, **machine: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.clock = ManualClock()
-        self.machine = Dispatcher(clock=self.clock, bucket="trace", **machine)
-        self.task_id = self.machine.add_task(PAYLOAD)
-        _, self.held = self.ask(CLAIM, {"task_id": self.task_id, "worker_id": "w"}, self.machine.worker_token)
+        self.dispatcher = Dispatcher(clock=self.clock, bucket="trace", **settings)
+        self.task_id = self.dispatcher.add_task(PAYLOAD)
+        _, self.held = self.ask(CLAIM, {"task_id": self.task_id, "worker_id": "w"}, self.dispatcher.worker_token)
 
     def ask(self, path: str, body: Any, token: str) -> tuple[int, dict[str, Any]]:
         """Send one request with a token in the header of its kind."""
         header = "x-trace-worker-token" if path == CLAIM else "x-trace-task-capability"
         written = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = self.machine.handle(Request("POST", path, {header: token}, written)).answer
+        answer = self.dispatcher.handle(Request("POST", path, {header: token}, written)).answer
         return answer.status, dict(answer.body)
 
     def heartbeat(self) -> int:
@@ -56,7 +56,7 @@ class Worker:
     @property
     def clauses(self) -> list[str]:
         """The clauses that were broken."""
-        return [violation.clause for violation in self.machine.violations]
+        return [violation.clause for violation in self.dispatcher.violations]
 
 
 def success(**changes: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_a_capability_is_no_worker_token():
     worker = Worker()
     body = {"task_id": worker.task_id, "worker_id": "w"}
     assert worker.ask(CLAIM, body, worker.held["capability_token"])[0] == 401
-    assert worker.ask(HEARTBEAT, worker.lease(), worker.machine.worker_token)[0] == 401
+    assert worker.ask(HEARTBEAT, worker.lease(), worker.dispatcher.worker_token)[0] == 401
     assert worker.clauses == ["LSE-1", "LSE-2"]
 
 
@@ -94,19 +94,19 @@ def test_a_capability_is_no_worker_token():
 def test_sec_1_a_token_in_a_report_is_refused_and_kept_nowhere(name: str):
     """SEC-1: neither the journal, nor the violations, nor the task's report has it, in the midst of a text either."""
     worker = Worker()
-    token = worker.machine.worker_token if name == "worker" else worker.held["capability_token"]
+    token = worker.dispatcher.worker_token if name == "worker" else worker.held["capability_token"]
     assert worker.complete(**FAILED, error_message=f"refused:{token}.") == 400
     assert worker.complete(**{f"x{token}": 1}) == 400
     assert worker.clauses == ["SEC-1", "OUT-1"]
-    assert worker.machine.task(worker.task_id).status is Status.RUNNING
-    assert token not in repr([worker.machine.journal, worker.machine.violations, worker.machine.tasks])
+    assert worker.dispatcher.task(worker.task_id).status is TaskStatus.RUNNING
+    assert token not in repr([worker.dispatcher.journal, worker.dispatcher.violations, worker.dispatcher.tasks])
 
 
 def test_a_token_that_nobody_gave_out_is_a_label_too():
     """It may be somebody else's secret."""
     worker = Worker()
     worker.ask(HEARTBEAT, worker.lease() | {"lease_token": "AKIA-of-somebody"}, worker.held["capability_token"])
-    assert "AKIA-of-somebody" not in repr(worker.machine.journal)
+    assert "AKIA-of-somebody" not in repr(worker.dispatcher.journal)
 
 
 @pytest.mark.parametrize("status", [401, 403, 409])
@@ -115,7 +115,7 @@ def test_after_an_answer_that_ends_the_lease_nothing_more_is_asked(status: int):
     worker = Worker(faults=[DispatcherFault("heartbeat", "status", status=status)])
     assert [worker.heartbeat(), worker.complete()] == [status, status]
     assert worker.clauses == ["LSE-3" if status == 409 else "LSE-5"]
-    assert worker.machine.registered == {}
+    assert worker.dispatcher.registered == {}
 
 
 def test_an_answer_that_was_lost_ends_no_lease():
@@ -133,7 +133,7 @@ def test_out_1_an_attempt_is_reported_once():
     worker = Worker()
     assert [worker.complete(), worker.complete(), worker.complete(**FAILED)] == [200, 200, 409]
     assert worker.clauses == ["OUT-1"]
-    assert worker.machine.task(worker.task_id).outcome == "success"
+    assert worker.dispatcher.task(worker.task_id).outcome == "success"
 
 
 @pytest.mark.parametrize(
@@ -174,21 +174,24 @@ def test_pay_2_nothing_is_published_for_a_bad_payload(change: dict[str, Any] | N
 def test_a_body_that_two_readers_could_read_differently_is_refused(body: bytes):
     """A field named twice, NaN, other encodings and endless bodies are no JSON of the contract's."""
     worker = Worker()
-    assert worker.ask(CLAIM, body.replace(b"%s", worker.task_id.encode()), worker.machine.worker_token)[0] in {400, 413}
+    assert worker.ask(CLAIM, body.replace(b"%s", worker.task_id.encode()), worker.dispatcher.worker_token)[0] in {
+        400,
+        413,
+    }
     assert worker.clauses == ["LSE-1"]
 
 
 def test_a_task_is_entered_once_and_stays_as_it_was_entered():
     """A test's own mistakes are told where they are made."""
     payload = dict(PAYLOAD)
-    machine = Dispatcher()
-    task_id = machine.add_task(payload)
+    dispatcher = Dispatcher()
+    task_id = dispatcher.add_task(payload)
     payload["chain_id"] = 2
-    assert machine.task(task_id).payload == PAYLOAD
+    assert dispatcher.task(task_id).payload == PAYLOAD
     with pytest.raises(ValueError, match="is taken"):
-        machine.add_task(PAYLOAD, task_id)
+        dispatcher.add_task(PAYLOAD, task_id)
     with pytest.raises(ValueError, match="no lower-case UUID"):
-        machine.add_task(PAYLOAD, "1")
+        dispatcher.add_task(PAYLOAD, "1")
     with pytest.raises(ValueError, match="16 characters"):
         Dispatcher(worker_token="short")
 
@@ -216,10 +219,10 @@ def test_time_goes_on_when_the_queue_fails():
     clock = ManualClock()
     begun = clock.time()
     with DispatcherServer(Dispatcher(queue=Queue(), clock=clock, lease_seconds=30)) as server:
-        task_id = server.machine.add_task(PAYLOAD)
+        task_id = server.dispatcher.add_task(PAYLOAD)
         body = json.dumps({"task_id": task_id, "worker_id": "w"}).encode()
         headers = {"x-trace-worker-token": server.worker_token}
-        assert server.machine.handle(Request("POST", CLAIM, headers, body)).answer.status == 200
+        assert server.dispatcher.handle(Request("POST", CLAIM, headers, body)).answer.status == 200
         clock.advance(30)
         assert sent.wait(30)
 
@@ -237,15 +240,15 @@ def test_over_http_a_query_is_another_path_and_bytes_in_a_header_are_no_token():
                 connection.sendall((head + rest).encode("latin-1"))
                 statuses.append(connection.makefile("rb").readline().split()[1])
         assert statuses == [b"404", b"401"]
-        assert [violation.clause for violation in server.machine.violations] == ["LSE-1", "LSE-1"]
+        assert [violation.clause for violation in server.dispatcher.violations] == ["LSE-1", "LSE-1"]
 
 
 def test_wake_ups_go_through_the_real_queue_twice_when_told_and_again(moto: S3Endpoint):
     """PUB-6: duplicates, one more when asked for, and redelivery of what was received and not deleted."""
     queue = make_queue(moto)
-    machine = Dispatcher(queue=queue, wakeups=2)
-    task_id = machine.add_task(PAYLOAD)
-    machine.wake(task_id)
+    dispatcher = Dispatcher(queue=queue, wakeups=2)
+    task_id = dispatcher.add_task(PAYLOAD)
+    dispatcher.wake(task_id)
     assert queue.depth() == 4
     received = queue.client.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=4)["Messages"]
     assert [json.loads(message["Body"]) for message in received] == [{"task_id": task_id}] * 4
