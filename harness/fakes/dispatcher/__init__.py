@@ -21,8 +21,8 @@ __all__ = [
     "HarnessClock",
     "ManualClock",
     "Request",
-    "TaskStatus",
     "SystemClock",
     "TaskState",
+    "TaskStatus",
     "Violation",
 ]

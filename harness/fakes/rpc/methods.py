@@ -211,21 +211,21 @@ def _debug(node: Node, params: list[Any]) -> str:
 
 
 def _balance(node: Node, params: list[Any]) -> str:
-    return f'"{state.balance(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
+    return f'"{state.balance(node.chain, _data(params[0], 20), state.position_of(_shown(node, params[1]) + 1)):#x}"'
 
 
 def _code(node: Node, params: list[Any]) -> str:
-    place = state.place_of(_shown(node, params[1]) + 1)
+    place = state.position_of(_shown(node, params[1]) + 1)
     return f'"{render.hexadecimal(state.code_at(node.chain, _data(params[0], 20), place))}"'
 
 
 def _count(node: Node, params: list[Any]) -> str:
-    return f'"{state.nonce_at(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
+    return f'"{state.nonce_at(node.chain, _data(params[0], 20), state.position_of(_shown(node, params[1]) + 1)):#x}"'
 
 
 def _storage(node: Node, params: list[Any]) -> str:
     slot = int(params[1], 16).to_bytes(32, "big")
-    place = state.place_of(_shown(node, params[2]) + 1)
+    place = state.position_of(_shown(node, params[2]) + 1)
     return f'"{render.hexadecimal(state.storage(node.chain, _data(params[0], 20), slot, place))}"'
 
 
