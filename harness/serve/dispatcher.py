@@ -61,7 +61,7 @@ def start(
     """
     queue = make_queue(queue_on, visibility_seconds=int(lease_seconds))
     fake = Dispatcher(queue=queue, form=form, lease_seconds=lease_seconds)
-    return stack.enter_context(DispatcherServer(fake, port=port, open_to_tasks=True)), queue
+    return stack.enter_context(DispatcherServer(fake, port=port, accept_tasks=True)), queue
 
 
 def _form(given: str) -> Form:

@@ -1,4 +1,4 @@
-"""What a parsed command line comes to: the dataset, the chunks, the file of each; Cryo's refusals in Cryo's order."""
+"""From a parsed command line to the dataset, the chunks and their files; errors come in the same order as Cryo's."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _LEVELLESS: dict[str, Codec] = {"uncompressed": "none", "snappy": "snappy", "lz4
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One file to write, and the blocks that it holds."""
+    """One file to write, and its blocks."""
 
     blocks: Blocks
     path: Path
 
     @property
     def temporary(self) -> Path:
-        """Where Cryo writes before it renames: the extension replaced by `_tmp`."""
+        """The path that Cryo writes before it renames the file: `_tmp` replaces the extension."""
         return self.path.with_suffix("._tmp")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a run needs to know. `skipped` chunks have a file already."""
+    """What a run will do. `skipped` are the chunks that have a file already."""
 
     dataset: str
     network: str
@@ -54,11 +54,11 @@ class Plan:
 
 
 def make_plan(arguments: Arguments, source: Source) -> Plan:
-    """Turn a command line into a plan, making the output directory as Cryo does.
+    """Turn a command line into a plan, and create the output directory as Cryo does.
 
     Raises:
         CryoError: Cryo would end with exit code 1.
-        EarlyExit: the fake does not model what is asked.
+        EarlyExit: the fake does not model one of the arguments.
     """
     dataset = _dataset(arguments.datatype)
     blocks = parse_blocks(arguments.blocks or ["0:latest"], source.latest)

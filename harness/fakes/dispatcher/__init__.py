@@ -1,7 +1,7 @@
 """A dispatcher as strict as the platform's: tasks, leases, fencing, publications, over HTTP or in process.
 
-`Dispatcher` is the state machine, without a transport and with a clock as a parameter; `DispatcherServer` puts it on
-127.0.0.1. Whatever a worker asks outside the contract is refused and recorded as a violation with its clause.
+`Dispatcher` is the state machine; it has no transport and takes a clock as a parameter. `DispatcherServer` serves it on
+127.0.0.1. A request that breaks the contract is rejected and recorded as a violation with its clause.
 """
 
 from harness.fakes.dispatcher.clock import HarnessClock, ManualClock, SystemClock

@@ -1,4 +1,4 @@
-"""What a completion has to be: how the attempt ended in both of the contract's words, and what is published with it."""
+"""The rules for a completion: outcome and status must agree, and the publication must fit the payload."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from harness.fakes.dispatcher.wire import STATUS_OF, RequestRejected
 
 
 def check_completion(fields: Mapping[str, Any], payload: Mapping[str, Any], bucket: str | None) -> None:
-    """Check a completion whose form is right against the task's payload.
+    """Check a well-formed completion against the task's payload.
 
     Raises:
-        RequestRejected: 400 where it contradicts itself, 409 where the publication is not the payload's.
+        RequestRejected: with 400 if it contradicts itself, with 409 if the publication does not fit the payload.
     """
     outcome, published = fields["outcome"], fields["datasets_published"]
     if outcome not in STATUS_OF:
@@ -32,7 +32,7 @@ def check_completion(fields: Mapping[str, Any], payload: Mapping[str, Any], buck
     if len(published) != 1:
         raise RequestRejected(400, f"a success publishes exactly one dataset, not {len(published)}", clause="PUB-1")
     if not payload_is_valid(payload):
-        raise RequestRejected(409, "the payload is not one that anything can be published for", clause="PAY-2")
-    found = difference(payload, published[0], bucket)
-    if found:
-        raise RequestRejected(409, "; ".join(words for _, words in found), clause=found[0][0])
+        raise RequestRejected(409, "nothing can be published for this payload, which is not valid", clause="PAY-2")
+    differences = difference(payload, published[0], bucket)
+    if differences:
+        raise RequestRejected(409, "; ".join(text for _, text in differences), clause=differences[0][0])

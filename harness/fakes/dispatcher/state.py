@@ -1,4 +1,4 @@
-"""A task as the dispatcher knows it: where it stands, which attempt holds its lease, what became of it."""
+"""The state of a task at the dispatcher: its status, the attempt that has its lease, its reports."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands; from `COMPLETED`, `FAILED` and `CANCELED` it never moves again."""
+    """The status of a task; `COMPLETED`, `FAILED` and `CANCELED` are final."""
 
     QUEUED = "queued"
-    WAITING = "waiting"  # an attempt ended retryable: it is queued again when its backoff is over
+    WAITING = "waiting"  # an attempt ended with a retryable error; queued again after the backoff
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -21,7 +21,7 @@ class TaskStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How one attempt was reported: its outcome, the error's text, and the publication where there is one."""
+    """The report of one attempt: outcome, error message, and the publication, if any."""
 
     attempt: int
     outcome: str
@@ -31,7 +31,7 @@ class Report:
 
 @dataclass(slots=True)
 class TaskState:
-    """One task: `expires_at` and `due_at` in the dispatcher's seconds, reports' bodies by attempt, secret tokens."""
+    """One task; `expires_at` and `due_at` are times of the dispatcher's clock, `completion` has bodies by attempt."""
 
     task_id: str
     payload: Mapping[str, Any]
@@ -47,27 +47,27 @@ class TaskState:
 
     @property
     def outcome(self) -> str | None:
-        """How the last attempt that was reported ended."""
+        """The outcome of the last reported attempt."""
         return self.reports[-1].outcome if self.reports else None
 
     @property
     def error_message(self) -> str | None:
-        """The last reported error's text."""
+        """The error message of the last reported attempt."""
         return self.reports[-1].error_message if self.reports else None
 
     @property
     def publication(self) -> Mapping[str, Any] | None:
-        """What was published for the task."""
+        """The publication of the last reported attempt."""
         return self.reports[-1].publication if self.reports else None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will ever happen to it any more."""
+        """Whether the status is final."""
         return self.status in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELED}
 
     @property
-    def why_not(self) -> str | None:
-        """Why it can't be claimed, in the contract's words, or None where it can."""
+    def claim_refusal(self) -> str | None:
+        """The contract's reason why it can't be claimed, or None if it can."""
         if self.status is TaskStatus.QUEUED:
             return None
         if self.status in {TaskStatus.RUNNING, TaskStatus.WAITING}:
@@ -75,7 +75,7 @@ class TaskState:
         return "Canceled" if self.status is TaskStatus.CANCELED else "Completed"
 
     def as_json(self) -> dict[str, Any]:
-        """Return what may be shown of it: no token."""
+        """Return the fields that may be shown, without tokens."""
         return {
             "task_id": self.task_id,
             "status": self.status.value,
