@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from harness.containers.node import Anvil
     from harness.containers.session import Session
     from harness.fakes.dispatcher import DispatcherServer
     from harness.fakes.rpc import RpcPool
-    from harness.kit.surroundings import Surroundings
+    from harness.kit.plugin_world import PluginWorld
     from harness.stores.bucket import Bucket, S3Endpoint
     from harness.stores.queue import Queue
     from harness.world.chain import Chain
@@ -73,6 +73,18 @@ class Ender:
             from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
 
             remove_all_of(owner_of(self._config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach the last log lines of the session's containers to the report of a failed test that uses them."""
+    report = yield
+    if report.failed and "cryo_containers" in getattr(item, "fixturenames", ()):
+        from harness.containers.session import last_words  # noqa: PLC0415 - only after a failure
+        from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
+
+        report.sections += last_words(owner_of(item.config))
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -168,9 +180,9 @@ def dispatcher(cryo_queue: Queue, object_store: Bucket) -> Iterator[DispatcherSe
 @pytest.fixture
 def world(
     fake_rpc: RpcPool, object_store: Bucket, cryo_queue: Queue, dispatcher: DispatcherServer, tmp_path: Path
-) -> Iterator[Surroundings]:
-    """All of them together; `environment()` is what a worker needs to live among them."""
-    from harness.kit.surroundings import Surroundings  # noqa: PLC0415 - not before it is used
+) -> Iterator[PluginWorld]:
+    """All of them together; `environment()` is the environment of a worker that uses them, `start()` starts one."""
+    from harness.kit.plugin_world import PluginWorld  # noqa: PLC0415 - not before it is used
 
     with ExitStack() as stack:
-        yield Surroundings(fake_rpc, object_store, cryo_queue, dispatcher, tmp_path / "staging", stack)
+        yield PluginWorld(fake_rpc, object_store, cryo_queue, dispatcher, tmp_path / "staging", stack)

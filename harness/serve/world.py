@@ -1,4 +1,4 @@
-"""`cryo-harness serve world`: all that a worker needs around it, until SIGTERM: node, store, queue, dispatcher.
+"""`cryo-harness serve world`: all that a worker needs parts it, until SIGTERM: node, store, queue, dispatcher.
 
 The node is a fake one on the deterministic chain, or with `--real` anvil, mined. With `--real` and a Docker engine
 anvil and MinIO run in containers; otherwise all are processes, and moto is the store. The queue is always moto's.
@@ -23,6 +23,7 @@ from harness.containers.minio import shared_minio
 from harness.containers.node import anvil_process
 from harness.containers.session import session
 from harness.fakes.rpc import Node, RpcPool
+from harness.runner.surroundings import Surroundings
 from harness.serve.dispatcher import start
 from harness.serve.lifecycle import FAILED, StopRequested, exports, handle_signals, print_lines, say, wait_for_the_end
 from harness.stores.minio import endpoint_of
@@ -41,7 +42,7 @@ FAKE_CHAIN_ID = 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Around:
+class _NodeAndStore:
     """A node and a store that run; `chain_id` and `head` are the node's, `about` says what is on its chain."""
 
     url: str
@@ -64,10 +65,19 @@ def world(
     """
     handle_signals()
     try:
-        with _node_and_store(real=real, docker=docker) as around, ExitStack() as stack:
+        with _node_and_store(real=real, docker=docker) as parts, ExitStack() as stack:
             server, queue = start(stack.enter_context(moto_server()), stack)
-            platform = server.environment() | {"TASK_WAKEUP_QUEUE": queue.url, "SQS_ENDPOINT": queue.endpoint.url}
-            print_lines([around.url, *_exports(around, real=real), *exports(platform), *_advice(around)])
+            surroundings = Surroundings(
+                node_url=parts.url,
+                # With a URL the fake Cryo reads that node as the real one does.
+                cryo="cryo-from-wheel" if real else "fake-cryo",
+                bucket=parts.store.make_bucket(),
+                queue=queue,
+                dispatcher=server,
+            )
+            # Anvil's own `finalized` is behind its head, and nobody mines on.
+            variables = surroundings.environment() | {"TRACE_CRYO_CONFIRMATIONS": "0"}
+            print_lines([parts.url, *exports(variables), *_advice(parts)])
             wait_for_the_end()
     except EngineError as error:
         say(str(error))
@@ -76,7 +86,7 @@ def world(
         return
 
 
-def _node_and_store(*, real: bool, docker: bool | None) -> AbstractContextManager[_Around]:
+def _node_and_store(*, real: bool, docker: bool | None) -> AbstractContextManager[_NodeAndStore]:
     if not real:
         if docker is not None:
             raise typer.BadParameter("goes with --real: the fake node is no container", param_hint="--docker")
@@ -88,53 +98,45 @@ def _node_and_store(*, real: bool, docker: bool | None) -> AbstractContextManage
 
 
 @contextmanager
-def _fake() -> Iterator[_Around]:
+def _fake() -> Iterator[_NodeAndStore]:
     with RpcPool(Node(Chain(FAKE_CHAIN_ID), head=NODE_HEAD)) as pool, moto_server() as store:
-        yield _Around(pool.url, FAKE_CHAIN_ID, NODE_HEAD, f"{NODE_HEAD} blocks of the deterministic chain", store)
+        yield _NodeAndStore(pool.url, FAKE_CHAIN_ID, NODE_HEAD, f"{NODE_HEAD} blocks of the deterministic chain", store)
 
 
 @contextmanager
-def _in_containers() -> Iterator[_Around]:
+def _in_containers() -> Iterator[_NodeAndStore]:
     for name in ("anvil", "minio"):
         build(IMAGES[name], say)
     with tempfile.TemporaryDirectory() as folder, session(Path(folder)) as begun:
         node, store = shared_anvil(begun), shared_minio(begun)
-        yield _around(node.url, node.mined, endpoint_of(store))
+        yield _described(node.url, node.mined, endpoint_of(store))
 
 
 @contextmanager
-def _as_processes() -> Iterator[_Around]:
+def _as_processes() -> Iterator[_NodeAndStore]:
     with anvil_process(say) as node, moto_server() as store:
-        yield _around(node.url, node.mined, store)
+        yield _described(node.url, node.mined, store)
 
 
-def _around(url: str, mined: Mined, store: S3Endpoint) -> _Around:
+def _described(url: str, mined: Mined, store: S3Endpoint) -> _NodeAndStore:
     about = f"{mined.head} blocks, {mined.transactions} transactions, {mined.logs} logs, {mined.reverts} reverts"
-    return _Around(url, mined.chain_id, mined.head, about, store)
+    return _NodeAndStore(url, mined.chain_id, mined.head, about, store)
 
 
-def _exports(around: _Around, *, real: bool) -> list[str]:
-    # With a URL the fake Cryo reads that node as the real one would.
-    cryo = "cryo-from-wheel" if real else "fake-cryo"
-    mode = {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": cryo, "TRACE_RPC_POOL_LOCAL_URL": around.url}
-    # Anvil's own `finalized` lies behind its head, and nobody mines on.
-    return exports(mode | {"TRACE_CRYO_CONFIRMATIONS": "0"} | around.store.make_bucket().environment())
-
-
-def _advice(around: _Around) -> list[str]:
+def _advice(parts: _NodeAndStore) -> list[str]:
     task = {
         "dataset_uuid": "7f3c5c1e-6a0e-4f0e-9d7e-2f6a3b1c9d10",
         "dataset_key": "local_logs",
-        "chain_id": around.chain_id,
+        "chain_id": parts.chain_id,
         "cryo_dataset_name": "logs",
         "rpc_pool": "local",
         "range_start": 1,
-        "range_end": around.head + 1,
+        "range_end": parts.head + 1,
         "config_hash": "local-1",
     }
     payload = shlex.quote(json.dumps(task))
     return [
-        f"# on the chain: {around.about}; once the lines above are exported, try:",
+        f"# on the chain: {parts.about}; once the lines above are exported, try:",
         "# as a service: cryo-ingest worker, and in another terminal",
         f"# curl -d {payload} $DISPATCHER_URL/harness/tasks",
         "# or one attempt without the dispatcher:",

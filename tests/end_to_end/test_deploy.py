@@ -32,10 +32,10 @@ def container() -> dict[str, Any]:
     return found
 
 
-def test_the_queues_policy_is_exactly_what_the_worker_calls(tmp_path: Path, moto: S3Endpoint):
+def test_the_queues_policy_is_exactly_what_the_worker_calls(tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-1, LSE-5: with a claim that fails first, every SQS action of the service is seen, and no other."""
     (statement,) = read("sqs-policy.json")["Statement"]
-    with platform(tmp_path, moto) as world, StoreProxy(moto.url) as proxy:
+    with platform(tmp_path, cryo_moto) as world, StoreProxy(cryo_moto.url) as proxy:
         world.machine.add_faults(DispatcherFault("claim", "status"))
         world.machine.add_task(small())
         with world.service(SQS_ENDPOINT=proxy.url) as service:
@@ -73,13 +73,13 @@ def test_the_task_definition_locks_the_container_down_and_leaves_time_to_drain(c
     assert container["command"] == ["worker"]
 
 
-def test_sqs_takes_the_queues_settings_and_they_fit_the_worker(moto: S3Endpoint):
+def test_sqs_takes_the_queues_settings_and_they_fit_the_worker(cryo_moto: S3Endpoint):
     """A message is hidden for as long as the worker says, polls are long, and dead letters have a queue."""
     sqs = boto3.client(
         "sqs",
-        endpoint_url=moto.url,
-        aws_access_key_id=moto.access_key,
-        aws_secret_access_key=moto.secret_key,
+        endpoint_url=cryo_moto.url,
+        aws_access_key_id=cryo_moto.access_key,
+        aws_secret_access_key=cryo_moto.secret_key,
         region_name="us-east-1",
     )
     dead = sqs.create_queue(QueueName="cryo-ingest-wakeups-dead")["QueueUrl"]

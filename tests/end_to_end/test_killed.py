@@ -34,10 +34,10 @@ POINTS = {
 @pytest.mark.real_cryo
 @pytest.mark.parametrize("point", POINTS)
 def test_stg_5_a_worker_killed_at_any_point_leaves_what_a_rerun_makes_whole(
-    point: str, moto: S3Endpoint, worker: Worker, tmp_path: Path
+    point: str, cryo_moto: S3Endpoint, worker: Worker, tmp_path: Path
 ):
     """STG-4, STG-5, LAY-5, LAY-6, LAY-10, PUB-6: whatever was done before, the rerun ends with the exact prefix."""
-    bucket = moto.make_bucket()
+    bucket = cryo_moto.make_bucket()
     trouble = POINTS[point]
     reached = threading.Event()
     # A name of its own for Cryo, so that it can be told from other tests' when looking for survivors.
@@ -45,7 +45,7 @@ def test_stg_5_a_worker_killed_at_any_point_leaves_what_a_rerun_makes_whole(
     cryo.symlink_to(BIN / "cryo-from-wheel")
     spoil = trouble if isinstance(trouble, ProxyFault) else None
     faults = [trouble] if isinstance(trouble, Fault) else []
-    with RpcPool(NODE, faults) as pool, StoreProxy(moto.url, spoil, reached.set) as proxy:
+    with RpcPool(NODE, faults) as pool, StoreProxy(cryo_moto.url, spoil, reached.set) as proxy:
         target = behind(bucket, proxy)
         environment = worker.variables(target, real_mode(pool.url) | {"TRACE_CRYO_BIN": str(cryo)})
         process = subprocess.Popen(

@@ -27,16 +27,16 @@ SHORT_LEASE_SECONDS = 2.5
 
 
 @pytest.fixture
-def world(tmp_path: Path, moto: S3Endpoint) -> Iterator[Platform]:
+def world(tmp_path: Path, cryo_moto: S3Endpoint) -> Iterator[Platform]:
     """A platform with the defaults."""
-    with platform(tmp_path, moto) as made:
+    with platform(tmp_path, cryo_moto) as made:
         yield made
 
 
 @pytest.fixture
-def hurried(tmp_path: Path, moto: S3Endpoint) -> Iterator[Platform]:
+def hurried(tmp_path: Path, cryo_moto: S3Endpoint) -> Iterator[Platform]:
     """A platform with short leases."""
-    with platform(tmp_path, moto, lease_seconds=SHORT_LEASE_SECONDS, backoff_seconds=0.1) as made:
+    with platform(tmp_path, cryo_moto, lease_seconds=SHORT_LEASE_SECONDS, backoff_seconds=0.1) as made:
         yield made
 
 
@@ -81,9 +81,11 @@ def get(url: str) -> int:
 
 
 @pytest.mark.parametrize("form", ["documented", "lite"])
-def test_out_1_a_task_is_claimed_published_reported_once_and_acknowledged(form: str, tmp_path: Path, moto: S3Endpoint):
+def test_out_1_a_task_is_claimed_published_reported_once_and_acknowledged(
+    form: str, tmp_path: Path, cryo_moto: S3Endpoint
+):
     """OUT-1, PUB-5, PUB-6, STG-3, LSE-1, LSE-4: the straight path in both forms, and a clean end."""
-    with platform(tmp_path, moto, form=form) as world, world.service() as service:
+    with platform(tmp_path, cryo_moto, form=form) as world, world.service() as service:
         task_id = world.machine.add_task(small())
         reported = service.wait_for("attempt.reported")
         until(world.queue_is_empty)
@@ -111,9 +113,9 @@ def test_pub_5_a_task_cancelled_before_its_completion_publishes_nothing_and_is_n
     assert world.staged() == []
 
 
-def test_pub_6_a_version_is_registered_once_however_often_its_task_is_delivered(tmp_path: Path, moto: S3Endpoint):
+def test_pub_6_a_version_is_registered_once_however_often_its_task_is_delivered(tmp_path: Path, cryo_moto: S3Endpoint):
     """PUB-6, LSE-1: three deliveries of each wake-up to two workers of two slots each."""
-    with platform(tmp_path, moto, wakeups=3) as world:
+    with platform(tmp_path, cryo_moto, wakeups=3) as world:
         payloads = [small(range_start=start, range_end=start + 10) for start in range(0, 60, 10)]
         with world.service(TRACE_WORKER_CONCURRENCY="2") as one, world.service(TRACE_WORKER_CONCURRENCY="2") as other:
             tasks = [world.machine.add_task(payload) for payload in payloads]
@@ -189,9 +191,9 @@ def test_stg_8_a_failed_attempts_directory_is_deleted_after_its_report(world: Pl
 
 
 @pytest.mark.parametrize("form", ["documented", "lite"])
-def test_lse_1_what_is_not_to_be_had_or_is_no_wake_up_is_acknowledged(form: str, tmp_path: Path, moto: S3Endpoint):
+def test_lse_1_what_is_not_to_be_had_or_is_no_wake_up_is_acknowledged(form: str, tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-1: an unknown task, a task that is over and messages of all kinds; the service takes the next."""
-    with platform(tmp_path, moto, form=form) as world, world.service() as service:
+    with platform(tmp_path, cryo_moto, form=form) as world, world.service() as service:
         for body in ("not JSON", "{}", '{"task_id": "nobody"}'):
             world.queue.send_text(body)
         world.queue.send(str(uuid.uuid4()))
@@ -302,10 +304,10 @@ def test_lse_5_a_claim_whose_answer_was_lost_runs_out_and_the_task_is_done_by_th
 
 
 @pytest.mark.parametrize("form", ["documented", "lite"])
-def test_lse_1_unknown_fields_in_answers_change_nothing(form: str, tmp_path: Path, moto: S3Endpoint):
+def test_lse_1_unknown_fields_in_answers_change_nothing(form: str, tmp_path: Path, cryo_moto: S3Endpoint):
     """The wire: a platform that is newer than its workers is understood."""
     faults = [DispatcherFault(kind, "unknown-fields", times=None) for kind in ("claim", "heartbeat", "complete")]
-    with platform(tmp_path, moto, form=form, faults=faults) as world, world.service() as service:
+    with platform(tmp_path, cryo_moto, form=form, faults=faults) as world, world.service() as service:
         world.machine.add_task(small())
         assert service.wait_for("attempt.reported")["outcome"] == "success"
         assert service.stop() == 0

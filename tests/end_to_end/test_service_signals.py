@@ -60,7 +60,12 @@ class Caught:
 
 @contextmanager
 def caught(
-    phase: str, tmp_path: Path, moto: S3Endpoint, *, lease_seconds: float = LEASE_SECONDS, grace_seconds: float = 1.5
+    phase: str,
+    tmp_path: Path,
+    cryo_moto: S3Endpoint,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    grace_seconds: float = 1.5,
 ) -> Iterator[Caught]:
     """Start a worker on one task and return when it is in that phase, where something hangs, once."""
     trouble = PHASES[phase]
@@ -72,8 +77,8 @@ def caught(
         faults = [trouble] if isinstance(trouble, Fault) else []
         pool = stack.enter_context(RpcPool(Node(Chain(CHAIN_ID), head=1_000_000), faults))
         spoil = trouble if isinstance(trouble, ProxyFault) else None
-        proxy = stack.enter_context(StoreProxy(moto.url, spoil, reached.set))
-        made = platform(tmp_path, moto, lease_seconds=lease_seconds, backoff_seconds=0.1)
+        proxy = stack.enter_context(StoreProxy(cryo_moto.url, spoil, reached.set))
+        made = platform(tmp_path, cryo_moto, lease_seconds=lease_seconds, backoff_seconds=0.1)
         world = stack.enter_context(made)
         world.extra = {
             "S3_ENDPOINT": proxy.url,
@@ -97,9 +102,9 @@ def manifests(world: Platform) -> int:
 
 
 @pytest.mark.parametrize("phase", [phase for phase in PHASES if phase != REPORTING])
-def test_lse_4_sigterm_hands_the_attempt_back_and_leaves_no_staging(phase: str, tmp_path: Path, moto: S3Endpoint):
+def test_lse_4_sigterm_hands_the_attempt_back_and_leaves_no_staging(phase: str, tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-4: exit 0, one report as retryable, staging deleted, no Cryo alive; the manifest only where it was stored."""
-    with caught(phase, tmp_path, moto, lease_seconds=60) as at:
+    with caught(phase, tmp_path, cryo_moto, lease_seconds=60) as at:
         assert at.service.stop() == 0
         assert [report.outcome for report in at.world.machine.task(at.task).reports] == ["retryable_error"]
         assert at.world.machine.registered == {}
@@ -109,19 +114,19 @@ def test_lse_4_sigterm_hands_the_attempt_back_and_leaves_no_staging(phase: str, 
         until(at.no_cryo_is_alive)
 
 
-def test_lse_4_sigterm_lets_a_report_on_its_way_arrive(tmp_path: Path, moto: S3Endpoint):
+def test_lse_4_sigterm_lets_a_report_on_its_way_arrive(tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-4: the answer is lost, the report asked again within the grace, the version registered once; exit 0."""
     # A third of what is left of the lease is waited for the answer: there is time to ask again on a busy machine too.
-    with caught(REPORTING, tmp_path, moto, lease_seconds=12, grace_seconds=20) as at:
+    with caught(REPORTING, tmp_path, cryo_moto, lease_seconds=12, grace_seconds=20) as at:
         assert at.service.stop() == 0
         assert [len(times) for times in at.world.machine.registered.values()] == [1]
         assert at.world.staged() == []
         assert at.world.machine.violations == []
 
 
-def test_lse_4_a_second_signal_ends_the_process_at_once(tmp_path: Path, moto: S3Endpoint):
+def test_lse_4_a_second_signal_ends_the_process_at_once(tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-4: by the signal itself; Cryo dies with its worker, and what is left is as after a kill."""
-    with caught(EXTRACTING, tmp_path, moto, lease_seconds=60) as at:
+    with caught(EXTRACTING, tmp_path, cryo_moto, lease_seconds=60) as at:
         at.service.process.send_signal(signal.SIGINT)
         until(lambda: "SigCgt" in status_of(at.service.process.pid) and not catches(at.service.process.pid))
         at.service.process.send_signal(signal.SIGTERM)
@@ -142,9 +147,11 @@ def catches(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_pub_6_what_a_killed_worker_had_begun_another_one_publishes_once(phase: str, tmp_path: Path, moto: S3Endpoint):
+def test_pub_6_what_a_killed_worker_had_begun_another_one_publishes_once(
+    phase: str, tmp_path: Path, cryo_moto: S3Endpoint
+):
     """PUB-6, STG-5, LAY-6: the lease ends, the next worker's attempt ends with the exact prefix; Cryo has died."""
-    with caught(phase, tmp_path, moto, lease_seconds=60) as at:
+    with caught(phase, tmp_path, cryo_moto, lease_seconds=60) as at:
         at.service.process.kill()
         at.service.process.wait()
         at.world.machine.take_lease(at.task)
@@ -162,10 +169,10 @@ def test_pub_6_what_a_killed_worker_had_begun_another_one_publishes_once(phase: 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_lse_3_a_paused_worker_that_wakes_past_its_lease_publishes_nothing(
-    phase: str, tmp_path: Path, moto: S3Endpoint
+    phase: str, tmp_path: Path, cryo_moto: S3Endpoint
 ):
     """LSE-3, PUB-3, PUB-5: no store or completion request starts after it wakes; its staging goes; it lives on."""
-    with caught(phase, tmp_path, moto) as at:
+    with caught(phase, tmp_path, cryo_moto) as at:
         at.service.process.send_signal(signal.SIGSTOP)
         until(lambda: at.world.machine.task(at.task).expired_leases == 1)
         # So that whatever is asked from now on is the zombie's own doing, and no second attempt's.
@@ -187,9 +194,9 @@ def test_lse_3_a_paused_worker_that_wakes_past_its_lease_publishes_nothing(
         assert at.is_exact()
 
 
-def test_pub_6_a_zombie_that_wakes_after_another_has_published_changes_nothing(tmp_path: Path, moto: S3Endpoint):
+def test_pub_6_a_zombie_that_wakes_after_another_has_published_changes_nothing(tmp_path: Path, cryo_moto: S3Endpoint):
     """PUB-6, LAY-10: paused with a PUT on its way, overtaken by another worker, woken: one registration, same bytes."""
-    with caught("a file is being stored", tmp_path, moto) as at:
+    with caught("a file is being stored", tmp_path, cryo_moto) as at:
         at.service.process.send_signal(signal.SIGSTOP)
         with at.world.service() as other:
             other.wait_for("attempt.reported")
@@ -204,9 +211,9 @@ def test_pub_6_a_zombie_that_wakes_after_another_has_published_changes_nothing(t
         assert at.world.staged() == []
 
 
-def test_lse_4_an_idle_worker_that_is_stopped_hides_no_wake_up(tmp_path: Path, moto: S3Endpoint):
+def test_lse_4_an_idle_worker_that_is_stopped_hides_no_wake_up(tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-4: a message that the last poll brings is handed back at once: the next worker need not wait for it."""
-    with platform(tmp_path, moto) as world, StoreProxy(moto.url) as proxy:
+    with platform(tmp_path, cryo_moto) as world, StoreProxy(cryo_moto.url) as proxy:
         with world.service(SQS_ENDPOINT=proxy.url, TRACE_SHUTDOWN_GRACE_SECONDS="12") as service:
             until(lambda: sum("ReceiveMessage" in str(seen.headers) for seen in proxy.requests) > 1)
             service.process.send_signal(signal.SIGTERM)

@@ -28,11 +28,11 @@ MANIFEST = r"_manifest\.json$"
     ids=["file before", "file after", "manifest before", "manifest after", "listing"],
 )
 def test_lay_10_a_passing_fault_before_or_after_its_effect_does_no_harm(
-    spoil: ProxyFault, moto: S3Endpoint, worker: Worker, tmp_path: Path
+    spoil: ProxyFault, cryo_moto: S3Endpoint, worker: Worker, tmp_path: Path
 ):
     """LAY-10: a PUT whose answer was lost is read again and adopted; the prefix ends exact, in one attempt."""
-    bucket = moto.make_bucket()
-    with StoreProxy(moto.url, spoil) as proxy:
+    bucket = cryo_moto.make_bucket()
+    with StoreProxy(cryo_moto.url, spoil) as proxy:
         result = worker.run(behind(bucket, proxy))
     assert result.returncode == 0, result.stderr
     files = bare_cryo("fake-cryo", tmp_path / "bare", PAYLOAD, {"FAKE_CRYO_CHAIN_ID": str(PAYLOAD["chain_id"])})
@@ -50,11 +50,11 @@ def test_lay_10_a_passing_fault_before_or_after_its_effect_does_no_harm(
     ],
 )
 def test_out_4_a_lasting_fault_is_told_by_its_name(
-    status: int, code: str, exit_code: int, error: str, moto: S3Endpoint, worker: Worker
+    status: int, code: str, exit_code: int, error: str, cryo_moto: S3Endpoint, worker: Worker
 ):
     """OUT-2, OUT-4, PUB-3: fatal where somebody has to change something, else retryable; never a manifest."""
-    bucket = moto.make_bucket()
-    with StoreProxy(moto.url, ProxyFault("PUT", FILES, "before", status, code=code, lasting=True)) as proxy:
+    bucket = cryo_moto.make_bucket()
+    with StoreProxy(cryo_moto.url, ProxyFault("PUT", FILES, "before", status, code=code, lasting=True)) as proxy:
         # The store is given time until the attempt's deadline.
         result = worker.run(behind(bucket, proxy), TRACE_CRYO_DEADLINE_SECONDS="8")
     assert (result.returncode, result.stdout) == (exit_code, "")
@@ -62,10 +62,10 @@ def test_out_4_a_lasting_fault_is_told_by_its_name(
     assert bucket.contents() == {}
 
 
-def test_lay_8_every_file_is_sent_with_a_digest_that_the_store_checks(moto: S3Endpoint, worker: Worker):
+def test_lay_8_every_file_is_sent_with_a_digest_that_the_store_checks(cryo_moto: S3Endpoint, worker: Worker):
     """LAY-8: each PUT carries SHA-256 of its body for the store to check, and creates only."""
-    bucket = moto.make_bucket()
-    with StoreProxy(moto.url) as proxy:
+    bucket = cryo_moto.make_bucket()
+    with StoreProxy(cryo_moto.url) as proxy:
         assert worker.run(behind(bucket, proxy)).returncode == 0
         puts = [seen for seen in proxy.requests if seen.method == "PUT"]
     assert len(puts) == 5, "three files, the manifest, and a repeated one that finds out whether conditions count"
@@ -76,10 +76,10 @@ def test_lay_8_every_file_is_sent_with_a_digest_that_the_store_checks(moto: S3En
         assert headers["x-amz-checksum-sha256"]
 
 
-def test_a_session_token_goes_with_every_request(moto: S3Endpoint, worker: Worker):
+def test_a_session_token_goes_with_every_request(cryo_moto: S3Endpoint, worker: Worker):
     """The usual credential chain: temporary keys have a token beside them."""
-    bucket = moto.make_bucket()
-    with StoreProxy(moto.url) as proxy:
+    bucket = cryo_moto.make_bucket()
+    with StoreProxy(cryo_moto.url) as proxy:
         assert worker.run(behind(bucket, proxy), AWS_SESSION_TOKEN="t0ken").returncode == 0
         assert {seen.headers.get("x-amz-security-token") for seen in proxy.requests} == {"t0ken"}
 
@@ -111,11 +111,11 @@ def role_url() -> Iterator[str]:
         thread.join()
 
 
-def test_without_keys_a_containers_role_is_used(moto: S3Endpoint, worker: Worker, role_url: str, tmp_path: Path):
+def test_without_keys_a_containers_role_is_used(cryo_moto: S3Endpoint, worker: Worker, role_url: str, tmp_path: Path):
     """Keys are optional: in a container with a role the worker signs with the role's keys."""
-    bucket = moto.make_bucket()
+    bucket = cryo_moto.make_bucket()
     (tmp_path / "token").write_text("authorization")
-    with StoreProxy(moto.url) as proxy:
+    with StoreProxy(cryo_moto.url) as proxy:
         target = behind(bucket, proxy)
         without = {name: value for name, value in target.environment.items() if not name.startswith("AWS_")}
         result = worker.run(

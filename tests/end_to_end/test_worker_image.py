@@ -25,15 +25,15 @@ Start = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def node(containers: Session) -> AnvilServer:
+def node(cryo_containers: Session) -> AnvilServer:
     """The session's anvil in a container."""
-    return shared_anvil(containers)
+    return shared_anvil(cryo_containers)
 
 
 @pytest.fixture(scope="module")
-def server(containers: Session) -> MinioServer:
+def server(cryo_containers: Session) -> MinioServer:
     """The session's MinIO in a container."""
-    return shared_minio(containers)
+    return shared_minio(cryo_containers)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def bare(on: Session, node: AnvilServer, dataset: str = "blocks") -> dict[str, b
 @pytest.mark.parametrize("dataset", ["blocks", "transactions", "logs", "traces"])
 def test_what_the_image_publishes_is_byte_for_byte_what_a_bare_cryo_writes(
     dataset: str,
-    containers: Session,
+    cryo_containers: Session,
     node: AnvilServer,
     server: MinioServer,
     bucket: Bucket,
@@ -71,11 +71,11 @@ def test_what_the_image_publishes_is_byte_for_byte_what_a_bare_cryo_writes(
 ):
     """RNG-2, LAY-1 to LAY-9, PUB-1, PUB-2, STG-3, MOD-3: objects, keys, manifest and publication are exact."""
     payload = payload_of(dataset)
-    with worker_container(containers, payload, environment(node, server, bucket), folder=tmp_path) as running:
+    with worker_container(cryo_containers, payload, environment(node, server, bucket), folder=tmp_path) as running:
         ended = running.ended()
         assert ended.code == 0, ended.stderr
         assert running.files(STAGING) == {}
-    files = bare(containers, node, dataset)
+    files = bare(cryo_containers, node, dataset)
     assert bucket.contents() == expected_contents(payload, files)
     prefix = prefix_of(payload)
     assert json.loads(ended.stdout) == {
@@ -92,11 +92,11 @@ def test_what_the_image_publishes_is_byte_for_byte_what_a_bare_cryo_writes(
 
 @pytest.mark.parametrize("cap", ["MAX_PARQUET_BYTES_PER_FILE", "MAX_TOTAL_PARQUET_BYTES_PER_RANGE"])
 def test_cap_2_over_a_cap_nothing_reaches_the_bucket(
-    cap: str, containers: Session, node: AnvilServer, server: MinioServer, bucket: Bucket, tmp_path: Path
+    cap: str, cryo_containers: Session, node: AnvilServer, server: MinioServer, bucket: Bucket, tmp_path: Path
 ):
     """CAP-1, CAP-2: fatal, the cap is named, the bucket stays empty, the staging is gone."""
     variables = environment(node, server, bucket, **{cap: "10"})
-    with worker_container(containers, payload_of(), variables, folder=tmp_path) as running:
+    with worker_container(cryo_containers, payload_of(), variables, folder=tmp_path) as running:
         ended = running.ended()
         assert running.files(STAGING) == {}
     assert (ended.code, ended.stdout) == (69, "")
@@ -105,15 +105,15 @@ def test_cap_2_over_a_cap_nothing_reaches_the_bucket(
 
 
 def test_out_2_a_node_that_stops_in_the_middle_is_another_attempts_business(
-    containers: Session, server: MinioServer, bucket: Bucket, tmp_path: Path
+    cryo_containers: Session, server: MinioServer, bucket: Bucket, tmp_path: Path
 ):
     """OUT-2, OUT-3, PUB-3, STG-8: retryable, nothing published, nothing staged.
 
     Where its network is gone before its last words are sent, Cryo waits for ever, and the deadline ends it.
     """
-    with anvil_container(containers, "anvil-that-stops") as (node, container):
+    with anvil_container(cryo_containers, "anvil-that-stops") as (node, container):
         variables = environment(node, server, bucket, **SLOWLY, TRACE_CRYO_DEADLINE_SECONDS="30")
-        with worker_container(containers, payload_of(), variables, folder=tmp_path) as running:
+        with worker_container(cryo_containers, payload_of(), variables, folder=tmp_path) as running:
             running.wait_for("cryo.started")
             container.kill()
             ended = running.ended()
@@ -123,44 +123,46 @@ def test_out_2_a_node_that_stops_in_the_middle_is_another_attempts_business(
     assert bucket.contents() == {}
 
 
-def test_a_store_that_is_paused_in_the_middle_only_costs_time(containers: Session, node: AnvilServer, tmp_path: Path):
+def test_a_store_that_is_paused_in_the_middle_only_costs_time(
+    cryo_containers: Session, node: AnvilServer, tmp_path: Path
+):
     """LAY-5, LAY-6, PUB-1: the upload waits for the store, and the version is as exact as ever."""
-    with minio_container(containers, "minio-that-pauses") as (server, container):
+    with minio_container(cryo_containers, "minio-that-pauses") as (server, container):
         bucket = endpoint_of(server).make_bucket()
         variables = environment(node, server, bucket, **SLOWLY)
-        with worker_container(containers, payload_of(), variables, folder=tmp_path) as running:
+        with worker_container(cryo_containers, payload_of(), variables, folder=tmp_path) as running:
             running.wait_for("cryo.started")
             container.pause()
             running.wait_for("range.proved")
             container.unpause()
             ended = running.ended()
         assert ended.code == 0, ended.stderr
-        assert bucket.contents() == expected_contents(payload_of(), bare(containers, node))
+        assert bucket.contents() == expected_contents(payload_of(), bare(cryo_containers, node))
 
 
 def test_stg_5_a_container_that_is_killed_is_made_good_by_the_next(
-    containers: Session, node: AnvilServer, server: MinioServer, bucket: Bucket, tmp_path: Path
+    cryo_containers: Session, node: AnvilServer, server: MinioServer, bucket: Bucket, tmp_path: Path
 ):
     """STG-5, LAY-6, LAY-10, PUB-6: whatever the first did, the second ends with the exact prefix."""
     slow = environment(node, server, bucket, **SLOWLY)
-    with worker_container(containers, payload_of(), slow, folder=tmp_path) as running:
+    with worker_container(cryo_containers, payload_of(), slow, folder=tmp_path) as running:
         running.wait_for("cryo.started")
         running.docker.kill()
         assert running.ended().code == 137
     assert bucket.contents() == {}
     fast = environment(node, server, bucket)
-    with worker_container(containers, payload_of(), fast, folder=tmp_path, words=["--attempt", "2"]) as running:
+    with worker_container(cryo_containers, payload_of(), fast, folder=tmp_path, words=["--attempt", "2"]) as running:
         ended = running.ended()
     assert ended.code == 0, ended.stderr
-    assert bucket.contents() == expected_contents(payload_of(), bare(containers, node))
+    assert bucket.contents() == expected_contents(payload_of(), bare(cryo_containers, node))
 
 
 def test_lse_4_docker_stop_ends_it_in_time_with_staging_consistent(
-    containers: Session, node: AnvilServer, server: MinioServer, bucket: Bucket, tmp_path: Path
+    cryo_containers: Session, node: AnvilServer, server: MinioServer, bucket: Bucket, tmp_path: Path
 ):
     """LSE-4, STG-8: SIGTERM reaches the worker through its init; Cryo is stopped, nothing is staged or published."""
     variables = environment(node, server, bucket, **SLOWLY)
-    with worker_container(containers, payload_of(), variables, folder=tmp_path) as running:
+    with worker_container(cryo_containers, payload_of(), variables, folder=tmp_path) as running:
         running.wait_for("cryo.started")
         running.docker.stop(timeout=30)
         ended = running.ended()
@@ -171,9 +173,9 @@ def test_lse_4_docker_stop_ends_it_in_time_with_staging_consistent(
 
 
 @pytest.fixture
-def idle(containers: Session, tmp_path: Path) -> Iterator[Running]:
+def idle(cryo_containers: Session, tmp_path: Path) -> Iterator[Running]:
     """The image with nobody to speak to, ended."""
-    with worker_container(containers, {}, {"S3_BUCKET": "none"}, folder=tmp_path) as running:
+    with worker_container(cryo_containers, {}, {"S3_BUCKET": "none"}, folder=tmp_path) as running:
         yield running
 
 

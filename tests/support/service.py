@@ -130,9 +130,9 @@ class Platform:
 
 
 @contextmanager
-def platform(folder: Path, moto: S3Endpoint, **machine: Any) -> Iterator[Platform]:
+def platform(folder: Path, cryo_moto: S3Endpoint, **machine: Any) -> Iterator[Platform]:
     """Make a platform whose dispatcher is told `machine`."""
-    queue, bucket = make_queue(moto), moto.make_bucket()
+    queue, bucket = make_queue(cryo_moto), cryo_moto.make_bucket()
     with DispatcherServer(Dispatcher(queue=queue, bucket=bucket.name, **machine)) as server:
         yield Platform(folder, bucket, queue, server)
 

@@ -7,6 +7,6 @@ from harness.stores.bucket import S3Endpoint
 
 
 @pytest.fixture(scope="session")
-def on_moto(moto: S3Endpoint) -> Backends:
+def on_moto(cryo_moto: S3Endpoint) -> Backends:
     """moto, with its card."""
-    return Backends(moto, moto, "moto", limitations_of(moto))
+    return Backends(cryo_moto, cryo_moto, "moto", limitations_of(cryo_moto))

@@ -20,9 +20,9 @@ from harness.stores.queue import Queue, make_queue
 
 
 @pytest.fixture
-def made(moto: S3Endpoint) -> Queue:
+def made(cryo_moto: S3Endpoint) -> Queue:
     """A fresh queue."""
-    return make_queue(moto)
+    return make_queue(cryo_moto)
 
 
 def on(url: str, endpoint: str | None, act: Callable[[SqsQueue], Awaitable[None]]) -> None:
@@ -77,7 +77,7 @@ def test_a_cancelled_poll_gives_back_what_it_gets(made: Queue):
         on(made.url, proxy.url, act)
 
 
-def test_a_queue_that_is_not_there_is_told_by_its_code(moto: S3Endpoint):
+def test_a_queue_that_is_not_there_is_told_by_its_code(cryo_moto: S3Endpoint):
     """LSE-5, SEC-1: the code, never the URL."""
 
     async def act(queue: SqsQueue) -> None:
@@ -86,7 +86,7 @@ def test_a_queue_that_is_not_there_is_told_by_its_code(moto: S3Endpoint):
         assert "NonExistentQueue" in str(caught.value) or "QueueDoesNotExist" in str(caught.value)
         assert "127.0.0.1" not in str(caught.value)
 
-    on(f"{moto.url}/123456789012/nope", None, act)
+    on(f"{cryo_moto.url}/123456789012/nope", None, act)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from harness.targets import find as find_target
 
 
 @pytest.fixture(scope="session")
-def histories(moto: S3Endpoint) -> dict[str, list[Any]]:
+def histories(cryo_moto: S3Endpoint) -> dict[str, list[Any]]:
     """The straight path as one command, as a service and in fake mode, and attempts that fail."""
-    around = Backends(moto, moto, "moto")
+    around = Backends(cryo_moto, cryo_moto, "moto")
     straight = ("straight-run", "straight-service", "fake-mode")
     failing = ("cryo-exit-2", "bad-payload-service", "cancelled-at-completion", "not-json")
     stored = ("store-other-dataset", "store-ignores-conditions")

@@ -41,10 +41,10 @@ def test_a_saved_history_gives_the_same_verdicts(histories: dict[str, Events], t
         assert judge(history.load(tmp_path / "h.jsonl")) == judge(events)
 
 
-def test_two_runs_of_one_scenario_have_one_stable_history(histories: dict[str, Events], moto: S3Endpoint):
+def test_two_runs_of_one_scenario_have_one_stable_history(histories: dict[str, Events], cryo_moto: S3Endpoint):
     """What is not declared volatile is the same in every run."""
     (scenario,) = find([SERVICE])
-    second = run(scenario, find_target(), Backends(moto, moto, "moto"))
+    second = run(scenario, find_target(), Backends(cryo_moto, cryo_moto, "moto"))
     assert history.stable(second) == history.stable(histories[SERVICE])
 
 

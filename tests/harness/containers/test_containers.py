@@ -119,9 +119,9 @@ SHARES = """
 import pytest
 @pytest.mark.docker
 @pytest.mark.parametrize("turn", range(4))
-def test_it(turn, minio, containers, worker_id):
+def test_it(turn, minio, cryo_containers, worker_id):
     '''Says where its MinIO is, and whose.'''
-    print(f"\\nMINIO {minio.url} {containers.owner}")
+    print(f"\\nMINIO {minio.url} {cryo_containers.owner}")
     assert turn < 3
 """
 
@@ -134,18 +134,7 @@ def test_one_server_serves_all_processes_of_a_test_session_and_its_log_is_with_a
     root = Path(__file__).resolve().parents[3]
     (tmp_path / "test_shares.py").write_text(SHARES)
     command = [BIN / "pytest", "-p", "no:cacheprovider", "-c", root / "pyproject.toml", "--rootdir", root, "-rA", "-n2"]
-    # Our own plugin comes after a conftest that is loaded by name, and would put its fixtures over that one's.
-    command += [
-        "-p",
-        "no:cryo-harness",
-        "-p",
-        "conftest",
-        "--confcutdir",
-        tmp_path,
-        "--basetemp",
-        tmp_path / "base",
-        tmp_path / "test_shares.py",
-    ]
+    command += ["--confcutdir", tmp_path, "--basetemp", tmp_path / "base", tmp_path / "test_shares.py"]
     environment = os.environ | {"PYTHONPATH": str(root)}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "1 failed, 3 passed" in ran.stdout, ran.stdout + ran.stderr

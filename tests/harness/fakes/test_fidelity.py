@@ -150,10 +150,12 @@ def test_a_node_that_refuses_to_trace_genesis_fails_its_chunk(tmp_path: Path):
 
 
 @pytest.mark.parametrize("dataset", sorted(ROWS))
-def test_anvil_is_a_witness_that_the_schemas_have_not_drifted(dataset: str, anvil: Anvil, tmp_path: Path):
+def test_anvil_is_a_witness_that_the_schemas_have_not_drifted(dataset: str, anvil_process: Anvil, tmp_path: Path):
     """What real Cryo extracts from a live anvil has the schema that the fakes and the goldens have."""
     command = [BIN / "cryo-from-wheel", dataset, "-b", "1:6", "-o", tmp_path]
-    ended = subprocess.run(command, env=os.environ | {"ETH_RPC_URL": anvil.url}, check=False, capture_output=True)
+    ended = subprocess.run(
+        command, env=os.environ | {"ETH_RPC_URL": anvil_process.url}, check=False, capture_output=True
+    )
     assert ended.returncode == 0, ended.stdout
     (path,) = tmp_path.glob("*.parquet")
     assert pq.read_schema(path).equals(schema(dataset), check_metadata=False)

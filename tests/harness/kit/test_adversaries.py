@@ -37,17 +37,17 @@ for path in ("someone-elses", "someone-elses/stolen.parquet"):
 """
 
 
-def judged(program: str, scenario: str, moto: S3Endpoint) -> tuple[Judged, list[object]]:
+def judged(program: str, scenario: str, cryo_moto: S3Endpoint) -> tuple[Judged, list[object]]:
     target = Target("adversary", (sys.executable, "-c", program))
-    events = run(hurried(SCENARIOS[scenario], PATIENCE_SECONDS), target, Backends(moto, moto, "moto"))
+    events = run(hurried(SCENARIOS[scenario], PATIENCE_SECONDS), target, Backends(cryo_moto, cryo_moto, "moto"))
     return judge(events), events
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("program", [NEVER_ANSWERS, CRASHES, FLOODS], ids=["never-answers", "crashes", "floods"])
-def test_who_does_no_work_fails_in_bounded_time(program: str, scenario: str, moto: S3Endpoint):
+def test_who_does_no_work_fails_in_bounded_time(program: str, scenario: str, cryo_moto: S3Endpoint):
     """The outcome that never came is a violation, nothing is shown to be kept, and no process is left."""
-    found, events = judged(program, scenario, moto)
+    found, events = judged(program, scenario, cryo_moto)
     assert found.errors == ()
     assert found.kept == ()
     assert Verdict.FAIL in verdicts([found]).values()
@@ -55,26 +55,26 @@ def test_who_does_no_work_fails_in_bounded_time(program: str, scenario: str, mot
     assert events[-1].survivors == ()  # type: ignore[attr-defined]
 
 
-def test_a_flood_is_read_and_not_kept(moto: S3Endpoint):
+def test_a_flood_is_read_and_not_kept(cryo_moto: S3Endpoint):
     """125 MiB on each stream leave a history of a few MiB, which says that it is cut."""
-    _, events = judged(FLOODS, "straight-run", moto)
+    _, events = judged(FLOODS, "straight-run", cryo_moto)
     assert sum(len(event.model_dump_json()) for event in events) < 24 * 1024**2  # type: ignore[attr-defined]
     ended = next(event for event in events if event.kind == "exit")  # type: ignore[attr-defined]
     assert "is not kept" in ended.stdout  # type: ignore[attr-defined]
 
 
-def test_lay_1_a_write_to_another_bucket_is_seen(moto: S3Endpoint):
+def test_lay_1_a_write_to_another_bucket_is_seen(cryo_moto: S3Endpoint):
     """LAY-1: wherever a worker writes through the store's address, it is found out."""
-    found, _ = judged(ELSEWHERE, "straight-run", moto)
+    found, _ = judged(ELSEWHERE, "straight-run", cryo_moto)
     strays = [one.seen for one in found.violations if one.clause == "LAY-1"]
     assert "someone-elses/stolen.parquet" in strays
 
 
-def test_who_never_asks_for_anything_is_soon_waited_for_no_more(moto: S3Endpoint):
+def test_who_never_asks_for_anything_is_soon_waited_for_no_more(cryo_moto: S3Endpoint):
     """A whole profile ends in minutes though every scenario would wait for 40 seconds."""
     patience = Patience(300.0)
     scenario = SCENARIOS["straight-run"]
-    _, events = judged(NEVER_ANSWERS, "straight-run", moto)
+    _, events = judged(NEVER_ANSWERS, "straight-run", cryo_moto)
     for _ in range(SILENT_SCENARIOS):
         assert patience.left(scenario).patience_seconds == scenario.patience_seconds
         patience.of(ran(events))

@@ -30,17 +30,17 @@ def test_a_container_starts_no_container():
 
 
 @pytest.mark.docker
-def test_the_worker_image_is_wired_rightly(containers: Session):
+def test_the_worker_image_is_wired_rightly(cryo_containers: Session):
     """Both as a command and as a service it finds all that it needs."""
-    assert containers
+    assert cryo_containers
     result = CliRunner().invoke(app, ["smoke", "--target", f"image:{build(IMAGES['worker'])}"])
     assert result.exit_code == 0, result.output
 
 
 @pytest.mark.docker
 @pytest.mark.parametrize("name", ["fake-mode", "killed-before-manifest", "zombie-service", "real-cryo"])
-def test_what_goes_on_in_a_container_is_seen(name: str, containers: Session):
+def test_what_goes_on_in_a_container_is_seen(name: str, cryo_containers: Session):
     """A Cryo that tells nobody of itself is seen there, and a signal meets the worker and not the command `docker`."""
-    assert containers
+    assert cryo_containers
     result = CliRunner().invoke(app, ["run", name, "--target", f"image:{build(IMAGES['worker'])}"])
     assert result.exit_code == 0, result.output

@@ -17,10 +17,10 @@ from harness.targets import find as find_target
 
 
 @pytest.fixture(scope="module")
-def saved(moto: S3Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(cryo_moto: S3Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The straight path with a worker that writes its manifest first."""
     (scenario,) = find(["straight-run"])
-    events = run(scenario, find_target(REFERENCE, bug="manifest-comes-first"), Backends(moto, moto, "moto"))
+    events = run(scenario, find_target(REFERENCE, bug="manifest-comes-first"), Backends(cryo_moto, cryo_moto, "moto"))
     path = tmp_path_factory.mktemp("saved") / "straight-run.jsonl"
     history.save(events, path)
     return path

@@ -27,11 +27,11 @@ def seen(recorder: Recorder) -> list[tuple[str, str | None]]:
     return [(event.kind, event.task_id) for event in recorder.events]
 
 
-def test_a_client_of_the_query_protocol_is_heard(moto: S3Endpoint):
+def test_a_client_of_the_query_protocol_is_heard(cryo_moto: S3Endpoint):
     """A form to the queue's own path, answered in XML, as SDKs sent it before 2023."""
-    recorder, queue = Recorder(), make_queue(moto)
+    recorder, queue = Recorder(), make_queue(cryo_moto)
     queue.send(TASK)
-    with StoreProxy(moto.url, listener=QueueListener(recorder)) as proxy:
+    with StoreProxy(cryo_moto.url, listener=QueueListener(recorder)) as proxy:
         url = proxy.url + urllib.parse.urlsplit(queue.url).path
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = asked(url, form, "Action=ReceiveMessage&Version=2012-11-05")
@@ -41,11 +41,11 @@ def test_a_client_of_the_query_protocol_is_heard(moto: S3Endpoint):
     assert seen(recorder) == [("received", TASK), ("acknowledged", TASK)]
 
 
-def test_a_client_of_the_json_protocol_is_heard(moto: S3Endpoint):
+def test_a_client_of_the_json_protocol_is_heard(cryo_moto: S3Endpoint):
     """What newer SDKs send."""
-    recorder, queue = Recorder(), make_queue(moto)
+    recorder, queue = Recorder(), make_queue(cryo_moto)
     queue.send(TASK)
-    with StoreProxy(moto.url, listener=QueueListener(recorder)) as proxy:
+    with StoreProxy(cryo_moto.url, listener=QueueListener(recorder)) as proxy:
         form = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.ReceiveMessage"}
         answer = json.loads(asked(proxy.url, form, json.dumps({"QueueUrl": queue.url})))
         entries = [{"Id": "1", "ReceiptHandle": answer["Messages"][0]["ReceiptHandle"]}]

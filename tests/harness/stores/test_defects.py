@@ -21,7 +21,7 @@ BODY = b"0123456789" * 200
 NOW = dt.datetime(2026, 11, 27, tzinfo=dt.UTC)
 
 
-@pytest.fixture(params=["moto", pytest.param("minio", marks=pytest.mark.docker)])
+@pytest.fixture(params=["cryo_moto", pytest.param("minio", marks=pytest.mark.docker)])
 def bucket(request: pytest.FixtureRequest) -> Bucket:
     endpoint: S3Endpoint = request.getfixturevalue(request.param)
     return endpoint.make_bucket()
@@ -111,18 +111,18 @@ def test_a_store_refuses_etags_in_quotes(bucket: Bucket):
         ("slow-down", (503, "SlowDown")),
     ],
 )
-def test_a_store_refuses_some_requests_and_takes_the_next(do: str, told: tuple[int, str], moto: S3Endpoint):
+def test_a_store_refuses_some_requests_and_takes_the_next(do: str, told: tuple[int, str], cryo_moto: S3Endpoint):
     """A refusal by name strikes from the nth request on, so many times; the requests around it have their effect."""
-    bucket = moto.make_bucket()
+    bucket = cryo_moto.make_bucket()
     with before(bucket, do=do, operation="any", nth=2, times=2, lasting=False) as proxy:
         ends = [status_of(proxy.url, bucket) for _ in range(4)]
         assert proxy.fired == [True]
     assert ends == [(200, ""), told, told, (200, "")]
 
 
-def test_the_answer_to_a_skewed_clock_bears_the_stores_time(moto: S3Endpoint):
+def test_the_answer_to_a_skewed_clock_bears_the_stores_time(cryo_moto: S3Endpoint):
     """By the answer's Date a worker can tell how wrong its clock is."""
-    bucket = moto.make_bucket()
+    bucket = cryo_moto.make_bucket()
     with before(bucket, do="clock-skew", operation="list") as proxy, pytest.raises(ClientError) as caught:
         replace(bucket.endpoint, url=proxy.url).client().list_objects_v2(Bucket=bucket.name)
     date = parsedate_to_datetime(caught.value.response["ResponseMetadata"]["HTTPHeaders"]["date"])

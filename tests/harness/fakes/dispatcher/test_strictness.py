@@ -245,9 +245,9 @@ def test_over_http_a_query_is_an_unknown_path_and_a_binary_header_is_not_a_token
         assert [violation.clause for violation in server.dispatcher.violations] == ["LSE-1", "LSE-1"]
 
 
-def test_wake_ups_are_sent_twice_on_request_and_redelivered(moto: S3Endpoint):
+def test_wake_ups_are_sent_twice_on_request_and_redelivered(cryo_moto: S3Endpoint):
     """PUB-6: wake-ups are duplicated, sent once more by `wake`, and redelivered if received and not deleted."""
-    queue = make_queue(moto)
+    queue = make_queue(cryo_moto)
     dispatcher = Dispatcher(queue=queue, wakeups=2)
     task_id = dispatcher.add_task(PAYLOAD)
     dispatcher.wake(task_id)

@@ -1,4 +1,4 @@
-"""What a worker needs around it, for one test: node, store, queue, dispatcher, staging root."""
+"""The plugin's fixture `world`: all that a worker needs for one test, and a way to start one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 
 from harness.fakes.dispatcher import DispatcherServer
 from harness.fakes.rpc import RpcPool
+from harness.runner.surroundings import Surroundings
 from harness.stores.bucket import Bucket
 from harness.stores.queue import Queue
 from harness.targets import search_path
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The parts, each the same as the fixture of that name has."""
+class PluginWorld:
+    """The parts; each is the same object as the fixture of that name."""
 
     fake_rpc: RpcPool
     object_store: Bucket
@@ -28,21 +29,14 @@ class Surroundings:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the whole environment of a worker, which finds the fake Cryo on its PATH."""
-        return {
-            "PATH": search_path(),
-            "TRACE_CRYO_MODE": "real",
-            "TRACE_CRYO_BIN": "fake-cryo",
-            "TRACE_COVERAGE": "rows",
-            "TRACE_RPC_POOL_LOCAL_URL": self.fake_rpc.url,
-            "TRACE_CRYO_STAGING_ROOT": str(self.staging),
-            **self.dispatcher.environment(),
-            **self.queue.environment(),
-            **self.object_store.environment(),
-            **more,
-        }
+        surroundings = Surroundings(
+            node_url=self.fake_rpc.url, cryo="fake-cryo", coverage="rows", bucket=self.object_store, queue=self.queue,
+            dispatcher=self.dispatcher, staging=self.staging,
+        )  # fmt: skip
+        return {"PATH": search_path(), **surroundings.environment(), **more}
 
     def start(self, command: Sequence[str], **more: str) -> subprocess.Popen[bytes]:
-        """Start a worker, which is killed at the end of the test if it has not ended by then."""
+        """Start a worker; if it still runs at the end of the test, it is killed."""
         process = subprocess.Popen(command, env=self.environment(**more))
         self.stack.callback(process.wait)
         self.stack.callback(process.kill)

@@ -1,0 +1,56 @@
+"""What a worker finds around it: node, store, queue, dispatcher and staging root, and the environment that says so.
+
+One description, used by the runner, by `cryo-harness serve world` and by the plugin's fixture `world`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.fakes.dispatcher import DispatcherServer
+    from harness.stores.bucket import Bucket
+    from harness.stores.queue import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The parts that there are; None for each that there is not.
+
+    `cryo` is the executable of mode `real`, `coverage` the level of proof that the worker is asked for.
+    """
+
+    mode: Literal["real", "fake"] = "real"
+    node_url: str | None = None
+    cryo: str | None = None
+    coverage: Literal["rows", "chain", "receipts"] | None = None
+    bucket: Bucket | None = None
+    queue: Queue | None = None
+    dispatcher: DispatcherServer | None = None
+    staging: Path | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of a worker (architecture.md, "Environment").
+
+        The store's keys win over the queue's: moto, which serves every queue, accepts any.
+        """
+        variables: dict[str, str] = {"TRACE_CRYO_MODE": self.mode}
+        if self.mode == "real":
+            given: dict[str, str | None] = {
+                "TRACE_CRYO_BIN": self.cryo,
+                "TRACE_COVERAGE": self.coverage,
+                "TRACE_RPC_POOL_LOCAL_URL": self.node_url,
+            }
+            variables |= {name: value for name, value in given.items() if value is not None}
+        if self.staging is not None:
+            variables["TRACE_CRYO_STAGING_ROOT"] = str(self.staging)
+        if self.dispatcher is not None:
+            variables |= self.dispatcher.environment()
+        if self.queue is not None:
+            variables |= self.queue.environment()
+        if self.bucket is not None:
+            variables |= self.bucket.environment()
+        return variables
