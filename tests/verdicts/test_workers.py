@@ -1,4 +1,4 @@
-"""Verdicts on whole workers, as anyone gets them: our own on moto and on MinIO, the reference worker on moto."""
+"""Verdicts of the command on complete workers: our own on moto and on MinIO, the reference worker on moto."""
 
 import json
 import subprocess
@@ -15,27 +15,27 @@ JOBS = "4"
 
 def judged(folder: Path, *words: str) -> dict[str, str]:
     """Run all scenarios and return the verdict of each clause."""
-    told = folder / "report.json"
-    command = [BIN / "cryo-harness", "run", "--jobs", JOBS, "--report", told, *words]
+    path = folder / "report.json"
+    command = [BIN / "cryo-harness", "run", "--jobs", JOBS, "--report", path, *words]
     ended = subprocess.run(command, check=False, text=True, capture_output=True)
-    report = json.loads(told.read_text())
+    report = json.loads(path.read_text())
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert engine_problem() is not None or report["skipped"] == {}
-    return {one["id"]: one["verdict"] for one in report["clauses"]}
+    return {clause["id"]: clause["verdict"] for clause in report["clauses"]}
 
 
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.real_cryo
 def test_our_worker_keeps_every_clause(store: str, tmp_path: Path):
-    """On MinIO every clause is PASS; on moto all but the one that moto, which takes wrong checksums, can't show."""
+    """On MinIO every clause is PASS; on moto LAY-8 is inconclusive, since moto accepts wrong checksums."""
     found = judged(tmp_path, "--store", store)
     assert len(found) == 62
-    unknown = {"LAY-8": "INCONCLUSIVE"} if store == "moto" else {}
-    assert {clause: verdict for clause, verdict in found.items() if verdict != "PASS"} == unknown
+    inconclusive = {"LAY-8": "INCONCLUSIVE"} if store == "moto" else {}
+    assert {clause: verdict for clause, verdict in found.items() if verdict != "PASS"} == inconclusive
 
 
 @pytest.mark.real_cryo
 def test_the_reference_worker_keeps_every_clause(tmp_path: Path):
-    """An independent worker of another make passes: the checks ask for the contract, not for our worker."""
+    """An independent worker passes, so the checks require the contract and not our implementation."""
     found = judged(tmp_path, "--target", "reference")
     assert {clause: verdict for clause, verdict in found.items() if verdict != "PASS"} == {"LAY-8": "INCONCLUSIVE"}
