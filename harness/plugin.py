@@ -80,10 +80,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Attach the last log lines of the session's containers to the report of a failed test that uses them."""
     report = yield
     if report.failed and "cryo_containers" in getattr(item, "fixturenames", ()):
-        from harness.containers.session import last_words  # noqa: PLC0415 - only after a failure
+        from harness.containers.session import last_log_lines  # noqa: PLC0415 - only after a failure
         from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
 
-        report.sections += last_words(owner_of(item.config))
+        report.sections += last_log_lines(owner_of(item.config))
     return report
 
 
