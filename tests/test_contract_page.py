@@ -1,4 +1,4 @@
-"""docs/contract.md has the clauses that the checks read, and examples that the harness's dispatcher accepts."""
+"""docs/contract.md has the clauses that the checks read, and the harness's dispatcher accepts its examples."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def example(name: str, language: str = "json") -> str:
 
 
 class Caller:
-    """Sends the page's requests to a dispatcher, with the tokens that it gave out in place of the page's."""
+    """Sends the requests of the page to a dispatcher, with the dispatcher's tokens in place of those of the page."""
 
     def __init__(self, form: Form) -> None:
         self.clock = ManualClock(NOON)
@@ -58,8 +58,8 @@ class Caller:
         return answer | {"lease_token": LEASE, "capability_token": CAPABILITY}
 
 
-def test_the_page_has_the_clauses_and_scenarios_as_they_are():
-    """A clause or scenario that changes is on the page once scripts/contract.py has been run."""
+def test_the_generated_part_of_the_page_is_up_to_date():
+    """The page has the current clauses and scenarios, as scripts/contract.py writes them."""
     ran = subprocess.run(
         [sys.executable, ROOT / "scripts" / "contract.py"], capture_output=True, text=True, check=False
     )
@@ -67,18 +67,18 @@ def test_the_page_has_the_clauses_and_scenarios_as_they_are():
 
 
 def test_every_clause_that_the_page_refers_to_is_on_it():
-    """A link to a clause leads to its heading."""
+    """Each link to a clause has a target."""
     assert {name.upper() for name in re.findall(r"\(#([a-z]+-\d+)\)", PAGE)} <= clauses().keys()
 
 
 @pytest.mark.parametrize(("form", "name"), [("documented", "claimed"), ("lite", "claimed, lite")])
-def test_lse_1_the_claims_of_the_page_are_answered_as_it_says(form: Form, name: str):
-    """LSE-1: the dispatcher accepts the page's claim and gives the page's answer in either form."""
+def test_lse_1_the_dispatcher_answers_the_claims_of_the_page_as_shown(form: Form, name: str):
+    """LSE-1: the dispatcher accepts the claim on the page and returns the answer on the page, in both forms."""
     assert Caller(form).claim() == json.loads(example(name))
 
 
 def test_out_1_the_requests_of_the_page_complete_the_task():
-    """OUT-1, PUB-1: heartbeat and completion of the page are accepted, and the task cannot be claimed afterwards."""
+    """OUT-1, PUB-1: the dispatcher accepts the heartbeat and completion on the page; then the task is not claimable."""
     caller = Caller("documented")
     caller.claim()
     caller.clock.advance(HEARTBEAT_AFTER_SECONDS)
@@ -89,7 +89,7 @@ def test_out_1_the_requests_of_the_page_complete_the_task():
 
 
 def test_out_1_the_failure_of_the_page_is_accepted():
-    """OUT-1: the page's failure is a completion that the dispatcher takes."""
+    """OUT-1: the dispatcher accepts the failure on the page as a completion."""
     caller = Caller("documented")
     caller.claim()
     head = example("complete", "http").partition("\n\n")[0]
@@ -97,7 +97,7 @@ def test_out_1_the_failure_of_the_page_is_accepted():
     assert caller.dispatcher.violations == []
 
 
-def test_the_wake_up_of_the_page_is_the_dispatchers():
-    """A wake-up names the task and nothing else."""
+def test_the_wake_up_of_the_page_names_the_task_only():
+    """The wake-up on the page has the task id and no other field."""
     (task,) = Caller("documented").dispatcher.tasks
     assert json.loads(example("wakeup")) == {"task_id": task.task_id}

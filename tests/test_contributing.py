@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md says what is true of the code: layers, files and their number."""
+"""CONTRIBUTING.md matches the code: layers, files and numbers of files."""
 
 import re
 import tomllib
@@ -25,7 +25,7 @@ def paths(text: str) -> list[str]:
 
 @pytest.mark.parametrize("package", ["cryo_ingest", "harness"])
 def test_the_layers_are_those_that_import_linter_checks(package: str):
-    """A newcomer reads the layers from the guide: top to bottom as configured, siblings on one line."""
+    """The guide lists the layers as configured: from top to bottom, independent siblings in one row."""
     (configured,) = (
         one["layers"]
         for one in CONFIGURATION["contracts"]
@@ -36,8 +36,8 @@ def test_the_layers_are_those_that_import_linter_checks(package: str):
     assert documented == [re.findall(r"\w+", layer) for layer in configured]
 
 
-def test_each_recipe_lists_as_many_files_as_it_says():
-    """The number of files to touch is that of the list below it."""
+def test_each_recipe_lists_the_number_of_files_in_its_heading():
+    """The number in each heading is the length of the list below it."""
     headings = [re.match(r"(.*): (\d+) files?\n", section) for section in GUIDE.split("\n### ")[1:]]
     recipes = [heading for heading in headings if heading is not None]
     assert len(recipes) == 5
@@ -46,8 +46,8 @@ def test_each_recipe_lists_as_many_files_as_it_says():
         assert listed == [str(place + 1) for place in range(int(recipe[2]))], recipe[1]
 
 
-def test_each_kind_of_fault_lists_as_many_files_as_it_says():
-    """The number of files to touch is that of the files in the row."""
+def test_each_kind_of_fault_lists_the_number_of_files_in_its_row():
+    """The number in each row is the number of files in the row."""
     faults = rows(GUIDE.split("### A fault", 1)[1].split("### ", 1)[0])
     assert faults
     for kind, files, number in faults:
@@ -55,14 +55,14 @@ def test_each_kind_of_fault_lists_as_many_files_as_it_says():
 
 
 def test_every_file_that_the_guide_names_exists():
-    """No recipe sends its reader to a file that is not there, but to those that the reader makes."""
+    """Each file that the guide names exists, except the files that the reader creates."""
     named = [path for path in paths(GUIDE) if not PLACEHOLDER.search(path.removesuffix(".md"))]
     assert len(named) > 20
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_every_target_of_make_that_the_guide_names_exists():
-    """The commands of the guide are in the Makefile."""
+    """The Makefile has each target that the guide names."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"`?make ([a-z]+)`?", GUIDE.replace("make .venv", ""))):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -1,5 +1,6 @@
-"""One check per clause of the contract: a function from the evidence of one history to what it violates.
+"""One check for each clause of the contract: a function from the evidence of one history to violations.
 
-`NOTHING` says that this history does not show the clause at all, `Inconclusive` that its store can't. No check trusts
-what a worker says of itself: rows, names and prefixes are computed here from the chain and the contract.
+A check returns `NOT_EXERCISED` where its clause does not apply to the history, and raises `Inconclusive` where the
+store can't show it. No check relies on what a worker reports: names, prefixes and rows are computed from the contract
+and the chain.
 """

@@ -1,20 +1,38 @@
-"""A history as checks read it: tasks with how their attempts ended, requests by kind, the final state, the oracle."""
+"""A history in the form that checks read: tasks and how their attempts ended, typed queries, final state, oracle."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.contract import MANIFEST_NAME, dataset_version, prefix
+from harness.history import (
+    CryoStarted,
+    DispatcherCall,
+    DispatcherKind,
+    Event,
+    FinalObject,
+    LogLine,
+    StoreKind,
+    StoreResponse,
+    TaskCreated,
+    WorkerExited,
+    WorkerStarted,
+    final_state,
+    of,
+    scenario_started,
+)
 from harness.json_utils import json_object
 from harness.resources import clauses
 from harness.scenario import Scenario, TaskLine
 from harness.world.chain import Chain
 from harness.world.content import oracle
 from harness.world.quirks import Quirks
+
+E = TypeVar("E", bound=Event)
 
 OUTCOMES = {
     0: "success",
@@ -24,13 +42,16 @@ OUTCOMES = {
     75: "retryable_error",
     78: "bad_configuration",
 }
+"""The outcome that each exit code stands for."""
 STOPPED = {130, 143}
+"""Exit codes for SIGINT and SIGTERM."""
+OK, FIRST_ERROR_STATUS = 200, 300
 MOST_PUBLICATIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A broken clause, quoted; what was expected, what was seen, and the numbers of the events that show it."""
+    """A broken clause: what was expected, what was seen, and the numbers of the events that show it."""
 
     clause: str
     expected: str
@@ -38,22 +59,23 @@ class Violation:
     events: tuple[int, ...] = ()
 
     @property
-    def quote(self) -> str:
-        """The clause's own words."""
+    def clause_text(self) -> str:
+        """The text of the clause in the contract."""
         return clauses()[self.clause]["text"]
 
 
 class Inconclusive(Exception):
-    """The store of this run can't show whether the clause is kept; the reason is on its card."""
+    """The clause can't be checked on this store, because of one of its limitations; the message says why."""
 
 
-NOTHING = None
-Found = list[Violation] | None
+NOT_EXERCISED = None
+"""What a check returns for a history in which its clause does not apply."""
+Findings = list[Violation] | None
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How one attempt ended, as the platform saw it."""
+class AttemptEnd:
+    """How one attempt ended, as the platform saw it; `number` is that of the exit or completion event."""
 
     outcome: str
     message: str
@@ -62,267 +84,298 @@ class End:
     attempt: int = 1
 
 
-def meets(seen: str, expected: str) -> bool:
-    """Tell whether an attempt ended as it may."""
+def outcome_matches(seen: str, expected: str) -> bool:
+    """Return whether an outcome is the expected one, or one of those that `success_or_retry` allows."""
     return seen in {"success", "retryable_error"} if expected == "success_or_retry" else seen == expected
 
 
 @dataclass(slots=True)
-class Task:
-    """One task of the scenario: what was sent, what should come of it, and what came."""
+class TaskEvidence:
+    """One task: its payload, its line in the scenario, and how its attempts ended, in order."""
 
-    place: int
+    index: int
     task_id: str
     payload: Any
     line: TaskLine
-    began: int
-    ends: list[End] = field(default_factory=list)
+    ends: list[AttemptEnd] = field(default_factory=list)
 
     @property
-    def extractable(self) -> bool:
-        """Whether the scenario sends a payload that a Cryo may be started for."""
+    def may_start_cryo(self) -> bool:
+        """Whether the payload is an object and the scenario does not rule out that Cryo starts."""
         return isinstance(self.payload, dict) and self.line.cryo is not False
 
     @property
     def ended_as_expected(self) -> bool:
-        """Whether the last attempt ended as the scenario says."""
-        return bool(self.ends) and meets(self.ends[-1].outcome, self.line.outcome)
+        """Whether the last attempt ended with the outcome that the scenario expects."""
+        return bool(self.ends) and outcome_matches(self.ends[-1].outcome, self.line.outcome)
 
     @property
     def succeeded(self) -> bool:
-        """Whether a success was expected and the platform saw one."""
+        """Whether the last attempt succeeded, as expected."""
         return self.ended_as_expected and self.ends[-1].outcome == "success"
 
     @property
     def failed(self) -> bool:
-        """Whether a failure was expected and the platform saw it."""
-        failing = self.line.outcome not in {"success", "nothing", "killed"}
-        return failing and self.ended_as_expected and not self.succeeded
+        """Whether the last attempt failed, as expected."""
+        failure_expected = self.line.outcome not in {"success", "nothing", "killed"}
+        return failure_expected and self.ended_as_expected and not self.succeeded
 
 
 class Evidence:
-    """All that a check may look at."""
+    """Everything that a check may read.
 
-    def __init__(self, events: list[Any]) -> None:
+    Raises:
+        TypeError: the events are not a complete history.
+    """
+
+    def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
-        self.begun, self.final = events[0], events[-1]
-        self.scenario = Scenario.model_validate(self.begun.scenario)
+        self.start, self.final = scenario_started(events), final_state(events)
+        self.scenario = Scenario.model_validate(self.start.scenario)
         self._oracles: dict[tuple[str, int, int], dict[str, dict[str, Any]]] = {}
         self.chain = Chain(self.scenario.node.chain_id, quirks=Quirks(**self.scenario.node.quirks))
 
-    def of(self, *kinds: str) -> list[Any]:
-        """Return the events of some kinds, in order."""
-        return [event for event in self.events if event.kind in kinds]
+    def of(self, event_class: type[E]) -> list[E]:
+        """Return the events of a class, in order."""
+        return of(self.events, event_class)
+
+    def dispatcher_calls(self, *kinds: DispatcherKind) -> list[DispatcherCall]:
+        """Return the calls to the dispatcher of some kinds, in order."""
+        return [event for event in self.of(DispatcherCall) if event.kind in kinds]
+
+    def store_responses(self, *kinds: StoreKind) -> list[StoreResponse]:
+        """Return the responses of the store of some kinds, in order."""
+        return [event for event in self.of(StoreResponse) if event.kind in kinds]
 
     @cached_property
-    def tasks(self) -> list[Task]:
-        """The tasks with how they ended."""
-        found = [
-            Task(event.task, event.task_id, event.payload, self.scenario.tasks[event.task], event.number)
-            for event in self.of("task")
+    def claims(self) -> list[DispatcherCall]:
+        """All claims, with any status."""
+        return self.dispatcher_calls("claim")
+
+    @cached_property
+    def completions(self) -> list[DispatcherCall]:
+        """All completions, with any status."""
+        return self.dispatcher_calls("complete")
+
+    @cached_property
+    def puts(self) -> list[StoreResponse]:
+        """The PUTs that the store accepted."""
+        return [event for event in self.store_responses("object_put") if _accepted(event)]
+
+    @cached_property
+    def writes(self) -> list[StoreResponse]:
+        """The PUTs and DELETEs that the store accepted."""
+        return [event for event in self.store_responses("object_put", "object_deleted") if _accepted(event)]
+
+    @cached_property
+    def tasks(self) -> list[TaskEvidence]:
+        """The tasks, with the ends of their attempts."""
+        tasks = [
+            TaskEvidence(event.task, event.task_id, event.payload, self.scenario.tasks[event.task])
+            for event in self.of(TaskCreated)
         ]
-        workers = {event.worker: event for event in self.of("worker_started")}
         if self.scenario.delivery == "run":
-            for event in self.of("exit"):
-                started = workers[event.worker]
-                if started.task is not None:
-                    found[started.task].ends.append(self._end_of_process(event))
+            workers = {event.worker: event for event in self.of(WorkerStarted)}
+            for exited in self.of(WorkerExited):
+                index = workers[exited.worker].task
+                if index is not None:
+                    tasks[index].ends.append(self._end_of_process(exited))
         else:
-            for event in self.of("complete"):
-                if event.status == 200 or (event.status is None and "after" in (event.fault or "")):
-                    for task in found:
-                        if task.task_id == event.task_id:
-                            _add_report(task, event)
-        return found
+            for call in self.completions:
+                if call.status == OK or (call.status is None and "after" in (call.fault or "")):
+                    for task in tasks:
+                        if task.task_id == call.task_id:
+                            _add_completion(task, call)
+        return tasks
 
-    def _end_of_process(self, event: Any) -> End:
+    def _end_of_process(self, event: WorkerExited) -> AttemptEnd:
         outcome = OUTCOMES.get(event.code, "stopped" if event.code in STOPPED else "killed" if event.code < 0 else "?")
-        published = _publications(event.stdout)
-        return End(outcome, self.log_of(event.worker), published, event.number)
+        return AttemptEnd(outcome, self.log_of(event.worker), _publications(event.stdout), event.number)
 
-    def only_worker_at(self, number: int) -> int | None:
-        """Return the one worker that had been started by an event, or None where there were several."""
-        started = [event.worker for event in self.of("worker_started") if event.number < number]
-        return started[0] if len(started) == 1 else None
+    def sole_worker_before(self, number: int) -> int | None:
+        """Return the worker that started before an event, or None if none or several did."""
+        workers = [event.worker for event in self.of(WorkerStarted) if event.number < number]
+        return workers[0] if len(workers) == 1 else None
 
     def log_of(self, worker: int) -> str:
-        """Return what one worker logged."""
-        return "\n".join(event.text for event in self.of("log_line") if event.worker == worker)
+        """Return the log of one worker."""
+        return "\n".join(event.text for event in self.of(LogLine) if event.worker == worker)
 
     @cached_property
-    def successes(self) -> list[Task]:
-        """The tasks that should have succeeded and did."""
+    def successes(self) -> list[TaskEvidence]:
+        """The tasks that succeeded, as expected."""
         return [task for task in self.tasks if task.succeeded]
 
     @cached_property
-    def failures(self) -> list[Task]:
-        """The tasks that should have failed and did."""
+    def failures(self) -> list[TaskEvidence]:
+        """The tasks that failed, as expected."""
         return [task for task in self.tasks if task.failed]
 
     @property
-    def shows(self) -> bool:
-        """Whether every task went as the scenario says, every success with its rows: else no clause is kept."""
-        return all(self._as_told(task) for task in self.tasks)
+    def went_as_expected(self) -> bool:
+        """Whether each task went as the scenario says and each success stored the right rows.
 
-    def _as_told(self, task: Task) -> bool:
+        Otherwise the history does not show that a clause is kept.
+        """
+        return all(self._task_went_as_expected(task) for task in self.tasks)
+
+    def _task_went_as_expected(self, task: TaskEvidence) -> bool:
         if task.line.cryo is not None and bool(self.cryos(task)) is not task.line.cryo:
             return False
         if task.line.outcome == "nothing":
             return not any(end.outcome == "success" for end in task.ends)
-        return task.ended_as_expected and (not task.succeeded or self._whole(task))
+        return task.ended_as_expected and (not task.succeeded or self._is_complete(task))
 
-    def _whole(self, task: Task) -> bool:
-        stored = self.stored(task)
-        facts = {name: (stored[name].parquet or {}).get("digest") for name in stored}
-        wanted = {name: one["digest"] for name, one in self.oracle(task).items()}
-        return MANIFEST_NAME in stored and wanted.items() <= facts.items()
+    def _is_complete(self, task: TaskEvidence) -> bool:
+        """Return whether a task's prefix has a manifest and every file of the range with the right rows."""
+        objects = self.objects_of(task)
+        digests = {name: (stored.parquet or {}).get("digest") for name, stored in objects.items()}
+        expected = {name: facts["digest"] for name, facts in self.oracle(task).items()}
+        return MANIFEST_NAME in objects and expected.items() <= digests.items()
 
-    def prefix(self, task: Task) -> str:
+    def prefix(self, task: TaskEvidence) -> str:
         """Return the prefix of a task's version (LAY-1, VER-2)."""
         return prefix(task.payload)
 
-    def version(self, task: Task) -> str:
+    def version(self, task: TaskEvidence) -> str:
         """Return a task's version (VER-2)."""
         return dataset_version(task.payload)
 
-    def oracle(self, task: Task) -> dict[str, dict[str, Any]]:
-        """Return what each file of a task must hold."""
-        one = task.payload
-        if self.begun.oracle is not None:
-            found: dict[str, dict[str, Any]] = self.begun.oracle
-            return found
-        asked = (one["cryo_dataset_name"], one["range_start"], one["range_end"])
-        if asked not in self._oracles:
-            self._oracles[asked] = oracle(self.chain, *asked)
-        return self._oracles[asked]
+    def oracle(self, task: TaskEvidence) -> dict[str, dict[str, Any]]:
+        """Return the expected facts of each file of a task, by file name."""
+        if self.start.oracle is not None:
+            return self.start.oracle
+        payload = task.payload
+        key = (payload["cryo_dataset_name"], payload["range_start"], payload["range_end"])
+        if key not in self._oracles:
+            self._oracles[key] = oracle(self.chain, *key)
+        return self._oracles[key]
 
-    def stored(self, task: Task) -> dict[str, Any]:
-        """Return what lies below a task's prefix at the end, by name."""
+    def objects_of(self, task: TaskEvidence) -> dict[str, FinalObject]:
+        """Return the objects below a task's prefix at the end, by name."""
         below = self.prefix(task)
         return {key.removeprefix(below): stored for key, stored in self.final.objects.items() if key.startswith(below)}
 
-    def manifest(self, task: Task) -> dict[str, Any] | None:
-        """Return a task's manifest at the end, where there is one that is a JSON object."""
-        stored = self.stored(task).get(MANIFEST_NAME)
+    def manifest(self, task: TaskEvidence) -> dict[str, Any] | None:
+        """Return a task's manifest at the end, or None if there is none that is a JSON object."""
+        stored = self.objects_of(task).get(MANIFEST_NAME)
         return json_object(stored.text) if stored is not None and stored.text is not None else None
 
-    def listed(self, task: Task) -> list[str]:
-        """Return the keys that a task's manifest lists; none where they are no list of texts."""
+    def manifest_keys(self, task: TaskEvidence) -> list[str]:
+        """Return the keys in a task's manifest; none where `parquet_keys` is not a list of strings."""
         keys = (self.manifest(task) or {}).get("parquet_keys")
         return keys if isinstance(keys, list) and all(isinstance(key, str) for key in keys) else []
 
-    @cached_property
-    def puts(self) -> list[Any]:
-        """The PUTs that the store took."""
-        return [event for event in self.of("object_put") if event.status is not None and event.status < 300]
-
-    def cryos(self, task: Task | None = None) -> list[Any]:
-        """Return the Cryos that were started for one task, or for all; they are told apart by their directory."""
-        found = self.of("cryo_started")
+    def cryos(self, task: TaskEvidence | None = None) -> list[CryoStarted]:
+        """Return the starts of Cryo for one task, by its directory, or for all tasks."""
+        starts = self.of(CryoStarted)
         if task is None:
-            return found
+            return starts
         if self.scenario.delivery == "run" and len(self.tasks) > 1:
-            return [event for event in found if self._owner(event) == task.place]
-        return [event for event in found if task.task_id in event.directory or len(self.tasks) == 1]
+            return [event for event in starts if self._task_of_cryo(event) == task.index]
+        return [event for event in starts if task.task_id in event.directory or len(self.tasks) == 1]
 
-    def _owner(self, cryo: Any) -> int | None:
-        """Return which task's worker started a Cryo: told by its directory, else by the last worker before it."""
+    def _task_of_cryo(self, cryo: CryoStarted) -> int | None:
+        """Return the task that a Cryo ran for: by its paths, else that of the last worker started before it."""
         paths = f"{cryo.directory} {' '.join(cryo.arguments)}"
-        by_path = [task.place for task in self.tasks if f"{task.task_id}/{task.line.attempt}" in paths]
+        by_path = [task.index for task in self.tasks if f"{task.task_id}/{task.line.attempt}" in paths]
         if len(by_path) == 1:
             return by_path[0]
-        started = [one.task for one in self.of("worker_started") if one.number < cryo.number]
+        started = [event.task for event in self.of(WorkerStarted) if event.number < cryo.number]
         return started[-1] if started else None
 
-    def refused(self, clause: str) -> list[Violation]:
-        """Return what the fake dispatcher, which is strict, refused for a clause's sake."""
+    def rejected_requests(self, clause: str) -> list[Violation]:
+        """Return a violation for each request that the fake dispatcher rejected because of a clause."""
         return [
-            violation(name, "a request by the contract", detail, self.final.number)
-            for name, detail in self.final.refused
+            violation(name, "a request that follows the contract", detail, self.final.number)
+            for name, detail in self.final.rejected_requests
             if name == clause
         ]
 
-    def writes(self) -> Iterator[Any]:
-        """Yield all that changed the store."""
-        yield from (event for event in self.of("object_put", "object_deleted") if (event.status or 500) < 300)
+    def store_has_limitation(self, name: str) -> bool:
+        """Return whether a limitation of the store is known."""
+        return name in self.start.limitations
 
-    def limitations(self, what: str) -> bool:
-        """Tell whether the store's card says that it can't show something."""
-        return what in self.begun.limitations
+
+def _accepted(event: StoreResponse) -> bool:
+    return event.status is not None and event.status < FIRST_ERROR_STATUS
 
 
 def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
-    """Return the JSON objects among the lines of a worker's output, as many as tell one from too many."""
-    found: list[dict[str, Any]] = []
+    """Return the JSON objects among the lines of a worker's output, at most `MOST_PUBLICATIONS`."""
+    publications: list[dict[str, Any]] = []
     for line in stdout.splitlines():
-        one = json_object(line)
-        if one is not None:
-            found.append(one)
-        if len(found) >= MOST_PUBLICATIONS:
+        value = json_object(line)
+        if value is not None:
+            publications.append(value)
+        if len(publications) >= MOST_PUBLICATIONS:
             break
-    return tuple(found)
+    return tuple(publications)
 
 
 def publications_of(request: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Return what a completion call publishes; what is no publication as an object that says what it is."""
+    """Return the publications of a completion; a value of the wrong type becomes an object that describes it."""
     published = request.get("datasets_published")
     if not isinstance(published, list | tuple | None):
-        return ({"no list": published},)
-    return tuple(one if isinstance(one, dict) else {"no object": one} for one in published or ())
+        return ({"not a list": published},)
+    return tuple(item if isinstance(item, dict) else {"not an object": item} for item in published or ())
 
 
-def _add_report(task: Task, event: Any) -> None:
-    fields = event.request
-    end = End(
-        str(fields.get("outcome")),
-        str(fields.get("error_message") or ""),
-        publications_of(fields),
-        event.number,
-        event.attempt or 0,
+def _add_completion(task: TaskEvidence, call: DispatcherCall) -> None:
+    """Add the end that a completion reports, unless the same attempt has already reported the same outcome."""
+    request = call.request
+    end = AttemptEnd(
+        str(request.get("outcome")),
+        str(request.get("error_message") or ""),
+        publications_of(request),
+        call.number,
+        call.attempt or 0,
     )
-    same = [one for one in task.ends if one.attempt == end.attempt and one.outcome == end.outcome]
-    if not same:
+    if not any(earlier.attempt == end.attempt and earlier.outcome == end.outcome for earlier in task.ends):
         task.ends.append(end)
 
 
 def violation(clause: str, expected: object, seen: object, *events: int) -> Violation:
-    """Make a violation."""
+    """Return a violation, with `expected` and `seen` as text."""
     return Violation(clause, str(expected), str(seen), events)
 
 
-def _ran_as_expected(evidence: Evidence, clause: str, task: Task) -> list[Violation]:
-    line, ran = task.line, evidence.cryos(task)
-    numbers = [event.number for event in ran]
-    if line.cryo is not None and bool(ran) is not line.cryo:
-        expected = "Cryo runs" if line.cryo else "Cryo is not started"
-        return [violation(clause, expected, f"{len(ran)} runs", *numbers)]
-    if line.runs is not None and len(ran) != line.runs:
-        return [violation(clause, f"{line.runs} runs of Cryo", f"{len(ran)} runs", *numbers)]
+def _check_cryo_runs(evidence: Evidence, clause: str, task: TaskEvidence) -> list[Violation]:
+    line, starts = task.line, evidence.cryos(task)
+    numbers = [event.number for event in starts]
+    seen = f"Cryo was started {len(starts)} times"
+    if line.cryo is not None and bool(starts) is not line.cryo:
+        return [violation(clause, f"Cryo is {'' if line.cryo else 'not '}started", seen, *numbers)]
+    if line.runs is not None and len(starts) != line.runs:
+        return [violation(clause, f"Cryo is started {line.runs} times", seen, *numbers)]
     return []
 
 
-def as_expected(evidence: Evidence, clause: str, outcome: str | None = None) -> Found:
-    """Judge a clause by how the scenario's tasks end: the outcome, the words of the message, whether Cryo ran."""
-    found: list[Violation] = []
-    judged = False
+def check_outcomes(evidence: Evidence, clause: str, outcome: str | None = None) -> Findings:
+    """Check a clause by how tasks end: the outcome, the text of the message, whether Cryo ran.
+
+    The clause is exercised where the scenario names it; with `outcome`, only by tasks that should end so.
+    """
+    violations: list[Violation] = []
+    exercised = False
     for task in evidence.tasks:
         line = task.line
         if (outcome is not None and line.outcome != outcome) or clause not in evidence.scenario.clauses:
             continue
-        judged = True
-        seen = task.ends[-1] if task.ends else None
-        found += _ran_as_expected(evidence, clause, task)
+        exercised = True
+        end = task.ends[-1] if task.ends else None
+        violations += _check_cryo_runs(evidence, clause, task)
         if line.outcome == "nothing":
-            if seen is not None and seen.outcome == "success":
-                found.append(violation(clause, "no report", seen.outcome, seen.number))
+            if end is not None and end.outcome == "success":
+                violations.append(violation(clause, "no success is reported", end.outcome, end.number))
             continue
-        if seen is None or not meets(seen.outcome, line.outcome):
-            ended = seen.outcome if seen else "no report"
-            found.append(
-                violation(clause, f"task {task.place} ends as {line.outcome}", ended, *([seen.number] if seen else []))
-            )
+        if end is None or not outcome_matches(end.outcome, line.outcome):
+            seen = end.outcome if end else "no outcome was reported"
+            numbers = [end.number] if end else []
+            violations.append(violation(clause, f"task {task.index} ends as {line.outcome}", seen, *numbers))
             continue
-        missing = [word for word in line.message_contains if not re.search(re.escape(word), seen.message)]
+        missing = [text for text in line.message_contains if not re.search(re.escape(text), end.message)]
         if missing:
-            found.append(violation(clause, f"the message says {', '.join(missing)}", seen.message[-300:], seen.number))
-    return found if judged else NOTHING
+            expected = f"the message contains {', '.join(missing)}"
+            violations.append(violation(clause, expected, end.message[-300:], end.number))
+    return violations if exercised else NOT_EXERCISED

@@ -1,4 +1,4 @@
-"""LAY: what lies in the store, and in which order it came there."""
+"""LAY: which objects are in the store, what they hold, and in which order they were written."""
 
 from __future__ import annotations
 
@@ -6,235 +6,243 @@ import base64
 import json
 
 from harness.checks.evidence import (
-    NOTHING,
+    NOT_EXERCISED,
     Evidence,
-    Found,
+    Findings,
     Inconclusive,
-    Task,
+    TaskEvidence,
     Violation,
-    as_expected,
+    check_outcomes,
     violation,
 )
 from harness.contract import MANIFEST_NAME, payload_is_valid
-from harness.history import FinalObject, StoreAnswered
+from harness.history import CryoWrote, FinalObject, RpcCall, StoreResponse, WorkerStarted
 
 LEVELS = ("rows", "chain", "receipts")
-PROVED_ON_CHAIN = {"blocks", "transactions", "logs", "erc20_transfers", "erc721_transfers", "traces", "geth_calls"}
-"""RNG-4: the others are proved by rows only."""
+CHAIN_LEVEL_DATASETS = {"blocks", "transactions", "logs", "erc20_transfers", "erc721_transfers", "traces", "geth_calls"}
+"""RNG-4: the datasets that can be proved at the levels chain and receipts; the others are proved by rows only."""
 
 
-def lay_1(evidence: Evidence) -> Found:
-    """Judge LAY-1: every PUT lies under the prefix of a task's version; none is ever in another bucket."""
-    strays = [
-        violation("LAY-1", f"objects in the bucket {evidence.begun.bucket} alone", event.key, event.number)
-        for event in evidence.of("store_other")
+def lay_1(evidence: Evidence) -> Findings:
+    """Check LAY-1: every PUT is below the prefix of a task's version, and none goes to another bucket."""
+    violations = [
+        violation("LAY-1", f"writes to the bucket {evidence.start.bucket} only", event.key, event.number)
+        for event in evidence.store_responses("store_other")
         if event.operation in {"PUT", "DELETE"}
     ]
     allowed = tuple(evidence.prefix(task) for task in evidence.tasks if payload_is_valid(task.payload))
-    strays += [
-        violation("LAY-1", allowed or "no object, since no payload is right", event.key, event.number)
+    expected = f"a key below {' or '.join(allowed)}" if allowed else "no object, because no payload is valid"
+    violations += [
+        violation("LAY-1", expected, event.key, event.number)
         for event in evidence.puts
         if not event.key.startswith(allowed)
     ]
-    if not evidence.successes or strays:
-        return strays or NOTHING
+    if not evidence.successes or violations:
+        return violations or NOT_EXERCISED
     prefixes = [evidence.prefix(task) for task in evidence.successes]
-    missing = [one for one in prefixes if not any(key.startswith(one) for key in evidence.final.objects)]
-    return [violation("LAY-1", f"objects under {one}", "none", evidence.final.number) for one in missing]
+    empty = [prefix for prefix in prefixes if not any(key.startswith(prefix) for key in evidence.final.objects)]
+    return [violation("LAY-1", f"objects below {prefix}", "none", evidence.final.number) for prefix in empty]
 
 
-def lay_2(evidence: Evidence) -> Found:
-    """Judge LAY-2: nothing but Cryo's Parquet files and the manifest is put there, every file a whole one."""
+def lay_2(evidence: Evidence) -> Findings:
+    """Check LAY-2: only Cryo's Parquet files and the manifest are written, and every file is complete."""
     if not evidence.successes:
-        return NOTHING
-    found = [
-        violation("LAY-2", "Parquet files and the manifest alone", event.key, event.number)
+        return NOT_EXERCISED
+    violations = [
+        violation("LAY-2", "only Parquet files and the manifest are written", event.key, event.number)
         for event in evidence.puts
         if not event.key.endswith((".parquet", f"/{MANIFEST_NAME}")) or "/.cryo/" in event.key or "_tmp" in event.key
     ]
     for task in evidence.successes:
-        stored = evidence.stored(task)
+        objects = evidence.objects_of(task)
         for name in evidence.oracle(task):
-            if name not in stored or "unreadable" in (stored[name].parquet or {"unreadable": ""}):
-                found.append(violation("LAY-2", f"{name}, whole", "missing or unreadable", evidence.final.number))
-    return found + _altered(evidence)
+            if name not in objects or "unreadable" in (objects[name].parquet or {"unreadable": ""}):
+                seen = "it is unreadable" if name in objects else "it is missing"
+                violations.append(violation("LAY-2", f"{name} is complete", seen, evidence.final.number))
+    return violations + _altered_files(evidence)
 
 
-def _altered(evidence: Evidence) -> list[Violation]:
-    """Find PUTs of bytes that Cryo did not write under that name; only a fake Cryo tells what it wrote."""
+def _altered_files(evidence: Evidence) -> list[Violation]:
+    """Find PUTs of bytes that Cryo did not write under that name; only fake Cryo reports what it wrote."""
     written: dict[str, set[str]] = {}
-    for event in evidence.of("cryo_wrote"):
+    for event in evidence.of(CryoWrote):
         written.setdefault(event.name, set()).add(event.digest)
     return [
-        violation("LAY-2", f"the bytes that Cryo wrote: SHA-256 {sorted(digests)}", event.digest, event.number)
-        for event in evidence.puts
-        if (digests := written.get(event.key.rpartition("/")[2])) and event.digest not in digests
+        violation("LAY-2", f"the bytes that Cryo wrote: SHA-256 {sorted(digests)}", put.digest, put.number)
+        for put in evidence.puts
+        if (digests := written.get(put.key.rpartition("/")[2])) and put.digest not in digests
     ]
 
 
-def lay_9(evidence: Evidence) -> Found:
-    """Judge LAY-9: each object is named as Cryo names the file, right below the prefix."""
+def lay_9(evidence: Evidence) -> Findings:
+    """Check LAY-9: each object has the name that Cryo gives the file, directly below the prefix."""
     if not evidence.successes:
-        return NOTHING
-    found = []
+        return NOT_EXERCISED
+    violations = []
     for task in evidence.successes:
         names = {*evidence.oracle(task), MANIFEST_NAME}
-        below = evidence.prefix(task)
+        prefix = evidence.prefix(task)
         for event in evidence.puts:
-            if event.key.startswith(below) and event.key.removeprefix(below) not in names:
-                found.append(violation("LAY-9", sorted(names), event.key.removeprefix(below), event.number))
-    return found
+            name = event.key.removeprefix(prefix)
+            if event.key.startswith(prefix) and name not in names:
+                violations.append(violation("LAY-9", f"one of the names {sorted(names)}", name, event.number))
+    return violations
 
 
-def lay_3(evidence: Evidence) -> Found:
-    """Judge LAY-3: the manifest lists the keys of the range's files."""
-    found = []
+def lay_3(evidence: Evidence) -> Findings:
+    """Check LAY-3: the manifest lists the keys of the range's files."""
+    violations = []
     for task in evidence.successes:
         expected = sorted(evidence.prefix(task) + name for name in evidence.oracle(task))
-        if sorted(evidence.listed(task)) != expected:
-            seen = (evidence.manifest(task) or {}).get("parquet_keys", "no manifest that lists any")
-            found.append(violation("LAY-3", expected, seen, evidence.final.number))
-    return found if evidence.successes else NOTHING
+        if sorted(evidence.manifest_keys(task)) != expected:
+            seen = (evidence.manifest(task) or {}).get("parquet_keys", "no manifest with parquet_keys")
+            violations.append(violation("LAY-3", expected, seen, evidence.final.number))
+    return violations if evidence.successes else NOT_EXERCISED
 
 
-def lay_4(evidence: Evidence) -> Found:
-    """Judge LAY-4: exactly the four fields, the keys sorted."""
-    found = []
+def lay_4(evidence: Evidence) -> Findings:
+    """Check LAY-4: the manifest has exactly the four fields, and the keys are sorted."""
+    violations = []
     for task in evidence.successes:
         manifest = evidence.manifest(task) or {}
         keys = manifest.get("parquet_keys")
-        fields = {
+        expected = {
             "version": 1,
             "dataset_uuid": task.payload["dataset_uuid"].lower(),
             "dataset_version": evidence.version(task),
         }
-        seen = {name: value for name, value in manifest.items() if name != "parquet_keys"}
-        if seen != fields or keys != sorted(set(evidence.listed(task))) or type(manifest.get("version")) is not int:
-            found.append(violation("LAY-4", fields, manifest, evidence.final.number))
-    return found if evidence.successes else NOTHING
+        others = {name: value for name, value in manifest.items() if name != "parquet_keys"}
+        sorted_keys = sorted(set(evidence.manifest_keys(task)))
+        if others != expected or keys != sorted_keys or type(manifest.get("version")) is not int:
+            expectation = f"{expected} and parquet_keys, sorted"
+            violations.append(violation("LAY-4", expectation, manifest, evidence.final.number))
+    return violations if evidence.successes else NOT_EXERCISED
 
 
-def lay_5(evidence: Evidence) -> Found:
-    """Judge LAY-5: every file's PUT is over before the manifest's begins, and what it lists can be read, whole.
+def lay_5(evidence: Evidence) -> Findings:
+    """Check LAY-5: each file's PUT ends before the manifest's PUT begins, and each listed object is readable.
 
-    A failed attempt that has put files and no manifest keeps the clause, too.
+    A failed attempt that wrote files and no manifest keeps the clause, too.
     """
-    found, judged = [], bool(evidence.failures and evidence.puts)
+    violations, exercised = [], bool(evidence.failures and evidence.puts)
     last = {event.key: event for event in evidence.puts if event.key.endswith(f"/{MANIFEST_NAME}")}
     for event in evidence.puts:
-        below, _, name = event.key.rpartition("/")
+        folder, _, name = event.key.rpartition("/")
         if name != MANIFEST_NAME:
             continue
-        judged = True
-        files = [put for put in evidence.puts if put.key.startswith(f"{below}/") and put.key.endswith(".parquet")]
-        # A later attempt without conditional writes may store again what was there: only the first PUT counts then.
+        exercised = True
+        files = [put for put in evidence.puts if put.key.startswith(f"{folder}/") and put.key.endswith(".parquet")]
+        # A later attempt without conditional writes may store a file again: then only the first PUT of it counts.
         first = {put.key: put for put in reversed(files)}
         late = [
             put
             for put in files
-            if put.number > event.began
-            and (put.create_only or put is first[put.key] or (event is last[event.key] and _is_news(put, files)))
+            if put.number > event.request_number
+            and (put.create_only or put is first[put.key] or (event is last[event.key] and _changes_bytes(put, files)))
         ]
-        found += [violation("LAY-5", "the manifest is written last", put.key, event.began, put.number) for put in late]
+        expected = "the manifest is written last"
+        violations += [violation("LAY-5", expected, put.key, event.request_number, put.number) for put in late]
     for task in evidence.tasks:
         if payload_is_valid(task.payload):
-            found += _unreadable(evidence, task)
-    return found if judged else NOTHING
+            violations += _unreadable_objects(evidence, task)
+    return violations if exercised else NOT_EXERCISED
 
 
-def _unreadable(evidence: Evidence, task: Task) -> list[Violation]:
-    """Find objects listed by a manifest of this run that are not there, or not what was put."""
+def _unreadable_objects(evidence: Evidence, task: TaskEvidence) -> list[Violation]:
+    """Find objects listed in a manifest of this run that are missing, unreadable, or differ from what was sent."""
     if not task.succeeded and all(put.key != evidence.prefix(task) + MANIFEST_NAME for put in evidence.puts):
         return []
-    found = []
-    for key in evidence.listed(task):
+    violations = []
+    for key in evidence.manifest_keys(task):
         stored = evidence.final.objects.get(key)
         sent = [put.digest for put in evidence.puts if put.key == key]
         if stored is None:
-            seen = "it is not there"
+            seen = "it is missing"
         elif "unreadable" in (stored.parquet or {}):
             seen = f"{stored.size_bytes} bytes that can't be read"
         elif sent and sent[-1] != stored.digest:
-            seen = "other bytes than were sent"
+            seen = "its bytes differ from those that were sent"
         else:
             continue
-        found.append(violation("LAY-5", f"{key} can be read, whole", seen, evidence.final.number))
-    return found
+        violations.append(violation("LAY-5", f"{key} can be read completely", seen, evidence.final.number))
+    return violations
 
 
-def _is_news(put: StoreAnswered, files: list[StoreAnswered]) -> bool:
-    """Tell whether a PUT changed what an earlier one had stored."""
-    before = [one for one in files if one.key == put.key and one.number < put.number]
+def _changes_bytes(put: StoreResponse, files: list[StoreResponse]) -> bool:
+    """Return whether a PUT stored a new object or other bytes than the PUT of that key before it."""
+    before = [file for file in files if file.key == put.key and file.number < put.number]
     return not before or before[-1].digest != put.digest
 
 
-def lay_6(evidence: Evidence) -> Found:
-    """Judge LAY-6: the prefix holds the manifest and what it lists."""
-    found = []
+def lay_6(evidence: Evidence) -> Findings:
+    """Check LAY-6: the prefix holds the manifest and the listed objects, and nothing else."""
+    violations = []
     for task in evidence.successes:
-        listed = {key.removeprefix(evidence.prefix(task)) for key in evidence.listed(task)}
-        seen = set(evidence.stored(task))
-        if seen != listed | {MANIFEST_NAME}:
-            found.append(violation("LAY-6", sorted(listed | {MANIFEST_NAME}), sorted(seen), evidence.final.number))
-    return found if evidence.successes else NOTHING
+        prefix = evidence.prefix(task)
+        expected = {key.removeprefix(prefix) for key in evidence.manifest_keys(task)} | {MANIFEST_NAME}
+        seen = set(evidence.objects_of(task))
+        if seen != expected:
+            violations.append(violation("LAY-6", sorted(expected), sorted(seen), evidence.final.number))
+    return violations if evidence.successes else NOT_EXERCISED
 
 
-def lay_7(evidence: Evidence) -> Found:
-    """Judge LAY-7: the manifest's bytes are the one rendering of its content."""
-    found = []
+def lay_7(evidence: Evidence) -> Findings:
+    """Check LAY-7: the manifest's bytes are the canonical form of its content."""
+    violations = []
     for task in evidence.successes:
-        stored, manifest = evidence.stored(task).get(MANIFEST_NAME), evidence.manifest(task)
+        stored, manifest = evidence.objects_of(task).get(MANIFEST_NAME), evidence.manifest(task)
         if stored is None or manifest is None:
-            found.append(violation("LAY-7", "a manifest", "none", evidence.final.number))
+            violations.append(violation("LAY-7", "a manifest", "none", evidence.final.number))
             continue
         order = ("version", "dataset_uuid", "dataset_version", "parquet_keys")
         expected = (
             json.dumps({name: manifest.get(name) for name in order}, separators=(",", ":"), ensure_ascii=False) + "\n"
         )
         if stored.text != expected:
-            found.append(violation("LAY-7", expected, stored.text, evidence.final.number))
-    return found if evidence.successes else NOTHING
+            violations.append(violation("LAY-7", expected, stored.text, evidence.final.number))
+    return violations if evidence.successes else NOT_EXERCISED
 
 
-def lay_8(evidence: Evidence) -> Found:
-    """Judge LAY-8: the metadata says what the file is, and the PUT had a SHA-256 for the store to check."""
+def lay_8(evidence: Evidence) -> Findings:
+    """Check LAY-8: each file has the right metadata, and its PUT had a SHA-256 checksum for the store to verify."""
     if not evidence.successes or evidence.scenario.store == "directory":
-        return NOTHING
-    found = []
+        return NOT_EXERCISED
+    violations = []
     for task in evidence.successes:
-        for name, stored in evidence.stored(task).items():
+        for name, stored in evidence.objects_of(task).items():
             if name.endswith(".parquet"):
-                found += _metadata(stored, evidence.final.number)
+                violations += _wrong_metadata(stored, evidence.final.number)
     for event in evidence.puts:
-        expected = base64.b64encode(bytes.fromhex(event.digest)).decode()
+        expected = base64.b64encode(bytes.fromhex(event.digest or "")).decode()
         if event.key.endswith(".parquet") and event.checksum != expected:
-            found.append(violation("LAY-8", f"checksum {expected}", event.checksum, event.number))
-    found += _claims(evidence)
-    if not found and evidence.limitations("wrong checksums"):
-        raise Inconclusive("the store takes wrong checksums, so that it checks one can't be shown")
-    return found
+            violations.append(violation("LAY-8", f"checksum {expected}", event.checksum, event.number))
+    violations += _wrong_evidence_levels(evidence)
+    if not violations and evidence.store_has_limitation("wrong checksums"):
+        raise Inconclusive("the store accepts wrong checksums, so this run can't show that it verifies them")
+    return violations
 
 
-def _claims(evidence: Evidence) -> list[Violation]:
-    """Find files sent with another level of evidence than the one that was asked for and can have been proved."""
+def _wrong_evidence_levels(evidence: Evidence) -> list[Violation]:
+    """Find files whose `evidence` metadata is not the requested level or the highest that could be proved."""
     scenario = evidence.scenario
-    asked = scenario.environment.get("TRACE_COVERAGE", scenario.level if scenario.mode == "real" else "rows")
-    receipts = any(event.method == "eth_getBlockReceipts" for event in evidence.of("rpc_call"))
-    found = []
+    requested = scenario.environment.get("TRACE_COVERAGE", scenario.level if scenario.mode == "real" else "rows")
+    receipts_read = any(event.method == "eth_getBlockReceipts" for event in evidence.of(RpcCall))
+    violations = []
     for task in evidence.successes:
-        dataset, below = task.payload["cryo_dataset_name"], evidence.prefix(task)
-        highest = asked if dataset in PROVED_ON_CHAIN else "rows"
-        allowed = {asked, highest} | ({"receipts"} if receipts and highest != "rows" else set())
+        dataset, prefix = task.payload["cryo_dataset_name"], evidence.prefix(task)
+        highest = requested if dataset in CHAIN_LEVEL_DATASETS else "rows"
+        allowed = {requested, highest} | ({"receipts"} if receipts_read and highest != "rows" else set())
         allowed = allowed if scenario.evidence is None else {scenario.evidence}
         for event in evidence.puts:
-            if event.key.startswith(below) and event.key.endswith(".parquet"):
-                claimed = event.metadata.get("evidence")
-                if claimed not in allowed:
-                    found.append(violation("LAY-8", f"evidence: {' or '.join(sorted(allowed))}", claimed, event.number))
-    return found
+            if event.key.startswith(prefix) and event.key.endswith(".parquet"):
+                level = event.metadata.get("evidence")
+                if level not in allowed:
+                    expected = f"evidence: {' or '.join(sorted(allowed))}"
+                    violations.append(violation("LAY-8", expected, level, event.number))
+    return violations
 
 
-def _metadata(stored: FinalObject, number: int) -> list[Violation]:
+def _wrong_metadata(stored: FinalObject, number: int) -> list[Violation]:
     facts = stored.parquet or {}
     empty = facts.get("first") is None
     expected = {
@@ -243,106 +251,106 @@ def _metadata(stored: FinalObject, number: int) -> list[Violation]:
         "block-min": "" if empty else str(facts["first"]),
         "block-max": "" if empty else str(facts["last"]),
     }
-    seen = {field: stored.metadata.get(field) for field in expected}
-    found = [violation("LAY-8", expected, seen, number)] if seen != expected else []
+    seen = {name: stored.metadata.get(name) for name in expected}
+    violations = [violation("LAY-8", expected, seen, number)] if seen != expected else []
     level = stored.metadata.get("evidence")
-    return found if level in LEVELS else [*found, violation("LAY-8", f"evidence: {', '.join(LEVELS)}", level, number)]
+    if level not in LEVELS:
+        violations.append(violation("LAY-8", f"evidence: {' or '.join(LEVELS)}", level, number))
+    return violations
 
 
-def lay_10(evidence: Evidence) -> Found:
-    """Judge LAY-10: no whole object is replaced, every PUT is conditional, and the version ends whole."""
-    found = as_expected(evidence, "LAY-10") or []
-    puts = evidence.of("object_put")
-    found += [
-        violation("LAY-10", "a conditional PUT", event.key, event.number)
-        for event in puts
+def lay_10(evidence: Evidence) -> Findings:
+    """Check LAY-10: no complete object is replaced, every PUT is conditional, and the final version is complete."""
+    violations = check_outcomes(evidence, "LAY-10") or []
+    violations += [
+        violation("LAY-10", "a conditional PUT", f"an unconditional PUT of {event.key}", event.number)
+        for event in evidence.store_responses("object_put")
         if not event.create_only and event.if_match is None
     ]
-    found += _replaced(evidence)
-    for task in evidence.successes:
-        if "LAY-10" in evidence.scenario.clauses:
-            found += _other_rows(evidence, task)
+    violations += _replaced_objects(evidence)
     if "LAY-10" not in evidence.scenario.clauses:
-        return found or NOTHING
-    missing = [what for what in ("create-only races", "stale ETags") if evidence.limitations(what)]
-    if missing and not found:
-        raise Inconclusive(f"the store does not refuse {' and '.join(missing)}, so that nothing is shown to be kept")
-    return found
+        return violations or NOT_EXERCISED
+    for task in evidence.successes:
+        violations += _files_with_other_rows(evidence, task)
+    missing = [name for name in ("create-only races", "stale ETags") if evidence.store_has_limitation(name)]
+    if missing and not violations:
+        raise Inconclusive(f"the store does not reject {' and '.join(missing)}, so this run can't show the clause")
+    return violations
 
 
-def _replaced(evidence: Evidence) -> list[Violation]:
-    """Find complete objects, there when the scenario began, that were replaced or deleted.
+def _replaced_objects(evidence: Evidence) -> list[Violation]:
+    """Find complete objects from before the run that were replaced or deleted.
 
-    A create-only PUT of the very bytes that are stored is a probe: only a store that ignores conditions takes it, and
-    then nothing of the data has changed.
+    A create-only PUT of the bytes that are already stored is a probe. Only a store that ignores conditions accepts it,
+    and then no data has changed.
     """
-    task, whole = (
-        evidence.tasks[0],
-        [stored for stored in evidence.scenario.preloaded_objects if stored.content == "whole"],
-    )
-    if not whole or not payload_is_valid(task.payload):
+    task = evidence.tasks[0]
+    complete = [preloaded for preloaded in evidence.scenario.preloaded_objects if preloaded.content == "whole"]
+    if not complete or not payload_is_valid(task.payload):
         return []
     names = list(evidence.oracle(task))
-    keys = {evidence.prefix(task) + names[stored.chunk] for stored in whole if stored.dataset is None}
-    stored = evidence.begun.preloaded
+    keys = {evidence.prefix(task) + names[preloaded.chunk] for preloaded in complete if preloaded.dataset is None}
+    digests = evidence.start.preloaded
     return [
-        violation("LAY-10", f"{event.key} is adopted", event.kind, event.number)
-        for event in evidence.writes()
-        if event.key in keys and not (event.create_only and event.digest == stored.get(event.key))
+        violation("LAY-10", f"{event.key} is adopted unchanged", event.kind, event.number)
+        for event in evidence.writes
+        if event.key in keys and not (event.create_only and event.digest == digests.get(event.key))
     ]
 
 
-def _other_rows(evidence: Evidence, task: Task) -> list[Violation]:
-    """Find files of a success whose rows are not the range's: they were adopted, or believed, without a proof."""
-    stored = evidence.stored(task)
+def _files_with_other_rows(evidence: Evidence, task: TaskEvidence) -> list[Violation]:
+    """Find files of a success whose rows are not those of the range: they were adopted without a proof."""
+    objects = evidence.objects_of(task)
     return [
-        violation("LAY-10", f"{name}: what does not prove whole is replaced", "other rows", evidence.final.number)
+        violation("LAY-10", f"{name} has the rows of the range", "other rows", evidence.final.number)
         for name, facts in evidence.oracle(task).items()
-        if name in stored and (stored[name].parquet or {}).get("digest") != facts["digest"]
+        if name in objects and (objects[name].parquet or {}).get("digest") != facts["digest"]
     ]
 
 
-def lay_11(evidence: Evidence) -> Found:
-    """Judge LAY-11: the other mode's data are named and stay as they are."""
-    found = as_expected(evidence, "LAY-11", "fatal_error")
-    if found is NOTHING:
-        return NOTHING
-    last = max((event.number for event in evidence.of("worker_started")), default=0)
-    return found + [
-        violation("LAY-11", "nothing is changed", event.key, event.number)
-        for event in evidence.writes()
+def lay_11(evidence: Evidence) -> Findings:
+    """Check LAY-11: data of the other mode are reported and stay unchanged."""
+    violations = check_outcomes(evidence, "LAY-11", "fatal_error")
+    if violations is NOT_EXERCISED:
+        return NOT_EXERCISED
+    last = max((event.number for event in evidence.of(WorkerStarted)), default=0)
+    return violations + [
+        violation("LAY-11", "no object is changed", f"{event.kind} {event.key}", event.number)
+        for event in evidence.writes
         if event.number > last
     ]
 
 
-def lay_12(evidence: Evidence) -> Found:
-    """Judge LAY-12: published data of another dataset are reported as fatal, and stay as they are."""
-    found = as_expected(evidence, "LAY-12", "fatal_error")
-    if found is NOTHING:
-        return NOTHING
+def lay_12(evidence: Evidence) -> Findings:
+    """Check LAY-12: published data of another dataset are reported as a fatal error and stay unchanged."""
+    violations = check_outcomes(evidence, "LAY-12", "fatal_error")
+    if violations is NOT_EXERCISED:
+        return NOT_EXERCISED
     for task in evidence.tasks:
         if task.line.outcome != "fatal_error":
             continue
-        below, began = evidence.prefix(task), _began(evidence, task)
-        found += [
-            violation("LAY-12", "nothing is replaced or deleted", f"{event.kind} {event.key}", event.number)
-            for event in evidence.writes()
-            if event.number > began and event.key.startswith(below)
+        prefix, start = evidence.prefix(task), _first_attempt_start(evidence, task)
+        violations += [
+            violation("LAY-12", "no object is replaced or deleted", f"{event.kind} {event.key}", event.number)
+            for event in evidence.writes
+            if event.number > start and event.key.startswith(prefix)
         ]
-        # A directory has no requests in the history: there the final state alone shows what was changed.
-        listed = set(evidence.listed(task))
-        if not listed - {below + name for name in evidence.oracle(task)}:
-            expected = f"{below}{MANIFEST_NAME} is still the other dataset's"
-            found.append(violation("LAY-12", expected, sorted(listed), evidence.final.number))
-        gone = sorted(listed - set(evidence.final.objects))
-        found += [violation("LAY-12", f"{key} stays", "it is gone", evidence.final.number) for key in gone]
-    return found
+        # The history has no requests to a directory store: there only the final state shows a change.
+        keys = set(evidence.manifest_keys(task))
+        if not keys - {prefix + name for name in evidence.oracle(task)}:
+            expected = f"{prefix}{MANIFEST_NAME} still lists the files of the other dataset"
+            violations.append(violation("LAY-12", expected, sorted(keys), evidence.final.number))
+        missing = sorted(keys - set(evidence.final.objects))
+        violations += [
+            violation("LAY-12", f"{key} still exists", "it was deleted", evidence.final.number) for key in missing
+        ]
+    return violations
 
 
-def _began(evidence: Evidence, task: Task) -> int:
-    """Return the number of the event with which a task's first attempt begins, 0 where there is none."""
-    starts = [event.number for event in evidence.of("worker_started") if event.task == task.place]
-    starts += [event.number for event in evidence.of("claim") if event.task_id == task.task_id]
+def _first_attempt_start(evidence: Evidence, task: TaskEvidence) -> int:
+    """Return the number of the event that starts a task's first attempt, or 0 if there is none."""
+    starts = [event.number for event in evidence.of(WorkerStarted) if event.task == task.index]
+    starts += [event.number for event in evidence.claims if event.task_id == task.task_id]
     return min(starts, default=0)
 
 

@@ -1,81 +1,87 @@
-"""OUT, LSE, SEC: how attempts end, what a lease binds, and what must never be written down."""
+"""OUT, LSE, SEC: the outcomes of attempts, leases, secrets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from harness.checks.evidence import NOTHING, Evidence, Found, Violation, as_expected, violation
-
-if TYPE_CHECKING:
-    from harness.history import DispatcherCall, StoreAsked
+from harness.checks.evidence import NOT_EXERCISED, Evidence, Findings, Violation, check_outcomes, violation
+from harness.history import (
+    CryoEnded,
+    CryoStarted,
+    CryoWrote,
+    DispatcherCall,
+    HarnessAction,
+    LogLine,
+    MessageAcknowledged,
+    StoreRequest,
+    TimedOut,
+    WorkerExited,
+    WorkerStarted,
+)
 
 ORDERLY = {0, 130, 143, -15}
-"""How a process may end that was told to: of itself, or as shells and process managers tell SIGINT and SIGTERM."""
+"""Exit codes allowed after SIGTERM: 0, and how shells and process managers report SIGINT and SIGTERM."""
 CONFLICT = 409
 GRANTED = 200
-SETTLED = (200, 400, 409)
+FINAL_STATUSES = (200, 400, 409)
+"""After one of these responses a worker must not send the completion again."""
 LONGEST_MARGIN_SECONDS = 5.0
 SHORTEST_MARGIN_SECONDS = 1.0
 """LSE-3: less the smaller of 5 s and a third of the lease, never under 1 s."""
 DATE_SECONDS = 1.0
-ANSWER_SECONDS = 0.25
+"""Resolution of the `Date` header."""
+RESPONSE_SECONDS = 0.25
+"""How long a response may take to reach the thread that waits for it, on a busy machine."""
 STOP_SECONDS = 5.0
-"""So long a busy machine may take to bring an answer to who waits for it, and a worker to end its Cryo."""
+"""How long a worker may take to stop its Cryo, on a busy machine."""
+SECRET = "<secret:"  # noqa: S105 - the text that replaces a secret
 
 
-def out_1(evidence: Evidence) -> Found:
-    """Judge OUT-1: every claimed attempt that was not cut off is reported once, in the wire's own form."""
+def out_1(evidence: Evidence) -> Findings:
+    """Check OUT-1: every claimed attempt that was not interrupted is reported once, in the wire format."""
     if evidence.scenario.delivery != "worker":
-        return as_expected(evidence, "OUT-1")
-    claims = [event for event in evidence.of("claim") if event.status == 200 and event.attempt]
+        return check_outcomes(evidence, "OUT-1")
+    claims = [event for event in evidence.claims if event.status == GRANTED and event.attempt]
     if not claims or "OUT-1" not in evidence.scenario.clauses:
-        return NOTHING
-    found = as_expected(evidence, "OUT-1") or []
+        return NOT_EXERCISED
+    violations = check_outcomes(evidence, "OUT-1") or []
     for claim in claims:
         reports = [
-            event for event in evidence.of("complete")
-            if (event.task_id, event.attempt) == (claim.task_id, claim.attempt) and event.status in SETTLED
+            event.number for event in evidence.completions
+            if (event.task_id, event.attempt) == (claim.task_id, claim.attempt) and event.status in FINAL_STATUSES
         ]  # fmt: skip
         if len(reports) != 1:
-            numbers = [event.number for event in reports]
-            found.append(
-                violation(
-                    "OUT-1",
-                    f"attempt {claim.attempt} is reported once",
-                    f"{len(reports)} times",
-                    claim.number,
-                    *numbers,
-                )
-            )
-    return found
+            expected = f"attempt {claim.attempt} is reported once"
+            violations.append(violation("OUT-1", expected, f"{len(reports)} times", claim.number, *reports))
+    return violations
 
 
-def out_2(evidence: Evidence) -> Found:
-    """Judge OUT-2 by what went wrong."""
-    return as_expected(evidence, "OUT-2")
+def out_2(evidence: Evidence) -> Findings:
+    """Check OUT-2 by the outcome of each kind of failure."""
+    return check_outcomes(evidence, "OUT-2")
 
 
-def out_4(evidence: Evidence) -> Found:
-    """Judge OUT-4 by what went wrong."""
-    return as_expected(evidence, "OUT-4")
+def out_4(evidence: Evidence) -> Findings:
+    """Check OUT-4 by the outcome of each kind of failure."""
+    return check_outcomes(evidence, "OUT-4")
 
 
-def out_5(evidence: Evidence) -> Found:
-    """Judge OUT-5: a run that failed is followed by another in the same directory, and a good chunk is kept."""
-    found = as_expected(evidence, "OUT-5")
-    if found is NOTHING:
-        return NOTHING
+def out_5(evidence: Evidence) -> Findings:
+    """Check OUT-5: after an incomplete run Cryo runs again in the same directory, and valid chunks are kept."""
+    violations = check_outcomes(evidence, "OUT-5")
+    if violations is NOT_EXERCISED:
+        return NOT_EXERCISED
     for task in evidence.tasks:
-        ran = evidence.cryos(task)
-        if len(ran) < 2:
-            found.append(violation("OUT-5", "Cryo runs again", f"{len(ran)} runs", *[event.number for event in ran]))
-        found += _kept(evidence, ran)
-        if len({event.directory for event in ran}) > 1:
-            found.append(violation("OUT-5", "in the same directory", sorted({event.directory for event in ran})))
-    return found
+        starts = evidence.cryos(task)
+        if len(starts) < 2:
+            numbers = [event.number for event in starts]
+            violations.append(violation("OUT-5", "Cryo runs again", f"it was started {len(starts)} times", *numbers))
+        violations += _lost_chunks(evidence, starts)
+        directories = sorted({event.directory for event in starts})
+        if len(directories) > 1:
+            violations.append(violation("OUT-5", "every run is in the same directory", directories))
+    return violations
 
 
-SPOILT = {
+CORRUPTING_FAULTS = {
     "truncate_file",
     "empty_file",
     "wrong_schema",
@@ -84,269 +90,273 @@ SPOILT = {
     "omit_transactions",
     "replace_block",
 }
+"""Faults of fake Cryo after which a finished file is invalid."""
 
 
-def _kept(evidence: Evidence, ran: list[Any]) -> list[Violation]:
-    """Find runs that begin without any of the files that were finished before, though Cryo spoilt none of them."""
-    if any(fault.get("do") in SPOILT for fault in evidence.scenario.cryo_faults):
+def _lost_chunks(evidence: Evidence, starts: list[CryoStarted]) -> list[Violation]:
+    """Find runs at whose start all files that were finished before are gone, though each of them was valid."""
+    if any(fault.get("do") in CORRUPTING_FAULTS for fault in evidence.scenario.cryo_faults):
         return []
-    found = []
-    for event in ran[1:]:
-        written = {one.name for one in evidence.of("cryo_wrote") if ran[0].number < one.number < event.number}
-        there = {one.path.rpartition("/")[2] for one in event.staged}
-        if written and not written & there:
-            found.append(violation("OUT-5", f"good chunks are kept: {sorted(written)}", sorted(there), event.number))
-    return found
+    violations = []
+    for start in starts[1:]:
+        written = {event.name for event in evidence.of(CryoWrote) if starts[0].number < event.number < start.number}
+        staged = {entry.path.rpartition("/")[2] for entry in start.staged}
+        if written and not written & staged:
+            expected = f"valid chunks are kept: {sorted(written)}"
+            violations.append(violation("OUT-5", expected, f"only {sorted(staged)}", start.number))
+    return violations
 
 
-def out_3(evidence: Evidence) -> Found:
-    """Judge OUT-3: past the deadline the attempt ends and nothing of its process group lives."""
-    found = as_expected(evidence, "OUT-3")
-    if found is NOTHING:
-        return NOTHING
-    return found + [
-        violation("OUT-3", "the whole group is killed", words, evidence.final.number)
-        for words in evidence.final.survivors
+def out_3(evidence: Evidence) -> Findings:
+    """Check OUT-3: at the deadline the attempt ends, and no process of Cryo's process group is left."""
+    violations = check_outcomes(evidence, "OUT-3")
+    if violations is NOT_EXERCISED:
+        return NOT_EXERCISED
+    return violations + [
+        violation("OUT-3", "the whole process group is killed", f"still running: {command}", evidence.final.number)
+        for command in evidence.final.survivors
     ]
 
 
-def lse_1(evidence: Evidence) -> Found:
-    """Judge LSE-1: no work before a claim, and what can't be claimed is acknowledged."""
-    if evidence.scenario.delivery != "worker" or not evidence.of("claim"):
-        return NOTHING
-    found = as_expected(evidence, "LSE-1") or []
-    for event in [*evidence.cryos(), *filter(_is_work, evidence.of("store_asked"))]:
-        if not any(claim.number < event.number and claim.status == 200 for claim in evidence.of("claim")):
-            found.append(violation("LSE-1", "a claim comes first", event.kind, event.number))
-    refused = [
-        event
-        for event in evidence.of("claim")
-        if event.status == CONFLICT or event.answer.get("status") == "NotClaimed"
-    ]
-    for event in refused:
+def lse_1(evidence: Evidence) -> Findings:
+    """Check LSE-1: no work before a claim, and the message of a task that can't be claimed is acknowledged."""
+    if evidence.scenario.delivery != "worker" or not evidence.claims:
+        return NOT_EXERCISED
+    violations = check_outcomes(evidence, "LSE-1") or []
+    first_grant = min((claim.number for claim in evidence.claims if claim.status == GRANTED), default=None)
+    work: list[CryoStarted | StoreRequest] = [*evidence.cryos(), *filter(_is_work, evidence.of(StoreRequest))]
+    for event in work:
+        if first_grant is None or event.number < first_grant:
+            violations.append(violation("LSE-1", "a claim before any work", event.kind, event.number))
+    rejected = [
+        event for event in evidence.claims
+        if event.status == CONFLICT or event.response.get("status") == "NotClaimed"
+    ]  # fmt: skip
+    for claim in rejected:
         acknowledged = any(
-            one.task_id == event.task_id and one.number > event.number for one in evidence.of("acknowledged")
+            event.task_id == claim.task_id and event.number > claim.number for event in evidence.of(MessageAcknowledged)
         )
-        in_time = evidence.final.at > event.at + STOP_SECONDS or not evidence.of("timed_out")
-        if not acknowledged and in_time:
-            found.append(violation("LSE-1", "its wake-up is deleted", "it was not", event.number))
-    return found if refused or "LSE-1" in evidence.scenario.clauses else (found or NOTHING)
+        had_time = evidence.final.at > claim.at + STOP_SECONDS or not evidence.of(TimedOut)
+        if not acknowledged and had_time:
+            violations.append(violation("LSE-1", "its message is acknowledged", "it was not", claim.number))
+    return violations if rejected or "LSE-1" in evidence.scenario.clauses else (violations or NOT_EXERCISED)
 
 
-def _is_work(event: StoreAsked) -> bool:
-    """Tell whether a request is about what tasks make; to look at start-up whether the store is there is no work."""
+def _is_work(event: StoreRequest) -> bool:
+    """Return whether a request reads or writes data; a test at start-up that the store is reachable does not."""
     return event.operation in {"put", "delete"} or event.key.startswith("cryo/")
 
 
-def lse_5(evidence: Evidence) -> Found:
-    """Judge LSE-5: a claim that was not answered leaves its wake-up there, and the worker backs off."""
+def lse_5(evidence: Evidence) -> Findings:
+    """Check LSE-5: after a failed claim the message stays in the queue; 401 or 403 to another call ends the lease."""
     failed = [
-        event
-        for event in evidence.of("claim")
+        event for event in evidence.claims
         if event.status is None or event.status in {401, 403} or event.status >= 500
-    ]
-    denied = [event for event in evidence.of("heartbeat", "complete") if event.status in {401, 403}]
+    ]  # fmt: skip
+    denied = [event for event in evidence.dispatcher_calls("heartbeat", "complete") if event.status in {401, 403}]
     if not failed and not denied:
-        return NOTHING
-    found = as_expected(evidence, "LSE-5") or []
-    for event in failed:
-        answered = [
-            one
-            for one in evidence.of("claim")
-            if one.task_id == event.task_id and one.number > event.number and one.status == 200
-        ]
-        until = answered[0].number if answered else evidence.final.number
+        return NOT_EXERCISED
+    violations = check_outcomes(evidence, "LSE-5") or []
+    for claim in failed:
+        granted = [
+            event.number for event in evidence.claims
+            if event.task_id == claim.task_id and event.number > claim.number and event.status == GRANTED
+        ]  # fmt: skip
+        until = granted[0] if granted else evidence.final.number
         early = [
-            one
-            for one in evidence.of("acknowledged")
-            if one.task_id == event.task_id and event.number < one.number < until
-        ]
-        found += [violation("LSE-5", "the wake-up is not deleted", "it was", event.number, one.number) for one in early]
-    for event in denied:
-        found += _silence(evidence, "LSE-5", event)
-    return found
+            event.number for event in evidence.of(MessageAcknowledged)
+            if event.task_id == claim.task_id and claim.number < event.number < until
+        ]  # fmt: skip
+        expected = "the message stays in the queue"
+        violations += [violation("LSE-5", expected, "it was deleted", claim.number, number) for number in early]
+    for call in denied:
+        violations += _work_after_loss(evidence, "LSE-5", call)
+    return violations
 
 
-def lse_2(evidence: Evidence) -> Found:
-    """Judge LSE-2: an attempt that outlasts its lease's half has renewed it."""
-    if "LSE-2" not in evidence.scenario.clauses or not evidence.of("claim"):
-        return NOTHING
-    found = as_expected(evidence, "LSE-2") or []
-    if not any(event.status == GRANTED for event in evidence.of("heartbeat")):
-        numbers = [event.number for event in evidence.of("heartbeat")]
-        found.append(violation("LSE-2", "the lease is renewed while the attempt runs", "it never was", *numbers))
-    return found
+def lse_2(evidence: Evidence) -> Findings:
+    """Check LSE-2: an attempt that takes longer than half of its lease has renewed it."""
+    if "LSE-2" not in evidence.scenario.clauses or not evidence.claims:
+        return NOT_EXERCISED
+    violations = check_outcomes(evidence, "LSE-2") or []
+    heartbeats = evidence.dispatcher_calls("heartbeat")
+    if not any(event.status == GRANTED for event in heartbeats):
+        numbers = [event.number for event in heartbeats]
+        expected = "the lease is renewed while the attempt runs"
+        violations.append(violation("LSE-2", expected, "no successful heartbeat", *numbers))
+    return violations
 
 
-def lse_3(evidence: Evidence) -> Found:
-    """Judge LSE-3: after a 409 was read, no store or completion request of the attempt starts, and Cryo is stopped."""
+def lse_3(evidence: Evidence) -> Findings:
+    """Check LSE-3: once the lease is lost, the attempt starts no store or completion request, and stops Cryo."""
     if "LSE-3" not in evidence.scenario.clauses:
-        return NOTHING
-    lost = [event for event in evidence.of("heartbeat", "complete") if event.status == CONFLICT]
-    ended = _past_their_end(evidence)
-    if not lost and ended is None:
-        return NOTHING
-    found = as_expected(evidence, "LSE-3") or []
-    for event in lost:
-        found += _silence(evidence, "LSE-3", event)
-    return found + (ended or [])
+        return NOT_EXERCISED
+    conflicts = [event for event in evidence.dispatcher_calls("heartbeat", "complete") if event.status == CONFLICT]
+    expired = _work_after_expiry(evidence)
+    if not conflicts and expired is None:
+        return NOT_EXERCISED
+    violations = check_outcomes(evidence, "LSE-3") or []
+    for call in conflicts:
+        violations += _work_after_loss(evidence, "LSE-3", call)
+    return violations + (expired or [])
 
 
-def _past_their_end(evidence: Evidence) -> list[Violation] | None:
-    """Find requests after the local end of a lease that was not renewed; None where every lease was given back first.
+def _work_after_expiry(evidence: Evidence) -> list[Violation] | None:
+    """Find requests after the local end of a lease that was not renewed.
 
-    The end is reckoned from when the last good answer was given, which is later than LSE-3's, and its `Date` is in
-    whole seconds, which may make a lease look one longer: so nobody is wronged.
+    Returns None if no lease expired during the run.
+
+    The end is calculated from the time of the last successful response, which is later than the time that LSE-3
+    names, and one second is added, because `Date` is in whole seconds. So the calculated end is never too early.
     """
     lease = evidence.scenario.platform.lease_seconds + DATE_SECONDS
     margin = max(SHORTEST_MARGIN_SECONDS, min(LONGEST_MARGIN_SECONDS, lease / 3))
-    found: list[Violation] | None = None
-    for claim in evidence.of("claim"):
+    violations: list[Violation] | None = None
+    for claim in evidence.claims:
         if claim.status != GRANTED or claim.attempt is None:
             continue
         own = [
-            event for event in evidence.of("heartbeat", "complete")
+            event for event in evidence.dispatcher_calls("heartbeat", "complete")
             if (event.task_id, event.attempt) == (claim.task_id, claim.attempt)
         ]  # fmt: skip
-        renewed = [event for event in own if event.kind == "heartbeat" and event.status == GRANTED]
-        last = [claim, *renewed][-1]
+        renewals = [event for event in own if event.kind == "heartbeat" and event.status == GRANTED]
+        last = [claim, *renewals][-1]
         end = last.at + lease - margin
         if evidence.final.at < end or any(
-            event.kind == "complete" and event.status in SETTLED and event.at < end for event in own
+            event.kind == "complete" and event.status in FINAL_STATUSES and event.at < end for event in own
         ):
             continue
-        later = [one for one in _asked_by(evidence, claim) if one.at > end and one.kind != "heartbeat"]
-        found = (found or []) + [
-            violation(
-                "LSE-3",
-                f"nothing starts {end - last.at:.1f} s after the last good answer",
-                event.kind,
-                last.number,
-                event.number,
-            )
-            for event in later
+        late = [event for event in _requests_of(evidence, claim) if event.at > end and event.kind != "heartbeat"]
+        expected = f"no request later than {end - last.at:.1f} s after the last successful response"
+        violations = (violations or []) + [
+            violation("LSE-3", expected, event.kind, last.number, event.number) for event in late
         ]
-        found += _runs_on(evidence, "LSE-3", claim, end)
-    return found
+        violations += _running_cryos(evidence, "LSE-3", claim, end)
+    return violations
 
 
-def _silence(evidence: Evidence, clause: str, lost: DispatcherCall) -> list[Violation]:
-    """What an attempt still asked after it had read that its lease is lost, until another claim was granted."""
-    number, task_id, attempt = lost.number, lost.task_id, lost.attempt
-    claims = [one for one in evidence.of("claim") if (one.task_id, one.attempt) == (task_id, attempt)]
-    # The answer to a heartbeat may be on its way still while another thread of the worker asks for something.
-    until = lost.at + ANSWER_SECONDS if lost.kind == "heartbeat" else lost.at
-    found = [
-        violation(clause, "no further request starts", event.kind, number, event.number)
+def _work_after_loss(evidence: Evidence, clause: str, loss: DispatcherCall) -> list[Violation]:
+    """Find requests and Cryos of an attempt after it read the response `loss`, until another claim is granted."""
+    claims = [event for event in evidence.claims if (event.task_id, event.attempt) == (loss.task_id, loss.attempt)]
+    # Another thread of the worker may send a request while the response to a heartbeat is still on its way.
+    until = loss.at + RESPONSE_SECONDS if loss.kind == "heartbeat" else loss.at
+    expected = "no further request after the lease is lost"
+    requests = [
+        violation(clause, expected, event.kind, loss.number, event.number)
         for claim in claims
-        for event in _asked_by(evidence, claim)
-        if event.number > number and (event.at > until or event.kind == "heartbeat")
+        for event in _requests_of(evidence, claim)
+        if event.number > loss.number and (event.at > until or event.kind == "heartbeat")
     ]
-    return found + [one for claim in claims for one in _runs_on(evidence, clause, claim, lost.at)]
+    return requests + [item for claim in claims for item in _running_cryos(evidence, clause, claim, loss.at)]
 
 
-def _runs_on(evidence: Evidence, clause: str, claim: DispatcherCall, lost: float) -> list[Violation]:
-    """Find Cryos of a claim's attempt that lived on after its lease was lost, at `lost` seconds."""
-    ends = {event.started: event for event in evidence.of("cryo_ended")}
-    several = len(evidence.of("worker_started")) > 1
-    found = []
+def _running_cryos(evidence: Evidence, clause: str, claim: DispatcherCall, lost_at: float) -> list[Violation]:
+    """Find Cryos of a claim's attempt that were still running `STOP_SECONDS` after its lease was lost."""
+    ends = {event.start_number: event for event in evidence.of(CryoEnded)}
+    several_workers = len(evidence.of(WorkerStarted)) > 1
+    violations = []
     for cryo in evidence.cryos():
         paths = f"{cryo.directory} {' '.join(cryo.arguments)}"
-        own = f"{claim.task_id}/{claim.attempt}" in paths if several else cryo.number > claim.number
+        own = f"{claim.task_id}/{claim.attempt}" in paths if several_workers else cryo.number > claim.number
         end = ends.get(cryo.number, evidence.final)
-        if own and cryo.at < lost and end.at > lost + STOP_SECONDS:
-            expected = f"Cryo is stopped within {STOP_SECONDS:g} s"
-            found.append(violation(clause, expected, "it ran on", claim.number, cryo.number, end.number))
-    return found
+        if own and cryo.at < lost_at and end.at > lost_at + STOP_SECONDS:
+            expected = f"Cryo is stopped within {STOP_SECONDS:g} s after the lease is lost"
+            seen = f"it ran for {end.at - lost_at:.1f} s"
+            violations.append(violation(clause, expected, seen, claim.number, cryo.number, end.number))
+    return violations
 
 
-def _asked_by(evidence: Evidence, claim: DispatcherCall) -> list[Any]:
-    """Return what the attempt of a claim asked of store and dispatcher after it.
+def _requests_of(evidence: Evidence, claim: DispatcherCall) -> list[StoreRequest | DispatcherCall]:
+    """Return the requests to store and dispatcher that a claim's attempt sent after the claim.
 
-    A store request is laid to the attempt where only its worker was there to claim it: until that worker, or with
-    several workers anybody, is granted another.
+    A store request does not name its attempt. With several workers it is attributed by its worker, if that is known;
+    otherwise to the attempt if it arrived before the next granted claim.
     """
-    worker = evidence.only_worker_at(claim.number)
-    grants = [one.number for one in evidence.of("claim") if one.status == GRANTED and one.number > claim.number]
-    until = min(grants, default=evidence.final.number)
-    several = len(evidence.of("worker_started")) > 1
-    found = []
-    for event in evidence.of("store_asked", "heartbeat", "complete"):
-        if event.kind != "store_asked":
+    worker = evidence.sole_worker_before(claim.number)
+    next_grants = [event.number for event in evidence.claims if event.status == GRANTED and event.number > claim.number]
+    until = min(next_grants, default=evidence.final.number)
+    several_workers = len(evidence.of(WorkerStarted)) > 1
+    requests: list[StoreRequest | DispatcherCall] = []
+    for event in evidence.events:
+        if isinstance(event, StoreRequest):
+            own = event.worker == worker if several_workers and worker is not None else event.number < until
+        elif isinstance(event, DispatcherCall) and event.kind in {"heartbeat", "complete"}:
             own = (event.task_id, event.attempt) == (claim.task_id, claim.attempt)
-        elif several and worker is not None:
-            own = event.worker == worker
         else:
-            own = event.number < until
+            continue
         if own and event.number > claim.number:
-            found.append(event)
-    return found
+            requests.append(event)
+    return requests
 
 
-def lse_4(evidence: Evidence) -> Found:
-    """Judge LSE-4: after SIGTERM no new claim, an orderly end in time, staging consistent."""
-    signals = [event for event in evidence.of("acted") if event.action == "SIGTERM"]
+def lse_4(evidence: Evidence) -> Findings:
+    """Check LSE-4: after SIGTERM no new claim, exit in time with an orderly code, and staging is consistent."""
+    signals = [event for event in evidence.of(HarnessAction) if event.action == "SIGTERM"]
     if not signals or "LSE-4" not in evidence.scenario.clauses:
-        return NOTHING
-    found = as_expected(evidence, "LSE-4") or []
+        return NOT_EXERCISED
+    violations = check_outcomes(evidence, "LSE-4") or []
     if evidence.scenario.delivery == "worker":
         first = signals[0]
-        found += [
-            violation("LSE-4", "no new task", event.task_id, first.number, event.number)
-            for event in evidence.of("claim")
+        violations += [
+            violation("LSE-4", "no claim after SIGTERM", f"a claim of {event.task_id}", first.number, event.number)
+            for event in evidence.claims
             if event.number > first.number and event.at > first.at + 1 and not evidence.scenario.platform.workers > 1
         ]
-        found += [
-            violation("LSE-4", f"exit {', '.join(map(str, sorted(ORDERLY)))}", event.code, event.number)
-            for event in evidence.of("exit")
-            if event.code not in ORDERLY
+        expected = f"exit code {' or '.join(map(str, sorted(ORDERLY)))}"
+        violations += [
+            violation("LSE-4", expected, exited.code, exited.number)
+            for exited in evidence.of(WorkerExited)
+            if exited.code not in ORDERLY
         ]
-    found += [violation("LSE-4", "it ends in time", event.what, event.number) for event in evidence.of("timed_out")]
-    left = [one.path for one in evidence.final.staged if one.type == "file"]
-    return found + ([violation("LSE-4", "staging is consistent", left, evidence.final.number)] if left else [])
-
-
-def sec_1(evidence: Evidence) -> Found:
-    """Judge SEC-1: no secret in a log line, message, publication, key, metadata or object."""
-    found = []
-    for event in evidence.of("log_line", "exit"):
-        text = event.text if event.kind == "log_line" else event.stdout
-        if "<secret:" in text:
-            found.append(violation("SEC-1", "no secret", text[-300:], event.number))
-    for event in evidence.of("complete"):
-        if "<secret:" in str(event.request.get("error_message")) + str(event.request.get("datasets_published")):
-            found.append(violation("SEC-1", "no secret in a report", event.request.get("error_message"), event.number))
-    for key, stored in evidence.final.objects.items():
-        if stored.secrets or "<secret:" in key + str(stored.metadata):
-            found.append(
-                violation("SEC-1", "no secret in the store", f"{key}: {stored.secrets}", evidence.final.number)
-            )
-    for event in evidence.of("object_put"):
-        if event.secrets or "<secret:" in event.key + str(event.metadata):
-            found.append(
-                violation("SEC-1", "no secret is sent to the store", f"{event.key}: {event.secrets}", event.number)
-            )
-    return found if found or any(task.ends for task in evidence.tasks) else NOTHING
-
-
-def sec_2(evidence: Evidence) -> Found:
-    """Judge SEC-2: no secret among any process's arguments, the URL in Cryo's environment, no MESC there."""
-    if not evidence.cryos():
-        return NOTHING
-    found = [
-        violation("SEC-2", "no secret", words, evidence.final.number)
-        for words in evidence.final.arguments
-        if "<secret:" in words
+    violations += [
+        violation("LSE-4", "the worker ends in time", event.what, event.number) for event in evidence.of(TimedOut)
     ]
-    for event in evidence.cryos():
-        if event.environment and evidence.scenario.mode == "real" and "ETH_RPC_URL" not in event.environment:
-            found.append(violation("SEC-2", "ETH_RPC_URL is in Cryo's environment", event.environment, event.number))
-        mesc = [name for name in event.environment if name.startswith("MESC_")]
+    files = [entry.path for entry in evidence.final.staged if entry.type == "file"]
+    if files:
+        violations.append(violation("LSE-4", "no files are left in staging", files, evidence.final.number))
+    return violations
+
+
+def sec_1(evidence: Evidence) -> Findings:
+    """Check SEC-1: no secret in a log line, message, publication, key, metadata or object."""
+    violations = []
+    for event in evidence.events:
+        text = event.text if isinstance(event, LogLine) else event.stdout if isinstance(event, WorkerExited) else ""
+        if SECRET in text:
+            violations.append(violation("SEC-1", "no secret in a worker's output", text[-300:], event.number))
+    for call in evidence.completions:
+        message = call.request.get("error_message")
+        if SECRET in f"{message}{call.request.get('datasets_published')}":
+            violations.append(violation("SEC-1", "no secret in a completion", message, call.number))
+    for key, stored in evidence.final.objects.items():
+        if stored.secrets or SECRET in f"{key}{stored.metadata}":
+            seen = f"{key}: {stored.secrets}"
+            violations.append(violation("SEC-1", "no secret in the store", seen, evidence.final.number))
+    for put in evidence.store_responses("object_put"):
+        if put.secrets or SECRET in f"{put.key}{put.metadata}":
+            seen = f"{put.key}: {put.secrets}"
+            violations.append(violation("SEC-1", "no secret is sent to the store", seen, put.number))
+    return violations if violations or any(task.ends for task in evidence.tasks) else NOT_EXERCISED
+
+
+def sec_2(evidence: Evidence) -> Findings:
+    """Check SEC-2: no secret in process arguments; Cryo's environment has ETH_RPC_URL and no MESC variable."""
+    if not evidence.cryos():
+        return NOT_EXERCISED
+    violations = [
+        violation("SEC-2", "no secret in process arguments", command, evidence.final.number)
+        for command in evidence.final.arguments
+        if SECRET in command
+    ]
+    for cryo in evidence.cryos():
+        if cryo.environment and evidence.scenario.mode == "real" and "ETH_RPC_URL" not in cryo.environment:
+            violations.append(violation("SEC-2", "Cryo's environment has ETH_RPC_URL", cryo.environment, cryo.number))
+        mesc = [name for name in cryo.environment if name.startswith("MESC_")]
         if mesc:
-            found.append(violation("SEC-2", "MESC_* is unset", mesc, event.number))
-        if "<secret:" in " ".join(event.arguments):
-            found.append(violation("SEC-2", "no secret in Cryo's arguments", event.arguments, event.number))
-    return found
+            violations.append(violation("SEC-2", "Cryo's environment has no MESC_*", mesc, cryo.number))
+        if SECRET in " ".join(cryo.arguments):
+            violations.append(violation("SEC-2", "no secret in Cryo's arguments", cryo.arguments, cryo.number))
+    return violations
 
 
 CHECKS = {

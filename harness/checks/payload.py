@@ -1,13 +1,15 @@
-"""PAY, RNG, VER: what is read from a payload, and what it comes to."""
+"""PAY, RNG, VER: payload validation, the range, the version."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness.checks.evidence import (
-    NOTHING,
+    NOT_EXERCISED,
     Evidence,
-    Found,
-    Task,
-    as_expected,
+    Findings,
+    TaskEvidence,
+    check_outcomes,
     publications_of,
     violation,
 )
@@ -16,133 +18,140 @@ from harness.contract import MANIFEST_NAME
 BLOCKS = "--blocks"
 
 
-def pay_1(evidence: Evidence) -> Found:
-    """Judge PAY-1 by the outcome of good and bad payloads."""
-    return as_expected(evidence, "PAY-1")
+def pay_1(evidence: Evidence) -> Findings:
+    """Check PAY-1 by the outcomes of valid and invalid payloads."""
+    return check_outcomes(evidence, "PAY-1")
 
 
-def pay_5(evidence: Evidence) -> Found:
-    """Judge PAY-5 by the outcome of good and bad payloads."""
-    return as_expected(evidence, "PAY-5")
+def pay_5(evidence: Evidence) -> Findings:
+    """Check PAY-5 by the outcomes of valid and invalid payloads."""
+    return check_outcomes(evidence, "PAY-5")
 
 
-def pay_2(evidence: Evidence) -> Found:
-    """Judge PAY-2: nothing runs, nothing is written, and the message names the fields."""
-    return _left_alone(evidence, "PAY-2")
+def pay_2(evidence: Evidence) -> Findings:
+    """Check PAY-2: Cryo is not started, nothing is written, and the message names the fields."""
+    return _no_effects(evidence, "PAY-2")
 
 
-def pay_3(evidence: Evidence) -> Found:
-    """Judge PAY-3 by tasks whose payload has more than it needs."""
-    return as_expected(evidence, "PAY-3")
+def pay_3(evidence: Evidence) -> Findings:
+    """Check PAY-3 by tasks whose payload has additional fields."""
+    return check_outcomes(evidence, "PAY-3")
 
 
-def pay_4(evidence: Evidence) -> Found:
-    """Judge PAY-4 as PAY-2."""
-    return _left_alone(evidence, "PAY-4")
+def pay_4(evidence: Evidence) -> Findings:
+    """Check PAY-4: Cryo is not started, nothing is written, and the message names the fields."""
+    return _no_effects(evidence, "PAY-4")
 
 
-def _left_alone(evidence: Evidence, clause: str) -> Found:
-    found = as_expected(evidence, clause)
-    if found is NOTHING or any(task.line.outcome == "success" for task in evidence.tasks):
-        return found
-    found += [violation(clause, "Cryo is not started", event.arguments, event.number) for event in evidence.cryos()]
-    found += [violation(clause, "nothing is written", event.key, event.number) for event in evidence.writes()]
-    return found
+def _no_effects(evidence: Evidence, clause: str) -> Findings:
+    violations = check_outcomes(evidence, clause)
+    if violations is NOT_EXERCISED or any(task.line.outcome == "success" for task in evidence.tasks):
+        return violations
+    violations += [
+        violation(clause, "Cryo is not started", event.arguments, event.number) for event in evidence.cryos()
+    ]
+    violations += [violation(clause, "nothing is written", event.key, event.number) for event in evidence.writes]
+    return violations
 
 
-def rng_1(evidence: Evidence) -> Found:
-    """Judge RNG-1: the first Cryo of each attempt is asked for the whole range, the dataset first."""
-    found, judged = [], False
+def rng_1(evidence: Evidence) -> Findings:
+    """Check RNG-1: the first Cryo of each attempt gets the dataset as first argument, and the whole range."""
+    violations, exercised = [], False
     for task in evidence.tasks:
-        for event in evidence.cryos(task)[:1] if task.extractable else ():
-            judged = True
+        for event in evidence.cryos(task)[:1] if task.may_start_cryo else ():
+            exercised = True
             expected = (task.payload["cryo_dataset_name"], f"{task.payload['range_start']}:{task.payload['range_end']}")
             seen = (event.arguments[0] if event.arguments else "", _blocks(event.arguments))
             if seen != expected:
-                found.append(violation("RNG-1", expected, seen, event.number))
-    return found if judged else NOTHING
+                violations.append(violation("RNG-1", expected, seen, event.number))
+    return violations if exercised else NOT_EXERCISED
 
 
-def rng_2(evidence: Evidence) -> Found:
-    """Judge RNG-2: the files of the range by name, no other, and no block outside."""
-    found = []
+def rng_2(evidence: Evidence) -> Findings:
+    """Check RNG-2: the stored files are those of the range by name, and no block is outside the range."""
+    violations = []
     for task in evidence.successes:
         expected = evidence.oracle(task)
-        seen = {name: stored for name, stored in evidence.stored(task).items() if name != MANIFEST_NAME}
-        if set(seen) != set(expected):
-            found.append(violation("RNG-2", sorted(expected), sorted(seen), evidence.final.number))
-        for name, stored in seen.items():
+        files = {name: stored for name, stored in evidence.objects_of(task).items() if name != MANIFEST_NAME}
+        if set(files) != set(expected):
+            violations.append(violation("RNG-2", sorted(expected), sorted(files), evidence.final.number))
+        start, end = task.payload["range_start"], task.payload["range_end"]
+        for name, stored in files.items():
             facts = stored.parquet or {}
             first, last = facts.get("first"), facts.get("last")
-            if first is not None and not task.payload["range_start"] <= first <= last < task.payload["range_end"]:
-                found.append(
-                    violation("RNG-2", "blocks of the range", f"{name}: {first} to {last}", evidence.final.number)
-                )
-    return found if evidence.successes else NOTHING
+            if first is not None and not start <= first <= last < end:
+                seen = f"{name} has blocks {first} to {last}"
+                violations.append(violation("RNG-2", f"blocks from [{start}, {end})", seen, evidence.final.number))
+    return violations if evidence.successes else NOT_EXERCISED
 
 
-def rng_3(evidence: Evidence) -> Found:
-    """Judge RNG-3: no Cryo is for another dataset or for blocks outside the range."""
-    found, judged = [], False
+def rng_3(evidence: Evidence) -> Findings:
+    """Check RNG-3: no Cryo is started for another dataset or for blocks outside the range."""
+    violations, exercised = [], False
     for task in evidence.tasks:
-        for event in evidence.cryos(task) if task.extractable else ():
-            judged = True
-            if not _within(task, event.arguments):
-                found.append(violation("RNG-3", "the payload's dataset and range", event.arguments, event.number))
-    return found if judged else NOTHING
+        for event in evidence.cryos(task) if task.may_start_cryo else ():
+            exercised = True
+            if not _is_within_task(task, event.arguments):
+                violations.append(violation("RNG-3", "the payload's dataset and range", event.arguments, event.number))
+    return violations if exercised else NOT_EXERCISED
 
 
-def rng_4(evidence: Evidence) -> Found:
-    """Judge RNG-4: what is published holds the chain's own rows, all of them; loss is not published."""
-    found = as_expected(evidence, "RNG-4") or []
+def rng_4(evidence: Evidence) -> Findings:
+    """Check RNG-4: published files hold exactly the rows of the chain, and incomplete data are not published."""
+    violations = check_outcomes(evidence, "RNG-4") or []
     for task in evidence.successes:
-        stored = evidence.stored(task)
+        objects = evidence.objects_of(task)
         for name, expected in evidence.oracle(task).items():
-            facts = stored[name].parquet if name in stored else None
+            facts = objects[name].parquet if name in objects else None
             if facts is None or facts.get("digest") != expected["digest"]:
-                seen = "nothing" if facts is None else f"{facts.get('rows')} rows, not the same"
-                found.append(
-                    violation("RNG-4", f"{name}: {expected['rows']} rows of the chain", seen, evidence.final.number)
-                )
-    return found if evidence.successes or "RNG-4" in evidence.scenario.clauses else NOTHING
+                seen = "no such file" if facts is None else f"{facts.get('rows')} rows with other content"
+                expectation = f"{name} has the {expected['rows']} rows of the chain"
+                violations.append(violation("RNG-4", expectation, seen, evidence.final.number))
+    return violations if evidence.successes or "RNG-4" in evidence.scenario.clauses else NOT_EXERCISED
 
 
-def rng_5(evidence: Evidence) -> Found:
-    """Judge RNG-5: an endpoint of another chain or with a stale head is refused before Cryo starts."""
-    return as_expected(evidence, "RNG-5")
+def rng_5(evidence: Evidence) -> Findings:
+    """Check RNG-5: an endpoint of another chain or with a stale head is rejected before Cryo starts."""
+    return check_outcomes(evidence, "RNG-5")
 
 
-def ver_1(evidence: Evidence) -> Found:
-    """Judge VER-1: equal payloads are published under one version, by every attempt, the stale ones too."""
-    by_payload: dict[str, list[str]] = {}
+def ver_1(evidence: Evidence) -> Findings:
+    """Check VER-1: every attempt with an equal payload, including stale ones, publishes the same version."""
+    published_versions: dict[str, list[str]] = {}
     for task in evidence.successes:
-        published = {task.ends[-1].attempt: task.ends[-1].publications}
-        for event in evidence.of("complete"):
+        end = task.ends[-1]
+        by_attempt: dict[int | None, tuple[dict[str, Any], ...]] = {end.attempt: end.publications}
+        for event in evidence.completions:
             if event.task_id == task.task_id:
-                published[event.attempt] = publications_of(event.request)
-        seen = by_payload.setdefault(evidence.version(task), [])
-        seen += [str(one.get("dataset_version")) for several in published.values() for one in several]
-    if not any(len(seen) > 1 for seen in by_payload.values()):
-        return NOTHING
-    return [violation("VER-1", "one version", sorted(set(seen))) for seen in by_payload.values() if len(set(seen)) > 1]
+                by_attempt[event.attempt] = publications_of(event.request)
+        versions = published_versions.setdefault(evidence.version(task), [])
+        versions += [str(item.get("dataset_version")) for items in by_attempt.values() for item in items]
+    if not any(len(versions) > 1 for versions in published_versions.values()):
+        return NOT_EXERCISED
+    return [
+        violation("VER-1", "the same version in each publication", sorted(set(versions)))
+        for versions in published_versions.values()
+        if len(set(versions)) > 1
+    ]
 
 
-def ver_2(evidence: Evidence) -> Found:
-    """Judge VER-2: the version is the contract's UUIDv5."""
-    found = []
+def ver_2(evidence: Evidence) -> Findings:
+    """Check VER-2: the published version is the UUIDv5 that the contract defines."""
+    violations = []
     for task in evidence.successes:
         for publication in task.ends[-1].publications:
-            if publication.get("dataset_version") != evidence.version(task):
-                seen = publication.get("dataset_version")
-                found.append(violation("VER-2", evidence.version(task), seen, task.ends[-1].number))
-    return found if evidence.successes else NOTHING
+            seen = publication.get("dataset_version")
+            if seen != evidence.version(task):
+                violations.append(violation("VER-2", evidence.version(task), seen, task.ends[-1].number))
+    return violations if evidence.successes else NOT_EXERCISED
 
 
 def _blocks(arguments: tuple[str, ...]) -> str:
     return arguments[arguments.index(BLOCKS) + 1] if BLOCKS in arguments[:-1] else ""
 
 
-def _within(task: Task, arguments: tuple[str, ...]) -> bool:
+def _is_within_task(task: TaskEvidence, arguments: tuple[str, ...]) -> bool:
+    """Return whether Cryo's arguments name the task's dataset and blocks within its range."""
     if not arguments or arguments[0] != task.payload.get("cryo_dataset_name"):
         return False
     first, _, end = _blocks(arguments).partition(":")

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from harness.checks.evidence import NOTHING, Evidence, Found, Task, as_expected, violation
+from harness.checks.evidence import NOT_EXERCISED, Evidence, Findings, TaskEvidence, check_outcomes, violation
 from harness.history import BEHIND_LINKS, CryoStarted
 
 
-def stg_1(evidence: Evidence) -> Found:
-    """Judge STG-1: Cryo works in the attempt's own directory, which holds nothing of an earlier one."""
-    found, judged = [], False
+def stg_1(evidence: Evidence) -> Findings:
+    """Check STG-1: Cryo writes to the attempt's own directory, which has no file of an earlier attempt."""
+    violations, exercised = [], False
     for task in evidence.tasks:
-        ran = evidence.cryos(task)
-        for event in ran[:1]:
-            judged = True
-            below = f"{task.task_id}/{_attempt(evidence, task, event)}"
-            expected, where = PurePosixPath(evidence.begun.staging_root) / below, _output(event)
-            if not where.is_relative_to(expected):
-                found.append(violation("STG-1", expected, where, event.number))
-            left = [one.path for one in event.staged if one.path == f"{below}/left.parquet"]
-            found += [violation("STG-1", "emptied before Cryo starts", path, event.number) for path in left]
-    return found if judged else NOTHING
+        for event in evidence.cryos(task)[:1]:
+            exercised = True
+            below = f"{task.task_id}/{_attempt_of(evidence, task, event)}"
+            expected, directory = PurePosixPath(evidence.start.staging_root) / below, _output_directory(event)
+            if not directory.is_relative_to(expected):
+                violations.append(violation("STG-1", f"Cryo writes to {expected}", directory, event.number))
+            leftovers = [entry.path for entry in event.staged if entry.path == f"{below}/left.parquet"]
+            violations += [
+                violation("STG-1", "the directory is empty before Cryo starts", path, event.number)
+                for path in leftovers
+            ]
+    return violations if exercised else NOT_EXERCISED
 
 
-def _attempt(evidence: Evidence, task: Task, event: CryoStarted) -> int:
-    """Return the attempt that started a Cryo: the scenario's, or in a service that of the last claim before it."""
-    claims = [
+def _attempt_of(evidence: Evidence, task: TaskEvidence, event: CryoStarted) -> int:
+    """Return the attempt that started a Cryo: in a service that of the last claim before it, else the scenario's."""
+    attempts = [
         claim.attempt
-        for claim in evidence.of("claim")
+        for claim in evidence.claims
         if claim.task_id == task.task_id and claim.attempt and claim.number < event.number
     ]
-    return claims[-1] if claims else task.line.attempt
+    return attempts[-1] if attempts else task.line.attempt
 
 
-def _output(event: CryoStarted) -> PurePosixPath:
+def _output_directory(event: CryoStarted) -> PurePosixPath:
     arguments, directory = list(event.arguments), PurePosixPath(event.directory)
     for flag in ("--output-dir", "-o"):
         if flag in arguments[:-1]:
@@ -42,126 +44,136 @@ def _output(event: CryoStarted) -> PurePosixPath:
     return directory
 
 
-def stg_2(evidence: Evidence) -> Found:
-    """Judge STG-2: the task's directory and the attempt's have mode 0700 while Cryo runs.
+def stg_2(evidence: Evidence) -> Findings:
+    """Check STG-2: the task's directory and the attempt's have mode 0700 while Cryo runs.
 
-    What lies below them may be Cryo's own making, and nobody else gets there.
+    Directories below them may be made by Cryo with any mode, because no other user can reach them.
     """
-    found, judged = [], False
+    violations, exercised = [], False
     for event in evidence.cryos():
-        for one in event.staged:
-            ours = any(one.path == task.task_id or one.path.startswith(f"{task.task_id}/") for task in evidence.tasks)
-            if one.type == "directory" and ours and one.path.count("/") <= 1:
-                judged = True
-                if one.mode != "700":
-                    found.append(violation("STG-2", "mode 700", f"{one.path}: {one.mode}", event.number))
-    return found if judged else NOTHING
+        for entry in event.staged:
+            own = any(
+                entry.path == task.task_id or entry.path.startswith(f"{task.task_id}/") for task in evidence.tasks
+            )
+            if entry.type == "directory" and own and entry.path.count("/") <= 1:
+                exercised = True
+                if entry.mode != "700":
+                    expected = f"{entry.path} has mode 700"
+                    violations.append(violation("STG-2", expected, f"mode {entry.mode}", event.number))
+    return violations if exercised else NOT_EXERCISED
 
 
-def stg_3(evidence: Evidence) -> Found:
-    """Judge STG-3: nothing of a success is left in staging."""
-    return _gone(evidence, "STG-3", evidence.successes)
+def stg_3(evidence: Evidence) -> Findings:
+    """Check STG-3: a success leaves nothing in staging."""
+    return _check_removed(evidence, "STG-3", evidence.successes)
 
 
-def stg_8(evidence: Evidence) -> Found:
-    """Judge STG-8: nothing of a failure is left in staging."""
-    touched = [task for task in evidence.failures if evidence.cryos(task)]
-    return _gone(evidence, "STG-8", touched)
+def stg_8(evidence: Evidence) -> Findings:
+    """Check STG-8: a failure leaves nothing in staging."""
+    return _check_removed(evidence, "STG-8", [task for task in evidence.failures if evidence.cryos(task)])
 
 
-def _gone(evidence: Evidence, clause: str, tasks: list[Task]) -> Found:
-    found = []
+def _check_removed(evidence: Evidence, clause: str, tasks: list[TaskEvidence]) -> Findings:
+    """Check that the staging directories of some tasks were removed."""
+    violations = []
     for task in tasks:
         attempt = task.ends[-1].attempt if evidence.scenario.delivery == "worker" else task.line.attempt
         below = f"{task.task_id}/{attempt}"
-        left = [one.path for one in evidence.final.staged if one.path == below or one.path.startswith(f"{below}/")]
+        paths = [entry.path for entry in evidence.final.staged]
+        left = [path for path in paths if path == below or path.startswith(f"{below}/")]
         if left:
-            found.append(violation(clause, f"{below} is gone", left, evidence.final.number))
-    return found if tasks else NOTHING
+            violations.append(violation(clause, f"{below} is removed", f"still there: {left}", evidence.final.number))
+    return violations if tasks else NOT_EXERCISED
 
 
-def _planted(evidence: Evidence, clause: str) -> Found:
-    found = as_expected(evidence, clause)
-    if found is NOTHING or not any(task.ended_as_expected for task in evidence.tasks):
-        return found
+def _check_preloaded_files(evidence: Evidence, clause: str) -> Findings:
+    """Check the outcome, and that preloaded files were removed or left unchanged as the scenario says."""
+    violations = check_outcomes(evidence, clause)
+    if violations is NOT_EXERCISED or not any(task.ended_as_expected for task in evidence.tasks):
+        return violations
     for file in evidence.scenario.preloaded_files:
         if evidence.final.preloaded_files.get(file.path) is not file.unchanged:
-            what = f"{file.path} {'stays as it is' if file.unchanged else 'goes'}"
-            found.append(violation(clause, what, "it did not", evidence.final.number))
+            expected = f"{file.path} is {'unchanged' if file.unchanged else 'removed'}"
+            seen = "it was changed" if file.unchanged else "it is still there"
+            violations.append(violation(clause, expected, seen, evidence.final.number))
     if not evidence.final.preloaded_files.get(BEHIND_LINKS, True):
-        found.append(violation(clause, "nothing behind a link is touched", "it was", evidence.final.number))
-    return found
+        expected = "the target of a link is neither read nor changed"
+        violations.append(violation(clause, expected, "it was read or changed", evidence.final.number))
+    return violations
 
 
-def stg_4(evidence: Evidence) -> Found:
-    """Judge STG-4: old directories go, young ones stay."""
-    return _planted(evidence, "STG-4")
+def stg_4(evidence: Evidence) -> Findings:
+    """Check STG-4: old directories are removed, recent ones stay."""
+    return _check_preloaded_files(evidence, "STG-4")
 
 
-def stg_5(evidence: Evidence) -> Found:
-    """Judge STG-5: what a live attempt holds is left alone, and no Cryo outlives its worker."""
+def stg_5(evidence: Evidence) -> Findings:
+    """Check STG-5: directories of running attempts stay, and no Cryo outlives its worker."""
     if "STG-5" not in evidence.scenario.clauses or not evidence.cryos():
-        return NOTHING
-    found = as_expected(evidence, "STG-5") or []
-    left = [words for words in evidence.final.survivors if "--blocks" in words]
-    found += [
-        violation("STG-5", "Cryo holds the lock of its directory", "nothing of staging is open in it", event.number)
+        return NOT_EXERCISED
+    violations = check_outcomes(evidence, "STG-5") or []
+    violations += [
+        violation("STG-5", "Cryo holds the lock of its directory", "it holds no lock in staging", event.number)
         for event in evidence.cryos()
         if not event.locked
     ]
-    return found + [violation("STG-5", "Cryo dies with its worker", words, evidence.final.number) for words in left]
-
-
-def stg_6(evidence: Evidence) -> Found:
-    """Judge STG-6: links, files and other people's directories are refused and left alone."""
-    return _planted(evidence, "STG-6")
-
-
-def stg_7(evidence: Evidence) -> Found:
-    """Judge STG-7: a full disk is retryable and nothing is stored."""
-    found = as_expected(evidence, "STG-7")
-    if found is NOTHING:
-        return NOTHING
-    return found + [
-        violation("STG-7", "the store is untouched", event.key, event.number) for event in evidence.writes()
+    surviving = [command for command in evidence.final.survivors if "--blocks" in command]
+    return violations + [
+        violation("STG-5", "Cryo ends with its worker", f"still running: {command}", evidence.final.number)
+        for command in surviving
     ]
 
 
-def cap_1(evidence: Evidence) -> Found:
-    """Judge CAP-1: at a cap is allowed, over it is not."""
-    return as_expected(evidence, "CAP-1")
+def stg_6(evidence: Evidence) -> Findings:
+    """Check STG-6: links, files and directories of other users are rejected and stay unchanged."""
+    return _check_preloaded_files(evidence, "STG-6")
 
 
-def cap_4(evidence: Evidence) -> Found:
-    """Judge CAP-4: over a cap is fatal, the default caps too."""
-    return as_expected(evidence, "CAP-4")
+def stg_7(evidence: Evidence) -> Findings:
+    """Check STG-7: a full disk is a retryable error, and nothing is stored."""
+    violations = check_outcomes(evidence, "STG-7")
+    if violations is NOT_EXERCISED:
+        return NOT_EXERCISED
+    return violations + [
+        violation("STG-7", "no write to the store", event.key, event.number) for event in evidence.writes
+    ]
 
 
-def cap_5(evidence: Evidence) -> Found:
-    """Judge CAP-5: too many files are refused before Cryo starts, a runaway is stopped while it runs."""
-    return as_expected(evidence, "CAP-5")
+def cap_1(evidence: Evidence) -> Findings:
+    """Check CAP-1: a value equal to a cap is allowed, a larger one is not."""
+    return check_outcomes(evidence, "CAP-1")
 
 
-def cap_2(evidence: Evidence) -> Found:
-    """Judge CAP-2: nothing is uploaded or published by a range that is over a cap."""
-    found = as_expected(evidence, "CAP-2", "fatal_error")
-    if found is NOTHING:
-        return NOTHING
+def cap_4(evidence: Evidence) -> Findings:
+    """Check CAP-4: exceeding a cap, including a default cap, is a fatal error."""
+    return check_outcomes(evidence, "CAP-4")
+
+
+def cap_5(evidence: Evidence) -> Findings:
+    """Check CAP-5: a range with too many files is rejected before Cryo starts, oversized output stops Cryo."""
+    return check_outcomes(evidence, "CAP-5")
+
+
+def cap_2(evidence: Evidence) -> Findings:
+    """Check CAP-2: a range that exceeds a cap uploads and publishes nothing."""
+    violations = check_outcomes(evidence, "CAP-2", "fatal_error")
+    if violations is NOT_EXERCISED:
+        return NOT_EXERCISED
     for task in evidence.failures:
         published = [end for end in task.ends if end.publications]
-        found += [violation("CAP-2", "no publication", end.publications, end.number) for end in published]
-    # What others upload is under their own prefixes.
+        violations += [violation("CAP-2", "no publication", end.publications, end.number) for end in published]
+    # Successful tasks upload to their own prefixes.
     others = tuple(evidence.prefix(task) for task in evidence.successes)
-    return found + [
+    return violations + [
         violation("CAP-2", "no upload", event.key, event.number)
         for event in evidence.puts
         if not event.key.startswith(others)
     ]
 
 
-def cap_3(evidence: Evidence) -> Found:
-    """Judge CAP-3: a cap that is no positive integer is a configuration error."""
-    return as_expected(evidence, "CAP-3", "bad_configuration")
+def cap_3(evidence: Evidence) -> Findings:
+    """Check CAP-3: a cap that is not a positive integer is a configuration error."""
+    return check_outcomes(evidence, "CAP-3", "bad_configuration")
 
 
 CHECKS = {

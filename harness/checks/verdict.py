@@ -1,32 +1,33 @@
-"""From histories to verdicts: every check on every history, then one word a clause.
+"""Runs every check on a history, and combines the results of several histories into one verdict for each clause.
 
-FAIL where any history shows a violation. ERROR where the harness failed, a fault never fired, or a check did. PASS
-where a scenario that names the clause showed it kept, INCONCLUSIVE where its store can't, else NOT EXERCISED.
+FAIL: at least one history violates the clause. ERROR: the harness or a check failed, or a fault never fired. PASS: a
+scenario that names the clause shows that it is kept. INCONCLUSIVE: the store can't show it. Otherwise NOT EXERCISED.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from harness.checks import layout, outcomes, payload, publication, staging_and_caps
-from harness.checks.evidence import Evidence, Found, Inconclusive, Violation, violation
+from harness.checks.evidence import Evidence, Findings, Inconclusive, Violation, violation
+from harness.history import Event, FinalState, scenario_started
 from harness.resources import clause_ids
+from harness.scenario import Scenario
 
-CHECKS: dict[str, Callable[[Evidence], Found]] = {
+CHECKS: dict[str, Callable[[Evidence], Findings]] = {
     **payload.CHECKS, **layout.CHECKS, **publication.CHECKS, **staging_and_caps.CHECKS, **outcomes.CHECKS,
 }  # fmt: skip
 """The check of each clause."""
 
 
 MOST_VIOLATIONS = 20
-"""So many of a clause are told one by one."""
+"""Violations of one clause that are reported one by one; one more says how many others there are."""
 
 
 class Verdict(StrEnum):
-    """What can be said of a clause."""
+    """The verdict on a clause."""
 
     PASS = "PASS"  # noqa: S105 - a verdict
     FAIL = "FAIL"
@@ -36,75 +37,78 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One scenario: its violations, the clauses it showed to be kept, what its store can't show, what went wrong."""
+class CheckResult:
+    """The result of all checks on one history.
+
+    `passed` are the clauses of the scenario that were exercised and kept, `inconclusive` those that the store can't
+    show, with the reason. `errors` are failures of the harness, faults that never fired, and checks that failed.
+    """
 
     scenario: str
     violations: tuple[Violation, ...] = ()
-    kept: tuple[str, ...] = ()
-    unknowable: dict[str, str] = field(default_factory=dict)
+    passed: tuple[str, ...] = ()
+    inconclusive: dict[str, str] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
 
 
-def judge(events: list[Any]) -> Judged:
-    """Judge one history."""
+def check_history(events: Sequence[Event]) -> CheckResult:
+    """Run all checks on one history."""
+    if not isinstance(events[-1], FinalState):
+        name = Scenario.model_validate(scenario_started(events).scenario).name
+        return CheckResult(name, errors=("the history has no final state",))
     evidence = Evidence(events)
-    if events[-1].kind != "final":
-        return Judged(evidence.scenario.name, errors=("the history has no end",))
+    named = evidence.scenario.clauses
     violations: list[Violation] = []
-    kept: list[str] = []
-    unknowable: dict[str, str] = {}
+    passed: list[str] = []
+    inconclusive: dict[str, str] = {}
     errors = [f"a fault never fired: {fault}" for fault in evidence.final.unfired_faults]
     for clause, check in CHECKS.items():
         try:
-            found = check(evidence)
+            findings = check(evidence)
         except Inconclusive as reason:
-            unknowable[clause] = str(reason)
+            inconclusive[clause] = str(reason)
             continue
-        except Exception as error:  # noqa: BLE001 - a check that breaks is an error of the harness, not of the worker
-            errors.append(f"the check of {clause} broke: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - a check that fails is an error of the harness, not of the worker
+            errors.append(f"the check of {clause} failed: {type(error).__name__}: {error}")
             continue
-        violations += _some(clause, found or [])
-        if not found:
-            violations += evidence.refused(clause)
-            found = None if evidence.refused(clause) else found
-        if found == [] and clause in evidence.scenario.clauses:
-            kept.append(clause)
-    kept = kept if evidence.shows else []
-    unfired = [clause for clause in evidence.scenario.clauses if clause not in {*kept, *unknowable}]
-    if unfired and not violations and not errors:
-        why = "nothing that happened" if evidence.shows else "a task did not go as the scenario says, so that nothing"
-        errors.append(f"{why} shows {', '.join(unfired)}, which the scenario names")
-    return Judged(evidence.scenario.name, tuple(violations), tuple(kept), unknowable, tuple(errors))
+        rejected = evidence.rejected_requests(clause)
+        violations += _limited(clause, findings) if findings else rejected
+        if findings == [] and not rejected and clause in named:
+            passed.append(clause)
+    passed = passed if evidence.went_as_expected else []
+    not_shown = [clause for clause in named if clause not in {*passed, *inconclusive}]
+    if not_shown and not violations and not errors:
+        subject = "no event" if evidence.went_as_expected else "a task did not go as the scenario expects, so no event"
+        errors.append(f"{subject} shows {', '.join(not_shown)}, which the scenario names")
+    return CheckResult(evidence.scenario.name, tuple(violations), tuple(passed), inconclusive, tuple(errors))
 
 
-def _some(clause: str, found: list[Violation]) -> list[Violation]:
-    """Return the first of many violations of a clause, with one that says how many more there are."""
-    if len(found) <= MOST_VIOLATIONS:
-        return found
-    more = f"{len(found) - MOST_VIOLATIONS} more of the kind"
-    return [*found[:MOST_VIOLATIONS], violation(clause, found[-1].expected, more, *found[-1].events)]
+def _limited(clause: str, violations: list[Violation]) -> list[Violation]:
+    """Return at most `MOST_VIOLATIONS` violations of a clause, and one that counts the others."""
+    if len(violations) <= MOST_VIOLATIONS:
+        return violations
+    last = violations[-1]
+    more = f"{len(violations) - MOST_VIOLATIONS} more violations"
+    return [*violations[:MOST_VIOLATIONS], violation(clause, last.expected, more, *last.events)]
 
 
-def verdicts(judged: Iterable[Judged], asked: Iterable[str] | None = None) -> dict[str, Verdict]:
-    """Return one verdict a clause; an error of a scenario is that of the clauses that no other scenario shows."""
-    seen = list(judged)
-    failed = {violation.clause for one in seen for violation in one.violations}
-    kept = {clause for one in seen for clause in one.kept if not one.errors}
-    broken = {clause for one in seen if one.errors for clause in one.kept}
-    unknowable = {clause for one in seen for clause in one.unknowable}
+def verdicts(results: Iterable[CheckResult], clauses: Iterable[str] | None = None) -> dict[str, Verdict]:
+    """Return the verdict on each clause, by default on all clauses of the contract.
+
+    ERROR of a scenario counts only for clauses that no other scenario shows.
+    """
+    results = list(results)
+    failed = {violation.clause for result in results for violation in result.violations}
+    passed = {clause for result in results for clause in result.passed if not result.errors}
+    in_error = {clause for result in results if result.errors for clause in result.passed}
+    inconclusive = {clause for result in results for clause in result.inconclusive}
     found = {}
-    for clause in asked if asked is not None else clause_ids():
+    for clause in clauses if clauses is not None else clause_ids():
         found[clause] = (
             Verdict.FAIL if clause in failed
-            else Verdict.ERROR if clause in broken
-            else Verdict.PASS if clause in kept
-            else Verdict.INCONCLUSIVE if clause in unknowable
+            else Verdict.ERROR if clause in in_error
+            else Verdict.PASS if clause in passed
+            else Verdict.INCONCLUSIVE if clause in inconclusive
             else Verdict.NOT_EXERCISED
         )  # fmt: skip
     return found
-
-
-def good(judged: Iterable[Judged]) -> bool:
-    """Tell whether nothing failed and nothing went wrong."""
-    return not any(one.violations or one.errors for one in judged)

@@ -1,7 +1,7 @@
-"""One run as an ordered list of typed events: what every check reads, live or from a saved file of JSON lines.
+"""The history of one run: an ordered list of typed events, in memory or saved as JSON lines. Every check reads one.
 
-No secret is ever in it: the recorder replaces each by `<secret:NAME>`, which is also how a leak is found. A field that
-two runs of one scenario need not share is declared volatile.
+A history holds no secret: the recorder replaces each by `<secret:NAME>`, and checks find leaks by that text. A field
+that may differ between two runs of one scenario is declared volatile.
 """
 
 from __future__ import annotations
@@ -12,31 +12,33 @@ from harness.history.events import (
     UNORDERED,
     VERSION,
     VOLATILE,
-    Acknowledged,
-    Acted,
-    Begun,
     CryoEnded,
     CryoStarted,
     CryoWrote,
     DispatcherCall,
+    DispatcherKind,
     Event,
-    Exit,
     FaultFired,
-    Final,
     FinalObject,
+    FinalState,
+    HarnessAction,
     LogLine,
-    Received,
+    MessageAcknowledged,
+    MessageReceived,
     RpcCall,
+    ScenarioStarted,
     StagedEntry,
-    StoreAnswered,
-    StoreAsked,
-    TaskEntered,
+    StoreKind,
+    StoreRequest,
+    StoreResponse,
+    TaskCreated,
     TimedOut,
+    WorkerExited,
     WorkerStarted,
     schema,
     stable,
 )
-from harness.history.queries import begun, of
+from harness.history.queries import final_state, of, scenario_started
 from harness.history.saved import BadHistory, load, save
 
 __all__ = [
@@ -45,32 +47,35 @@ __all__ = [
     "UNORDERED",
     "VERSION",
     "VOLATILE",
-    "Acknowledged",
-    "Acted",
     "BadHistory",
-    "Begun",
     "CryoEnded",
     "CryoStarted",
     "CryoWrote",
     "DispatcherCall",
+    "DispatcherKind",
     "Event",
-    "Exit",
     "FaultFired",
-    "Final",
     "FinalObject",
+    "FinalState",
+    "HarnessAction",
     "LogLine",
-    "Received",
+    "MessageAcknowledged",
+    "MessageReceived",
     "RpcCall",
+    "ScenarioStarted",
     "StagedEntry",
-    "StoreAnswered",
-    "StoreAsked",
-    "TaskEntered",
+    "StoreKind",
+    "StoreRequest",
+    "StoreResponse",
+    "TaskCreated",
     "TimedOut",
+    "WorkerExited",
     "WorkerStarted",
-    "begun",
+    "final_state",
     "load",
     "of",
     "save",
+    "scenario_started",
     "schema",
     "stable",
 ]

@@ -1,4 +1,4 @@
-"""The events of a history, by type. A field that two runs of one scenario need not share is declared volatile."""
+"""The classes of events. A field that may differ between two runs of one scenario is declared volatile."""
 
 from __future__ import annotations
 
@@ -16,31 +16,35 @@ VolatileInt = Annotated[int, _volatile]
 VolatileFloat = Annotated[float, _volatile]
 VolatileText = Annotated[str, _volatile]
 
+DispatcherKind = Literal["claim", "heartbeat", "complete", "unknown_request"]
+StoreKind = Literal["object_put", "object_deleted", "object_listed", "object_read", "store_other"]
 
-def _facts(told: dict[str, Any]) -> dict[str, Any]:
-    """Hold what is said of a Parquet file to what harness.world.content says of one that can be read."""
-    numbers = (told.get("first"), told.get("last"))
-    columns = told.get("columns")
-    whole = (
-        set(told) == {"rows", "columns", "first", "last", "digest", "fake"}
-        and type(told["rows"]) is int
+
+def _parquet_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Check that facts about a Parquet file have the form that `harness.world.content.facts_of` returns."""
+    numbers = (facts.get("first"), facts.get("last"))
+    columns = facts.get("columns")
+    valid = (
+        set(facts) == {"rows", "columns", "first", "last", "digest", "fake"}
+        and type(facts["rows"]) is int
         and isinstance(columns, list)
         and all(isinstance(column, str) for column in columns)
         and (numbers == (None, None) or all(type(number) is int for number in numbers))
-        and isinstance(told["digest"], str)
-        and isinstance(told["fake"], bool)
+        and isinstance(facts["digest"], str)
+        and isinstance(facts["fake"], bool)
     )
-    if not whole:
+    if not valid:
         raise ValueError("these are not the facts of a Parquet file")
-    return told
+    return facts
 
 
-def _facts_or_why_not(told: dict[str, Any]) -> dict[str, Any]:
-    return told if set(told) == {"unreadable"} and isinstance(told["unreadable"], str) else _facts(told)
+def _parquet_facts_or_error(facts: dict[str, Any]) -> dict[str, Any]:
+    is_error = set(facts) == {"unreadable"} and isinstance(facts["unreadable"], str)
+    return facts if is_error else _parquet_facts(facts)
 
 
 class _Event(BaseModel):
-    """What all events have: their place, and seconds since the run began."""
+    """What all events have: `number`, counted from 1, and `at`, in seconds since the start of the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,14 +52,15 @@ class _Event(BaseModel):
     at: VolatileFloat
 
 
-class Begun(_Event):
-    """The first event: the whole scenario, and the world that it was run in.
+class ScenarioStarted(_Event):
+    """The first event: the whole scenario, the target, and the world in which it ran.
 
-    `oracle` is what each file must hold, where that is not the deterministic chain's to say; `preloaded` are the
-    objects that were stored before, by key, as SHA-256.
+    `limitations` are the checks that the store does not make. `preloaded` has the SHA-256 of each object that was
+    stored before the run, by key. `oracle` has the expected facts of each file; it is None where they are computed from
+    the deterministic chain.
     """
 
-    kind: Literal["begun"] = "begun"
+    kind: Literal["scenario_started"] = "scenario_started"
     version: int = VERSION
     scenario: dict[str, Any]
     target: str
@@ -64,20 +69,20 @@ class Begun(_Event):
     bucket: VolatileText
     staging_root: VolatileText
     preloaded: dict[str, str] = Field(default_factory=dict)
-    oracle: Annotated[dict[str, Annotated[dict[str, Any], AfterValidator(_facts)]] | None, _volatile] = None
+    oracle: Annotated[dict[str, Annotated[dict[str, Any], AfterValidator(_parquet_facts)]] | None, _volatile] = None
 
 
-class TaskEntered(_Event):
-    """A task came into the world: its place in the scenario, and its payload as it was sent."""
+class TaskCreated(_Event):
+    """A task was created. `task` is its index in the scenario, `payload` the value that the worker gets."""
 
-    kind: Literal["task"] = "task"
+    kind: Literal["task_created"] = "task_created"
     task: int
     task_id: str
     payload: Any
 
 
 class WorkerStarted(_Event):
-    """A worker process began, for one task where it was started to run one."""
+    """A worker process started; `task` is None for a service."""
 
     kind: Literal["worker_started"] = "worker_started"
     worker: int
@@ -85,8 +90,8 @@ class WorkerStarted(_Event):
     pid: VolatileInt
 
 
-class Exit(_Event):
-    """A worker process ended; `code` is negative for a signal, `stdout` all that it said there."""
+class WorkerExited(_Event):
+    """A worker process ended. `code` is negative for a signal; `stdout` is its whole standard output."""
 
     kind: Literal["exit"] = "exit"
     worker: int
@@ -103,7 +108,7 @@ class LogLine(_Event):
 
 
 class StagedEntry(BaseModel):
-    """One path below the staging root; `mode` is that of `ls -l`, as octal text."""
+    """One path below the staging root; `mode` has the permission bits, as octal text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -113,9 +118,11 @@ class StagedEntry(BaseModel):
 
 
 class CryoStarted(_Event):
-    """A Cryo began: its arguments, the names in its environment, its directory, and the staging root just then.
+    """A Cryo process started.
 
-    `locked` are the paths below the staging root that it has open and locked, its own or inherited.
+    `environment` has the names of its variables, `directory` is its working directory, `staged` is the content of the
+    staging root at that moment. `locked` are the paths below the staging root that the process holds open and locked,
+    including inherited ones.
     """
 
     kind: Literal["cryo_started"] = "cryo_started"
@@ -128,14 +135,14 @@ class CryoStarted(_Event):
 
 
 class CryoEnded(_Event):
-    """A Cryo is gone; `started` is the number of its `cryo_started`."""
+    """A Cryo process ended; `start_number` is the number of its `cryo_started` event."""
 
     kind: Literal["cryo_ended"] = "cryo_ended"
-    started: VolatileInt
+    start_number: VolatileInt
 
 
 class CryoWrote(_Event):
-    """A fake Cryo finished a file: its name and the SHA-256 of its bytes."""
+    """Fake Cryo finished a file; `digest` is the SHA-256 of its bytes."""
 
     kind: Literal["cryo_wrote"] = "cryo_wrote"
     name: str
@@ -143,7 +150,7 @@ class CryoWrote(_Event):
 
 
 class RpcCall(_Event):
-    """A call to the pool, save the harness's own."""
+    """A worker or a Cryo called a node of the pool; the calls of the harness are left out."""
 
     kind: Literal["rpc_call"] = "rpc_call"
     node: str
@@ -153,49 +160,54 @@ class RpcCall(_Event):
 
 
 class DispatcherCall(_Event):
-    """A claim, heartbeat or completion with its answer; `status` is None where none was given."""
+    """A claim, heartbeat or completion with its response; `status` is None where no response was sent."""
 
-    kind: Literal["claim", "heartbeat", "complete", "unknown_request"]
+    kind: DispatcherKind
     task_id: str | None
     attempt: int | None
     request: Annotated[dict[str, Any], _volatile]
     status: int | None
-    answer: Annotated[dict[str, Any], _volatile]
+    response: Annotated[dict[str, Any], _volatile]
     fault: str | None
 
 
-class Received(_Event):
-    """A wake-up was handed to a worker."""
+class MessageReceived(_Event):
+    """A worker received a wake-up message; `task_id` is None where the message names no task."""
 
-    kind: Literal["received"] = "received"
+    kind: Literal["message_received"] = "message_received"
     task_id: str | None
 
 
-class Acknowledged(_Event):
-    """A wake-up was deleted from the queue."""
+class MessageAcknowledged(_Event):
+    """A worker deleted a wake-up message from the queue."""
 
-    kind: Literal["acknowledged"] = "acknowledged"
+    kind: Literal["message_acknowledged"] = "message_acknowledged"
     task_id: str | None
 
 
-class StoreAsked(_Event):
-    """A request to the store arrived, before it had any effect; each worker has an address of the store of its own."""
+class StoreRequest(_Event):
+    """A request to the store arrived and has had no effect yet.
 
-    kind: Literal["store_asked"] = "store_asked"
+    `worker` is known because each worker gets a different address of the store.
+    """
+
+    kind: Literal["store_request"] = "store_request"
     operation: str
     key: str
     worker: Annotated[int | None, _volatile] = None
 
 
-class StoreAnswered(_Event):
-    """A request to the store is over.
+class StoreResponse(_Event):
+    """A request to the store ended.
 
-    `began` is the number of its `store_asked`; `status` is the store's own, `answered` what the worker was told (None:
-    nothing). `digest` is the SHA-256 of the bytes sent, `size_bytes` their number, `secrets` what those hold.
+    `request_number` is the number of its `store_request` event. `status` is the status that the store returned, or None
+    where the request did not reach it; `delivered_status` is what the worker received, or None where it received no
+    response. `digest` is the SHA-256 of the bytes sent, `size_bytes` their number, `secrets` the names of the secrets
+    in them.
     """
 
-    kind: Literal["object_put", "object_deleted", "object_listed", "object_read", "store_other"]
-    began: VolatileInt
+    kind: StoreKind
+    request_number: VolatileInt
     operation: str
     key: str
     create_only: bool = False
@@ -206,34 +218,34 @@ class StoreAnswered(_Event):
     size_bytes: int = 0
     secrets: tuple[str, ...] = ()
     status: int | None
-    answered: int | None
+    delivered_status: int | None
     fault: str | None = None
 
 
 class FaultFired(_Event):
-    """One of the scenario's faults struck."""
+    """A fault of the scenario fired."""
 
     kind: Literal["fault_fired"] = "fault_fired"
     fault: str
 
 
-class Acted(_Event):
-    """The runner did what the scenario says for this point: a signal, a lease taken, a clock moved."""
+class HarnessAction(_Event):
+    """The harness acted on the worker or on the world: it sent a signal, took a lease, aged the staging directory."""
 
-    kind: Literal["acted"] = "acted"
+    kind: Literal["harness_action"] = "harness_action"
     action: str
     worker: int = 0
 
 
 class TimedOut(_Event):
-    """What the scenario waits for did not come."""
+    """The runner gave up waiting; `what` says for what."""
 
     kind: Literal["timed_out"] = "timed_out"
     what: str
 
 
 class FinalObject(BaseModel):
-    """One object at the end; `text` is the content of a manifest, `parquet` what a Parquet file holds."""
+    """One object in the store at the end; `text` is the content of a manifest, `parquet` what a Parquet file holds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -241,39 +253,46 @@ class FinalObject(BaseModel):
     size_bytes: int
     metadata: dict[str, str] = Field(default_factory=dict)
     text: str | None = None
-    parquet: Annotated[dict[str, Any], AfterValidator(_facts_or_why_not)] | None = None
+    parquet: Annotated[dict[str, Any], AfterValidator(_parquet_facts_or_error)] | None = None
     secrets: tuple[str, ...] = ()
 
 
-class Final(_Event):
-    """The last event: what is left in store, staging, dispatcher and process table."""
+class FinalState(_Event):
+    """The last event: the final state of store, staging, dispatcher and process table.
 
-    kind: Literal["final"] = "final"
+    `preloaded_files` says of each preloaded path whether it is unchanged, or whether it still exists where the scenario
+    expects its removal. `survivors` are the command lines of processes that still ran, `arguments` those of all
+    processes. `registered` counts the registrations of each dataset version. `rejected_requests` are pairs of a clause
+    and a detail.
+    """
+
+    kind: Literal["final_state"] = "final_state"
     objects: dict[str, FinalObject]
     staged: tuple[StagedEntry, ...]
     preloaded_files: dict[str, bool] = Field(default_factory=dict)
     survivors: Annotated[tuple[str, ...], _volatile] = ()
     arguments: Annotated[tuple[str, ...], _volatile] = ()
     registered: dict[str, int] = Field(default_factory=dict)
-    refused: tuple[tuple[str, str], ...] = ()
+    rejected_requests: tuple[tuple[str, str], ...] = ()
     unfired_faults: tuple[str, ...] = ()
 
 
 Event = Annotated[
-    Begun | TaskEntered | WorkerStarted | Exit | LogLine | CryoStarted | CryoEnded | CryoWrote | RpcCall
-    | DispatcherCall | Received | Acknowledged | StoreAsked | StoreAnswered | FaultFired | Acted | TimedOut | Final,
+    ScenarioStarted | TaskCreated | WorkerStarted | WorkerExited | LogLine | CryoStarted | CryoEnded | CryoWrote
+    | RpcCall | DispatcherCall | MessageReceived | MessageAcknowledged | StoreRequest | StoreResponse | FaultFired
+    | HarnessAction | TimedOut | FinalState,
     Field(discriminator="kind"),
 ]  # fmt: skip
 ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 BEHIND_LINKS = "(behind links)"
-"""Among what was planted: what the links lead to."""
+"""The key in `preloaded_files` for the directory that preloaded links point to."""
 KINDS = frozenset(
     kind for event in get_args(get_args(Event)[0]) for kind in get_args(event.model_fields["kind"].annotation)
 )
-"""Of every event there is."""
+"""The kinds of all event classes."""
 UNORDERED = frozenset({"log_line", "heartbeat", "rpc_call"})
-"""How many of these there are is a matter of speed, so that two runs need not agree on it."""
+"""Kinds of which two runs of one scenario may have different numbers, because they depend on speed."""
 
 
 def schema() -> dict[str, Any]:
@@ -282,23 +301,25 @@ def schema() -> dict[str, Any]:
 
 
 def stable(events: Iterable[Event]) -> list[str]:
-    """Return what two runs of one scenario share: no volatile field, concurrent events in one order."""
-    return sorted(json.dumps(dict(_kept(event)), sort_keys=True) for event in events if event.kind not in UNORDERED)
+    """Return what is equal in every run of one scenario: events without volatile fields, sorted, as JSON."""
+    return sorted(
+        json.dumps(dict(_stable_fields(event)), sort_keys=True) for event in events if event.kind not in UNORDERED
+    )
 
 
-def _kept(event: BaseModel) -> Iterator[tuple[str, Any]]:
+def _stable_fields(event: BaseModel) -> Iterator[tuple[str, Any]]:
     for name, field in type(event).model_fields.items():
         extra = field.json_schema_extra
         if isinstance(extra, dict) and extra.get(VOLATILE):
             continue
         value = getattr(event, name)
         if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
-            yield name, [dict(_kept(item)) for item in value]
+            yield name, [dict(_stable_fields(item)) for item in value]
         elif isinstance(value, dict):
-            yield name, {key: _plain(item) for key, item in value.items()}
+            yield name, {key: _to_json(item) for key, item in value.items()}
         else:
-            yield name, _plain(value)
+            yield name, _to_json(value)
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value

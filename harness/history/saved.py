@@ -1,4 +1,4 @@
-"""Histories as files: what is read is held to what a run writes, so that checks need believe no field of it blindly."""
+"""Histories as files. `load` validates what it reads, so that checks can rely on every field."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pydantic import ValidationError
 from harness.history.events import (
     ADAPTER,
     VERSION,
-    Begun,
     CryoEnded,
     CryoStarted,
     Event,
-    Exit,
-    Final,
+    FinalState,
     LogLine,
-    StoreAnswered,
-    StoreAsked,
-    TaskEntered,
+    ScenarioStarted,
+    StoreRequest,
+    StoreResponse,
+    TaskCreated,
+    WorkerExited,
     WorkerStarted,
 )
 
@@ -29,7 +29,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class BadHistory(ValueError):
-    """A saved history can't be read: the file, the line, and what is wrong there."""
+    """A saved history is invalid; the message names the file, the line and the problem."""
 
 
 def save(events: Iterable[Event], path: Path) -> None:
@@ -38,113 +38,119 @@ def save(events: Iterable[Event], path: Path) -> None:
 
 
 def load(path: Path) -> list[Event]:
-    """Read what `save` wrote.
+    """Read a history that `save` wrote.
 
     Raises:
-        BadHistory: a line is no event, or the events are not those of one run from its beginning to its end.
+        BadHistory: a line is not an event, or the events are not those of one complete run.
         OSError: the file can't be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise BadHistory(f"{path.name} is no history: it is no UTF-8 text") from None
-    found: list[Event] = []
-    # Not splitlines: a text may hold characters that Python takes for the end of a line, and JSON does not.
-    for place, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        raise BadHistory(f"{path.name} is not a history: it is not UTF-8 text") from None
+    events: list[Event] = []
+    # Not splitlines: it also splits at characters such as U+2028, which JSON allows within a string.
+    for line_number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         try:
-            found.append(ADAPTER.validate_json(line))
+            events.append(ADAPTER.validate_json(line))
         except ValidationError as error:
             detail = error.errors(include_input=False)[0]
-            where = ".".join(map(str, detail["loc"]))
-            at = f" (at {where})" if where else ""
-            raise BadHistory(f"{path.name}, line {place}: {detail['msg']}{at}") from None
-    first = found[0]
-    if not isinstance(first, Begun) or first.version != VERSION:
-        raise BadHistory(f"{path.name}, line 1: no history of version {VERSION} begins so")
-    known = _Known()
-    for place, event in enumerate(found, start=1):
-        if problem := _out_of_place(event, place, found) or known.problem(event):
-            raise BadHistory(f"{path.name}, line {place}: {event.kind}: {problem}")
-    return found
+            field = ".".join(map(str, detail["loc"]))
+            location = f" (at {field})" if field else ""
+            raise BadHistory(f"{path.name}, line {line_number}: {detail['msg']}{location}") from None
+    first = events[0]
+    if not isinstance(first, ScenarioStarted) or first.version != VERSION:
+        raise BadHistory(f"{path.name}, line 1: not the first event of a history of version {VERSION}")
+    references = _References()
+    for line_number, event in enumerate(events, start=1):
+        if problem := _order_problem(event, line_number, events) or references.problem(event):
+            raise BadHistory(f"{path.name}, line {line_number}: {event.kind}: {problem}")
+    return events
 
 
-def _out_of_place(event: Event, place: int, events: list[Event]) -> str | None:
-    """Say why an event can't stand on its line: lines were left out, added, moved or edited."""
-    before = events[place - 2].at if place > 1 else 0.0
-    if event.number != place:
-        return f"its number is {event.number}: a line is missing, or one too many"
+def _order_problem(event: Event, line_number: int, events: list[Event]) -> str | None:
+    """Return why an event can't be on its line: lines are missing, or were added, moved or edited."""
+    before = events[line_number - 2].at if line_number > 1 else 0.0
+    if event.number != line_number:
+        return f"its number is {event.number}: lines are missing or were added"
     if not math.isfinite(event.at) or event.at < before:
-        return f"it is at {event.at} s, before the event above it"
-    if isinstance(event, Begun) != (place == 1):
-        return "begins every history, and no other line is one"
-    if isinstance(event, Final) != (place == len(events)):
-        return "ends every history" if isinstance(event, Final) else "comes last, where the final state has to be"
+        return f"its time, {event.at} s, is before that of the line above"
+    if isinstance(event, ScenarioStarted) != (line_number == 1):
+        return "only the first event may be of this kind"
+    if isinstance(event, FinalState) != (line_number == len(events)):
+        return (
+            "only the last event may be of this kind"
+            if isinstance(event, FinalState)
+            else "the last event must be final_state"
+        )
     return None
 
 
-class _Known:
-    """What the events so far have brought into the world, which later ones may speak of."""
+class _References:
+    """Collects what the events so far introduced, and checks that later events refer to nothing else."""
 
     def __init__(self) -> None:
-        self._tasks = 0
-        self._workers: set[int] = set()
-        self._ended: set[int] = set()
-        self._cryos: set[int] = set()
-        self._asked: set[int] = set()
+        self._task_count = 0
+        self._started_workers: set[int] = set()
+        self._ended_workers: set[int] = set()
+        self._running_cryos: set[int] = set()
+        self._open_requests: set[int] = set()
 
-    def problem(self, event: Event) -> str | None:  # noqa: PLR0911 - a line for each class of events
-        """Say what an event refers to that has not come before it; else take note of what it brings."""
+    def problem(self, event: Event) -> str | None:  # noqa: PLR0911 - one case for each class of events
+        """Return what is wrong with the references of an event, or None; remember what the event introduces."""
         match event:
-            case TaskEntered():
-                return self._task(event)
+            case TaskCreated():
+                return self._task_created(event)
             case WorkerStarted():
                 return self._worker_started(event)
-            case Exit():
-                return self._exit(event)
+            case WorkerExited():
+                return self._worker_exited(event)
             case LogLine():
-                return self._of_worker(event)
+                return self._unknown_worker(event)
             case CryoStarted():
-                self._cryos.add(event.number)
+                self._running_cryos.add(event.number)
             case CryoEnded():
                 return self._cryo_ended(event)
-            case StoreAsked():
-                self._asked.add(event.number)
-            case StoreAnswered():
-                return self._store_answered(event)
+            case StoreRequest():
+                self._open_requests.add(event.number)
+            case StoreResponse():
+                return self._store_response(event)
             case _:
                 pass
         return None
 
-    def _task(self, event: TaskEntered) -> str | None:
-        self._tasks += 1
-        return f"its task is {event.task}, and not {self._tasks - 1}" if event.task != self._tasks - 1 else None
+    def _task_created(self, event: TaskCreated) -> str | None:
+        expected = self._task_count
+        self._task_count += 1
+        return f"its task is {event.task}, expected {expected}" if event.task != expected else None
 
     def _worker_started(self, event: WorkerStarted) -> str | None:
-        if event.task is not None and not 0 <= event.task < self._tasks:
+        if event.task is not None and not 0 <= event.task < self._task_count:
             return f"there is no task {event.task} above it"
-        if event.worker in self._workers:
-            return f"worker {event.worker} has been started before"
-        self._workers.add(event.worker)
+        if event.worker in self._started_workers:
+            return f"worker {event.worker} has already started"
+        self._started_workers.add(event.worker)
         return None
 
-    def _exit(self, event: Exit) -> str | None:
-        if event.worker in self._ended:
-            return f"worker {event.worker} has ended before"
-        self._ended.add(event.worker)
-        return self._of_worker(event)
+    def _worker_exited(self, event: WorkerExited) -> str | None:
+        if event.worker in self._ended_workers:
+            return f"worker {event.worker} has already ended"
+        self._ended_workers.add(event.worker)
+        return self._unknown_worker(event)
 
-    def _of_worker(self, event: Exit | LogLine) -> str | None:
-        return None if event.worker in self._workers else f"no worker_started of worker {event.worker} is above it"
+    def _unknown_worker(self, event: WorkerExited | LogLine) -> str | None:
+        known = event.worker in self._started_workers
+        return None if known else f"there is no worker_started of worker {event.worker} above it"
 
     def _cryo_ended(self, event: CryoEnded) -> str | None:
-        if event.started not in self._cryos:
-            return f"no cryo_started that has not ended is above it as number {event.started}"
-        self._cryos.remove(event.started)
+        if event.start_number not in self._running_cryos:
+            return f"event {event.start_number} above it is not the cryo_started of a running Cryo"
+        self._running_cryos.remove(event.start_number)
         return None
 
-    def _store_answered(self, event: StoreAnswered) -> str | None:
-        if event.began not in self._asked:
-            return f"no store_asked that is unanswered is above it as number {event.began}"
-        self._asked.remove(event.began)
-        hashed = event.kind != "object_put" or SHA256.fullmatch(event.digest or "")
-        return None if hashed else "of what was put there is no SHA-256 in digest"
+    def _store_response(self, event: StoreResponse) -> str | None:
+        if event.request_number not in self._open_requests:
+            return f"event {event.request_number} above it is not a store_request without a response"
+        self._open_requests.remove(event.request_number)
+        has_digest = event.kind != "object_put" or SHA256.fullmatch(event.digest or "")
+        return None if has_digest else "the digest of an object_put must be a SHA-256"

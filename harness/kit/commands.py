@@ -24,7 +24,7 @@ from harness.kit.progress import Progress
 from harness.kit.running import NothingToRun, check_not_empty, max_jobs, run_all, run_and_judge, runnable
 from harness.reference.bugs import BUGS
 from harness.report import saved, text
-from harness.report.result import Ran, Result, in_order, of_histories, ran
+from harness.report.result import RunResult, ScenarioResult, in_order, run_result, scenario_result
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import BadScenario, find
 from harness.stores.backends import BadStore, backends
@@ -101,11 +101,11 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
     result = replace(
-        of_histories(results),
+        run_result(results),
         target=f"{chosen.name} ({bug})" if bug else chosen.name,
         store=store,
         skipped=skipped,
-        asked=in_order(clause for scenario in scenarios for clause in scenario.clauses),
+        clauses=in_order(clause for scenario in scenarios for clause in scenario.clauses),
         options=("--target", target, *(("--bug", bug) if bug else ()), "--store", store),
         began_at=began_at,
         seconds=time.monotonic() - started,
@@ -141,10 +141,10 @@ def check_writable(reports: Sequence[Path] | None, save: Path | None = None) -> 
             raise report.BadReport(f"--save {save}: the folder is not writable")
 
 
-def finish(result: Result, console: Console, reports: Sequence[Path] | None) -> None:
+def finish(result: RunResult, console: Console, reports: Sequence[Path] | None) -> None:
     """Print the result, write its reports, and exit with its exit code."""
     console.print()
-    text.tell(result, console)
+    text.print_report(result, console)
     with usage_errors():
         for path in reports or ():
             report.write(path, result)
@@ -162,17 +162,17 @@ def judge_command(
         results = [judge_saved(path) for path in files]
     console = Console()
     for result in results:
-        console.print(text.of_scenario(result), soft_wrap=True, highlight=False)
-    finish(of_histories(results), console, reports)
+        console.print(text.scenario_line(result), soft_wrap=True, highlight=False)
+    finish(run_result(results), console, reports)
 
 
-def judge_saved(path: Path) -> Ran:
+def judge_saved(path: Path) -> ScenarioResult:
     """Judge a saved history.
 
     Raises:
         harness.history.BadHistory: it can't be read, or its scenario was written by another version of the harness.
     """
-    return ran(saved.events_of(path), history=str(path))
+    return scenario_result(saved.events_of(path), history=str(path))
 
 
 def list_command() -> None:

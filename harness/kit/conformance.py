@@ -19,7 +19,7 @@ from harness.kit.detect import with_time_limit
 from harness.kit.profile import Profile, plan
 from harness.kit.progress import Progress
 from harness.kit.running import check_not_empty, max_jobs, run_all, run_and_judge
-from harness.report.result import Ran, in_order, of_histories
+from harness.report.result import ScenarioResult, in_order, run_result
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import Scenario, find
 from harness.stores.backends import backends
@@ -27,7 +27,7 @@ from harness.targets.image import remove_containers_after
 
 IDLE_SCENARIOS, IDLE_WAIT_SECONDS = 4, 3.0
 """After this number of consecutive scenarios in which a worker sent no request, the wait is this short."""
-ACTIVITY_KINDS = {"rpc_call", "claim", "received", "store_asked", "cryo_started"}
+ACTIVITY_KINDS = {"rpc_call", "claim", "message_received", "store_request", "cryo_started"}
 
 
 def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
@@ -83,11 +83,11 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
             raise typer.Exit(INTERRUPTED)
     failures, complaints = known.compare(listed, results) if known_file is not None else ({}, ())
     result = replace(
-        of_histories(results),
+        run_result(results),
         target=chosen.name,
         store=store,
         profile="" if names else profile,
-        asked=in_order(clause for scenario in planned.scenarios for clause in scenario.clauses)
+        clauses=in_order(clause for scenario in planned.scenarios for clause in scenario.clauses)
         if names
         else planned.asked,
         excluded=planned.excluded,
@@ -112,7 +112,7 @@ class TimeLimit:
         limit = min(self._max_seconds, IDLE_WAIT_SECONDS) if self._idle >= IDLE_SCENARIOS else self._max_seconds
         return with_time_limit(scenario, limit)
 
-    def record(self, ran: Ran) -> Ran:
+    def record(self, ran: ScenarioResult) -> ScenarioResult:
         """Record whether the worker was idle in a scenario."""
         kinds = {event.kind for event in ran.events}
         self._idle = self._idle + 1 if "timed_out" in kinds and not kinds & ACTIVITY_KINDS else 0

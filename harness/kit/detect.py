@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.checks.verdict import judge
+from harness.checks.verdict import check_history
 from harness.runner.run import run
 from harness.targets import REFERENCE
 from harness.targets import find as find_target
@@ -83,7 +83,7 @@ def caught_by(bug: Bug, scenarios: Iterable[Scenario], stores: Backends) -> str 
     target = find_target(REFERENCE, bug=bug.name)
     first = TRIED_FIRST.get(bug.name)
     for scenario in sorted(fastest_first(scenarios, bug.clause), key=lambda scenario: scenario.name != first):
-        judged = judge(run(with_time_limit(scenario, PATIENCE_SECONDS), target, stores))
-        if any(violation.clause == bug.clause for violation in judged.violations):
+        result = check_history(run(with_time_limit(scenario, PATIENCE_SECONDS), target, stores))
+        if any(violation.clause == bug.clause for violation in result.violations):
             return scenario.name
     return None

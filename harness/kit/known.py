@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.report.names import names_of, shorten
-from harness.report.result import Ran, in_order
+from harness.report.names import short_names, shorten
+from harness.report.result import ScenarioResult, in_order
 from harness.resources import clause_ids
 
 
@@ -49,14 +49,14 @@ def read(path: Path, scenarios: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def messages_of(ran: Ran, clause: str) -> list[str]:
+def messages_of(ran: ScenarioResult, clause: str) -> list[str]:
     """Return the messages that a failure's line may have: each observation on one line, without names of this run."""
-    names = names_of(ran.events)
-    observed = (" ".join(shorten(violation.seen, names).split()) for violation in ran.cells()[clause].violations)
+    names = short_names(ran.events)
+    observed = (" ".join(shorten(violation.seen, names).split()) for violation in ran.by_clause()[clause].violations)
     return list(dict.fromkeys(message or "nothing" for message in observed))
 
 
-def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[str, str], tuple[str, ...]]:
+def compare(listed: Mapping[str, str], scenarios: Iterable[ScenarioResult]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the failures that occurred as listed, and complaints about all others, with the lines to add.
 
     A listed message may be the beginning of an observed one. There are no complaints about scenarios that did not run
@@ -65,8 +65,7 @@ def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[s
     known, complaints = {}, []
     for ran in scenarios:
         broken = {
-            clause: messages_of(ran, clause)
-            for clause in in_order(violation.clause for violation in ran.judged.violations)
+            clause: messages_of(ran, clause) for clause in in_order(violation.clause for violation in ran.violations)
         }
         for name, message in listed.items():
             clause, _, scenario = name.partition("/")
@@ -77,7 +76,7 @@ def compare(listed: Mapping[str, str], scenarios: Iterable[Ran]) -> tuple[dict[s
                 known[name] = message
             elif observed:
                 complaints.append(f"{name} is listed with another message; the line must be: {name} # {observed[0]}")
-            elif not ran.judged.errors:
+            elif not ran.errors:
                 complaints.append(f"{name} is listed as a known failure and did not fail: remove it from the list")
         for clause, observed in broken.items():
             name = f"{clause}/{ran.name}"

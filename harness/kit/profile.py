@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.checks.verdict import Judged
 from harness.kit.running import runnable
-from harness.report.result import Ran, in_order
+from harness.report.result import ScenarioResult, in_order
 from harness.resources import clause_ids, clauses
 from harness.scenario import Scenario
 from harness.targets import Target
@@ -45,11 +44,11 @@ class ProfilePlan:
                 skipped[scenario.name] = f"exercises {others}, which this profile or target does not require"
         return skipped
 
-    def without_excluded(self, ran: Ran) -> Ran:
+    def without_excluded(self, ran: ScenarioResult) -> ScenarioResult:
         """Return a judged scenario without violations of clauses that are not required."""
-        judged, required = ran.judged, self.required
-        kept = tuple(violation for violation in judged.violations if violation.clause in required)
-        return replace(ran, judged=Judged(judged.scenario, kept, judged.kept, judged.unknowable, judged.errors))
+        required = self.required
+        violations = tuple(violation for violation in ran.violations if violation.clause in required)
+        return replace(ran, checks=replace(ran.checks, violations=violations))
 
 
 def clauses_of(profile: Profile) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from harness.report.result import Ran
-from harness.report.text import of_scenario
+from harness.report.result import ScenarioResult
+from harness.report.text import scenario_line
 
 
 class Progress:
@@ -39,12 +39,12 @@ class Progress:
         with self._lock:
             self._running[name] = Spinner("dots", text=name)
 
-    def end(self, ran: Ran) -> None:
+    def end(self, ran: ScenarioResult) -> None:
         """Show the result of a scenario."""
         with self._lock:
             self._running.pop(ran.name, None)
             self._ended += 1
-        self._console.print(of_scenario(ran), soft_wrap=True, highlight=False)
+        self._console.print(scenario_line(ran), soft_wrap=True, highlight=False)
 
     def _render(self) -> RenderableType:
         with self._lock:

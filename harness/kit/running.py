@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import history
 from harness.containers.engine import engine_problem
 from harness.kit.progress import Progress
-from harness.report.result import Ran, broken, ran, reasons
+from harness.report.result import ScenarioResult, error_result, lines_by_reason, scenario_result
 from harness.runner.run import run
 from harness.scenario import Scenario
 from harness.stores.backends import Backends
@@ -38,11 +38,11 @@ def runnable(scenarios: Sequence[Scenario], target: Target) -> tuple[list[Scenar
 
 
 def run_all(
-    scenarios: Sequence[Scenario], run_one: Callable[[Scenario], Ran], *, jobs: int, progress: Progress
-) -> list[Ran]:
+    scenarios: Sequence[Scenario], run_one: Callable[[Scenario], ScenarioResult], *, jobs: int, progress: Progress
+) -> list[ScenarioResult]:
     """Run and judge scenarios, `jobs` at once and the longest first; return the results in the given order."""
 
-    def run_with_progress(scenario: Scenario) -> Ran:
+    def run_with_progress(scenario: Scenario) -> ScenarioResult:
         progress.start(scenario.name)
         result = run_one(scenario)
         progress.end(result)
@@ -56,18 +56,18 @@ def run_all(
 
 def run_and_judge(
     scenario: Scenario, target: Target, stores: Backends, save: Path | None, stop: threading.Event, *, file: str = ""
-) -> Ran:
+) -> ScenarioResult:
     """Run and judge one scenario; an exception of the harness becomes an error of the scenario."""
     if stop.is_set():
-        return broken(scenario, "the run was stopped before this scenario started", file=file)
+        return error_result(scenario, "the run was stopped before this scenario started", file=file)
     try:
         events = run(scenario, target, stores, stop)
         saved = save / f"{scenario.name}.jsonl" if save is not None else None
         if saved is not None:
             history.save(events, saved)
-        return ran(events, history=str(saved or ""), file=file)
+        return scenario_result(events, history=str(saved or ""), file=file)
     except Exception as error:  # noqa: BLE001 - the other scenarios must still run
-        return broken(scenario, f"the harness failed: {type(error).__name__}: {error}", file=file)
+        return error_result(scenario, f"the harness failed: {type(error).__name__}: {error}", file=file)
 
 
 def max_jobs(target: Target, jobs: int) -> int:
@@ -82,4 +82,4 @@ def check_not_empty(scenarios: Sequence[Scenario], skipped: Mapping[str, str]) -
         NothingToRun: there is no scenario.
     """
     if not scenarios:
-        raise NothingToRun(f"there is nothing to run: {'; '.join(reasons(skipped)) or 'no clause is required'}")
+        raise NothingToRun(f"there is nothing to run: {'; '.join(lines_by_reason(skipped)) or 'no clause is required'}")

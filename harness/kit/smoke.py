@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness import targets
-from harness.history import CryoStarted, DispatcherCall, Event, Exit, StoreAnswered, begun, of
+from harness.history import CryoStarted, DispatcherCall, Event, StoreResponse, WorkerExited, of, scenario_started
 from harness.kit.commands import FAILED, usage_errors
 from harness.report.names import printable
 from harness.runner.run import run
@@ -51,7 +51,7 @@ def _occurred(kind: str, **fields: object) -> Callable[[list[Event]], bool]:
 
 def _put(suffix: str) -> Callable[[list[Event]], bool]:
     def happened(events: list[Event]) -> bool:
-        puts = [event for event in of(events, StoreAnswered) if event.kind == "object_put"]
+        puts = [event for event in of(events, StoreResponse) if event.kind == "object_put"]
         return any(
             event.key.endswith(suffix) and event.status is not None and event.status < FIRST_ERROR for event in puts
         )
@@ -62,7 +62,7 @@ def _put(suffix: str) -> Callable[[list[Event]], bool]:
 def _rejections(*kinds: str) -> Callable[[list[Event]], str]:
     def rejections(events: list[Event]) -> str:
         answers = {f"{event.kind.replace('_', ' ')} was answered {event.status}" for event in events
-                   if isinstance(event, DispatcherCall | StoreAnswered) and event.kind in kinds
+                   if isinstance(event, DispatcherCall | StoreResponse) and event.kind in kinds
                    and event.status != OK}  # fmt: skip
         return "; ".join(sorted(answers))
 
@@ -70,17 +70,17 @@ def _rejections(*kinds: str) -> Callable[[list[Event]], str]:
 
 
 def _staged_below_root(events: list[Event]) -> bool:
-    root = begun(events).staging_root
+    root = scenario_started(events).staging_root
     return any(event.directory.startswith(root) for event in of(events, CryoStarted))
 
 
 def _published(events: list[Event]) -> bool:
-    return any(event.code == 0 and event.stdout.strip().startswith("{") for event in of(events, Exit))
+    return any(event.code == 0 and event.stdout.strip().startswith("{") for event in of(events, WorkerExited))
 
 
 S3 = ("S3_ENDPOINT", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
 SERVICE = (
-    SmokeStep("SQS ReceiveMessage", _occurred("received"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
+    SmokeStep("SQS ReceiveMessage", _occurred("message_received"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
     SmokeStep(
         "claim (POST /internal/task-claim)",
         _occurred("claim", status=OK),
@@ -107,7 +107,7 @@ SERVICE_ENDS = (
         ("DISPATCHER_URL",),
         _rejections("complete", "unknown_request"),
     ),
-    SmokeStep("SQS DeleteMessage", _occurred("acknowledged"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
+    SmokeStep("SQS DeleteMessage", _occurred("message_acknowledged"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
 )
 
 

@@ -16,7 +16,7 @@ from harness.checks.verdict import Verdict
 from harness.kit.profile import ADDED, Profile, ProfilePlan, plan
 from harness.kit.shared import backends_of, folder_of
 from harness.report import text
-from harness.report.result import Ran, broken, of_histories, ran
+from harness.report.result import ScenarioResult, error_result, run_result, scenario_result
 from harness.resources import clauses
 from harness.runner.run import run
 from harness.scenario import BadScenario, Scenario, find
@@ -35,7 +35,7 @@ class Kit:
     target: Target
     planned: ProfilePlan
 
-    def judged(self, scenario: Scenario, stores: Backends, folder: Path) -> Ran:
+    def judged(self, scenario: Scenario, stores: Backends, folder: Path) -> ScenarioResult:
         """Return the judged scenario; run it unless a process of the session has run it already."""
         folder.mkdir(parents=True, exist_ok=True)
         saved = folder / f"{scenario.name}.jsonl"
@@ -44,15 +44,15 @@ class Kit:
         with lock.open("w") as lock_file:
             fcntl.flock(lock_file, fcntl.LOCK_EX)
             if failed.exists():
-                return broken(scenario, json.loads(failed.read_text(encoding="utf-8")))
+                return error_result(scenario, json.loads(failed.read_text(encoding="utf-8")))
             if not saved.exists():
                 try:
                     history.save(run(scenario, self.target, stores), saved)
                 except Exception as error:  # noqa: BLE001 - an error of the harness is an error of each test
                     message = f"the harness failed: {type(error).__name__}: {error}"
                     failed.write_text(json.dumps(message), encoding="utf-8")
-                    return broken(scenario, message)
-        return self.planned.without_excluded(ran(history.load(saved), history=str(saved)))
+                    return error_result(scenario, message)
+        return self.planned.without_excluded(scenario_result(history.load(saved), history=str(saved)))
 
 
 class ScenarioTests(pytest.Collector):
@@ -87,18 +87,18 @@ class ClauseTest(pytest.Item):
         """
         kit, scenario, config = self.parent.kit, self.parent.scenario, self.config
         result = kit.judged(scenario, backends_of(config), folder_of(config) / "cryo-kit")
-        cell = result.cells()[self.name]
-        if cell.verdict in {Verdict.INCONCLUSIVE, Verdict.NOT_EXERCISED} and not result.judged.violations:
+        cell = result.by_clause()[self.name]
+        if cell.verdict in {Verdict.INCONCLUSIVE, Verdict.NOT_EXERCISED} and not result.violations:
             pytest.skip(f"{cell.verdict}: {cell.reason}")
-        others = [violation for violation in result.judged.violations if violation.clause not in scenario.clauses]
+        others = [violation for violation in result.violations if violation.clause not in scenario.clauses]
         if cell.verdict is Verdict.PASS and not others:
             return
         raise ClauseFailed(self._report(result))
 
-    def _report(self, result: Ran) -> str:
+    def _report(self, result: ScenarioResult) -> str:
         option = self.config.getoption
         options = ("--target", option("--cryo-target"), "--store", option("--cryo-store"))
-        return text.render(replace(of_histories([result]), asked=(self.name,), options=options))
+        return text.render(replace(run_result([result]), clauses=(self.name,), options=options))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return only the report if the worker failed."""

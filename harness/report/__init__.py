@@ -1,4 +1,4 @@
-"""What is said of histories and verdicts: consumers of them, nothing else. The suffix of a file chooses its kind."""
+"""Reports of a run in several formats, made from histories and verdicts. The suffix of the file selects the format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.report.result import Result
+    from harness.report.result import RunResult
 
 KINDS = {
     ".json": "document",
@@ -19,46 +19,46 @@ KINDS = {
     ".svg": "badge",
     ".md": "summary",
 }
-"""The module that renders each kind of file."""
+"""The module that renders each format."""
 
 
 class BadReport(ValueError):
-    """A file that no report can be written to, and what to write instead."""
+    """A report can't be written to a file; the message says why."""
 
 
 def check(path: Path) -> None:
-    """Make sure, before the run, that a report can be written to a file.
+    """Check that a report can be written to a file, before the run.
 
     Raises:
-        BadReport: its suffix stands for no kind of report, its folder is not there, or nothing can be written to it.
+        BadReport: the suffix is unknown, the folder does not exist, or the file is not writable.
     """
     if path.suffix not in KINDS:
-        raise BadReport(f"--report {path}: the suffix chooses the kind, one of {', '.join(KINDS)}")
+        raise BadReport(f"--report {path}: the suffix must be one of {', '.join(KINDS)}")
     if not path.parent.is_dir():
-        raise BadReport(f"--report {path}: there is no folder {path.parent}")
+        raise BadReport(f"--report {path}: the folder {path.parent} does not exist")
     if path.exists() and not path.is_file():
-        raise BadReport(f"--report {path}: that is no file")
+        raise BadReport(f"--report {path}: it exists and is not a regular file")
     new = not path.exists()
     try:
-        # Whoever asks what may be written is told yes in /proc, and as root nearly everywhere.
+        # Opening is the only reliable test: os.access reports True in /proc, and as root nearly everywhere.
         path.open("ab").close()
     except OSError as error:
-        raise BadReport(f"--report {path}: it can't be written: {error.strerror}") from None
+        raise BadReport(f"--report {path}: it is not writable: {error.strerror}") from None
     if new:
         Path(os.path.realpath(path)).unlink()
 
 
-def render(kind: str, result: Result) -> str:
-    """Return a report of a kind, which is named by its suffix."""
-    module: Callable[[Result], str] = import_module(f"harness.report.{KINDS[kind]}").render
-    return module(result)
+def render(kind: str, result: RunResult) -> str:
+    """Return a report in the format with that suffix."""
+    render_format: Callable[[RunResult], str] = import_module(f"harness.report.{KINDS[kind]}").render
+    return render_format(result)
 
 
-def write(path: Path, result: Result) -> None:
+def write(path: Path, result: RunResult) -> None:
     """Write a report.
 
     Raises:
-        BadReport: as `check` says.
+        BadReport: `check` rejects the file.
         OSError: the file can't be written.
     """
     check(path)

@@ -1,21 +1,21 @@
-"""The result as a badge for a README: an SVG that needs no font of its own and nobody's server."""
+"""The result as a badge for a README: an SVG that loads no font and needs no server."""
 
 from __future__ import annotations
 
 from html import escape
 
 from harness.checks.verdict import Verdict
-from harness.report.result import Result
+from harness.report.result import RunResult
 
 COLOURS = {Verdict.PASS: "#2a7f4f", Verdict.FAIL: "#c0392b", Verdict.ERROR: "#7d3c98"}
 LETTER, PAD, HEIGHT = 6.6, 9, 20
-"""Pixels: of a letter at 11 px, which the width is reckoned with and held to, beside a text, and of the badge."""
+"""Pixels: the width of a letter at 11 px, the padding on each side of a text, the height of the badge."""
 
 
-def render(result: Result) -> str:
-    """Return the SVG; its colour is the verdict's, its number that of the clauses shown to be kept."""
+def render(result: RunResult) -> str:
+    """Return the SVG; the colour shows the verdict, the number counts the clauses that passed."""
     left = f"cryo_ingest {result.profile}".strip()
-    right = f"{result.counts()[Verdict.PASS]}/{len(result.asked)} clauses"
+    right = f"{result.counts()[Verdict.PASS]}/{len(result.clauses)} clauses"
     if result.verdict is not Verdict.PASS:
         right = f"{result.verdict}: {right}"
     title = escape(f"{left}: {right}")

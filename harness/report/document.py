@@ -1,4 +1,4 @@
-"""The report as JSON, for programs. harness/schemas/report.json is its schema; every written file is held to it."""
+"""The report as JSON, for programs. Every report is validated against harness/schemas/report.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness import schemas
 from harness.checks.verdict import Verdict
-from harness.report.result import Cell, Ran, Result
+from harness.report.result import ClauseResult, RunResult, ScenarioResult
 from harness.resources import clauses
 
 VERSION = 1
@@ -20,14 +20,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Store(_Part):
-    """What the worker wrote to, and what that can't show."""
+class StoreReport(_Part):
+    """The store that the worker used, and its limitations."""
 
     name: str
     limitations: tuple[str, ...]
 
 
-class Clause(_Part):
+class ClauseReport(_Part):
     """One clause over all scenarios; `source` is S, W or +; `reason` says why it is neither PASS nor FAIL."""
 
     id: str
@@ -35,21 +35,21 @@ class Clause(_Part):
     text: str
     verdict: Verdict
     reason: str
-    scenarios: dict[str, Verdict] = Field(description="what each scenario says of it")
+    scenarios: dict[str, Verdict] = Field(description="the verdict of each scenario")
 
 
-class Violation(_Part):
-    """A broken clause: what was expected, what was seen, and the numbers of the history's events that show it."""
+class ViolationReport(_Part):
+    """A violation: what was expected, what was seen, and the numbers of the events that show it."""
 
     clause: str
     expected: str
     seen: str
     events: tuple[int, ...]
-    known: str | None = Field(description="the note of the list of known failures, where it is on it")
+    known: str | None = Field(description="the message from the list of known failures, if it is listed")
 
 
-class Scenario(_Part):
-    """One scenario; `history` is the saved file, `replay` the command that runs it again."""
+class ScenarioReport(_Part):
+    """One scenario; `history` is the path of the saved history, `replay` the command that runs it again."""
 
     name: str
     title: str
@@ -59,11 +59,11 @@ class Scenario(_Part):
     history: str | None
     replay: str
     clauses: dict[str, Verdict]
-    violations: tuple[Violation, ...]
+    violations: tuple[ViolationReport, ...]
     errors: tuple[str, ...]
 
 
-class Document(_Part):
+class RunReport(_Part):
     """The whole report."""
 
     format: Literal["cryo-harness report"] = "cryo-harness report"
@@ -71,32 +71,32 @@ class Document(_Part):
     harness: str = Field(description="the version of the harness")
     target: str
     profile: str
-    store: Store
+    store: StoreReport
     began_at: datetime | None
     seconds: float
     verdict: Verdict
     headline: str
     counts: dict[Verdict, int]
     complaints: tuple[str, ...]
-    excluded: dict[str, str] = Field(description="clauses left out, with the reason")
-    skipped: dict[str, str] = Field(description="scenarios left out, with the reason")
-    clauses: tuple[Clause, ...]
-    scenarios: tuple[Scenario, ...]
+    excluded: dict[str, str] = Field(description="excluded clauses, with the reason")
+    skipped: dict[str, str] = Field(description="skipped scenarios, with the reason")
+    clauses: tuple[ClauseReport, ...]
+    scenarios: tuple[ScenarioReport, ...]
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema."""
-    return {"$id": f"report-{VERSION}", **Document.model_json_schema(mode="serialization")}
+    return {"$id": f"report-{VERSION}", **RunReport.model_json_schema(mode="serialization")}
 
 
-def document(result: Result) -> Document:
-    """Return a result as its document."""
-    cells = {ran.name: ran.cells() for ran in result.scenarios}
-    return Document(
+def run_report(result: RunResult) -> RunReport:
+    """Return the report as a model."""
+    by_scenario = {scenario.name: scenario.by_clause() for scenario in result.scenarios}
+    return RunReport(
         harness=version("cryo-ingest"),
         target=result.target,
         profile=result.profile,
-        store=Store(name=result.store, limitations=result.limitations),
+        store=StoreReport(name=result.store, limitations=result.limitations),
         began_at=result.began_at,
         seconds=round(result.seconds, 3),
         verdict=result.verdict,
@@ -105,55 +105,57 @@ def document(result: Result) -> Document:
         complaints=result.complaints,
         excluded=dict(result.excluded),
         skipped=dict(result.skipped),
-        clauses=tuple(_clause(result, clause, verdict, cells) for clause, verdict in result.verdicts().items()),
-        scenarios=tuple(_scenario(result, ran, cells[ran.name]) for ran in result.scenarios),
+        clauses=tuple(_clause_report(result, clause, by_scenario) for clause in result.clauses),
+        scenarios=tuple(
+            _scenario_report(result, scenario, by_scenario[scenario.name]) for scenario in result.scenarios
+        ),
     )
 
 
-def _clause(result: Result, clause: str, verdict: Verdict, cells: dict[str, dict[str, Cell]]) -> Clause:
-    known = clauses()[clause]
-    return Clause.model_validate(
+def _clause_report(result: RunResult, clause: str, by_scenario: dict[str, dict[str, ClauseResult]]) -> ClauseReport:
+    contract = clauses()[clause]
+    return ClauseReport.model_validate(
         {
             "id": clause,
-            "source": known["source"],
-            "text": known["text"],
-            "verdict": verdict,
+            "source": contract["source"],
+            "text": contract["text"],
+            "verdict": result.verdicts()[clause],
             "reason": result.reason(clause),
-            "scenarios": {name: found[clause].verdict for name, found in cells.items() if clause in found},
+            "scenarios": {name: found[clause].verdict for name, found in by_scenario.items() if clause in found},
         }
     )
 
 
-def _scenario(result: Result, ran: Ran, cells: dict[str, Cell]) -> Scenario:
-    return Scenario(
-        name=ran.name,
-        title=ran.title,
-        verdict=ran.verdict,
-        seconds=round(ran.seconds, 3),
-        events=len(ran.events),
-        history=ran.history or None,
-        replay=result.replay(ran),
-        clauses={clause: cell.verdict for clause, cell in cells.items()},
+def _scenario_report(result: RunResult, scenario: ScenarioResult, by_clause: dict[str, ClauseResult]) -> ScenarioReport:
+    return ScenarioReport(
+        name=scenario.name,
+        title=scenario.title,
+        verdict=scenario.verdict,
+        seconds=round(scenario.seconds, 3),
+        events=len(scenario.events),
+        history=scenario.history or None,
+        replay=result.replay(scenario),
+        clauses={clause: found.verdict for clause, found in by_clause.items()},
         violations=tuple(
-            Violation(
-                clause=one.clause,
-                expected=one.expected,
-                seen=one.seen,
-                events=one.events,
-                known=result.known.get(f"{one.clause}/{ran.name}"),
+            ViolationReport(
+                clause=violation.clause,
+                expected=violation.expected,
+                seen=violation.seen,
+                events=violation.events,
+                known=result.known.get(f"{violation.clause}/{scenario.name}"),
             )
-            for one in ran.judged.violations
+            for violation in scenario.violations
         ),
-        errors=ran.judged.errors,
+        errors=scenario.errors,
     )
 
 
-def render(result: Result) -> str:
+def render(result: RunResult) -> str:
     """Return the JSON text.
 
     Raises:
-        harness.schemas.SchemaMismatch: it would not be what the schema says.
+        harness.schemas.SchemaMismatch: the report does not match its schema.
     """
-    found = document(result)
-    schemas.check("report", found.model_dump(mode="json"))
-    return found.model_dump_json(indent=2) + "\n"
+    report = run_report(result)
+    schemas.check("report", report.model_dump(mode="json"))
+    return report.model_dump_json(indent=2) + "\n"

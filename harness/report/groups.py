@@ -1,4 +1,4 @@
-"""The clauses as a reader takes them in: by the contract's headings, each with its first words."""
+"""Groups the clauses by the headings of the contract, and shortens their texts."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ SHORT = 150
 
 
 def grouped(ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return clauses by their group's title."""
-    found: dict[str, list[str]] = {}
+    """Return clauses by the title of their group."""
+    groups: dict[str, list[str]] = {}
     for clause in ids:
-        family = clause.partition("-")[0]
-        found.setdefault(TITLES.get(family, family), []).append(clause)
-    return found
+        group = clause.partition("-")[0]
+        groups.setdefault(TITLES.get(group, group), []).append(clause)
+    return groups
 
 
-def gist(clause: str) -> str:
+def short_text(clause: str) -> str:
     """Return the first sentence of a clause, or its beginning where that is long."""
     text = clauses()[clause]["text"].replace("`", "")
-    end = next((at for at, sign in enumerate(text) if sign in ".:;" and text[at + 1 : at + 2] in {" ", ""}), len(text))
+    end = next(
+        (at for at, character in enumerate(text) if character in ".:;" and text[at + 1 : at + 2] in {" ", ""}),
+        len(text),
+    )
     return text[:end] if end <= SHORT else text[:SHORT].rsplit(" ", 1)[0] + " …"

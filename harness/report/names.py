@@ -1,4 +1,4 @@
-"""Short words for what is long in a history: prefixes, ids of tasks, the staging root; and what is unprintable."""
+"""Short names for long texts of a history (prefixes, task ids, the staging root), and escaped control characters."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ import re
 from collections.abc import Sequence
 
 from harness.contract import dataset_version, prefix
-from harness.history import Event, TaskEntered, begun, of
+from harness.history import Event, TaskCreated, of, scenario_started
 
 LAST_BYTE = 0xFF
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """Return a text that does nothing to a terminal or a page: control characters are written out."""
-    return _UNPRINTABLE.sub(_written_out, text)
+    """Return a text with control characters escaped, so that it can't act on a terminal or a page."""
+    return _UNPRINTABLE.sub(_escaped, text)
 
 
-def _written_out(found: re.Match[str]) -> str:
-    number = ord(found[0])
+def _escaped(match: re.Match[str]) -> str:
+    number = ord(match[0])
     return f"\\x{number:02x}" if number <= LAST_BYTE else f"\\u{number:04x}"
 
 
-def names_of(events: Sequence[Event]) -> dict[str, str]:
-    """Return the short word for each long one.
+def short_names(events: Sequence[Event]) -> dict[str, str]:
+    """Return the short name for each long text.
 
-    A prefix is the one that the contract calls for: a key elsewhere stays as it is, and so is seen to be elsewhere.
+    Only the prefix that the contract requires has a short name, so that keys below another prefix stand out.
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     if not events:
-        return found
-    tasks = of(events, TaskEntered)
-    many = len({event.task_id for event in tasks}) > 1
+        return names
+    tasks = of(events, TaskCreated)
+    several = len({event.task_id for event in tasks}) > 1
     for event in tasks:
-        number = f"-{event.task}" if many else ""
-        found.setdefault(event.task_id, f"{{task{number}}}")
+        suffix = f"-{event.task}" if several else ""
+        names.setdefault(event.task_id, f"{{task{suffix}}}")
         try:
-            found.setdefault(prefix(event.payload), f"{{prefix{number}}}/")
-            found.setdefault(dataset_version(event.payload), f"{{version{number}}}")
+            names.setdefault(prefix(event.payload), f"{{prefix{suffix}}}/")
+            names.setdefault(dataset_version(event.payload), f"{{version{suffix}}}")
         except (KeyError, TypeError):
-            continue  # a bad payload has no prefix
-    first = begun(events)
-    found[first.staging_root] = "{staging}"
-    found[first.bucket] = "{bucket}"
-    return {long: short for long, short in found.items() if long}
+            continue  # an invalid payload has no prefix
+    start = scenario_started(events)
+    names[start.staging_root] = "{staging}"
+    names[start.bucket] = "{bucket}"
+    return {long: short for long, short in names.items() if long}
 
 
 def shorten(text: str, names: dict[str, str]) -> str:
-    """Return a text in short words, printable."""
+    """Return a text with short names, printable."""
     for long in sorted(names, key=len, reverse=True):
         text = text.replace(long, names[long])
     return printable(text)

@@ -1,4 +1,4 @@
-"""What every report is made of: one frozen value, read from histories and their verdicts; no report looks further."""
+"""The input of every report: one frozen value, made from histories and the results of their checks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from harness.checks.evidence import Violation
-from harness.checks.verdict import Judged, Verdict, judge, verdicts
-from harness.history import Event, begun
+from harness.checks.verdict import CheckResult, Verdict, check_history, verdicts
+from harness.history import Event, scenario_started
 from harness.resources import clause_ids
 from harness.scenario import Scenario
 
 EXCLUDED_SHARE = 0.05
-"""More than this share of the clauses left out is said in the headline."""
+"""If more than this share of the clauses is excluded, the headline says so."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """What one scenario says of one clause, with the reason where that is neither PASS nor FAIL."""
+class ClauseResult:
+    """The verdict of one scenario on one clause, with the reason where it is neither PASS nor FAIL."""
 
     verdict: Verdict
     reason: str = ""
@@ -28,10 +28,13 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """One scenario: what it is, what was judged, its history and where that lies; `file` is its own, if not ours."""
+class ScenarioResult:
+    """One scenario: the result of the checks, its title and clauses, and its history.
 
-    judged: Judged
+    `history` is the path of the saved history, `file` that of the scenario where it is not one of ours.
+    """
+
+    checks: CheckResult
     title: str
     clauses: tuple[str, ...]
     events: tuple[Event, ...] = ()
@@ -40,56 +43,66 @@ class Ran:
 
     @property
     def name(self) -> str:
-        """Its name."""
-        return self.judged.scenario
+        """The name of the scenario."""
+        return self.checks.scenario
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """The violations that the checks found."""
+        return self.checks.violations
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The errors of the harness."""
+        return self.checks.errors
 
     @property
     def seconds(self) -> float:
-        """How long it took, by its history."""
-        return float(self.events[-1].at) if self.events else 0.0
+        """The time of the last event."""
+        return self.events[-1].at if self.events else 0.0
 
     @property
     def verdict(self) -> Verdict:
-        """One word for all of it."""
-        if self.judged.violations:
+        """FAIL with a violation, else ERROR with an error, else PASS."""
+        if self.violations:
             return Verdict.FAIL
-        return Verdict.ERROR if self.judged.errors else Verdict.PASS
+        return Verdict.ERROR if self.errors else Verdict.PASS
 
-    def cells(self) -> dict[str, Cell]:
-        """Return what it says of each clause that it exercises or that it saw broken."""
-        judged = self.judged
-        broken = dict.fromkeys(violation.clause for violation in judged.violations)
-        return {clause: self._cell(clause) for clause in (*self.clauses, *(set(broken) - set(self.clauses)))}
+    def by_clause(self) -> dict[str, ClauseResult]:
+        """Return the result for each clause that the scenario names or violates."""
+        violated = {violation.clause for violation in self.violations}
+        return {
+            clause: self._clause_result(clause) for clause in (*self.clauses, *in_order(violated - {*self.clauses}))
+        }
 
-    def _cell(self, clause: str) -> Cell:
-        judged = self.judged
-        violations = tuple(one for one in judged.violations if one.clause == clause)
+    def _clause_result(self, clause: str) -> ClauseResult:
+        violations = tuple(violation for violation in self.violations if violation.clause == clause)
         if violations:
-            return Cell(Verdict.FAIL, violations=violations)
-        if judged.errors:
-            return Cell(Verdict.ERROR, "; ".join(judged.errors))
-        if clause in judged.kept:
-            return Cell(Verdict.PASS)
-        if clause in judged.unknowable:
-            return Cell(Verdict.INCONCLUSIVE, judged.unknowable[clause])
-        return Cell(Verdict.NOT_EXERCISED, "the scenario ended before it came to this clause")
+            return ClauseResult(Verdict.FAIL, violations=violations)
+        if self.errors:
+            return ClauseResult(Verdict.ERROR, "; ".join(self.errors))
+        if clause in self.checks.passed:
+            return ClauseResult(Verdict.PASS)
+        if clause in self.checks.inconclusive:
+            return ClauseResult(Verdict.INCONCLUSIVE, self.checks.inconclusive[clause])
+        return ClauseResult(Verdict.NOT_EXERCISED, "the scenario ended before it exercised this clause")
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """A whole run of the kit.
+class RunResult:
+    """A whole run of the conformance kit.
 
-    `profile` is core, hardened, or empty for a selection of scenarios; `asked` are the clauses that count.
-    `limitations` is the store's card. `options` follow `cryo-harness run SCENARIO` to have it run again as it was here.
-    `excluded` clauses and `skipped` scenarios come with the reason. `known` are the failures that were listed and came,
-    by `CLAUSE/SCENARIO`, with the note of the list; `complaints` is what else speaks against the run, such as a listed
-    failure that did not come.
+    `profile` is core, hardened, or empty for a selection of scenarios. `clauses` are the clauses that count.
+    `limitations` are those of the store. `options` are the options that `cryo-harness run SCENARIO` needs to repeat the
+    run. `excluded` clauses and `skipped` scenarios have the reason as value. `known` are the listed failures that
+    occurred, by `CLAUSE/SCENARIO`, with the message from the list. `complaints` are other reasons to fail the run, such
+    as a listed failure that did not occur.
     """
 
     target: str
     store: str
-    asked: tuple[str, ...]
-    scenarios: tuple[Ran, ...]
+    clauses: tuple[str, ...]
+    scenarios: tuple[ScenarioResult, ...]
     profile: str = ""
     limitations: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
@@ -101,121 +114,123 @@ class Result:
     seconds: float = 0.0
 
     def verdicts(self) -> dict[str, Verdict]:
-        """Return one verdict for each clause that counts; excluded ones are NOT EXERCISED."""
-        found = verdicts((ran.judged for ran in self.scenarios), self.asked)
-        broken = {clause for ran in self.scenarios if ran.judged.errors for clause in ran.clauses}
+        """Return the verdict on each clause that counts; excluded ones are NOT EXERCISED."""
+        found = verdicts((scenario.checks for scenario in self.scenarios), self.clauses)
+        in_error = {clause for scenario in self.scenarios if scenario.errors for clause in scenario.clauses}
         for clause, verdict in found.items():
             if clause in self.excluded:
                 found[clause] = Verdict.NOT_EXERCISED
-            elif verdict is Verdict.NOT_EXERCISED and clause in broken:
+            elif verdict is Verdict.NOT_EXERCISED and clause in in_error:
                 found[clause] = Verdict.ERROR
         return found
 
     def counts(self) -> dict[Verdict, int]:
-        """Return how many clauses have each verdict."""
+        """Return the number of clauses with each verdict."""
         counted = Counter(self.verdicts().values())
         return {verdict: counted[verdict] for verdict in Verdict}
 
-    def is_known(self, ran: Ran, clause: str) -> bool:
-        """Tell whether a clause's failure in a scenario is on the list."""
-        return f"{clause}/{ran.name}" in self.known
+    def is_known(self, scenario: ScenarioResult, clause: str) -> bool:
+        """Return whether the failure of a clause in a scenario is on the list of known failures."""
+        return f"{clause}/{scenario.name}" in self.known
 
     @property
     def verdict(self) -> Verdict:
-        """One word for all of it: PASS only without any new failure, error or complaint."""
-        new = [one for ran in self.scenarios for one in ran.judged.violations if not self.is_known(ran, one.clause)]
-        if new or self.complaints:
+        """FAIL with a new failure or a complaint, else ERROR with an error, else PASS."""
+        if self._newly_violated() or self.complaints:
             return Verdict.FAIL
-        return Verdict.ERROR if any(ran.judged.errors for ran in self.scenarios) else Verdict.PASS
+        return Verdict.ERROR if any(scenario.errors for scenario in self.scenarios) else Verdict.PASS
 
     @property
     def headline(self) -> str:
-        """The result in one sentence."""
-        counts, asked = self.counts(), len(self.asked)
+        """The result as the rest of a sentence that begins with the target."""
+        counts, total = self.counts(), len(self.clauses)
+        passed = f"{counts[Verdict.PASS]} of {total} clauses passed"
+        uncounted = in_order(self._newly_violated() - {*self.clauses})
         if counts[Verdict.FAIL]:
-            known = ", as was known" if self.verdict is not Verdict.FAIL else ""
-            said = f"breaks {counts[Verdict.FAIL]} of {asked} clauses{known}"
-        elif self._unasked():
-            said = f"breaks {', '.join(self._unasked())}, which nobody asked about"
+            known = ", all of them known" if self.verdict is not Verdict.FAIL else ""
+            text = f"violates {counts[Verdict.FAIL]} of {total} clauses{known}"
+        elif uncounted:
+            text = f"violates {', '.join(uncounted)}, which this run does not count"
         elif self.complaints:
-            said = f"is not as the list of known failures has it: {self.complaints[0]}"
+            text = f"differs from the list of known failures: {self.complaints[0]}"
         elif self.verdict is Verdict.ERROR:
-            errors = sum(bool(ran.judged.errors) for ran in self.scenarios)
-            said = f"could not be judged to the end: {errors} of {len(self.scenarios)} scenarios went wrong, "
-            said += f"{counts[Verdict.PASS]} of {asked} clauses shown to be kept"
-        elif counts[Verdict.PASS] == asked:
-            said = f"keeps all {asked} clauses" if asked > 1 else "keeps the clause"
+            errors = sum(bool(scenario.errors) for scenario in self.scenarios)
+            text = f"could not be checked completely: {errors} of {len(self.scenarios)} scenarios had errors, {passed}"
+        elif counts[Verdict.PASS] == total:
+            text = f"keeps all {total} clauses" if total > 1 else "keeps the clause"
         else:
-            said = f"breaks nothing; {counts[Verdict.PASS]} of {asked} clauses shown to be kept"
-        left_out = sum(clause in self.excluded for clause in self.asked)
-        if left_out > EXCLUDED_SHARE * asked:
-            said += f"; {left_out} of {asked} left out"
+            text = f"violates no clause; {passed}"
+        excluded = sum(clause in self.excluded for clause in self.clauses)
+        if excluded > EXCLUDED_SHARE * total:
+            text += f"; {excluded} of {total} excluded"
         if self.skipped and not self.profile:
-            said += f"; {len(self.skipped)} {'scenarios' if len(self.skipped) > 1 else 'scenario'} left out"
-        return said
+            text += f"; {len(self.skipped)} {'scenarios' if len(self.skipped) > 1 else 'scenario'} skipped"
+        return text
 
-    def _unasked(self) -> tuple[str, ...]:
-        """Return the clauses that are broken, known failures aside, though they do not count."""
-        found = {
-            one.clause for ran in self.scenarios for one in ran.judged.violations if not self.is_known(ran, one.clause)
+    def _newly_violated(self) -> set[str]:
+        """Return the violated clauses, including those that do not count, without known failures."""
+        return {
+            violation.clause
+            for scenario in self.scenarios
+            for violation in scenario.violations
+            if not self.is_known(scenario, violation.clause)
         }
-        return in_order(found - set(self.asked))
 
     def reason(self, clause: str) -> str:
-        """Return why a clause is neither PASS nor FAIL; empty where it is one of them."""
+        """Return why the verdict on a clause is neither PASS nor FAIL, or an empty text if it is one of them."""
         verdict = self.verdicts()[clause]
         if clause in self.excluded:
-            return f"left out: {self.excluded[clause]}"
-        cells = [cell for ran in self.scenarios if (cell := ran.cells().get(clause)) and cell.verdict is verdict]
+            return f"excluded: {self.excluded[clause]}"
         if verdict in {Verdict.PASS, Verdict.FAIL}:
             return ""
-        return cells[0].reason if cells else "no scenario of this run is about it"
+        results = (scenario.by_clause().get(clause) for scenario in self.scenarios)
+        reasons = [result.reason for result in results if result is not None and result.verdict is verdict]
+        return reasons[0] if reasons else "no scenario of this run exercises it"
 
-    def replay(self, ran: Ran) -> str:
+    def replay(self, scenario: ScenarioResult) -> str:
         """Return the command that runs a scenario again."""
-        return shlex.join(["cryo-harness", "run", ran.file or ran.name, *self.options])
+        return shlex.join(["cryo-harness", "run", scenario.file or scenario.name, *self.options])
 
 
-def ran(events: Iterable[Event], *, history: str = "", file: str = "") -> Ran:
-    """Judge a history and return it as one scenario of a report."""
-    kept = tuple(events)
-    scenario = begun(kept).scenario
-    return Ran(judge(list(kept)), scenario["title"], tuple(scenario["clauses"]), kept, history, file)
+def scenario_result(events: Iterable[Event], *, history: str = "", file: str = "") -> ScenarioResult:
+    """Check a history and return the result of its scenario."""
+    events = tuple(events)
+    scenario = scenario_started(events).scenario
+    return ScenarioResult(check_history(events), scenario["title"], tuple(scenario["clauses"]), events, history, file)
 
 
-def broken(scenario: Scenario, error: str, *, file: str = "") -> Ran:
-    """Return a scenario of which the harness made no history."""
-    return Ran(Judged(scenario.name, errors=(error,)), scenario.title, scenario.clauses, file=file)
+def error_result(scenario: Scenario, error: str, *, file: str = "") -> ScenarioResult:
+    """Return the result of a scenario for which the harness recorded no history."""
+    return ScenarioResult(CheckResult(scenario.name, errors=(error,)), scenario.title, scenario.clauses, file=file)
 
 
-def of_histories(scenarios: Iterable[Ran]) -> Result:
-    """Return the report's value of saved histories alone; the clauses that count are those of their scenarios."""
-    found = tuple(scenarios)
-    firsts = [begun(one.events) for one in found if one.events]
-    first = firsts[0] if firsts else None
+def run_result(scenarios: Iterable[ScenarioResult]) -> RunResult:
+    """Return the result of saved histories; the clauses that count are those of their scenarios."""
+    scenarios = tuple(scenarios)
+    starts = [scenario_started(scenario.events) for scenario in scenarios if scenario.events]
+    first = starts[0] if starts else None
     target, store = (first.target, first.store) if first else ("", "")
-    stores = sorted({each.store for each in firsts} - {"directory"}) or [store]
-    asked = {clause for one in found for clause in one.clauses}
-    return Result(
+    stores = sorted({start.store for start in starts} - {"directory"}) or [store]
+    return RunResult(
         target=target,
         store=stores[0],
-        asked=in_order(asked),
-        scenarios=found,
+        clauses=in_order(clause for scenario in scenarios for clause in scenario.clauses),
+        scenarios=scenarios,
         limitations=tuple(first.limitations) if first else (),
         options=("--target", target, "--store", stores[0]),
-        seconds=sum(one.seconds for one in found),
+        seconds=sum(scenario.seconds for scenario in scenarios),
     )
 
 
 def in_order(clauses: Iterable[str]) -> tuple[str, ...]:
-    """Return clauses in the contract's order."""
+    """Return clauses in the order of the contract."""
     wanted = set(clauses)
     return tuple(clause for clause in clause_ids() if clause in wanted)
 
 
-def reasons(left_out: Mapping[str, str]) -> list[str]:
-    """Return one line for each reason why scenarios did not run, with their names."""
+def lines_by_reason(skipped: Mapping[str, str]) -> list[str]:
+    """Return one line for each reason, with the names of the scenarios that were skipped for it."""
     names: dict[str, list[str]] = {}
-    for name, reason in left_out.items():
+    for name, reason in skipped.items():
         names.setdefault(reason, []).append(name)
     return [f"{', '.join(having)}: {reason}" for reason, having in names.items()]

@@ -1,4 +1,4 @@
-"""One event as one step, in plain words: who said what to whom."""
+"""Describes each event as timeline steps: who sent what to whom, in plain words."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from harness.checks.evidence import OUTCOMES
 from harness.history import (
-    Acknowledged,
-    Acted,
-    Begun,
     CryoEnded,
     CryoStarted,
     CryoWrote,
     DispatcherCall,
     Event,
-    Exit,
     FaultFired,
-    Final,
+    FinalState,
+    HarnessAction,
     LogLine,
-    Received,
+    MessageAcknowledged,
+    MessageReceived,
     RpcCall,
-    StoreAnswered,
-    StoreAsked,
-    TaskEntered,
+    ScenarioStarted,
+    StoreRequest,
+    StoreResponse,
+    TaskCreated,
     TimedOut,
+    WorkerExited,
     WorkerStarted,
 )
 from harness.json_utils import json_object
 from harness.scenario import PAYLOAD
 
+Mark = Literal["", "fault", "action", "end"]
 LANES = {
     "queue": "Queue",
     "dispatcher": "Dispatcher",
@@ -43,104 +44,106 @@ LANES = {
     "rpc": "RPC node",
     "store": "Store",
 }
-"""From left to right."""
+"""The titles of the lanes, from left to right."""
 
-PRINTED = 160
-HELD = 20
-"""So many objects of the final state are told one by one."""
-SIGNALS = {one.value: one.name for one in signal.Signals}
-"""Those that have names: real-time signals but the first and the last have none."""
+MOST_CHARACTERS_OF_OUTPUT = 160
+MOST_OBJECTS = 20
+"""Objects of the final state that get a step each."""
+SIGNALS = {number.value: number.name for number in signal.Signals}
+"""The signals that have names: of the real-time signals only the first and the last have one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What happened: from one lane to another, or at one (`origin` None); `answer` is what came back.
+class TimelineStep:
+    """Something that happened in one lane (`source` is None), or was sent from one lane to another.
 
-    `mark` is `fault` for what the harness injected, `act` for what it did, `end` for the final state. A `quiet` step is
-    seldom what one looks for.
+    `response` is the response to a request. `failed` says that something went wrong. `mark` is `fault` for what the
+    harness injected, `action` for what it did, `end` for the final state. A `minor` step is rarely of interest.
     """
 
     numbers: tuple[int, ...]
     at: float
-    origin: str | None
-    goal: str
+    source: str | None
+    target: str
     text: str
-    answer: str = ""
-    bad: bool = False
-    mark: str = ""
-    quiet: bool = False
+    response: str = ""
+    failed: bool = False
+    mark: Mark = ""
+    minor: bool = False
     events: tuple[Event, ...] = ()
 
 
-def _one(event: Event, origin: str | None, goal: str, text: str, **more: Any) -> list[Step]:
-    return [Step((event.number,), event.at, origin, goal, text, **more)]
+def _step(event: Event, source: str | None, target: str, text: str, **fields: Any) -> list[TimelineStep]:
+    return [TimelineStep((event.number,), event.at, source, target, text, **fields)]
 
 
 def _status(code: int | None) -> str:
-    return "no answer" if code is None else str(code)
+    return "no response" if code is None else str(code)
 
 
-def _task(event: TaskEntered) -> list[Step]:
+def _describe_task(event: TaskCreated) -> list[TimelineStep]:
     payload = event.payload
-    whole = isinstance(payload, dict) and set(PAYLOAD) <= set(payload)
-    if whole and all(isinstance(payload[name], int) for name in ("range_start", "range_end", "chain_id")):
-        about = f"[{payload['range_start']}, {payload['range_end']}) of chain {payload['chain_id']}"
-        said = f"{payload['cryo_dataset_name']} {about}"
+    complete = isinstance(payload, dict) and set(PAYLOAD) <= set(payload)
+    if complete and all(isinstance(payload[name], int) for name in ("range_start", "range_end", "chain_id")):
+        blocks = f"[{payload['range_start']}, {payload['range_end']}) of chain {payload['chain_id']}"
+        summary = f"{payload['cryo_dataset_name']} {blocks}"
     else:
-        said = payload if isinstance(payload, str) else json.dumps(payload)
-    return _one(event, None, "dispatcher", f"task {event.task} is there: {said}")
+        summary = payload if isinstance(payload, str) else json.dumps(payload)
+    return _step(event, None, "dispatcher", f"task {event.task} is created: {summary}")
 
 
-def _worker_started(event: WorkerStarted) -> list[Step]:
-    about = "" if event.task is None else f" for task {event.task}"
-    return _one(event, None, "worker", f"worker {event.worker} starts{about}")
+def _describe_worker_start(event: WorkerStarted) -> list[TimelineStep]:
+    task = "" if event.task is None else f" for task {event.task}"
+    return _step(event, None, "worker", f"worker {event.worker} starts{task}")
 
 
-def _exit(event: Exit) -> list[Step]:
+def _describe_worker_exit(event: WorkerExited) -> list[TimelineStep]:
     if event.code < 0:
-        how = f"is ended by {SIGNALS.get(-event.code, f'signal {-event.code}')}"
+        how = f"is killed by {SIGNALS.get(-event.code, f'signal {-event.code}')}"
     else:
         meaning = f" ({OUTCOMES[event.code].replace('_', ' ')})" if event.code and event.code in OUTCOMES else ""
         how = f"ends with exit code {event.code}{meaning}"
-    printed = event.stdout.strip()
-    said = f"; it printed {printed[:PRINTED]}{'…' * (len(printed) > PRINTED)}" if printed else ""
-    return _one(event, None, "worker", f"worker {event.worker} {how}{said}", bad=event.code != 0)
+    output = event.stdout.strip()
+    cut = "…" if len(output) > MOST_CHARACTERS_OF_OUTPUT else ""
+    printed = f"; it printed {output[:MOST_CHARACTERS_OF_OUTPUT]}{cut}" if output else ""
+    return _step(event, None, "worker", f"worker {event.worker} {how}{printed}", failed=event.code != 0)
 
 
-DULL = {"task_id", "timestamp", "level", "attempt", "dataset", "range"}
-"""Fields of a log line that say nothing new beside the others."""
+CONTEXT_FIELDS = {"task_id", "timestamp", "level", "attempt", "dataset", "range"}
+"""Fields of a log line that are left out, because nearly every line has them."""
 
 
-def _log_line(event: LogLine) -> list[Step]:
+def _describe_log_line(event: LogLine) -> list[TimelineStep]:
     fields = json_object(event.text)
     if fields is None:
-        return _one(event, None, "worker", f"log: {event.text}", quiet=True)
-    first = fields.pop("event", "")
-    rest = [f"{name}={value}" for name, value in fields.items() if name not in DULL]
-    return _one(event, None, "worker", f"log: {' '.join([str(first), *rest])}", quiet=True)
+        return _step(event, None, "worker", f"log: {event.text}", minor=True)
+    name = fields.pop("event", "")
+    values = [f"{field}={value}" for field, value in fields.items() if field not in CONTEXT_FIELDS]
+    return _step(event, None, "worker", f"log: {' '.join([str(name), *values])}", minor=True)
 
 
-def _cryo_started(event: CryoStarted) -> list[Step]:
-    return _one(event, "worker", "cryo", f"starts Cryo: {' '.join(event.arguments)}")
+def _describe_cryo_start(event: CryoStarted) -> list[TimelineStep]:
+    return _step(event, "worker", "cryo", f"starts Cryo: {' '.join(event.arguments)}")
 
 
-def _cryo_ended(event: CryoEnded) -> list[Step]:
-    return _one(event, None, "cryo", "Cryo has ended", quiet=True)
+def _describe_cryo_end(event: CryoEnded) -> list[TimelineStep]:
+    return _step(event, None, "cryo", "Cryo has ended", minor=True)
 
 
-def _cryo_wrote(event: CryoWrote) -> list[Step]:
-    return _one(event, None, "cryo", f"writes {event.name}")
+def _describe_cryo_file(event: CryoWrote) -> list[TimelineStep]:
+    return _step(event, None, "cryo", f"Cryo writes {event.name}")
 
 
-def _rpc_call(event: RpcCall) -> list[Step]:
+def _describe_rpc_call(event: RpcCall) -> list[TimelineStep]:
     blocks = "" if event.blocks is None else f" {'-'.join(map(str, dict.fromkeys(event.blocks)))}"
     node = "" if event.node == "main" else f" of node {event.node}"
-    more = {"mark": "fault", "bad": True} if event.fault else {}
-    return _one(event, None, "rpc", f"{event.method}{blocks}{node}", quiet=not event.fault, **more)
+    mark: Mark = "fault" if event.fault else ""
+    text = f"{event.method}{blocks}{node}"
+    return _step(event, None, "rpc", text, minor=not event.fault, mark=mark, failed=event.fault)
 
 
-def _dispatcher(event: DispatcherCall) -> list[Step]:
-    request, answer = event.request, event.answer
+def _describe_dispatcher_call(event: DispatcherCall) -> list[TimelineStep]:
+    request, response = event.request, event.response
     words = [event.kind.replace("_", " ")]
     if event.attempt is not None and event.kind != "claim":
         words.append(f"attempt {event.attempt}")
@@ -151,86 +154,104 @@ def _dispatcher(event: DispatcherCall) -> list[Step]:
         words.append(f"with {len(published)} publication{'s' * (len(published) != 1)}")
         if request.get("error_message"):
             words.append(f": {request['error_message']}")
-    told = _status(event.status)
+    result = _status(event.status)
     if event.kind == "claim" and event.status == HTTPStatus.OK:
-        told += f" {answer.get('status', 'Claimed')}"
-        told += f", {answer['reason']}" if "reason" in answer else f", attempt {answer.get('attempt')}"
-    text, good = " ".join(words).replace(" :", ":"), event.status == HTTPStatus.OK
-    quiet = event.kind == "heartbeat" and good
-    return _one(event, "worker", "dispatcher", text, answer=told, bad=not good, quiet=quiet)
+        result += f" {response.get('status', 'Claimed')}"
+        result += f", {response['reason']}" if "reason" in response else f", attempt {response.get('attempt')}"
+    text, ok = " ".join(words).replace(" :", ":"), event.status == HTTPStatus.OK
+    minor = event.kind == "heartbeat" and ok
+    return _step(event, "worker", "dispatcher", text, response=result, failed=not ok, minor=minor)
 
 
-def _received(event: Received) -> list[Step]:
-    return _one(event, "queue", "worker", f"wake-up of {event.task_id or 'no task'}")
+def _describe_received_message(event: MessageReceived) -> list[TimelineStep]:
+    return _step(event, "queue", "worker", f"wake-up message of {event.task_id or 'no task'}")
 
 
-def _acknowledged(event: Acknowledged) -> list[Step]:
-    return _one(event, "worker", "queue", f"deletes the wake-up of {event.task_id or 'no task'}")
+def _describe_acknowledged_message(event: MessageAcknowledged) -> list[TimelineStep]:
+    return _step(event, "worker", "queue", f"deletes the wake-up message of {event.task_id or 'no task'}")
 
 
-def _asked(event: StoreAsked) -> list[Step]:
-    return _one(event, "worker", "store", f"{event.operation.upper()} {event.key}", answer="…")
+def _describe_store_request(event: StoreRequest) -> list[TimelineStep]:
+    return _step(event, "worker", "store", f"{event.operation.upper()} {event.key}", response="…")
 
 
-def _answered(event: StoreAnswered) -> list[Step]:
+def _describe_store_response(event: StoreResponse) -> list[TimelineStep]:
     verb = {"object_listed": "LIST", "object_deleted": "DELETE"}.get(event.kind, event.operation)
-    conditions = " if there is none" if event.create_only else " if unchanged" if event.if_match else ""
-    told = _status(event.answered)
-    if event.status != event.answered:
-        told += f" (the store itself: {_status(event.status).replace('no answer', 'not asked')})"
-    ok = event.answered is not None and event.answered < HTTPStatus.BAD_REQUEST
-    return _one(event, "worker", "store", f"{verb} {event.key}{conditions}", answer=told, bad=not ok)
+    condition = " if absent" if event.create_only else " if unchanged" if event.if_match else ""
+    result = _status(event.delivered_status)
+    if event.status is None and event.delivered_status is not None:
+        result += " (not sent to the store)"
+    elif event.status != event.delivered_status:
+        result += f" (status of the store: {_status(event.status)})"
+    ok = event.delivered_status is not None and event.delivered_status < HTTPStatus.BAD_REQUEST
+    return _step(event, "worker", "store", f"{verb} {event.key}{condition}", response=result, failed=not ok)
 
 
-def _fault_fired(event: FaultFired) -> list[Step]:
-    goal = {"rpc": "rpc", "store": "store"}.get(event.fault.partition(" ")[0], "dispatcher")
-    return _one(event, None, goal, "", mark="fault")
+def _describe_fault(event: FaultFired) -> list[TimelineStep]:
+    lane = {"rpc": "rpc", "store": "store"}.get(event.fault.partition(" ")[0], "dispatcher")
+    return _step(event, None, lane, "", mark="fault")
 
 
-def _acted(event: Acted) -> list[Step]:
+def _describe_action(event: HarnessAction) -> list[TimelineStep]:
     if event.action.startswith("SIG") or event.action == "start-worker":
-        return _one(event, None, "worker", f"the harness: {event.action} to worker {event.worker}", mark="do")
-    goal = "worker" if event.action == "age-staging" else "dispatcher"
-    return _one(event, None, goal, f"the harness: {event.action}", mark="do")
+        return _step(event, None, "worker", f"the harness does {event.action} to worker {event.worker}", mark="action")
+    lane = "worker" if event.action == "age-staging" else "dispatcher"
+    return _step(event, None, lane, f"the harness does {event.action}", mark="action")
 
 
-def _timed_out(event: TimedOut) -> list[Step]:
-    return _one(event, None, "worker", f"the harness gives up waiting: {event.what}", mark="do", bad=True)
+def _describe_timeout(event: TimedOut) -> list[TimelineStep]:
+    return _step(event, None, "worker", f"the harness stops waiting: {event.what}", mark="action", failed=True)
 
 
-def _final(event: Final) -> list[Step]:
-    held = [f"{key} ({one.size_bytes:,} bytes)" for key, one in sorted(event.objects.items())]
-    found = [step for one in held[:HELD] or ["nothing"] for step in _end(event, "store", f"in the store: {one}")]
-    if len(held) > HELD:
-        found += _end(event, "store", f"in the store: {len(held) - HELD} more")
+def _describe_final_state(event: FinalState) -> list[TimelineStep]:
+    objects = [f"{key} ({stored.size_bytes:,} bytes)" for key, stored in sorted(event.objects.items())]
+    steps = [
+        step
+        for text in objects[:MOST_OBJECTS] or ["nothing"]
+        for step in _end_step(event, "store", f"in the store: {text}")
+    ]
+    if len(objects) > MOST_OBJECTS:
+        steps += _end_step(event, "store", f"in the store: {len(objects) - MOST_OBJECTS} more objects")
     files = [entry.path for entry in event.staged]
-    found += _end(event, "worker", f"left in staging: {', '.join(files) or 'nothing'}", bad=bool(files))
+    steps += _end_step(event, "worker", f"left in staging: {', '.join(files) or 'nothing'}", failed=bool(files))
     if event.survivors:
-        found += _end(event, "cryo", f"still running: {', '.join(event.survivors)}", bad=True)
+        steps += _end_step(event, "cryo", f"still running: {', '.join(event.survivors)}", failed=True)
     for version, times in sorted(event.registered.items()):
-        often = "once" if times == 1 else f"{times} times"
-        found += _end(event, "dispatcher", f"version {version} is registered {often}", bad=times != 1)
-    for (clause, detail), times in Counter(event.refused).items():
-        often = f" ({times} times)" if times > 1 else ""
-        found += _end(event, "dispatcher", f"the dispatcher had refused, by {clause}: {detail}{often}", bad=True)
+        count = "once" if times == 1 else f"{times} times"
+        steps += _end_step(event, "dispatcher", f"version {version} is registered {count}", failed=times != 1)
+    for (clause, detail), times in Counter(event.rejected_requests).items():
+        count = f" ({times} times)" if times > 1 else ""
+        steps += _end_step(event, "dispatcher", f"rejected because of {clause}: {detail}{count}", failed=True)
     for fault in event.unfired_faults:
-        found += _end(event, "worker", f"never came about: {fault}", bad=True)
-    return found
+        steps += _end_step(event, "worker", f"the fault never fired: {fault}", failed=True)
+    return steps
 
 
-def _end(event: Final, goal: str, text: str, *, bad: bool = False) -> list[Step]:
-    return _one(event, None, goal, f"at the end, {text}", mark="end", bad=bad)
+def _end_step(event: FinalState, lane: str, text: str, *, failed: bool = False) -> list[TimelineStep]:
+    return _step(event, None, lane, f"at the end, {text}", mark="end", failed=failed)
 
 
-TELL: dict[type[Event], Callable[..., list[Step]]] = {
-    TaskEntered: _task, WorkerStarted: _worker_started, Exit: _exit, LogLine: _log_line,
-    CryoStarted: _cryo_started, CryoEnded: _cryo_ended, CryoWrote: _cryo_wrote, RpcCall: _rpc_call,
-    DispatcherCall: _dispatcher, Received: _received, Acknowledged: _acknowledged,
-    StoreAsked: _asked, StoreAnswered: _answered,
-    FaultFired: _fault_fired, Acted: _acted, TimedOut: _timed_out, Final: _final,
-}  # fmt: skip
+DESCRIBERS: dict[type[Event], Callable[..., list[TimelineStep]]] = {
+    TaskCreated: _describe_task,
+    WorkerStarted: _describe_worker_start,
+    WorkerExited: _describe_worker_exit,
+    LogLine: _describe_log_line,
+    CryoStarted: _describe_cryo_start,
+    CryoEnded: _describe_cryo_end,
+    CryoWrote: _describe_cryo_file,
+    RpcCall: _describe_rpc_call,
+    DispatcherCall: _describe_dispatcher_call,
+    MessageReceived: _describe_received_message,
+    MessageAcknowledged: _describe_acknowledged_message,
+    StoreRequest: _describe_store_request,
+    StoreResponse: _describe_store_response,
+    FaultFired: _describe_fault,
+    HarnessAction: _describe_action,
+    TimedOut: _describe_timeout,
+    FinalState: _describe_final_state,
+}
 
 
-def steps_of(event: Event) -> list[Step]:
-    """Return the steps that describe one event; the first of a history has none."""
-    return [] if isinstance(event, Begun) else TELL[type(event)](event)
+def steps_of_event(event: Event) -> list[TimelineStep]:
+    """Return the steps that describe one event; `ScenarioStarted` has none."""
+    return [] if isinstance(event, ScenarioStarted) else DESCRIBERS[type(event)](event)

@@ -6,43 +6,43 @@ import re
 from collections.abc import Iterator
 
 from harness.checks.verdict import Verdict
-from harness.report.groups import gist, grouped
+from harness.report.groups import grouped, short_text
 from harness.report.names import printable
-from harness.report.result import Result, reasons
+from harness.report.result import RunResult, lines_by_reason
 from harness.report.text import simplest_first
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
 
-def render(result: Result) -> str:
+def render(result: RunResult) -> str:
     """Return the Markdown."""
     return "\n".join(_lines(result)) + "\n"
 
 
-def _lines(result: Result) -> Iterator[str]:
+def _lines(result: RunResult) -> Iterator[str]:
     verdicts = result.verdicts()
     used = [verdict for verdict in Verdict if verdict in verdicts.values()]
-    where = f"profile {result.profile}, " if result.profile else ""
-    yield f"**{result.verdict}**: {_plain(result.target)} {_plain(result.headline)} "
-    yield f"({where}on {_plain(result.store)}, {len(result.scenarios)} scenarios)."
+    profile = f"profile {result.profile}, " if result.profile else ""
+    yield f"**{result.verdict}**: {_escaped(result.target)} {_escaped(result.headline)} "
+    yield f"({profile}on {_escaped(result.store)}, {len(result.scenarios)} scenarios)."
     yield ""
     yield f"| clauses | {' | '.join(used)} |"
     yield f"|---|{'---:|' * len(used)}"
     for title, ids in grouped(verdicts).items():
         counts = [sum(verdicts[clause] is verdict for clause in ids) for verdict in used]
         yield f"| {title} | {' | '.join(str(count or '') for count in counts)} |"
-    rest = [clause for clause, verdict in verdicts.items() if verdict is not Verdict.PASS]
-    if rest or result.skipped or result.complaints:
+    not_passed = [clause for clause, verdict in verdicts.items() if verdict is not Verdict.PASS]
+    if not_passed or result.skipped or result.complaints:
         yield ""
-    for clause in rest:
-        having = [ran.name for ran in simplest_first(result, clause)]
-        reason = f"in {', '.join(having)}" if verdicts[clause] is Verdict.FAIL else result.reason(clause)
-        yield f"- **{verdicts[clause]}** {clause} ({_plain(gist(clause))}): {_plain(reason)}"
-    yield from (f"- left out: {_plain(line)}" for line in reasons(result.skipped))
+    for clause in not_passed:
+        names = [scenario.name for scenario in simplest_first(result, clause)]
+        reason = f"in {', '.join(names)}" if verdicts[clause] is Verdict.FAIL else result.reason(clause)
+        yield f"- **{verdicts[clause]}** {clause} ({_escaped(short_text(clause))}): {_escaped(reason)}"
+    yield from (f"- skipped: {_escaped(line)}" for line in lines_by_reason(result.skipped))
     for complaint in result.complaints:
-        yield f"- **FAIL** {_plain(complaint)}"
+        yield f"- **FAIL** {_escaped(complaint)}"
 
 
-def _plain(text: str) -> str:
-    """Return a text that is nothing but text in Markdown."""
+def _escaped(text: str) -> str:
+    """Return a text with all Markdown and HTML markup escaped."""
     return _MARKUP.sub(r"\\\1", " ".join(printable(text).split()))

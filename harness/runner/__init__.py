@@ -1,1 +1,1 @@
-"""Runs a scenario: makes the world, starts the worker, throws the faults, writes the history."""
+"""Runs a scenario: sets up its world, starts the workers, injects the faults, records the history."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from harness.history import Acted, CryoEnded, Exit, LogLine, WorkerStarted
+from harness.history import CryoEnded, HarnessAction, LogLine, WorkerExited, WorkerStarted
 from harness.runner.streams import Text, read_lines
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Worker:
     def signal(self, name: str) -> None:
         """Send a signal to a process that lives."""
         if self.process.poll() is None:
-            self._recorder.add(Acted, action=name, worker=self.number)
+            self._recorder.add(HarnessAction, action=name, worker=self.number)
             self._send(getattr(signal, name))
 
     def _send(self, number: int) -> None:
@@ -104,15 +104,16 @@ class Worker:
         # A Cryo that outlives its worker may hold the pipes: what was said until now is what counts.
         for thread in self._threads[1:]:
             thread.join(2.0)
-        self._recorder.add(Exit, worker=self.number, code=code, stdout=str(self._stdout))
+        self._recorder.add(WorkerExited, worker=self.number, code=code, stdout=str(self._stdout))
         self.ended.set()
 
 
 class Watch:
     """Looks at all descendants of the workers while the `with` block lasts, and ends those that are left."""
 
-    def __init__(self, recorder: Recorder, on_cryo: Callable[[int, list[str]], None] | None = None) -> None:
-        self._recorder, self._on_cryo = recorder, on_cryo
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._on_cryo: Callable[[int, list[str]], None] | None = None
         self._told: set[tuple[int, str]] = set()
         self._workers: list[Worker] = []
         self._roots: set[int] = set()
@@ -133,6 +134,10 @@ class Watch:
         for pid, start in self.seen:
             if _start_of(pid) == start:
                 os.kill(pid, signal.SIGKILL)
+
+    def on_cryo(self, listener: Callable[[int, list[str]], None]) -> None:
+        """Call a function with the process id and the command line of every Cryo that is found."""
+        self._on_cryo = listener
 
     def follow(self, worker: Worker) -> None:
         """Watch one more worker and all that it starts."""
@@ -158,7 +163,7 @@ class Watch:
             for number, (pid, start) in list(self._cryos.items()):
                 if _start_of(pid) != start:
                     del self._cryos[number]
-                    self._recorder.add(CryoEnded, started=number)
+                    self._recorder.add(CryoEnded, start_number=number)
         return not self._cryos
 
     def adopt(self, marks: Sequence[str]) -> None:

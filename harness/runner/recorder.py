@@ -1,41 +1,37 @@
-"""The history as it is written: numbered under one lock, secrets out, whoever waits or acts told at once."""
+"""Records the history: numbers events under one lock, replaces secrets, calls listeners and wakes waiting threads."""
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel
-
+from harness.history import Event
 from harness.runner.secrecy import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.faults import Trigger
-
-_Event = TypeVar("_Event", bound=BaseModel)
+E = TypeVar("E", bound=Event)
 
 
 class Stopped(Exception):
-    """The whole run is to end: somebody pressed Ctrl-C, or sent SIGTERM."""
+    """The run was interrupted by Ctrl-C or SIGTERM."""
 
 
 class Recorder:
-    """Takes events from any thread. A listener is called in the thread that brings the event, after it is written."""
+    """Records events from any thread. Listeners are called in the thread that adds the event, after it is recorded."""
 
     def __init__(self, stop: threading.Event | None = None) -> None:
         self._stop = stop or threading.Event()
         self._changed = threading.Condition(threading.RLock())
         self._began = time.monotonic()
-        self._listeners: list[Callable[[Any], None]] = []
+        self._listeners: list[Callable[[Event], None]] = []
         self.secrets = Secrets()
-        self.events: list[Any] = []
+        self.events: list[Event] = []
 
-    def add(self, event_type: type[_Event], /, **fields: Any) -> _Event:
-        """Write an event, without secrets: no field can hold one."""
+    def add(self, event_type: type[E], /, **fields: Any) -> E:
+        """Record an event, with every secret in its fields replaced."""
         clean = {name: self.secrets.scrubbed(value) for name, value in fields.items()}
         with self._changed:
             event = event_type(number=len(self.events) + 1, at=round(time.monotonic() - self._began, 6), **clean)
@@ -46,23 +42,23 @@ class Recorder:
             return event
 
     def scrub_again(self) -> None:
-        """Take out the secrets that were not known yet when an event was written."""
+        """Replace secrets that were not known yet when an event was recorded."""
         with self._changed:
             self.events[:] = [self.secrets.scrubbed(event) for event in self.events]
 
     def quiet_seconds(self) -> float:
-        """Return how long ago the last event was."""
-        return float(time.monotonic() - self._began - self.events[-1].at)
+        """Return the seconds since the last event."""
+        return time.monotonic() - self._began - self.events[-1].at
 
-    def on_event(self, listener: Callable[[Any], None]) -> None:
-        """Have a function called with every event from now on."""
+    def on_event(self, listener: Callable[[Event], None]) -> None:
+        """Call a function with every event from now on."""
         self._listeners.append(listener)
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until a condition holds, looking again at every event and a few times a second.
+        """Wait until a condition holds, and return whether it does; it is tested at each event and ten times a second.
 
         Raises:
-            Stopped: the whole run is to end.
+            Stopped: the run was interrupted.
         """
         end = time.monotonic() + seconds
         while not condition():
@@ -74,12 +70,3 @@ class Recorder:
             with self._changed:
                 self._changed.wait(min(left, 0.1))
         return True
-
-
-def due(trigger: Trigger, event: Any) -> bool:
-    """Tell whether an event is of the kind that a trigger waits for."""
-    if event.kind != trigger.event:
-        return False
-    names = ("operation", "key", "method", "task_id", "text", "answered", "status", "action")
-    words = " ".join(str(getattr(event, name, "")) for name in names)
-    return re.search(trigger.match, words) is not None

@@ -1,4 +1,4 @@
-"""One scenario from its first event to its last: workers, triggers, and an end that is waited for with a bound."""
+"""Runs one scenario and returns its history: starts workers, fires triggers, waits with a time limit."""
 
 from __future__ import annotations
 
@@ -6,116 +6,110 @@ import tempfile
 import threading
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.fakes.dispatcher import DispatcherFault
-from harness.history import Acted, Begun, Final, TaskEntered, TimedOut
+from harness.faults import DispatcherFault, Script
+from harness.history import FinalState, HarnessAction, ScenarioStarted, TaskCreated, TimedOut
 from harness.runner import objects, staging
-from harness.runner.recorder import Recorder, due
-from harness.runner.store_events import describe
-from harness.runner.world import World
+from harness.runner.recorder import Recorder
+from harness.runner.world import open_world
 
 if TYPE_CHECKING:
     from harness.faults import Trigger
+    from harness.history import Event
+    from harness.runner.world import World
     from harness.scenario import Scenario
     from harness.stores.backends import Backends
     from harness.targets import Target
 
 LINGER_SECONDS = 3.0
-"""How long what a worker has started may outlive it before it counts as a survivor."""
+"""A process that a worker started counts as a survivor if it outlives the worker by more than this."""
 QUIET_SECONDS = 2.0
-"""How long nothing must have happened for a scenario that waits until all is quiet."""
-LOST_SECONDS = 8.0
-"""How long a Cryo is watched whose lease is lost; by then the check of LSE-3 has its answer."""
+"""`until = "quiet"` is reached after this time without an event."""
+CRYO_END_SECONDS = 8.0
+"""How long `watch_cryo_after_end` waits for Cryo to end: more than the checks allow after a lost lease."""
 
 
-def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Event | None = None) -> list[Any]:
+def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Event | None = None) -> list[Event]:
     """Run a scenario and return its history.
 
     Raises:
-        Stopped: `stop` was set; all that the scenario started has ended.
+        Stopped: `stop` was set; all processes of the scenario have ended.
     """
     recorder = Recorder(stop)
     with tempfile.TemporaryDirectory(prefix="harness-") as name:
-        world = World(scenario, target, around, recorder, Path(name).resolve())
-        with world:
+        folder = Path(name).resolve()
+        with open_world(scenario, target, around, recorder, folder) as world:
             recorder.add(
-                Begun,
+                ScenarioStarted,
                 scenario=scenario.model_dump(mode="json"),
                 target=target.name,
                 store=around.name if scenario.store == "s3" else "directory",
                 limitations=around.limitations,
-                bucket=world.bucket.name if world.bucket else str(world.directory),
-                staging_root=str(world.staging),
+                bucket=world.bucket.name if world.bucket else str(world.folders.store),
+                staging_root=str(world.folders.staging),
                 preloaded=world.preloaded,
-                oracle=world.oracle,
+                oracle=world.node.oracle,
             )
             triggers = Triggers(world)
-            recorder.on_event(triggers.hear)
+            recorder.on_event(triggers.handle)
             (_as_commands if scenario.delivery == "run" else _as_service)(world)
             _conclude(world, triggers)
-    # What came while the world was closed belongs to no run: the history ends with its end.
-    last = next(place for place, event in enumerate(recorder.events) if event.kind == "final")
+    # Events that were recorded while the world was being closed are not part of the history.
+    last = next(index for index, event in enumerate(recorder.events) if isinstance(event, FinalState))
     return recorder.events[: last + 1]
 
 
 class Triggers:
-    """Does what a scenario says for the nth event of a kind, at once, in the thread that brings the event."""
+    """Carries out a scenario's triggers at once, in the thread that records the event."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._counts = [0] * len(world.scenario.triggers)
-        self._broken: list[str] = []
+        self._script = Script(world.scenario.triggers)
+        self._failed: list[str] = []
         self._lock = threading.RLock()
 
     @property
     def unfired(self) -> tuple[str, ...]:
-        """Those whose event never came, and those that could not be done."""
-        pairs = zip(self._world.scenario.triggers, self._counts, strict=True)
-        return (*(_name(one) for one, seen in pairs if seen < one.nth), *self._broken)
+        """The triggers whose event was never recorded, and those whose action failed."""
+        return (*map(str, self._script.unfired), *self._failed)
 
-    def hear(self, event: Any) -> None:
-        """Count an event and act where it is the one."""
-        for place, trigger in enumerate(self._world.scenario.triggers):
-            with self._lock:
-                if not due(trigger, event):
-                    continue
-                self._counts[place] += 1
-                if self._counts[place] == trigger.nth:
-                    try:
-                        self._act(trigger, event)
-                    except Exception as error:  # noqa: BLE001 - the thread is a server's, and would answer 500 for it
-                        self._broken.append(f"{_name(trigger)}: {type(error).__name__}: {error}")
+    def handle(self, event: Event) -> None:
+        """Count an event, and do what the triggers say that apply to it."""
+        with self._lock:
+            for trigger in self._script.fire(lambda trigger: trigger.matches(event)):
+                try:
+                    self._act(trigger, event)
+                except Exception as error:  # noqa: BLE001 - the thread is a server's, and would answer 500 for it
+                    self._failed.append(f"{trigger}: {type(error).__name__}: {error}")
 
-    def _act(self, trigger: Trigger, event: Any) -> None:
+    def _act(self, trigger: Trigger, event: Event) -> None:
         world = self._world
         if trigger.do.startswith("SIG"):
             world.workers[trigger.worker].signal(trigger.do)
             return
-        world.recorder.add(Acted, action=trigger.do, worker=trigger.worker)
+        world.recorder.add(HarnessAction, action=trigger.do, worker=trigger.worker)
         if trigger.do == "start-worker":
             world.start(None if world.scenario.delivery == "worker" else len(world.workers))
         elif trigger.do == "age-staging":
-            for path in sorted(world.staging.glob("*/*")):
+            for path in sorted(world.folders.staging.glob("*/*")):
                 staging.age(path, 100)
         elif trigger.do == "take-lease":
-            world.machine.take_lease(getattr(event, "task_id", None) or world.task_id(0))
+            world.service.dispatcher.take_lease(getattr(event, "task_id", None) or world.task_id(0))
         elif trigger.do == "deny-heartbeat":
-            world.machine.add_faults(DispatcherFault("heartbeat", "status", status=HTTPStatus.FORBIDDEN))
+            world.service.dispatcher.add_faults(
+                DispatcherFault("heartbeat", "status", status=HTTPStatus.FORBIDDEN, times=1)
+            )
         else:
-            world.machine.cancel(getattr(event, "task_id", None) or world.task_id(0))
-
-
-def _name(trigger: Trigger) -> str:
-    return f"at {trigger.event} {trigger.match} #{trigger.nth} {trigger.do}"
+            world.service.dispatcher.cancel(getattr(event, "task_id", None) or world.task_id(0))
 
 
 def _as_commands(world: World) -> None:
-    """Run one process a task, one after the other save those that are concurrent."""
+    """Run one process for each task, one after the other except for concurrent tasks."""
     scenario, recorder = world.scenario, world.recorder
-    started_by_trigger = sum(trigger.do == "start-worker" for trigger in scenario.triggers)
+    started_by_trigger = sum(trigger.times or 0 for trigger in scenario.triggers if trigger.do == "start-worker")
     for place, line in enumerate(scenario.tasks):
-        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=line.value())
+        recorder.add(TaskCreated, task=place, task_id=world.task_id(place), payload=line.value())
     for place, line in enumerate(scenario.tasks[: len(scenario.tasks) - started_by_trigger]):
         if place and not line.concurrent:
             _all_ended(world)
@@ -134,75 +128,74 @@ def _all_ended(world: World) -> None:
 
 
 def _as_service(world: World) -> None:
+    """Start workers as services, wait until the scenario is over, and stop them with SIGTERM."""
     scenario, recorder = world.scenario, world.recorder
-    told = scenario.platform
-    for body in told.stray:
-        world.queue.send_text(body)
+    platform, settings = world.service, scenario.platform
+    for body in settings.stray:
+        platform.queue.send_text(body)
     for place, line in enumerate(scenario.tasks):
         payload = line.value()
-        world.machine.add_task(payload, world.task_id(place))
-        recorder.add(TaskEntered, task=place, task_id=world.task_id(place), payload=payload)
-    for _ in range(told.workers):
+        platform.dispatcher.add_task(payload, world.task_id(place))
+        recorder.add(TaskCreated, task=place, task_id=world.task_id(place), payload=payload)
+    for _ in range(settings.workers):
         world.start(None)
 
-    def dead() -> bool:
-        return _over(world) or all(worker.ended.is_set() for worker in world.workers)
+    def over() -> bool:
+        return _until_reached(world) or all(worker.ended.is_set() for worker in world.workers)
 
-    if not recorder.wait(dead, scenario.patience_seconds):
-        recorder.add(TimedOut, what=f"until {told.until}")
-    if {"LSE-3", "LSE-5"} & set(scenario.clauses):
-        # Told to end, the worker would end its Cryo: what it does of itself is the question.
-        recorder.wait(world.watch.no_cryo_lives, LOST_SECONDS)
+    if not recorder.wait(over, scenario.patience_seconds):
+        recorder.add(TimedOut, what=f"until {settings.until}")
+    if settings.watch_cryo_after_end:
+        # On SIGTERM the worker would stop its Cryo; the scenario tests whether it does so without SIGTERM.
+        recorder.wait(world.watch.no_cryo_lives, CRYO_END_SECONDS)
     for worker in list(world.workers):
         worker.signal("SIGTERM")
     _all_ended(world)
-    world.write_exchanges()
+    platform.record_exchanges()
 
 
-def _over(world: World) -> bool:
-    """Tell whether what the scenario waits for has come."""
-    until = world.scenario.platform.until
-    world.write_exchanges()
-    ended = all(task.ended for task in world.machine.tasks)
+def _until_reached(world: World) -> bool:
+    """Return whether the condition in `platform.until` holds."""
+    until, platform = world.scenario.platform.until, world.service
+    platform.record_exchanges()
+    ended = all(task.ended for task in platform.dispatcher.tasks)
     if until == "settled":
         return ended
     if until == "quiet":
         return ended and world.recorder.quiet_seconds() >= QUIET_SECONDS
     if until != "ended":
         kind, _, times = until.partition(" ")
-        came = [event for event in list(world.recorder.events) if event.kind == kind]
-        return len(came) >= int(times)
-    return ended and bool(world.queue.depth() + world.queue.in_flight() == 0)
+        return sum(event.kind == kind for event in list(world.recorder.events)) >= int(times)
+    return ended and bool(platform.queue.depth() + platform.queue.in_flight() == 0)
 
 
 def _conclude(world: World, triggers: Triggers) -> None:
+    """Record the final state."""
     recorder, scenario = world.recorder, world.scenario
     world.watch.adopt(world.marks)
     recorder.wait(lambda: not world.watch.survivors(), LINGER_SECONDS)
     world.watch.no_cryo_lives()
-    unfired = [
-        describe(fault) for fault, fired in zip(scenario.store_faults, world.proxy.fired, strict=True) if not fired
-    ]
-    if world.pool is not None:
-        fired = {id(fault) for fault in (*(call.fault for call in world.pool.fired), *world.rpc_may_miss)}
-        unfired += [f"rpc {fault.method} {fault.do}" for fault in world.pool.faults if id(fault) not in fired]
+    unfired = [str(fault) for fault in world.proxy.unfired]
+    if world.node.pool is not None:
+        unfired += [str(fault) for fault in world.node.pool.unfired_faults if not fault.may_miss]
     registered: dict[str, int] = {}
-    refused: list[tuple[str, str]] = []
-    if world.server is not None:
-        world.hide_tokens()
-        missed = [fault for fault in world.machine.unfired_faults if fault not in world.may_miss]
-        unfired += [f"dispatcher {fault.kind} {fault.do} #{fault.nth}" for fault in missed]
-        registered = {version: len(times) for version, times in world.machine.registered.items()}
-        refused = [(violation.clause, violation.detail) for violation in world.machine.violations]
+    rejected: list[tuple[str, str]] = []
+    if world.platform is not None:
+        world.platform.hide_tokens()
+        unfired += [str(fault) for fault in world.platform.dispatcher.unfired_faults if not fault.may_miss]
+        registered = {version: len(times) for version, times in world.platform.dispatcher.registered.items()}
+        rejected = [(violation.clause, violation.detail) for violation in world.platform.dispatcher.violations]
     recorder.scrub_again()
     recorder.add(
-        Final,
-        objects=objects.contents(world.bucket, world.directory, recorder.secrets),
-        staged=staging.look(world.staging),
-        preloaded_files=staging.untouched(world.file_states, scenario, world.staging, world.outside, world.task_id(0)),
+        FinalState,
+        objects=objects.contents(world.bucket, world.folders.store, recorder.secrets),
+        staged=staging.look(world.folders.staging),
+        preloaded_files=staging.untouched(
+            world.file_states, scenario, world.folders.staging, world.folders.outside, world.task_id(0)
+        ),
         survivors=world.watch.survivors(),
         arguments=tuple(sorted(world.watch.arguments)),
         registered=registered,
-        refused=tuple(refused),
+        rejected_requests=tuple(rejected),
         unfired_faults=(*unfired, *triggers.unfired),
     )

@@ -1,78 +1,29 @@
-"""From requests on the wire to events: S3's, as they pass through the proxy."""
+"""Turns S3 requests that pass through the proxy into events."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
-from harness.faults.script import REFUSALS
-from harness.history import FaultFired, StoreAnswered, StoreAsked
+from harness.history import FaultFired, StoreRequest, StoreResponse
 from harness.stores.framing import unframed
-from harness.stores.proxy import Listener, ProxyFault, Request, Response
+from harness.stores.proxy import Listener, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.faults import StoreFault
     from harness.runner.recorder import Recorder
 
 KINDS = {"put": "object_put", "delete": "object_deleted", "list": "object_listed", "get": "object_read"}
-_METHODS = {"put": "PUT", "get": "GET", "list": "GET", "delete": "DELETE|POST", "any": ".*"}
 METADATA = "x-amz-meta-"
-GENERAL = ("answer", "hang", "reset", "cut")
-SKEW_SECONDS = 1200.0
-"""More than the 15 minutes that S3 lets a clock differ."""
-_NO_UPLOAD = "^(?!upload)"
-"""A POST of a multipart upload deletes nothing."""
-
-
-def proxy_fault_of(fault: StoreFault, bucket: str) -> ProxyFault:
-    """Return what the proxy does for a fault of a scenario's."""
-    places = {"list": rf"^/{bucket}/?$", "delete": rf"^/{bucket}(/|$)", "any": rf"^/{bucket}(/|$)"}
-    found = ProxyFault(
-        method=_METHODS[fault.operation],
-        path=places.get(fault.operation, rf"^/{bucket}/.*{fault.key}"),
-        when=fault.when,
-        status=fault.status,
-        nth=fault.nth,
-        code=fault.code,
-        lasting=fault.lasting,
-        query=_NO_UPLOAD if fault.operation == "delete" else "",
-        headers=("If-Match",) if fault.replacing else (),
-        times=fault.times,
-    )
-    if fault.do in REFUSALS:
-        status, code, message = REFUSALS[fault.do]
-        found = replace(found, status=status, code=code, message=message)
-    match fault.do:
-        case "hang":
-            found = replace(found, status=None)
-        case "reset" | "cut":
-            found = replace(found, broken=fault.do)
-        case "clock-skew":
-            found = replace(found, date_offset_seconds=SKEW_SECONDS)
-        case "refuse-quoted-etags":
-            found = replace(found, defect=fault.do, headers=("If-Match",))
-        case "ignore-conditions":
-            found = replace(found, defect=fault.do, headers=found.headers or ("If-Match", "If-None-Match"))
-        case "keep-empty" | "keep-half" | "keep-framed":
-            found = replace(found, defect=fault.do)
-    return found
-
-
-def describe(fault: StoreFault) -> str:
-    """Name a fault of the store's."""
-    what = f"{fault.do} {fault.status} {fault.when}" if fault.do in GENERAL else fault.do
-    return f"store {fault.operation} {fault.key or '*'} {what} #{fault.nth}"
 
 
 _OF_METHOD = {"PUT": "put", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 
 
 def operation_of(request: Request, bucket: str) -> tuple[str, str]:
-    """Return what an S3 request asks for, and the key or prefix that it is about."""
+    """Return the operation of an S3 request, and its key or prefix."""
     path = request.path.lstrip("/")
     name, _, key = path.partition("/")
     query = parse_qs(request.query, keep_blank_values=True)
@@ -86,31 +37,31 @@ def operation_of(request: Request, bucket: str) -> tuple[str, str]:
 
 
 class StoreListener(Listener):
-    """Writes each S3 request into the history, as it arrives and as it ends."""
+    """Records two events for each S3 request: one as it arrives, one as it ends."""
 
-    def __init__(self, recorder: Recorder, bucket: str, names: dict[ProxyFault, str], ports: Mapping[int, int]) -> None:
-        self._recorder, self._bucket, self._names, self._ports = recorder, bucket, names, ports
-        self._began: dict[int, int] = {}
+    def __init__(self, recorder: Recorder, bucket: str, ports: Mapping[int, int]) -> None:
+        self._recorder, self._bucket, self._ports = recorder, bucket, ports
+        self._numbers: dict[int, int] = {}
 
     def arrived(self, number: int, request: Request) -> None:
-        """Write that a request arrived."""
+        """Record the request."""
         operation, key = operation_of(request, self._bucket)
-        event = self._recorder.add(StoreAsked, operation=operation, key=key, worker=self._ports.get(request.port))
-        self._began[number] = event.number
+        event = self._recorder.add(StoreRequest, operation=operation, key=key, worker=self._ports.get(request.port))
+        self._numbers[number] = event.number
 
     def answered(self, number: int, request: Request, response: Response) -> None:
-        """Write how it ended."""
+        """Record the response, and the fault if one fired."""
         operation, key = operation_of(request, self._bucket)
         headers = {name.lower(): value for name, value in request.headers.items()}
         content, trailers = unframed(headers, request.body)
         headers |= trailers
-        fault = self._names.get(response.fault) if response.fault is not None else None
+        fault = str(response.fault) if response.fault is not None else None
         if fault is not None:
             self._recorder.add(FaultFired, fault=fault)
         self._recorder.add(
-            StoreAnswered,
+            StoreResponse,
             kind=KINDS.get(operation, "store_other"),
-            began=self._began[number],
+            request_number=self._numbers[number],
             operation=request.method,
             key=key or request.body.decode(errors="replace"),
             create_only=headers.get("if-none-match") == "*",
@@ -121,7 +72,7 @@ class StoreListener(Listener):
             size_bytes=len(content),
             secrets=self._recorder.secrets.found_in(content.decode("latin-1")),
             status=response.status,
-            answered=response.answered,
+            delivered_status=response.answered,
             fault=fault,
         )
 

@@ -1,6 +1,6 @@
-"""From requests on the wire to events: SQS's, as they pass through the proxy, in either of its protocols.
+"""Turns SQS requests that pass through the proxy into events, in both protocols of SQS.
 
-Newer SDKs speak JSON and name the operation in a header; those before 2023 send a form and are answered in XML
+Newer SDKs send JSON and name the operation in a header. SDKs from before 2023 send a form and get XML back
 (Amazon SQS Developer Guide, "What is the difference between the JSON and query protocols").
 """
 
@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from harness.history import Acknowledged, Received
+from harness.history import MessageAcknowledged, MessageReceived
 from harness.json_utils import json_object
 from harness.stores.proxy import Listener, Request, Response
 
@@ -23,19 +23,21 @@ HANDLE = "ReceiptHandle"
 
 
 class QueueListener(Listener):
-    """Writes into the history which wake-ups were handed out and which were deleted."""
+    """Records which wake-up messages were received and which were deleted."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._task_of: dict[str, str | None] = {}
 
     def answered(self, number: int, request: Request, response: Response) -> None:  # noqa: ARG002 - the listener's signature
-        """Read what was handed out, and what was deleted."""
+        """Record the messages that a ReceiveMessage returned or a DeleteMessage deleted."""
         target = {name.lower(): value for name, value in request.headers.items()}.get("x-amz-target", "")
         if target:
-            operation, asked = target.rpartition(".")[2], json_object(request.body) or {}
-            handles = [entry.get(HANDLE, "") for entry in asked.get("Entries", [asked])]
-            received = [(one[HANDLE], one["Body"]) for one in (json_object(response.body) or {}).get("Messages", [])]
+            operation, fields = target.rpartition(".")[2], json_object(request.body) or {}
+            handles = [entry.get(HANDLE, "") for entry in fields.get("Entries", [fields])]
+            received = [
+                (message[HANDLE], message["Body"]) for message in (json_object(response.body) or {}).get("Messages", [])
+            ]
         else:
             form = parse_qs(request.body.decode(errors="replace"))
             operation = form.get("Action", [""])[0]
@@ -45,17 +47,17 @@ class QueueListener(Listener):
             self._received(received)
         elif operation in {"DeleteMessage", "DeleteMessageBatch"}:
             for handle in handles:
-                self._recorder.add(Acknowledged, task_id=self._task_of.get(handle))
+                self._recorder.add(MessageAcknowledged, task_id=self._task_of.get(handle))
 
     def _received(self, messages: Iterable[tuple[str, str]]) -> None:
         for handle, body in messages:
             task_id = (json_object(body) or {}).get("task_id")
             self._task_of[handle] = task_id if isinstance(task_id, str) else None
-            self._recorder.add(Received, task_id=self._task_of[handle])
+            self._recorder.add(MessageReceived, task_id=self._task_of[handle])
 
 
 def _messages(answer: bytes) -> Iterable[tuple[str, str]]:
-    """Yield handle and body of each message in an answer of the query protocol."""
+    """Yield handle and body of each message in a response of the query protocol."""
     try:
         root = ET.fromstring(answer)  # noqa: S314 - as above
     except ET.ParseError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from harness.scenario.files import BadScenario, find, folder, read
 from harness.scenario.lines import located
+from harness.scenario.messages import Problem
 from harness.scenario.model import (
     CONTAINER,
     PAYLOAD,
@@ -19,7 +20,7 @@ from harness.scenario.model import (
     TaskLine,
     schema,
 )
-from harness.scenario.rules import Problem, problems
+from harness.scenario.rules import problems
 
 __all__ = [
     "CONTAINER",

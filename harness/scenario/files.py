@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from harness.resources import fixtures
 from harness.scenario.lines import located
+from harness.scenario.messages import Problem, problem_of
 from harness.scenario.model import Scenario
-from harness.scenario.rules import Problem, problems
+from harness.scenario.rules import problems
 
 MOST_TOLD = 10
 """So many mistakes of a file are told one by one."""
@@ -39,8 +40,7 @@ def read(path: Path) -> Scenario:
     except OSError as error:
         raise BadScenario(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        found = [Problem(one["loc"], one["msg"].removeprefix("Value error, ")) for one in error.errors()]
-        raise BadScenario(_told(path, text, found)) from None
+        raise BadScenario(_told(path, text, [problem_of(one) for one in error.errors()])) from None
     except RecursionError:
         raise BadScenario(f"{path.name}: it is nested too deeply") from None
     except ValueError as error:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from harness.faults import DispatcherFaultLine, RpcFault, StoreFault, Strict, Trigger
+from harness.faults import AnyRpcFault, DispatcherFault, StoreFault, Trigger
+
+
+class Strict(BaseModel):
+    """A table of a scenario: immutable, with no fields but its own, and no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
 
 Outcome = Literal[
     "success",
@@ -143,7 +150,8 @@ class Platform(Strict):
 
     `stray` are messages that are no wake-up of a task; `until` is `ended` (every task, and no wake-up left),
     `settled` (every task has ended at the dispatcher), `quiet` (and nothing happens any more) or an event and how often
-    it must have come; then the workers are told to end.
+    it must have come; then the workers are told to end. `watch_cryo_after_end` waits up to 8 s for Cryo to end before
+    that.
     """
 
     form: Literal["documented", "lite"] = "documented"
@@ -154,6 +162,7 @@ class Platform(Strict):
     workers: int = Field(default=1, ge=1, le=16)
     stray: tuple[str, ...] = ()
     until: str = Field(default="ended", pattern=r"^(ended|settled|quiet|[a-z_]+ [1-9][0-9]{0,4})$")
+    watch_cryo_after_end: bool = False
 
 
 class Scenario(Strict):
@@ -184,8 +193,8 @@ class Scenario(Strict):
     platform: Platform = Platform()
     cryo_faults: tuple[dict[str, Any], ...] = ()
     store_faults: tuple[StoreFault, ...] = ()
-    rpc_faults: tuple[RpcFault, ...] = ()
-    dispatcher_faults: tuple[DispatcherFaultLine, ...] = ()
+    rpc_faults: tuple[AnyRpcFault, ...] = ()
+    dispatcher_faults: tuple[DispatcherFault, ...] = ()
     preloaded_objects: tuple[PreloadedObject, ...] = ()
     preloaded_files: tuple[PreloadedFile, ...] = ()
     triggers: tuple[Trigger, ...] = ()

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
-from difflib import get_close_matches
-from typing import NamedTuple, get_args
 
 from harness.contract import chunks
-from harness.faults.script import StoreDefect
+from harness.faults.store import DEFECTS
 from harness.history import KINDS
 from harness.resources import clause_ids
+from harness.scenario.messages import Problem, unknown
 from harness.scenario.model import PAYLOAD, Platform, Scenario, TaskLine
 from harness.scenario.payloads import extractable, json_problem, whole
 from harness.schemas import SchemaMismatch, check, schema
@@ -25,16 +24,9 @@ from harness.world.quirks import Quirks
 FILLED_IN = ("pool_url", "pool_address", "dead_url", "other_chain_url", "staging", "canary")
 SIZES = ("largest_bytes", "total_bytes", "under_largest_bytes", "under_total_bytes")
 """They are of the first task's files, so that the scenario's own environment alone has them."""
-ENDS = {"begun", "final"}
+ENDS = {"scenario_started", "final_state"}
 """Events before the first and after the last thing that a scenario can do or wait for."""
 UNTIL = ("ended", "settled", "quiet")
-
-
-class Problem(NamedTuple):
-    """Where in the scenario something is wrong, and what."""
-
-    place: tuple[int | str, ...]
-    message: str
 
 
 def problems(scenario: Scenario) -> list[Problem]:
@@ -54,15 +46,9 @@ def problems(scenario: Scenario) -> list[Problem]:
     return [problem for rule in rules for problem in rule(scenario)]
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Say that there is no such thing, and what may have been meant."""
-    near = get_close_matches(name, list(known), n=3)
-    return f"there is no {what} {name!r}{': did you mean ' + ' or '.join(near) + '?' if near else ''}"
-
-
 def _clauses(scenario: Scenario) -> Iterator[Problem]:
-    if unknown := [clause for clause in scenario.clauses if clause not in clause_ids()]:
-        yield Problem(("clauses",), f"the contract has no clause {', '.join(unknown)}")
+    if missing := [clause for clause in scenario.clauses if clause not in clause_ids()]:
+        yield Problem(("clauses",), f"the contract has no clause {', '.join(missing)}")
 
 
 def _tasks(scenario: Scenario) -> Iterator[Problem]:
@@ -79,7 +65,7 @@ def _fields(line: TaskLine) -> Iterator[Problem]:
     for table, name in named:
         if name not in PAYLOAD:
             place = (table, name) if table == "set" else (table,)
-            message = f"{_unknown('field of a payload called', name, PAYLOAD)} (one on purpose stands in `add`)"
+            message = f"{unknown('field of a payload called', name, PAYLOAD)} (one on purpose stands in `add`)"
             yield Problem(place, message)
     for name in line.add:
         if name in PAYLOAD:
@@ -127,7 +113,7 @@ def _platform(scenario: Scenario) -> Iterator[Problem]:
         if scenario.platform != Platform():
             yield Problem(("platform",), f"means nothing {without}")
         for at, _ in enumerate(scenario.dispatcher_faults):
-            yield Problem(("dispatcher_faults", at), f"never strikes {without}")
+            yield Problem(("dispatcher_faults", at), f"never applies {without}")
         for at, trigger in enumerate(scenario.triggers):
             if trigger.do in {"take-lease", "cancel", "deny-heartbeat"}:
                 yield Problem(("triggers", at, "do"), f"{trigger.do} can't be done {without}")
@@ -135,17 +121,17 @@ def _platform(scenario: Scenario) -> Iterator[Problem]:
         yield Problem(("store",), "a service is not told of a directory: it needs store = 's3'")
     kind = scenario.platform.until.partition(" ")[0]
     if kind not in UNTIL and kind not in KINDS - ENDS:
-        yield Problem(("platform", "until"), _unknown("event", kind, {*UNTIL, *KINDS} - ENDS))
+        yield Problem(("platform", "until"), unknown("event", kind, {*UNTIL, *KINDS} - ENDS))
 
 
 def _node(scenario: Scenario) -> Iterator[Problem]:
     known = [quirk.name for quirk in fields(Quirks)]
     for name in scenario.node.quirks:
         if name not in known:
-            yield Problem(("node", "quirks", name), _unknown("quirk", name, known))
+            yield Problem(("node", "quirks", name), unknown("quirk", name, known))
     if scenario.node.kind == "anvil":
         for at, _ in enumerate(scenario.rpc_faults):
-            yield Problem(("rpc_faults", at), "never strikes: only the fake node has faults")
+            yield Problem(("rpc_faults", at), "never applies: only the fake node has faults")
 
 
 def _cryo_faults(scenario: Scenario) -> Iterator[Problem]:
@@ -158,7 +144,7 @@ def _cryo_faults(scenario: Scenario) -> Iterator[Problem]:
     names = schema("harness_script")["properties"]["faults"]["items"]["properties"]["do"]["enum"]
     for at, fault in enumerate(scenario.cryo_faults):
         if (name := fault.get("do")) not in names:
-            message = _unknown("fault", str(name), names) if name else "`do` names the fault"
+            message = unknown("fault", str(name), names) if name else "`do` names the fault"
             yield Problem(("cryo_faults", at, "do"), f"{message}; see harness/fakes/cryo/faults.py")
             continue
         try:
@@ -182,10 +168,10 @@ def _chunks(line: TaskLine) -> list[range]:
 def _store(scenario: Scenario) -> Iterator[Problem]:
     if scenario.store == "directory":
         for at, _ in enumerate(scenario.store_faults):
-            yield Problem(("store_faults", at), "never strikes: a directory has no proxy before it")
+            yield Problem(("store_faults", at), "never applies: a directory has no proxy before it")
     for at, fault in enumerate(scenario.store_faults):
         takes = ("put", "get", "any") if fault.do == "refuse-quoted-etags" else ("put",)
-        if fault.do in get_args(StoreDefect) and fault.operation not in takes:
+        if fault.do in DEFECTS and fault.operation not in takes:
             message = f"{fault.do} never applies to {fault.operation}: write {' or '.join(takes)}"
             yield Problem(("store_faults", at, "operation"), message)
 
@@ -202,7 +188,7 @@ def _preloaded_objects(scenario: Scenario) -> Iterator[Problem]:
         if held.chunk >= having:
             yield Problem(("preloaded_objects", at, "chunk"), f"the first task has {having} chunks, counted from 0")
         if held.dataset is not None and held.dataset not in by_range_alone():
-            yield Problem(("preloaded_objects", at, "dataset"), _unknown("dataset", held.dataset, by_range_alone()))
+            yield Problem(("preloaded_objects", at, "dataset"), unknown("dataset", held.dataset, by_range_alone()))
         dataset = held.dataset or scenario.tasks[0].payload()["cryo_dataset_name"]
         if held.content == "other-rows" and dataset != "blocks":
             yield Problem(
@@ -225,17 +211,19 @@ def _preloaded_files(scenario: Scenario) -> Iterator[Problem]:
 def _placeholders(place: tuple[int | str, ...], text: str, known: tuple[str, ...]) -> Iterator[Problem]:
     for name in re.findall(r"\{([A-Za-z_]+)\}", text):
         if name not in known:
-            yield Problem(place, _unknown("placeholder", f"{{{name}}}", [f"{{{one}}}" for one in known]))
+            yield Problem(place, unknown("placeholder", f"{{{name}}}", [f"{{{one}}}" for one in known]))
 
 
 def _triggers(scenario: Scenario) -> Iterator[Problem]:
-    more = sum(trigger.do == "start-worker" for trigger in scenario.triggers)
+    more = sum(trigger.times or 0 for trigger in scenario.triggers if trigger.do == "start-worker")
     workers = scenario.platform.workers + more if scenario.delivery == "worker" else len(scenario.tasks)
     if scenario.delivery == "run" and more >= len(scenario.tasks):
         message = f"start-worker starts the task after: {more} of them need {more + 1} tasks"
         yield Problem(("triggers",), message)
     for at, trigger in enumerate(scenario.triggers):
         if trigger.event not in KINDS - ENDS:
-            yield Problem(("triggers", at, "event"), _unknown("event", trigger.event, KINDS - ENDS))
+            yield Problem(("triggers", at, "event"), unknown("event", trigger.event, KINDS - ENDS))
+        if trigger.do == "start-worker" and trigger.times is None:
+            yield Problem(("triggers", at, "times"), "start-worker needs `times`: how many workers it starts")
         if trigger.worker >= workers:
             yield Problem(("triggers", at, "worker"), f"there are {workers} workers, counted from 0")

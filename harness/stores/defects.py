@@ -14,7 +14,7 @@ from harness.stores.framing import unframed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.faults.script import StoreDefect
+    from harness.faults.store import Defect
 
 CONDITIONS = ("if-match", "if-none-match")
 _FRAMING = {"content-length", "transfer-encoding", "x-amz-decoded-content-length", "x-amz-trailer"}
@@ -31,7 +31,7 @@ class Altered:
     body: bytes = field(repr=False)
 
 
-def altered(defect: StoreDefect, headers: Mapping[str, str], body: bytes) -> Altered | None:
+def altered(defect: Defect, headers: Mapping[str, str], body: bytes) -> Altered | None:
     """Return the request as the defective store takes it, or None where it refuses the request with 412.
 
     A store that keeps other bytes does not look at checksums either: they are taken off.
@@ -54,7 +54,7 @@ def altered(defect: StoreDefect, headers: Mapping[str, str], body: bytes) -> Alt
     return Altered(found | {_DIGEST: hashlib.sha256(content).hexdigest()}, content)
 
 
-def _kept(defect: StoreDefect, content: bytes) -> bytes:
+def _kept(defect: Defect, content: bytes) -> bytes:
     if defect == "keep-framed":
         return b"%x;chunk-signature=0\r\n%b\r\n0\r\n\r\n" % (len(content), content)
     return b"" if defect == "keep-empty" else content[: len(content) // 2]

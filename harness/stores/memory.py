@@ -1,16 +1,17 @@
 """An object store in memory, for in-process targets: it satisfies a worker's store port structurally, not by its types.
 
-What is there already, or has changed, is told by exceptions of the worker's own, so the classes are given to it. Every
-operation is in its journal, and a scripted fault strikes before or after the effect of the one that it names.
+It reports an object that exists already, or has changed, by the worker's own exceptions, whose classes are arguments.
+Every operation is in its journal, and a scripted fault applies before or after the effect of the operation.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from harness.faults import Occurrence, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -46,21 +47,20 @@ class Content:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreFault:
-    """Raises `error` at the `nth` operation whose kind and key match.
+@dataclass(frozen=True)
+class MemoryFault(Occurrence):
+    """Raises `error`, one of the worker's own exceptions, at operations whose kind and key match.
 
-    `after` lets it take its effect, if it has one, so that the answer alone is lost.
+    With `when` = after the operation has its effect first, and only its answer is lost.
     """
 
     operation: Operation
     key: str
     when: Literal["before", "after"]
     error: Exception
-    nth: int = 1
 
     def matches(self, operation: Operation, key: str) -> bool:
-        """Tell whether an operation is one that this is about; `key` is a pattern, searched for."""
+        """Tell whether an operation matches; `key` is a pattern that is searched for."""
         return operation == self.operation and re.search(self.key, key) is not None
 
 
@@ -70,15 +70,22 @@ class MemoryStore:
 
     already_stored: type[Exception]
     changed: type[Exception]
-    faults: tuple[StoreFault, ...] = ()
+    faults: tuple[MemoryFault, ...] = ()
     before: Callable[[Operation, str], None] = lambda _operation, _key: None
     bucket: str = "memory"
     keeps_metadata: bool = True
     objects: dict[str, Content] = field(default_factory=dict)
     journal: list[tuple[Operation, str]] = field(default_factory=list)
-    fired: list[StoreFault] = field(default_factory=list)
-    _seen: Counter[StoreFault] = field(default_factory=Counter)
+    _fault: MemoryFault | None = None
     _writes: int = 0
+
+    def __post_init__(self) -> None:
+        self._script = Script(self.faults)
+
+    @property
+    def fired(self) -> list[MemoryFault]:
+        """The faults that have applied at least once."""
+        return self._script.fired
 
     def hold(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
         """Put an object there, as somebody else would; it is not in the journal."""
@@ -102,7 +109,7 @@ class MemoryStore:
         """List what lies below a prefix."""
         self._begin("list", prefix)
         found = {key: content for key, content in self.objects.items() if key.startswith(prefix)}
-        self._end("list", prefix)
+        self._end()
         return {key: StoredBytes(key, len(content.body), content.etag) for key, content in sorted(found.items())}
 
     async def read(self, key: str, *, max_bytes: int) -> bytes | None:
@@ -138,50 +145,45 @@ class MemoryStore:
         """Store under a key that holds nothing."""
         self._begin("create", key)
         if key in self.objects:
-            self._end("create", key)
+            self._end()
             raise self.already_stored
         self.hold(key, _bytes(body), metadata)
-        self._end("create", key)
+        self._end()
 
     async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
         """Store in place of the content that `etag` names."""
         self._begin("replace", key)
         if key not in self.objects or self.objects[key].etag != etag:
-            self._end("replace", key)
+            self._end()
             raise self.changed
         self.hold(key, _bytes(body), metadata)
-        self._end("replace", key)
+        self._end()
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects."""
         for key in keys:
             self._begin("delete", key)
             self.objects.pop(key, None)
-            self._end("delete", key)
+            self._end()
 
     def _get(self, key: str) -> Content | None:
         self._begin("get", key)
         content = self.objects.get(key)
-        self._end("get", key)
+        self._end()
         return content
 
     def _begin(self, operation: Operation, key: str) -> None:
         self.before(operation, key)
         self.journal.append((operation, key))
-        for fault in self.faults:
-            if fault.matches(operation, key):
-                self._seen[fault] += 1
-        self._strike("before", operation, key)
+        self._fault = self._script.fire_first(lambda fault: fault.matches(operation, key))
+        self._raise_if("before")
 
-    def _end(self, operation: Operation, key: str) -> None:
-        self._strike("after", operation, key)
+    def _end(self) -> None:
+        self._raise_if("after")
 
-    def _strike(self, when: Literal["before", "after"], operation: Operation, key: str) -> None:
-        for fault in self.faults:
-            due = fault.when == when and fault.matches(operation, key) and self._seen[fault] == fault.nth
-            if due and fault not in self.fired:
-                self.fired.append(fault)
-                raise fault.error
+    def _raise_if(self, when: Literal["before", "after"]) -> None:
+        if self._fault is not None and self._fault.when == when:
+            raise self._fault.error
 
 
 def _bytes(body: Path | bytes) -> bytes:

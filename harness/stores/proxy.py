@@ -1,31 +1,31 @@
-"""A store proxy that forwards every request untouched, signature and Host included, tells who listens, and spoils some.
+"""A proxy before a store or a queue: forwards requests unchanged, reports them to a listener, carries out store faults.
 
-Holding a request before or after its effect is how a worker is caught at an exact point of its upload. It stands
-before a queue as well as before a store.
+Signature and Host are forwarded too. A `hang` before or after a request's effect stops a worker at an exact point of
+its upload.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import re
 import threading
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from harness.faults import Script, StoreFault
+from harness.faults.store import SKEW_SECONDS
 from harness.stores.defects import altered
 from harness.stores.signing import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.faults.script import StoreDefect
     from harness.stores.bucket import S3Endpoint
 
 LOOPBACK = "127.0.0.1"
@@ -33,51 +33,6 @@ LARGEST_BODY_BYTES = 6 * 1024**3
 LARGE_BODY_BYTES = 2**20
 """From this size on aiohttp wants a file, which it sends piece by piece."""
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyFault:
-    """What to do to the `nth` request whose method and path match and to the next, `times` in all, or for ever.
-
-    Without a `status` it is held for ever, else answered with it and S3's error `code`; `when` says whether the store
-    sees the request first (`after` its effect) or never (`before`). `broken` breaks the connection instead: at once
-    (`reset`), or in the middle of the answer's body (`cut`). With a `defect` the request is forwarded as a store with
-    that defect takes it, and the answer is the store's own. `method`, `path` and `query` are regular expressions; only
-    requests with one of the `headers` match, where any are named. `date_offset_seconds` moves the answer's `Date`.
-    """
-
-    method: str
-    path: str
-    when: Literal["before", "after"]
-    status: int | None = None
-    nth: int = 1
-    code: str = "InternalError"
-    lasting: bool = False
-    broken: Literal["reset", "cut"] | None = None
-    query: str = ""
-    headers: tuple[str, ...] = ()
-    times: int = 1
-    defect: StoreDefect | None = None
-    message: str = "fault by script"
-    date_offset_seconds: float = 0.0
-
-    @property
-    def answered_status(self) -> int | None:
-        """The status that the client is told; None where it gets no whole answer."""
-        return self.status if self.broken is None else None
-
-    def matches(self, request: web.Request) -> bool:
-        """Tell whether a request is one that this is about."""
-        return (
-            re.fullmatch(self.method, request.method) is not None
-            and re.search(self.path, request.path) is not None
-            and re.search(self.query, request.query_string) is not None
-            and (not self.headers or any(name in request.headers for name in self.headers))
-        )
-
-    def fires(self, matched: int) -> bool:
-        """Tell whether it applies to the request that is the `matched`th to match."""
-        return self.nth <= matched and (self.lasting or matched < self.nth + self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +53,7 @@ class Response:
 
     status: int | None
     answered: int | None
-    fault: ProxyFault | None
+    fault: StoreFault | None
     body: bytes = field(default=b"", repr=False)
 
 
@@ -122,7 +77,7 @@ class StoreProxy:
     def __init__(  # noqa: PLR0913 - each is optional
         self,
         target: str,
-        fault: ProxyFault | Sequence[ProxyFault] | None = None,
+        fault: StoreFault | Sequence[StoreFault] | None = None,
         on_hold: Callable[[], None] | None = None,
         listener: Listener | None = None,
         sign_as: S3Endpoint | None = None,
@@ -131,11 +86,9 @@ class StoreProxy:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._target, self._sign_as, self._keys, self._clock = target, sign_as, sign_as or keys, clock
-        self._faults = () if fault is None else (fault,) if isinstance(fault, ProxyFault) else tuple(fault)
+        self._script = Script(() if fault is None else (fault,) if isinstance(fault, StoreFault) else fault)
         self._on_hold = on_hold or (lambda: None)
         self._listener = listener or Listener()
-        self._matched = [0] * len(self._faults)
-        self.fired = [False] * len(self._faults)
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -151,6 +104,16 @@ class StoreProxy:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+
+    @property
+    def fired(self) -> list[StoreFault]:
+        """The faults that have applied to a request."""
+        return self._script.fired
+
+    @property
+    def unfired(self) -> list[StoreFault]:
+        """The faults that have not applied to any request yet."""
+        return self._script.unfired
 
     def open_port(self) -> str:
         """Return one more address of it, by whose port the requests of one client are known."""
@@ -184,7 +147,7 @@ class StoreProxy:
         self.requests.append(request)
         number = len(self.requests)
         self._listener.arrived(number, request)
-        fault = self._due(incoming)
+        fault = self._fault(incoming)
         headers = self._headers(incoming)
         if fault is not None and fault.defect is not None:
             changed = altered(fault.defect, incoming.headers, body)
@@ -220,18 +183,10 @@ class StoreProxy:
             return headers
         return signed(request.method, self._target + request.raw_path, headers, self._keys)
 
-    def _due(self, request: web.Request) -> ProxyFault | None:
-        """Count a request for every fault that matches it, and return the first that fires."""
-        found = None
-        for place, fault in enumerate(self._faults):
-            if not fault.matches(request):
-                continue
-            self._matched[place] += 1
-            matched = self._matched[place]
-            if found is None and fault.fires(matched):
-                self.fired[place] = True
-                found = fault
-        return found
+    def _fault(self, request: web.Request) -> StoreFault | None:
+        """Count a request for every fault that it matches, and return the first that applies."""
+        method, path, query = request.method, request.path, request.query_string
+        return self._script.fire_first(lambda fault: fault.matches(method, path, query, request.headers))
 
     async def _faulty(
         self, incoming: web.Request, number: int, request: Request, response: Response
@@ -239,21 +194,22 @@ class StoreProxy:
         self._listener.answered(number, request, response)
         fault = response.fault
         assert fault is not None  # noqa: S101 - it is what this is about
-        if fault.broken is not None:
+        if fault.do in {"reset", "cut"}:
             return await self._broken(incoming, fault, response.body)
-        if fault.status is None:
+        if fault.do == "hang":
             self._on_hold()
             await asyncio.Event().wait()
-        text = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
-        date = formatdate(self._clock() + fault.date_offset_seconds, usegmt=True)
-        status = fault.status or 500
+        status, code, message = fault.response
+        text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        skew_seconds = SKEW_SECONDS if fault.do == "clock-skew" else 0.0
+        date = formatdate(self._clock() + skew_seconds, usegmt=True)
         return web.Response(status=status, text=text, content_type="application/xml", headers={"Date": date})
 
-    async def _broken(self, incoming: web.Request, fault: ProxyFault, body: bytes) -> web.StreamResponse:
+    async def _broken(self, incoming: web.Request, fault: StoreFault, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": str(len(body) + 64)})
-        if fault.broken == "cut":
+        if fault.do == "cut":
             await response.prepare(incoming)
             await response.write(body[: len(body) // 2] or b"<")
         if incoming.transport is not None:
-            incoming.transport.close() if fault.broken == "cut" else incoming.transport.abort()
+            incoming.transport.close() if fault.do == "cut" else incoming.transport.abort()
         return response

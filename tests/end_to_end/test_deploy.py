@@ -11,7 +11,7 @@ from support.service import platform, small, until
 from support.worker import BIN
 
 from harness.containers.worker import STAGING
-from harness.fakes.dispatcher import DispatcherFault
+from harness.faults import DispatcherFault
 from harness.stores.bucket import S3Endpoint
 from harness.stores.proxy import StoreProxy
 
@@ -36,7 +36,7 @@ def test_the_queues_policy_is_exactly_what_the_worker_calls(tmp_path: Path, cryo
     """LSE-1, LSE-5: with a claim that fails first, every SQS action of the service is seen, and no other."""
     (statement,) = read("sqs-policy.json")["Statement"]
     with platform(tmp_path, cryo_moto) as world, StoreProxy(cryo_moto.url) as proxy:
-        world.machine.add_faults(DispatcherFault("claim", "status"))
+        world.machine.add_faults(DispatcherFault("claim", "status", times=1))
         world.machine.add_task(small())
         with world.service(SQS_ENDPOINT=proxy.url) as service:
             service.wait_for("attempt.reported")

@@ -9,12 +9,12 @@ import pytest
 from support.processes import running
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bare_cryo, behind, expected_contents, real_mode
 
-from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.faults.actions import Hang
+from harness.faults import RpcFault, StoreFault
+from harness.faults.rpc import Hang
 from harness.stores.bucket import S3Endpoint
-from harness.stores.proxy import ProxyFault, StoreProxy
+from harness.stores.proxy import StoreProxy
 from harness.world.chain import Chain
 
 NODE = Node(Chain(CHAIN_ID), head=1_000_000)
@@ -22,12 +22,16 @@ TASK_ID = "6e484f2c-567a-44f3-8a5e-c0650b2a169f"
 WORDS = ("--task-id", TASK_ID)
 
 POINTS = {
-    "before Cryo's first answer": Fault("eth_chainId", Hang()),
-    "while Cryo works": Fault("eth_getBlockByNumber", Hang(), block=2600),
-    "before the second file is stored": ProxyFault("PUT", r"\.parquet$", "before", nth=2),
-    "after the second file is stored": ProxyFault("PUT", r"\.parquet$", "after", nth=2),
-    "before the manifest is stored": ProxyFault("PUT", r"_manifest\.json$", "before"),
-    "after the manifest is stored": ProxyFault("PUT", r"_manifest\.json$", "after"),
+    "before Cryo's first answer": Hang(method="eth_chainId"),
+    "while Cryo works": Hang(method="eth_getBlockByNumber", block=2600),
+    "before the second file is stored": StoreFault(operation="put", key=r"\.parquet$", do="hang", nth=2, times=1),
+    "after the second file is stored": StoreFault(
+        operation="put", key=r"\.parquet$", when="after", do="hang", nth=2, times=1
+    ),
+    "before the manifest is stored": StoreFault(operation="put", key=r"_manifest\.json$", do="hang", times=1),
+    "after the manifest is stored": StoreFault(
+        operation="put", key=r"_manifest\.json$", when="after", do="hang", times=1
+    ),
 }
 
 
@@ -43,8 +47,8 @@ def test_stg_5_a_worker_killed_at_any_point_leaves_what_a_rerun_makes_whole(
     # A name of its own for Cryo, so that it can be told from other tests' when looking for survivors.
     cryo = tmp_path / "the-cryo-of-this-test"
     cryo.symlink_to(BIN / "cryo-from-wheel")
-    spoil = trouble if isinstance(trouble, ProxyFault) else None
-    faults = [trouble] if isinstance(trouble, Fault) else []
+    spoil = trouble if isinstance(trouble, StoreFault) else None
+    faults = [trouble] if isinstance(trouble, RpcFault) else []
     with RpcPool(NODE, faults) as pool, StoreProxy(cryo_moto.url, spoil, reached.set) as proxy:
         target = behind(bucket, proxy)
         environment = worker.variables(target, real_mode(pool.url) | {"TRACE_CRYO_BIN": str(cryo)})

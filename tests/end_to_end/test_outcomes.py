@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, events, prefix_of, real_mode
 
-from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.faults.actions import Hang, Status, Stop
+from harness.faults.rpc import Hang, Status, Stop
 from harness.world.chain import Chain
 
 NODE = Node(Chain(CHAIN_ID), head=1_000_000)
@@ -149,7 +148,7 @@ def test_lay_11_real_mode_refuses_a_prefix_with_fake_data(target: Target, worker
 @pytest.mark.real_cryo
 def test_out_5_one_call_in_many_answered_429_does_not_cost_the_range(file_target: Target, worker: Worker):
     """OUT-5: real Cryo fails a whole chunk on one bad answer; what is proved is kept and the rest is run for again."""
-    limited = Fault("eth_getBlockByNumber", Status(429), every=1500)
+    limited = Status(429, method="eth_getBlockByNumber", nth=1500, every=1500)
     payload = PAYLOAD | {"range_start": 0, "range_end": 8000}
     with RpcPool(NODE, [limited]) as pool:
         result = worker.run(file_target, payload, **real_mode(pool.url))
@@ -164,7 +163,7 @@ def test_out_5_one_call_in_many_answered_429_does_not_cost_the_range(file_target
 @pytest.mark.real_cryo
 def test_out_2_a_node_that_dies_before_cryo_is_retryable(file_target: Target, worker: Worker):
     """OUT-2: it was there to say how far it is, and gone for Cryo; three runs add nothing, the store stays empty."""
-    with RpcPool(NODE, [Fault("eth_chainId", Stop(), nth=2)]) as pool:
+    with RpcPool(NODE, [Stop(method="eth_chainId", nth=2)]) as pool:
         result = worker.run(file_target, **real_mode(pool.url))
     assert result.returncode == 75
     assert failure(result)["error"] == "CryoFailed"
@@ -184,7 +183,7 @@ def test_rng_5_a_node_that_is_not_there_is_retryable_before_cryo_starts(file_tar
 @pytest.mark.real_cryo
 def test_out_3_a_node_that_never_answers_ends_at_the_deadline(file_target: Target, worker: Worker):
     """OUT-3: real Cryo would wait for ever; the message says how far it got and what would have fitted."""
-    hang = Fault("eth_getBlockByNumber", Hang(), block=2600)
+    hang = Hang(method="eth_getBlockByNumber", block=2600)
     with RpcPool(NODE, [hang]) as pool:
         result = worker.run(file_target, TRACE_CRYO_DEADLINE_SECONDS="3", **real_mode(pool.url))
     assert result.returncode == 75
@@ -199,7 +198,7 @@ def test_lse_4_a_signal_stops_cryo_cleans_up_and_is_the_exit_code(
     number: signal.Signals, file_target: Target, worker: Worker
 ):
     """STG-8, LSE-4: 143 for SIGTERM, 130 for SIGINT; Cryo is gone, staging empty, nothing stored or published."""
-    hang = Fault("eth_chainId", Hang(), nth=2)
+    hang = Hang(method="eth_chainId", nth=2)
     with RpcPool(NODE, [hang]) as pool:
         environment = worker.variables(file_target, real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo"})
         command = worker.command(PAYLOAD, file_target)

@@ -1,4 +1,4 @@
-"""The page for readers of published data: its snippets run as they are, and print what the page says."""
+"""The snippets of docs/query-the-data.md run unchanged and print the output that the page shows."""
 
 import os
 import re
@@ -43,8 +43,8 @@ def check_python(part: str, folder: Path, environment: dict[str, str]) -> None:
     assert printed.split(f"{end}\n") == [*(output for _, output in snippets), ""]
 
 
-def test_the_snippets_on_files_print_what_the_page_says(tmp_path: Path):
-    """Globs count too much, manifests count each log once, and the column recipes give what the page shows."""
+def test_the_snippets_on_files_print_what_the_page_shows(tmp_path: Path):
+    """A glob counts rows twice, manifests count each log once, and the column recipes print what the page shows."""
     publications = run(["/bin/sh", "-ec", shell_snippet("publish")], tmp_path, {})
     assert publications.count("\n") == 6
     report = run(["/bin/sh", "-ec", f"exec 2>&1; {shell_snippet('gaps')}"], tmp_path, {})
@@ -52,14 +52,14 @@ def test_the_snippets_on_files_print_what_the_page_says(tmp_path: Path):
     check_python("file", tmp_path, {})
 
 
-def test_the_snippets_on_s3_print_what_the_page_says(tmp_path: Path, moto_target: Target):
-    """The worker's environment is enough to find and read what it published on a store that is not AWS's."""
+def test_the_snippets_on_s3_print_what_the_page_shows(tmp_path: Path, moto_target: Target):
+    """With the worker's environment, a reader finds and reads the published data on a store other than AWS."""
     run(["/bin/sh", "-ec", shell_snippet("publish to s3")], tmp_path, moto_target.environment)
     check_python("s3", tmp_path, moto_target.environment)
 
 
-def test_every_snippet_of_the_page_is_executed_or_said_not_to_be():
-    """A reader knows which snippets a test runs: SQL for an extension that must be downloaded is not among them."""
+def test_every_snippet_of_the_page_is_executed_or_marked_as_not_executed():
+    """The page says which snippet no test runs: the SQL for an extension that must be downloaded."""
     fences = re.findall(r"^ *```(\w+)$", PAGE, re.MULTILINE)
     assert len(re.findall(r"<!-- executed by a test: .* -->", PAGE)) == fences.count("sh") + fences.count("python")
     assert fences.count("sql") == 1

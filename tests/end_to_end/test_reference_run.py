@@ -2,18 +2,19 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.worker import BIN, PAYLOAD, bare_cryo, expected_contents, prefix_of
 
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults.actions import Items, Result, Status
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import RpcFault, StoreFault
+from harness.faults.rpc import Items, Result, Status
 from harness.reference.bugs import BUG_VARIABLE
 from harness.stores.bucket import Bucket
-from harness.stores.proxy import ProxyFault, StoreProxy
+from harness.stores.proxy import StoreProxy
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 
@@ -43,7 +44,7 @@ def real(pool: RpcPool, **more: str) -> dict[str, str]:
     } | more
 
 
-def pool(*acts: dict[str, Any], faults: tuple[Fault, ...] = (), head: int = 5000) -> RpcPool:
+def pool(*acts: dict[str, Any], faults: tuple[RpcFault, ...] = (), head: int = 5000) -> RpcPool:
     """Make a pool of one node on the payload's chain."""
     return RpcPool(Node(Chain(PAYLOAD["chain_id"]), head=head, script={"faults": list(acts)}), faults)
 
@@ -160,7 +161,7 @@ def test_out_3_a_hang_ends_at_the_deadline(tmp_path: Path):
 def test_out_5_one_broken_chunk_does_not_cost_the_range(tmp_path: Path):
     """OUT-5: Cryo runs again for the chunk that one run has broken, and keeps the one that was whole."""
     broken = Result({"faults": [{"do": "truncate_file", "chunk": 1, "bytes": 9}]})
-    with pool(faults=(Fault("harness_script", broken, times=1),)) as nodes:
+    with pool(faults=(replace(broken, method="harness_script", times=1),)) as nodes:
         payload = PAYLOAD | {"range_end": 1600}
         done = run(tmp_path, payload, "--store", f"file://{tmp_path}/store", **real(nodes))
     assert done.returncode == 0, done.stderr
@@ -170,12 +171,12 @@ def test_out_5_one_broken_chunk_does_not_cost_the_range(tmp_path: Path):
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        (Fault("eth_chainId", Result("0x1")), 69),
-        (Fault("eth_getBlockByNumber", Result(None), nth=1, times=1), 75),
-        (Fault("eth_getBlockByNumber", Status(500)), 75),
+        (Result("0x1", method="eth_chainId"), 69),
+        (Result(None, method="eth_getBlockByNumber", times=1), 75),
+        (Status(500, method="eth_getBlockByNumber"), 75),
     ],
 )
-def test_rng_5_the_endpoint_is_asked_first(tmp_path: Path, fault: Fault, code: int):
+def test_rng_5_the_endpoint_is_asked_first(tmp_path: Path, fault: RpcFault, code: int):
     """RNG-5: another chain is fatal, no finality yet and no answer are retryable, and Cryo has not run."""
     with pool(faults=(fault,)) as nodes:
         done = run(tmp_path, SMALL, "--store", f"file://{tmp_path}/store", **real(nodes))
@@ -203,7 +204,7 @@ def test_rng_4_logs_that_a_node_has_lost_are_missed(tmp_path: Path):
 
 def test_rng_4_receipts_settle_what_a_bloom_accuses(tmp_path: Path):
     """RNG-4: where the receipts by block are too few, those of single transactions decide, and good rows pass."""
-    with pool(faults=(Fault("eth_getBlockReceipts", Items(first=0)),)) as nodes:
+    with pool(faults=(Items(first=0, method="eth_getBlockReceipts"),)) as nodes:
         payload = SMALL | {"cryo_dataset_name": "logs"}
         environment = real(nodes, TRACE_COVERAGE="receipts")
         done = run(tmp_path, payload, "--store", f"file://{tmp_path}/store", **environment)
@@ -212,7 +213,7 @@ def test_rng_4_receipts_settle_what_a_bloom_accuses(tmp_path: Path):
 
 def test_lay_10_a_lost_answer_to_its_own_put_is_no_failure(tmp_path: Path, moto_bucket: Bucket):
     """LAY-10: the 412 that its own PUT brings about, whose answer was lost, is read as success."""
-    spoil = ProxyFault("PUT", r"\.parquet$", "after", status=500)
+    spoil = StoreFault(operation="put", key=r"\.parquet$", when="after", times=1)
     with StoreProxy(moto_bucket.endpoint.url, spoil) as proxy:
         environment = moto_bucket.environment() | {"S3_ENDPOINT": proxy.url}
         good = run(tmp_path, SMALL, **environment)
@@ -234,7 +235,7 @@ def test_out_4_a_store_that_fails_or_denies(
     tmp_path: Path, moto_bucket: Bucket, status: int, code: str, exit_code: int
 ):
     """OUT-2, OUT-4: a store that stays down, a wrong clock and an expired token are retryable, a denial is fatal."""
-    spoil = ProxyFault("PUT", r"\.parquet$", "before", status=status, code=code, lasting=True)
+    spoil = StoreFault(operation="put", key=r"\.parquet$", status=status, code=code)
     with StoreProxy(moto_bucket.endpoint.url, spoil) as proxy:
         environment = moto_bucket.environment() | {"S3_ENDPOINT": proxy.url}
         done = run(tmp_path, SMALL, **environment)

@@ -8,7 +8,8 @@ import pytest
 from support.reference import cryos_in, hanging, real, staged_by_cryo, status, stop, worker
 from support.service import platform, small, until
 
-from harness.fakes.dispatcher import DispatcherFault, TaskStatus
+from harness.fakes.dispatcher import TaskStatus
+from harness.faults import DispatcherFault
 from harness.stores.bucket import S3Endpoint
 
 
@@ -74,8 +75,8 @@ def test_stg_5_cryo_dies_with_its_worker(tmp_path: Path, cryo_moto: S3Endpoint):
 def test_lse_5_a_refused_claim_keeps_its_wakeup(tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-5: after a 503 and a 401 the wake-up is still there, and the third claim is served."""
     faults = [
-        DispatcherFault("claim", "status", status=503),
-        DispatcherFault("claim", "status", nth=2, status=401),
+        DispatcherFault("claim", "status", status=503, times=1),
+        DispatcherFault("claim", "status", nth=2, status=401, times=1),
     ]
     with platform(tmp_path, cryo_moto, faults=faults) as world, worker(world):
         world.queue.client.set_queue_attributes(QueueUrl=world.queue.url, Attributes={"VisibilityTimeout": "1"})
@@ -86,7 +87,10 @@ def test_lse_5_a_refused_claim_keeps_its_wakeup(tmp_path: Path, cryo_moto: S3End
 
 def test_pub_6_a_lost_answer_to_the_completion_registers_once(tmp_path: Path, cryo_moto: S3Endpoint):
     """PUB-6: the same completion is sent again, and the version is registered once."""
-    faults = [DispatcherFault("complete", "reset", when="after"), DispatcherFault("complete", "status", nth=2)]
+    faults = [
+        DispatcherFault("complete", "reset", when="after", times=1),
+        DispatcherFault("complete", "status", nth=2, times=1),
+    ]
     with platform(tmp_path, cryo_moto, faults=faults) as world, worker(world):
         world.machine.add_task(small())
         until(lambda: sum(asked.kind == "complete" for asked in world.server.journal) == 3 and world.queue_is_empty())

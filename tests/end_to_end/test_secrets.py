@@ -6,10 +6,9 @@ import pytest
 from support.processes import command_lines, descendants
 from support.worker import CHAIN_ID, PAYLOAD, Target, Worker
 
-from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.faults.actions import Hang, Status
+from harness.faults.rpc import Hang, Status
 from harness.world.chain import Chain
 
 NODE = Node(Chain(CHAIN_ID), head=1_000_000)
@@ -18,11 +17,11 @@ CANARIES = ("us3r-canary", "p4ss-canary", "p4th-canary", "qu3ry-canary")
 
 ENDINGS = {
     "success": [],
-    "failed calls": [Fault("eth_getBlockByNumber", Status(500), block=600)],
+    "failed calls": [Status(500, method="eth_getBlockByNumber", block=600)],
     # The worker asks first: the second call is Cryo's.
-    "no chain id": [Fault("eth_chainId", Status(401), nth=2)],
-    "refused at once": [Fault("eth_chainId", Status(401))],
-    "deadline": [Fault("eth_getBlockByNumber", Hang(), block=600)],
+    "no chain id": [Status(401, method="eth_chainId", nth=2)],
+    "refused at once": [Status(401, method="eth_chainId")],
+    "deadline": [Hang(method="eth_getBlockByNumber", block=600)],
 }
 
 

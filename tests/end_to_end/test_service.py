@@ -14,11 +14,11 @@ from support.processes import command_lines
 from support.service import Platform, Service, platform, small, until
 from support.worker import CHAIN_ID, prefix_of
 
-from harness.fakes.dispatcher import DispatcherFault, Request
-from harness.fakes.rpc.faults import Fault
+from harness.fakes.dispatcher import Request
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.faults.actions import Hang
+from harness.faults import DispatcherFault
+from harness.faults.rpc import Hang
 from harness.stores.bucket import S3Endpoint
 from harness.world.chain import Chain
 
@@ -45,7 +45,7 @@ def endless() -> Iterator[tuple[RpcPool, threading.Event]]:
     """An endpoint on which no Cryo ever ends, and the event of one having begun."""
     begun = threading.Event()
     node = Node(Chain(CHAIN_ID), head=1_000_000)
-    with RpcPool(node, [Fault("harness_script", Hang(), times=None)]) as pool:
+    with RpcPool(node, [Hang(method="harness_script")]) as pool:
         pool.on_fault(begun.set)
         yield pool, begun
 
@@ -101,7 +101,7 @@ def test_out_1_a_task_is_claimed_published_reported_once_and_acknowledged(
 
 def test_pub_5_a_task_cancelled_before_its_completion_publishes_nothing_and_is_not_retried(world: Platform):
     """PUB-5: one completion, answered 409, and then silence; the wake-up is gone."""
-    world.machine.add_faults(DispatcherFault("complete", "cancel"))
+    world.machine.add_faults(DispatcherFault("complete", "cancel", times=1))
     with world.service() as service:
         world.machine.add_task(small())
         assert service.wait_for("attempt.lease_lost")["fenced"]
@@ -158,7 +158,7 @@ def test_out_1_a_bad_payload_is_reported_once_as_fatal_and_the_next_task_runs(wo
 
 def test_out_1_a_refused_report_is_logged_as_a_bug_without_its_values(hurried: Platform):
     """OUT-1, SEC-1: a 400 is not asked again; the body's shape is logged; after the lease another attempt runs."""
-    hurried.machine.add_faults(DispatcherFault("complete", "status", status=400))
+    hurried.machine.add_faults(DispatcherFault("complete", "status", status=400, times=1))
     with hurried.service() as service:
         hurried.machine.add_task(small())
         refused = service.wait_for("attempt.report_refused")
@@ -232,7 +232,7 @@ def test_lse_3_without_heartbeat_answers_the_attempt_ends_before_its_lease(
 ):
     """LSE-3: the attempt is stopped by the worker's own clock while the dispatcher still counts it as running."""
     pool, begun = endless
-    hurried.machine.add_faults(DispatcherFault("heartbeat", "hang", times=None))
+    hurried.machine.add_faults(DispatcherFault("heartbeat", "hang"))
     with hurried.service(**on(pool)) as service:
         task = hurried.machine.add_task(endlessly())
         assert begun.wait(20)
@@ -280,7 +280,7 @@ def test_lse_4_what_would_not_end_in_time_is_handed_back_as_retryable(
 @pytest.mark.parametrize("action", ["status", "reset"])
 def test_lse_5_a_claim_without_an_answer_keeps_the_wake_up_and_is_made_again(action: Any, world: Platform):
     """LSE-5: the message comes back after the pause, and the task is done."""
-    world.machine.add_faults(DispatcherFault("claim", action))
+    world.machine.add_faults(DispatcherFault("claim", action, times=1))
     with world.service() as service:
         task = world.machine.add_task(small())
         service.wait_for("claim.unavailable")
@@ -293,7 +293,7 @@ def test_lse_5_a_claim_without_an_answer_keeps_the_wake_up_and_is_made_again(act
 
 def test_lse_5_a_claim_whose_answer_was_lost_runs_out_and_the_task_is_done_by_the_next_attempt(hurried: Platform):
     """LSE-1, LSE-5: nobody works under a lease that nobody was told of; its end sends a new wake-up."""
-    hurried.machine.add_faults(DispatcherFault("claim", "reset", when="after"))
+    hurried.machine.add_faults(DispatcherFault("claim", "reset", when="after", times=1))
     with hurried.service() as service:
         task = hurried.machine.add_task(small())
         assert service.wait_for("attempt.reported")["attempt"] == 2
@@ -306,7 +306,7 @@ def test_lse_5_a_claim_whose_answer_was_lost_runs_out_and_the_task_is_done_by_th
 @pytest.mark.parametrize("form", ["documented", "lite"])
 def test_lse_1_unknown_fields_in_answers_change_nothing(form: str, tmp_path: Path, cryo_moto: S3Endpoint):
     """The wire: a platform that is newer than its workers is understood."""
-    faults = [DispatcherFault(kind, "unknown-fields", times=None) for kind in ("claim", "heartbeat", "complete")]
+    faults = [DispatcherFault(kind, "unknown-fields") for kind in ("claim", "heartbeat", "complete")]
     with platform(tmp_path, cryo_moto, form=form, faults=faults) as world, world.service() as service:
         world.machine.add_task(small())
         assert service.wait_for("attempt.reported")["outcome"] == "success"
@@ -317,7 +317,7 @@ def test_lse_1_unknown_fields_in_answers_change_nothing(form: str, tmp_path: Pat
 def test_lse_3_the_dispatchers_clock_may_jump(hurried: Platform, endless: tuple[RpcPool, threading.Event]):
     """LSE-3: a day ahead at a heartbeat; the old lease has ended there, and the worker is told so by a 409."""
     pool, begun = endless
-    hurried.machine.add_faults(DispatcherFault("heartbeat", "jump", seconds=86_400))
+    hurried.machine.add_faults(DispatcherFault("heartbeat", "jump", seconds=86_400, times=1))
     with hurried.service(**on(pool)) as service:
         hurried.machine.add_task(endlessly())
         assert begun.wait(20)
@@ -377,7 +377,8 @@ def test_sec_1_sec_2_no_token_is_in_any_log_message_object_or_argument(hurried: 
 
     hurried.server.on_request(look)
     hurried.machine.add_faults(
-        DispatcherFault("complete", "status", status=400), DispatcherFault("complete", "reset", nth=2, when="after")
+        DispatcherFault("complete", "status", status=400, times=1),
+        DispatcherFault("complete", "reset", nth=2, when="after", times=1),
     )
     with hurried.service(TRACE_WORKER_CONCURRENCY="2") as service:
         hurried.machine.add_task(small())

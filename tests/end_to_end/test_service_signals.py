@@ -12,25 +12,25 @@ from support.processes import running
 from support.service import Platform, Service, platform, small, until
 from support.worker import BIN, CHAIN_ID, bare_cryo, expected_contents
 
-from harness.fakes.dispatcher import DispatcherFault, TaskStatus
-from harness.fakes.rpc.faults import Fault
+from harness.fakes.dispatcher import TaskStatus
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
-from harness.faults.actions import Hang
+from harness.faults import DispatcherFault, RpcFault, StoreFault
+from harness.faults.rpc import Hang
 from harness.stores.bucket import S3Endpoint
-from harness.stores.proxy import ProxyFault, StoreProxy
+from harness.stores.proxy import StoreProxy
 from harness.world.chain import Chain
 
 LEASE_SECONDS = 2.5
 """Lost by the worker's clock 1.5 s after its last renewal at the earliest, by the dispatcher's 2.5 s after it."""
 
-PHASES: dict[str, Fault | ProxyFault | DispatcherFault] = {
-    "Cryo runs": Fault("harness_script", Hang(), times=1),
-    "a file is being stored": ProxyFault("PUT", r"\.parquet$", "before"),
-    "a file is stored": ProxyFault("PUT", r"\.parquet$", "after"),
-    "the manifest is being stored": ProxyFault("PUT", r"_manifest\.json$", "before"),
-    "the manifest is stored": ProxyFault("PUT", r"_manifest\.json$", "after"),
-    "the report is on its way": DispatcherFault("complete", "hang"),
+PHASES: dict[str, RpcFault | StoreFault | DispatcherFault] = {
+    "Cryo runs": Hang(method="harness_script", times=1),
+    "a file is being stored": StoreFault(operation="put", key=r"\.parquet$", do="hang", times=1),
+    "a file is stored": StoreFault(operation="put", key=r"\.parquet$", when="after", do="hang", times=1),
+    "the manifest is being stored": StoreFault(operation="put", key=r"_manifest\.json$", do="hang", times=1),
+    "the manifest is stored": StoreFault(operation="put", key=r"_manifest\.json$", when="after", do="hang", times=1),
+    "the report is on its way": DispatcherFault("complete", "hang", times=1),
 }
 REPORTING = "the report is on its way"
 EXTRACTING = "Cryo runs"
@@ -74,9 +74,9 @@ def caught(
     cryo = tmp_path / "the-cryo-of-this-test"
     cryo.symlink_to(BIN / "fake-cryo")
     with ExitStack() as stack:
-        faults = [trouble] if isinstance(trouble, Fault) else []
+        faults = [trouble] if isinstance(trouble, RpcFault) else []
         pool = stack.enter_context(RpcPool(Node(Chain(CHAIN_ID), head=1_000_000), faults))
-        spoil = trouble if isinstance(trouble, ProxyFault) else None
+        spoil = trouble if isinstance(trouble, StoreFault) else None
         proxy = stack.enter_context(StoreProxy(cryo_moto.url, spoil, reached.set))
         made = platform(tmp_path, cryo_moto, lease_seconds=lease_seconds, backoff_seconds=0.1)
         world = stack.enter_context(made)

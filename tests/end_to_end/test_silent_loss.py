@@ -6,15 +6,15 @@ claimed that is not.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.worker import CHAIN_ID, PAYLOAD, Target, Worker, events, real_mode
 
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults import actions as do
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import rpc as do
 from harness.world.chain import LATE_START, Chain
 from harness.world.content import facts_of, oracle
 from harness.world.quirks import Quirks
@@ -107,7 +107,7 @@ def test_rng_4_a_loss_of_real_cryo_is_shown_where_the_table_says(name: str, tmp_
         (tmp_path / level).mkdir()
         worker = Worker(tmp_path / level)
         target = Target(f"file://{tmp_path}/{level}/out", {}, directory=tmp_path / level / "out")
-        fault = Fault(loss.method, loss.action, block=BUSY, times=loss.times)
+        fault = replace(loss.action, method=loss.method, block=BUSY, times=loss.times)
         with RpcPool(Node(CHAIN, head=1_000_000), [fault]) as pool:
             ended = judge(worker, target, payload, pool, level=level, cryo="cryo-from-wheel")
             assert pool.fired
@@ -213,7 +213,7 @@ def blocks_in(message: str) -> list[int]:
 @pytest.mark.parametrize("receipts", ["null", "empty", "error"])
 def test_rng_4_nothing_that_a_pruned_node_has_lost_is_published(receipts: Any, dataset: str, tmp_path: Path):
     """RNG-4, OUT-4: eth_getLogs answers [] below a block, by range and by hash, in whatever way receipts are gone."""
-    with RpcPool(Node(CHAIN, head=1_000_000), [Fault(None, do.Pruned(EDGE, receipts))]) as pool:
+    with RpcPool(Node(CHAIN, head=1_000_000), [do.Pruned(EDGE, receipts)]) as pool:
         ended, _, message = run_at(tmp_path, pool, dataset)
         assert pool.fired
     assert ended == "ProofFailed"
@@ -237,7 +237,7 @@ def test_rng_4_what_one_member_of_a_pool_does_not_have_is_not_published_without_
     method: str | None, member: do.Member, every: int, dataset: str, tmp_path: Path
 ):
     """RNG-4: every kth call meets a member that lags or has pruned; what is published is complete, or nothing is."""
-    with RpcPool(Node(CHAIN, head=1_000_000), [Fault(method, member, every=every)]) as pool:
+    with RpcPool(Node(CHAIN, head=1_000_000), [replace(member, method=method, nth=every, every=every)]) as pool:
         ended, stored, _ = run_at(tmp_path, pool, dataset)
         assert pool.fired
     assert ended in {"ProofFailed", "RangeIncomplete", "NodeUnavailable", "published"}
@@ -251,7 +251,7 @@ def test_rng_4_what_one_member_of_a_pool_does_not_have_is_not_published_without_
 def test_rng_4_a_file_without_rows_does_not_confirm_another_one(tmp_path: Path):
     """RNG-4: the first chunk has no logs, those of the second are pruned; both files are empty and equal."""
     chain = Chain(CHAIN_ID, quirks=Quirks(late_start=True))
-    with RpcPool(Node(chain, head=1_000_000), [Fault(None, do.Pruned(5_000))]) as pool:
+    with RpcPool(Node(chain, head=1_000_000), [do.Pruned(5_000)]) as pool:
         ended, _, message = run_at(tmp_path, pool, "logs", range_end=1700)
     assert ended == "ProofFailed"
     assert min(blocks_in(message)) >= LATE_START
@@ -261,7 +261,7 @@ def test_rng_4_a_file_without_rows_does_not_confirm_another_one(tmp_path: Path):
 @pytest.mark.parametrize(("dataset", "method"), [("traces", "trace_block"), ("geth_calls", "debug_traceBlockByNumber")])
 def test_rng_4_a_transaction_without_any_trace_is_shown(dataset: str, method: str, tmp_path: Path):
     """RNG-4: the header lists the transaction, so its traces must be there, though the block has others."""
-    fault = Fault(method, do.Items(without_transaction=1), block=BUSY)
+    fault = do.Items(without_transaction=1, method=method, block=BUSY)
     with RpcPool(Node(CHAIN, head=1_000_000), [fault]) as pool:
         ended, _, message = run_at(tmp_path, pool, dataset)
         assert pool.fired

@@ -1,4 +1,4 @@
-"""The documentation's snippets run as they stand."""
+"""The snippets in the documentation run unchanged, and its links have targets."""
 
 import os
 import re
@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HOW_TO = (ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")
 
 
-def test_the_walk_without_a_node_publishes(tmp_path: Path):
-    """The shell snippet starts the chain, runs a worker on it and ends what it started."""
+def test_the_snippet_without_a_node_publishes(tmp_path: Path):
+    """The shell snippet starts the chain, publishes two files with a worker, and stops the chain."""
     (snippet,) = re.findall(r"<!-- executed by a test -->\n```sh\n(.*?)```", HOW_TO, re.DOTALL)
     environment = {"PATH": f"{BIN}:{os.environ['PATH']}"}
     ran = subprocess.run(
@@ -34,21 +34,21 @@ CHECK = (ROOT / "docs" / "check-your-worker.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "expected"),
     [
         ("check", ["PASS my worker keeps all 36 clauses"]),
         ("failure", ["FAIL LAY-3", "exit code 1"]),
         ("scenario", ["PASS reference"]),
     ],
 )
-def test_checking_a_worker_goes_as_it_is_written(part: str, said: list[str], tmp_path: Path):
-    """The snippets of a part, one after the other in one folder, say what the page says."""
+def test_the_tutorial_prints_what_it_shows(part: str, expected: list[str], tmp_path: Path):
+    """The snippets of each part run in order in one directory and print what the page shows."""
     snippets = re.findall(rf"<!-- executed by a test: {part} -->\n```sh\n(.*?)```", CHECK, re.DOTALL)
     environment = {"PATH": f"{BIN}:{os.environ['PATH']}"}
     script = ["/bin/sh", "-ec", "".join(snippets)]
     ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    for words in said:
+    for words in expected:
         assert words in ran.stdout
 
 
@@ -57,12 +57,12 @@ PYTHON = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
 
 @pytest.mark.parametrize("snippet", PYTHON, ids=range(len(PYTHON)))
 def test_the_python_snippets_run(snippet: str):
-    """The fakes can be had as the how-to has them."""
+    """The Python snippets of the how-to page run."""
     subprocess.run([sys.executable, "-c", snippet], check=True)
 
 
-def test_the_readmes_commands_are_targets_of_the_makefile():
-    """`make demo` is the README's first command, `make test` its second."""
+def test_the_commands_of_the_readme_are_targets_of_the_makefile():
+    """The README has `make demo` first and `make test` second."""
     commands = re.findall(r"```sh\nmake (\w+)\n```", (ROOT / "README.md").read_text(encoding="utf-8"))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert commands == ["demo", "test"]
@@ -75,7 +75,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_link_between_documents_leads_somewhere():
+def test_every_link_between_documents_has_a_target():
     """No page links to a page or a heading that does not exist."""
     for page in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]:
         for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):

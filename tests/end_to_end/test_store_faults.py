@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from support.worker import PAYLOAD, Target, Worker, bare_cryo, behind, events, expected_contents
 
+from harness.faults import StoreFault
 from harness.stores.bucket import S3Endpoint
-from harness.stores.proxy import ProxyFault, StoreProxy
+from harness.stores.proxy import StoreProxy
 
 FILES = r"\.parquet$"
 MANIFEST = r"_manifest\.json$"
@@ -19,16 +20,16 @@ MANIFEST = r"_manifest\.json$"
 @pytest.mark.parametrize(
     "spoil",
     [
-        ProxyFault("PUT", FILES, "before", 503, code="SlowDown"),
-        ProxyFault("PUT", FILES, "after", 500),
-        ProxyFault("PUT", MANIFEST, "before", 500),
-        ProxyFault("PUT", MANIFEST, "after", 503, code="SlowDown"),
-        ProxyFault("GET", "^/[^/]+/?$", "before", 500),
+        StoreFault(operation="put", key=FILES, status=503, code="SlowDown", times=1),
+        StoreFault(operation="put", key=FILES, when="after", times=1),
+        StoreFault(operation="put", key=MANIFEST, times=1),
+        StoreFault(operation="put", key=MANIFEST, when="after", status=503, code="SlowDown", times=1),
+        StoreFault(operation="list", times=1),
     ],
     ids=["file before", "file after", "manifest before", "manifest after", "listing"],
 )
 def test_lay_10_a_passing_fault_before_or_after_its_effect_does_no_harm(
-    spoil: ProxyFault, cryo_moto: S3Endpoint, worker: Worker, tmp_path: Path
+    spoil: StoreFault, cryo_moto: S3Endpoint, worker: Worker, tmp_path: Path
 ):
     """LAY-10: a PUT whose answer was lost is read again and adopted; the prefix ends exact, in one attempt."""
     bucket = cryo_moto.make_bucket()
@@ -54,7 +55,7 @@ def test_out_4_a_lasting_fault_is_told_by_its_name(
 ):
     """OUT-2, OUT-4, PUB-3: fatal where somebody has to change something, else retryable; never a manifest."""
     bucket = cryo_moto.make_bucket()
-    with StoreProxy(cryo_moto.url, ProxyFault("PUT", FILES, "before", status, code=code, lasting=True)) as proxy:
+    with StoreProxy(cryo_moto.url, StoreFault(operation="put", key=FILES, status=status, code=code)) as proxy:
         # The store is given time until the attempt's deadline.
         result = worker.run(behind(bucket, proxy), TRACE_CRYO_DEADLINE_SECONDS="8")
     assert (result.returncode, result.stdout) == (exit_code, "")

@@ -10,8 +10,9 @@ from support.reference import cryos_in, hanging, real, status, stop
 from support.service import platform, small, until
 from support.worker import BIN, CHAIN_ID, bare_cryo, expected_contents
 
-from harness.fakes.dispatcher import DispatcherFault, TaskStatus
+from harness.fakes.dispatcher import TaskStatus
 from harness.fakes.rpc import Node, RpcPool
+from harness.faults import DispatcherFault
 from harness.stores.bucket import S3Endpoint
 from harness.world.chain import Chain
 
@@ -115,7 +116,7 @@ def test_cryo_dies_with_its_worker(start: Start, tmp_path: Path, cryo_moto: S3En
 
 def test_lse_5_a_refused_claim_keeps_its_wakeup(start: Start, tmp_path: Path, cryo_moto: S3Endpoint):
     """LSE-5: after a 503 and a 401 the wake-up is still there, and the third claim is served."""
-    refusals = [DispatcherFault("claim", "status", nth=nth, status=code) for nth, code in ((1, 503), (2, 401))]
+    refusals = [DispatcherFault("claim", "status", nth=nth, status=code, times=1) for nth, code in ((1, 503), (2, 401))]
     with platform(tmp_path, cryo_moto, faults=refusals) as world, start(world):
         world.queue.client.set_queue_attributes(QueueUrl=world.queue.url, Attributes={"VisibilityTimeout": "1"})
         task_id = world.machine.add_task(small())
@@ -125,7 +126,10 @@ def test_lse_5_a_refused_claim_keeps_its_wakeup(start: Start, tmp_path: Path, cr
 
 def test_pub_6_a_lost_answer_to_the_completion_registers_once(start: Start, tmp_path: Path, cryo_moto: S3Endpoint):
     """PUB-6: the same completion is sent again until it is answered."""
-    faults = [DispatcherFault("complete", "reset", when="after"), DispatcherFault("complete", "status", nth=2)]
+    faults = [
+        DispatcherFault("complete", "reset", when="after", times=1),
+        DispatcherFault("complete", "status", nth=2, times=1),
+    ]
     with platform(tmp_path, cryo_moto, faults=faults) as world, start(world):
         world.machine.add_task(small())
         until(lambda: sum(asked.kind == "complete" for asked in world.server.journal) == 3 and world.queue_is_empty())

@@ -14,7 +14,7 @@ from cryo_ingest.ports import AlreadyStored, Changed, ExtractedFile, Extraction,
 from cryo_ingest.publish.prefix import VersionPrefix
 from cryo_ingest.publish.upload import publish_files
 from cryo_ingest.publish.version import Version
-from harness.stores.memory import MemoryStore, StoreFault
+from harness.stores.memory import MemoryFault, MemoryStore
 
 TASK = Task(
     dataset_uuid="0f8fad5b-d9cb-469f-a165-70867728950e",
@@ -58,7 +58,7 @@ class WordProof:
         return {b"fake": True, b"real": False}.get(footer[:4])
 
 
-def make_store(*faults: StoreFault) -> MemoryStore:
+def make_store(*faults: MemoryFault) -> MemoryStore:
     """Return an empty store in memory that speaks the port's exceptions."""
     return MemoryStore(AlreadyStored, Changed, faults)
 
@@ -99,7 +99,7 @@ class Publisher:
         return VersionPrefix(store, self.version, WordProof(), self.scratch, JumpingClock(), Random(1))
 
 
-def holding(contents: Mapping[str, bytes], *faults: StoreFault) -> MemoryStore:
+def holding(contents: Mapping[str, bytes], *faults: MemoryFault) -> MemoryStore:
     """Return a store that others have filled."""
     store = make_store(*faults)
     for key, content in contents.items():

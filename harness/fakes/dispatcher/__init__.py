@@ -6,7 +6,6 @@
 
 from harness.fakes.dispatcher.clock import HarnessClock, ManualClock, SystemClock
 from harness.fakes.dispatcher.dispatcher import Dispatcher, Form
-from harness.fakes.dispatcher.faults import DispatcherFault
 from harness.fakes.dispatcher.server import DispatcherServer
 from harness.fakes.dispatcher.state import TaskState, TaskStatus
 from harness.fakes.dispatcher.wire import Answer, Exchange, Request, Violation
@@ -14,7 +13,6 @@ from harness.fakes.dispatcher.wire import Answer, Exchange, Request, Violation
 __all__ = [
     "Answer",
     "Dispatcher",
-    "DispatcherFault",
     "DispatcherServer",
     "Exchange",
     "Form",

@@ -21,7 +21,6 @@ from typing import Any, Literal
 from harness.contract import dataset_version
 from harness.fakes.dispatcher.clock import HarnessClock, SystemClock
 from harness.fakes.dispatcher.completion import check_completion
-from harness.fakes.dispatcher.faults import DispatcherFault, Script
 from harness.fakes.dispatcher.outbox import Outbox, Wakeups
 from harness.fakes.dispatcher.state import Report, TaskState, TaskStatus
 from harness.fakes.dispatcher.tokens import Tokens
@@ -39,6 +38,7 @@ from harness.fakes.dispatcher.wire import (
     peek,
     read,
 )
+from harness.faults import DispatcherFault, Script
 
 Form = Literal["documented", "lite"]
 TransportAction = Literal["answer", "hang", "reset"]
@@ -94,7 +94,7 @@ class Dispatcher:
         self.clock: HarnessClock = clock or SystemClock()
         self.form, self.lease_seconds, self.bucket = form, lease_seconds, bucket
         self._max_attempts, self._backoff_seconds = max_attempts, backoff_seconds
-        self._script = Script(list(faults))
+        self._script = Script(faults)
         self._lock = threading.RLock()
         self._tasks: dict[str, TaskState] = {}
         self._owners: dict[str, tuple[str, int]] = {}
@@ -170,7 +170,7 @@ class Dispatcher:
     def add_faults(self, *faults: DispatcherFault) -> None:
         """Add faults to the script; their counts begin now."""
         with self._lock:
-            self._script.extend(list(faults))
+            self._script.extend(faults)
 
     @property
     def unfired_faults(self) -> list[DispatcherFault]:
@@ -226,7 +226,7 @@ class Dispatcher:
             listener(request)
         with self._lock:
             self._apply_due_changes()
-            fired = self._script.fire(request.kind)
+            fired = self._script.fire(lambda fault: fault.kind == request.kind)
             number = len(self.journal) + 1
             replacement = next((fault for fault in fired if fault.do in {"status", "hang", "reset"}), None)
             self._apply_faults(request, [fault for fault in fired if fault.when == "before"])

@@ -20,8 +20,8 @@ from typing import Self
 from aiohttp import web
 
 from harness.fakes.dispatcher.dispatcher import Dispatcher
-from harness.fakes.dispatcher.faults import DispatcherFault
 from harness.fakes.dispatcher.wire import LARGEST_BODY_BYTES, Exchange, Request
+from harness.faults import DispatcherFault
 
 LOOPBACK = "127.0.0.1"
 TASKS = "/harness/tasks"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.fakes.rpc.faults import Call, Fault
+from harness.fakes.rpc.journal import Call
 from harness.fakes.rpc.node import Node
 from harness.fakes.rpc.server import RpcPool
 
-__all__ = ["Call", "Fault", "Node", "RpcPool"]
+__all__ = ["Call", "Node", "RpcPool"]

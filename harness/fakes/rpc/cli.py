@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from harness.fakes.rpc.faults import Fault
 from harness.fakes.rpc.node import DEFAULT_HEAD, Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults.rpc import read
 from harness.world.chain import Chain
 
 
@@ -20,10 +20,12 @@ def rpc(
     seed: Annotated[int, typer.Option(help="Which of the deterministic chains.")] = 0,
     head: Annotated[int, typer.Option(min=0, help="The newest block.")] = DEFAULT_HEAD,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 picks a free one.")] = 0,
-    faults: Annotated[Path | None, typer.Option(help="A JSON file: a list of faults.")] = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="A JSON file: a list of faults, as a scenario's `rpc_faults`.")
+    ] = None,
 ) -> None:
     """Serve a deterministic chain as a JSON-RPC node; prints its URL and runs until SIGTERM."""
-    script = [Fault.from_json(fault) for fault in json.loads(faults.read_text(encoding="utf-8"))] if faults else []
+    script = read(json.loads(faults.read_text(encoding="utf-8"))) if faults else []
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         pool = RpcPool(Node(Chain(chain_id, seed), head=head), script, port=port)

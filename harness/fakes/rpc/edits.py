@@ -1,11 +1,11 @@
-"""What a fault makes of a true result; what a fault can be is harness.faults.actions' to say."""
+"""Edits of a true result; the actions themselves are in harness.faults.rpc."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from harness.faults.actions import Edit, Items, Result
+from harness.faults.rpc import Edit, Items, Result
 
 
 def edited(result: str, action: Edit) -> str:

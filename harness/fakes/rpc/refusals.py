@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.faults.actions import Close, Refusal, Reset
+from harness.faults.rpc import Close, Refusal, Reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

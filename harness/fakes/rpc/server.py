@@ -1,8 +1,8 @@
 """A pool as a context manager: its nodes listen on 127.0.0.1 from a thread of their own until it ends.
 
-with RpcPool(Node(Chain(1), head=5000), [Fault("eth_getBlockByNumber", Status(429), every=100)]) as pool:
+with RpcPool(Node(Chain(1), head=5000), [Status(429, method="eth_getBlockByNumber", every=100)]) as pool:
     run_cryo(ETH_RPC_URL=pool.url)
-    assert pool.struck
+    assert pool.fired
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from harness.fakes.rpc.wire import Connection, Endpoint, Shared
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.fakes.rpc.faults import Call, Fault
+    from harness.fakes.rpc.journal import Call
+    from harness.faults import RpcFault
 
 _BACKLOG = 512
 """Cryo opens up to 100 connections at once, several Cryos more."""
@@ -33,7 +34,7 @@ class RpcPool:
     def __init__(
         self,
         nodes: Node | Sequence[Node],
-        faults: Iterable[Fault] = (),
+        faults: Iterable[RpcFault] = (),
         *,
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
@@ -67,13 +68,13 @@ class RpcPool:
         return list(self._shared.journal)
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[RpcFault]:
         """The script so far."""
-        return list(self._shared.script.faults)
+        return self._shared.script.faults
 
     @property
     def fired(self) -> list[Call]:
-        """The calls so far that a fault spoilt."""
+        """The calls so far to which a fault applied."""
         return [call for call in self.journal if call.fault is not None]
 
     def calls(self, method: str) -> int:
@@ -85,7 +86,7 @@ class RpcPool:
         self._shared.listeners.append(listener)
 
     def on_fault(self, listener: Callable[[], None]) -> None:
-        """Have a function called when a fault strikes, or at once where one has already."""
+        """Have a function called when a fault applies, or at once where one has already."""
         self.on_call(lambda call: None if call.fault is None else listener())
         if self.fired:
             listener()
@@ -98,7 +99,12 @@ class RpcPool:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def add_faults(self, *faults: Fault) -> None:
+    @property
+    def unfired_faults(self) -> list[RpcFault]:
+        """The faults that have not applied to any call yet."""
+        return self._shared.script.unfired
+
+    def add_faults(self, *faults: RpcFault) -> None:
         """Add faults while it runs; their counts begin now."""
         self._shared.script.extend(faults)
 

@@ -15,22 +15,20 @@ import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from harness.fakes.rpc import edits
-from harness.fakes.rpc.faults import HARNESS, Call, Script
+from harness.fakes.rpc.journal import Call
 from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
 from harness.fakes.rpc.refusals import Dress, refused
-from harness.faults import actions
+from harness.faults import RpcFault, Script, rpc
+from harness.faults.rpc import HARNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.fakes.rpc.faults import Fault
-    from harness.faults.actions import Action, Refusal, Wire
-
-REFUSALS = (actions.BatchLimit, actions.Outage)
+    from harness.faults.rpc import Wire
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for 0 seconds: closing sends RST."""
@@ -46,7 +44,7 @@ class Shared:
 
     stop: Callable[[], object]
     gone: bool = False
-    script: Script = field(default_factory=Script)
+    script: Script[RpcFault] = field(default_factory=Script)
     journal: list[Call] = field(default_factory=list)
     listeners: list[Callable[[Call], None]] = field(default_factory=list)
     clock: Callable[[], float] = time.monotonic
@@ -70,39 +68,42 @@ class Endpoint:
         faults = self._faults(calls, is_batch=isinstance(request, list))
         for call, fault in zip(calls, faults, strict=True):
             self._note(call, fault)
-        refusing = next((fault for fault in faults if fault and isinstance(fault.do, REFUSALS)), None)
-        if refusing is not None:
-            return refused(request, cast("Refusal", refusing.do))
-        replies = [
-            self._answer(call, None if fault is None else fault.do) for call, fault in zip(calls, faults, strict=True)
-        ]
+        refusal = next((fault for fault in faults if isinstance(fault, rpc.Refusal)), None)
+        if refusal is not None:
+            return refused(request, refusal)
+        replies = [self._answer(call, fault) for call, fault in zip(calls, faults, strict=True)]
         if not isinstance(request, list):
             return replies[0]
         wire = next((wire for _, wire in replies if wire is not None), None)
         return b"[" + b",".join(reply for reply, _ in replies) + b"]", wire
 
-    def _faults(self, calls: list[dict[str, Any]], *, is_batch: bool) -> list[Fault | None]:
-        """Return the fault that strikes each call, the same for all where the whole request is refused."""
+    def _faults(self, calls: list[dict[str, Any]], *, is_batch: bool) -> list[RpcFault | None]:
+        """Return the fault that applies to each call, the same for all where the whole request is refused."""
         script, name = self.shared.script, self.node.name
         methods = [str(call.get("method")) for call in calls]
         if not script.faults:
             return [None] * len(calls)
-        whole = None
+        whole: RpcFault | None = None
         if not any(method.startswith(HARNESS) for method in methods):
-            whole = self._ongoing() or (script.fire_batch(methods, name) if is_batch else None)
+            whole = self._ongoing() or (
+                script.fire_first(lambda fault: fault.matches_batch(methods, name)) if is_batch else None
+            )
         if whole is None:
-            found = [
-                script.fire(method, blocks_of(self.node, method, call.get("params", [])), name)
-                for method, call in zip(methods, calls, strict=True)
-            ]
-            whole = next((fault for fault in found if fault and isinstance(fault.do, actions.Outage)), None)
-            if whole is None:
+            found = [self._fault(method, call) for method, call in zip(methods, calls, strict=True)]
+            outage = next((fault for fault in found if isinstance(fault, rpc.Outage)), None)
+            if outage is None:
                 return found
-            self._outage = _Outage(whole, cast("actions.Outage", whole.do), self.shared.clock())
+            self._outage = _Outage(outage, self.shared.clock())
+            whole = outage
         return [whole] * len(calls)
 
-    def _ongoing(self) -> Fault | None:
-        """Return the fault of the outage that this request falls into, and count the request for it."""
+    def _fault(self, method: str, call: dict[str, Any]) -> RpcFault | None:
+        """Count a call for every fault that it matches, and return the first that applies."""
+        blocks, name = blocks_of(self.node, method, call.get("params", [])), self.node.name
+        return self.shared.script.fire_first(lambda fault: fault.matches(method, blocks, name))
+
+    def _ongoing(self) -> RpcFault | None:
+        """Return the outage that this request falls into, and count the request for it."""
         outage = self._outage
         if outage is None:
             return None
@@ -112,19 +113,19 @@ class Endpoint:
             return None
         return outage.fault
 
-    def _answer(self, call: dict[str, Any], do: Action | None) -> tuple[bytes, Wire | None]:
+    def _answer(self, call: dict[str, Any], fault: RpcFault | None) -> tuple[bytes, Wire | None]:
         method, params = str(call.get("method")), call.get("params", [])
         identifier = json.dumps(call.get("id"))
-        if isinstance(do, actions.Raw):
-            return do.body.encode(), None
-        wire = do if isinstance(do, actions.ON_THE_WIRE) else None
+        if isinstance(fault, rpc.Raw):
+            return fault.body.encode(), None
+        wire = fault if isinstance(fault, rpc.Wire) else None
         try:
-            return self._spoilt(method, params, identifier, do), wire
+            return self._envelope(method, params, identifier, fault), wire
         except RpcError as error:
-            null_id = isinstance(do, actions.Error) and do.null_id
+            null_id = isinstance(fault, rpc.Error) and fault.null_id
             return _envelope("null" if null_id else identifier, error=error), wire
 
-    def _note(self, asked: dict[str, Any], fault: Fault | None) -> None:
+    def _note(self, asked: dict[str, Any], fault: RpcFault | None) -> None:
         """Write a call into the journal and tell the listeners."""
         shared, method, params = self.shared, str(asked.get("method")), asked.get("params", [])
         blocks = blocks_of(self.node, method, params)
@@ -133,20 +134,20 @@ class Endpoint:
         for listener in shared.listeners:
             listener(call)
 
-    def _spoilt(self, method: str, params: Any, identifier: str, do: Action | None) -> bytes:
-        """Return the answer's envelope with the fault's false result, or the true one."""
-        match do:
-            case actions.Error(code, message, data, _):
+    def _envelope(self, method: str, params: Any, identifier: str, fault: RpcFault | None) -> bytes:
+        """Return the response's envelope with the result that the fault asks for, or the true one."""
+        match fault:
+            case rpc.Error(code, message, data, _):
                 raise RpcError(code, message, data)
-            case actions.OtherBlock(offset):
+            case rpc.OtherBlock(offset):
                 params = [hex(self.node.number(params[0]) + offset), *params[1:]]
-            case actions.Reorg(at, branch):
+            case rpc.Reorg(at, branch):
                 self.node = replace(self.node, chain=self.node.chain.reorganised(at=at, branch=branch))
-        result = answer(_member(self.node, do), method, params)
-        if isinstance(do, actions.Result | actions.Items | actions.Fields):
-            result = edits.edited(result, do)
-        if isinstance(do, actions.Envelope):
-            whole = {"jsonrpc": "2.0", "id": json.loads(identifier), "result": json.loads(result)} | do.fields
+        result = answer(_member(self.node, fault), method, params)
+        if isinstance(fault, rpc.Edit):
+            result = edits.edited(result, fault)
+        if isinstance(fault, rpc.Envelope):
+            whole = {"jsonrpc": "2.0", "id": json.loads(identifier), "result": json.loads(result)} | fault.fields
             return json.dumps(whole).encode()
         return _envelope(identifier, result=result)
 
@@ -155,22 +156,21 @@ class Endpoint:
 class _Outage:
     """An outage that goes on: since when, and how many requests it has refused."""
 
-    fault: Fault
-    what: actions.Outage
+    fault: rpc.Outage
     began: float
     requests: int = 1
 
     def is_over(self, now: float) -> bool:
         """Tell whether the latest request comes after it."""
-        return self.requests > self.what.requests and now - self.began >= self.what.seconds
+        return self.requests > self.fault.requests and now - self.began >= self.fault.seconds
 
 
-def _member(node: Node, do: Action | None) -> Node:
-    """Return the member of the pool that answers: the node itself, but for a fault that says another."""
-    match do:
-        case actions.Pruned(below, receipts):
+def _member(node: Node, fault: RpcFault | None) -> Node:
+    """Return the member of the pool that answers: the node itself, or another one if a fault says so."""
+    match fault:
+        case rpc.Pruned(below, receipts):
             return replace(node, pruned_below=below, pruned_receipts=receipts)
-        case actions.Lagging(head, unknown_hash):
+        case rpc.Lagging(head, unknown_hash):
             final = None if node.finalized is None else min(node.finalized, head)
             behind = replace(node, head=min(node.head, head), lag=0, finalized=final, logs_past_head_fail=False)
             return replace(behind, unknown_hash_fails=unknown_hash == "error")
@@ -239,20 +239,20 @@ class Connection(asyncio.Protocol):
         body, wire = self._endpoint.reply(request)
         delay = self._endpoint.node.latency_seconds
         match wire:
-            case actions.Hang():
+            case rpc.Hang():
                 self._busy = True
                 return
-            case actions.Reset():
+            case rpc.Reset():
                 self.reset()
                 return
-            case actions.Stop():
+            case rpc.Stop():
                 self._busy = True
                 self._endpoint.shared.stop()
                 return
-            case actions.Close():
+            case rpc.Close():
                 self._close()
                 return
-            case actions.Delay(seconds):
+            case rpc.Delay(seconds):
                 delay += seconds
         if delay:
             self._busy = True
@@ -269,9 +269,9 @@ class Connection(asyncio.Protocol):
         match wire:
             case Dress(status, content_type, retry_after):
                 self._send(status, body, _retry_after(retry_after), content_type=content_type)
-            case actions.Status(code, text, retry_after, with_result):
+            case rpc.Status(code, text, retry_after, with_result):
                 self._send(code, body if with_result else text.encode(), _retry_after(retry_after))
-            case actions.Truncate():
+            case rpc.Truncate():
                 self._send(200, body[: len(body) // 2], length=len(body))
                 self._close()
             case _:

@@ -1,7 +1,7 @@
-"""The report as one HTML page, whole in itself: nothing is loaded, and nothing of a run can act in it.
+"""The report as one self-contained HTML page: it loads nothing, and text from a run can't act in it.
 
-A Content-Security-Policy lets in this module's own style and script, by their hashes, and nothing else; all that comes
-from a run is escaped by the template engine.
+A Content-Security-Policy allows only the style and the script of this package, by their hashes. The template engine
+escapes all text that comes from a run.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from harness.checks.verdict import Verdict
-from harness.report.groups import SOURCES, gist, grouped
-from harness.report.names import names_of, printable, shorten
-from harness.report.page.story import LANE, story
-from harness.report.result import Cell, Result
+from harness.report.groups import SOURCES, grouped, short_text
+from harness.report.names import printable, short_names, shorten
+from harness.report.page.failed_scenario import LANE, describe_scenario
+from harness.report.result import ClauseResult, RunResult
 from harness.report.steps import LANES
 from harness.report.text import simplest_first
 from harness.resources import clause_ids, clauses
@@ -30,7 +30,7 @@ CSS = {
     Verdict.FAIL: "fail",
     Verdict.ERROR: "error",
     Verdict.INCONCLUSIVE: "inconclusive",
-    Verdict.NOT_EXERCISED: "unseen",
+    Verdict.NOT_EXERCISED: "not-exercised",
 }
 SIGNS = {
     Verdict.PASS: "",
@@ -40,44 +40,45 @@ SIGNS = {
     Verdict.NOT_EXERCISED: "",
 }
 BAR = 1000
+"""Width of the bar in its own units."""
 
 
-def render(result: Result) -> str:
+def render(result: RunResult) -> str:
     """Return the page."""
-    style, script = _own("style.css"), _own("script.js")
+    style, script = _read("style.css"), _read("script.js")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     engine.filters["printable"] = printable
     counts = result.counts()
-    broken = sorted(_broken(result), key=lambda one: -len(one["scenarios"]))
-    by_name = {ran.name: ran for ran in result.scenarios if ran.verdict is not Verdict.PASS}
-    order = dict.fromkeys([name for one in broken for name in one["scenarios"]] + list(by_name))
-    page = engine.from_string(_own("page.html.j2")).render(
+    failures = sorted(_failures(result), key=lambda failure: -len(failure["scenarios"]))
+    by_name = {scenario.name: scenario for scenario in result.scenarios if scenario.verdict is not Verdict.PASS}
+    order = dict.fromkeys([name for failure in failures for name in failure["scenarios"]] + list(by_name))
+    page = engine.from_string(_read("page.html.j2")).render(
         result=result,
         target=printable(result.target),
         css={str(verdict): css for verdict, css in CSS.items()},
         lanes=LANES,
         lane=LANE,
         version=version("cryo-ingest"),
-        style=Markup(style),  # noqa: S704 - this package's own file
+        style=Markup(style),  # noqa: S704 - a file of this package
         script=Markup(script),  # noqa: S704 - as above
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
         counts=counts,
-        counts_said=", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count),
+        counts_text=", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count),
         bar=list(_bar(counts)),
-        broken=broken,
-        stories=[story(result, by_name[name]) for name in order],
+        failures=failures,
+        failed_scenarios=[describe_scenario(result, by_name[name]) for name in order],
         groups=_groups(result),
         complaints=list(map(printable, result.complaints)),
     )
     return page + "\n"
 
 
-def _own(name: str) -> str:
+def _read(name: str) -> str:
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def _csp_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -90,39 +91,40 @@ def _bar(counts: dict[Verdict, int]) -> Iterator[dict[str, Any]]:
         x += width
 
 
-def _broken(result: Result) -> Iterator[dict[str, Any]]:
-    """Yield each broken clause with the violation that is easiest to follow, and all scenarios that saw it broken."""
-    seen = {violation.clause for ran in result.scenarios for violation in ran.judged.violations}
+def _failures(result: RunResult) -> Iterator[dict[str, Any]]:
+    """Yield each violated clause, with the first violation of its simplest scenario and the names of all scenarios."""
+    violated = {violation.clause for scenario in result.scenarios for violation in scenario.violations}
     for clause in clause_ids():
-        if clause not in seen:
+        if clause not in violated:
             continue
-        having = simplest_first(result, clause)
-        violation, names = having[0].cells()[clause].violations[0], names_of(having[0].events)
+        scenarios = simplest_first(result, clause)
+        violation = scenarios[0].by_clause()[clause].violations[0]
+        names = short_names(scenarios[0].events)
         yield {
             "id": clause,
             "source": SOURCES[clauses()[clause]["source"]],
-            "gist": gist(clause),
+            "short_text": short_text(clause),
             "text": clauses()[clause]["text"],
             "expected": shorten(violation.expected, names),
             "seen": shorten(violation.seen, names),
-            "scenarios": [ran.name for ran in having],
-            "known": [ran.name for ran in having if result.is_known(ran, clause)],
+            "scenarios": [scenario.name for scenario in scenarios],
+            "known": [scenario.name for scenario in scenarios if result.is_known(scenario, clause)],
         }
 
 
-def _groups(result: Result) -> dict[str, list[dict[str, Any]]]:
+def _groups(result: RunResult) -> dict[str, list[dict[str, Any]]]:
     verdicts = result.verdicts()
-    cells = [(ran, ran.cells()) for ran in result.scenarios]
+    by_scenario = {scenario.name: scenario.by_clause() for scenario in result.scenarios}
     return {
         title: [
             {
                 "id": clause,
                 "verdict": verdicts[clause],
-                "gist": gist(clause),
+                "short_text": short_text(clause),
                 "text": clauses()[clause]["text"],
                 "source": SOURCES[clauses()[clause]["source"]],
                 "reason": printable(result.reason(clause)),
-                "cells": [_cell(ran.name, found[clause]) for ran, found in cells if clause in found],
+                "cells": [_cell(name, found[clause]) for name, found in by_scenario.items() if clause in found],
             }
             for clause in ids
         ]
@@ -130,11 +132,11 @@ def _groups(result: Result) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _cell(name: str, cell: Cell) -> dict[str, Any]:
+def _cell(name: str, result: ClauseResult) -> dict[str, Any]:
     return {
         "name": name,
-        "verdict": cell.verdict,
-        "css": CSS[cell.verdict],
-        "sign": SIGNS[cell.verdict],
-        "story": cell.verdict in {Verdict.FAIL, Verdict.ERROR},
+        "verdict": result.verdict,
+        "css": CSS[result.verdict],
+        "sign": SIGNS[result.verdict],
+        "has_details": result.verdict in {Verdict.FAIL, Verdict.ERROR},
     }

@@ -1,8 +1,8 @@
-// Opens what a link leads into, and copies commands; the page is whole without it.
+// Opens the details that a link points into, and copies commands; the page is complete without it.
 const open = () => {
-  const goal = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  for (let place = goal; place; place = place.parentElement) if (place.tagName === "DETAILS") place.open = true;
-  if (goal) goal.scrollIntoView();
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let element = target; element; element = element.parentElement) if (element.tagName === "DETAILS") element.open = true;
+  if (target) target.scrollIntoView();
 };
 addEventListener("hashchange", open);
 open();

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from cryo_ingest.errors import ProofFailed, WrongChain
 from cryo_ingest.levels import Level
 from cryo_ingest.ports import FileProof
 from cryo_ingest.rpc.results import BadAnswer, parse_header, parse_logs, parse_receipts
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults import actions as do
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import RpcFault
+from harness.faults import rpc as do
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 from harness.world.tables import build
@@ -34,7 +36,7 @@ QUIRKS = list(Quirks.__slots__)
 def judge(
     dataset: str,
     folder: Path,
-    *faults: Fault,
+    *faults: RpcFault,
     level: Level = "chain",
     chain: Chain = CHAIN,
     tables: list[pa.Table] | None = None,
@@ -206,7 +208,7 @@ def test_rng_4_what_is_wrong_is_found_at_the_level_that_the_table_names(name: st
 def test_rng_4_blocks_are_linked_across_files(tmp_path: Path):
     """RNG-4: a node that is on another branch for the second file is noticed at the border."""
     task = task_of("blocks", 0, 2000)
-    switch = Fault(BLOCK, do.Fields({"parentHash": "0x" + "00" * 32}), block=1000)
+    switch = do.Fields({"parentHash": "0x" + "00" * 32}, method=BLOCK, block=1000)
     with (
         RpcPool(Node(CHAIN, head=10_000), [switch]) as pool,
         pytest.raises(ProofFailed, match="block 1000 is not the child"),
@@ -218,7 +220,7 @@ def test_rng_4_blocks_are_linked_across_files(tmp_path: Path):
 @pytest.mark.parametrize("action", [do.OtherBlock(1), do.Result({}), do.Result(None), do.Fields({"hash": "0x1"})])
 def test_rng_4_a_node_that_errs_once_is_asked_again(action: do.Action, times: int | None, tmp_path: Path):
     """RNG-4: one bad answer costs a second question; the same bad answer twice is a failed proof."""
-    fault = Fault(BLOCK, action, block=BUSY, times=times)
+    fault = replace(action, method=BLOCK, block=BUSY, times=times)
     if times:
         (proof,), _ = judge("transactions", tmp_path, fault)
         assert proof.details["resolved"] == "1"
@@ -230,8 +232,8 @@ def test_rng_4_a_node_that_errs_once_is_asked_again(action: do.Action, times: in
 def test_rng_4_a_node_that_changes_its_mind_is_told_so(tmp_path: Path):
     """OUT-4: two different answers, neither of which fits."""
     faults = [
-        Fault(BLOCK, do.Fields({"transactions": []}), block=BUSY, times=1),
-        Fault(BLOCK, do.Fields({"transactions": ["0x" + "11" * 32]}), block=BUSY, nth=2),
+        do.Fields({"transactions": []}, method=BLOCK, block=BUSY, times=1),
+        do.Fields({"transactions": ["0x" + "11" * 32]}, method=BLOCK, block=BUSY, nth=2),
     ]
     with pytest.raises(ProofFailed, match="gave another answer the second time"):
         judge("transactions", tmp_path, *faults)
@@ -239,14 +241,14 @@ def test_rng_4_a_node_that_changes_its_mind_is_told_so(tmp_path: Path):
 
 def test_rng_4_receipts_in_another_order_are_evidence_all_the_same(tmp_path: Path):
     """RNG-4: they are tied to transactions by hash; that is what Cryo's zip does not do."""
-    (proof,), _ = judge("transactions", tmp_path, Fault(RECEIPTS, do.Items(reverse=True)), level="receipts")
+    (proof,), _ = judge("transactions", tmp_path, do.Items(reverse=True, method=RECEIPTS), level="receipts")
     assert proof.evidence == "receipts"
 
 
 def test_rng_4_an_endpoint_that_turns_into_another_chain_is_fatal(tmp_path: Path):
     """RNG-4: the chain id is constant throughout."""
     with pytest.raises(WrongChain):
-        judge("logs", tmp_path, Fault("eth_chainId", do.Result("0x89"), nth=2))
+        judge("logs", tmp_path, do.Result("0x89", method="eth_chainId", nth=2))
 
 
 FIELDS = ["number", "hash", "parentHash", "transactions", "gasUsed", "logsBloom", "blockHash", "logs", "topics"]

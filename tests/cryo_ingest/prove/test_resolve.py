@@ -17,8 +17,9 @@ from cryo_ingest.ports import FileProof
 from cryo_ingest.prove.level import proof_of
 from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.endpoint import endpoint_of
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults import actions as do
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import RpcFault
+from harness.faults import rpc as do
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 
@@ -27,27 +28,27 @@ START, END = 96, 196
 RECEIPTS, RECEIPT, LOGS = "eth_getBlockReceipts", "eth_getTransactionReceipt", "eth_getLogs"
 NO_BLOOM = "0x" + "00" * 256
 
-PRUNED_RECEIPTS: dict[str, list[Fault]] = {
-    "null": [Fault(RECEIPTS, do.Result(None)), Fault(RECEIPT, do.Result(None))],
-    "an empty list": [Fault(RECEIPTS, do.Result([])), Fault(RECEIPT, do.Result(None))],
-    "an error": [Fault(RECEIPTS, do.Error(4444, "pruned history unavailable")), Fault(RECEIPT, do.Result(None))],
-    "no such method": [Fault(RECEIPTS, do.Error(-32601, "method not found")), Fault(RECEIPT, do.Result(None))],
+PRUNED_RECEIPTS: dict[str, list[RpcFault]] = {
+    "null": [do.Result(None, method=RECEIPTS), do.Result(None, method=RECEIPT)],
+    "an empty list": [do.Result([], method=RECEIPTS), do.Result(None, method=RECEIPT)],
+    "an error": [do.Error(4444, "pruned history unavailable", method=RECEIPTS), do.Result(None, method=RECEIPT)],
+    "no such method": [do.Error(-32601, "method not found", method=RECEIPTS), do.Result(None, method=RECEIPT)],
     "an error in words": [
-        Fault(RECEIPTS, do.Error(-32000, "receipts for this block are not available on this node (pruned)")),
-        Fault(RECEIPT, do.Error(-32000, "historical receipts are not available on this node (pruned)")),
+        do.Error(-32000, "receipts for this block are not available on this node (pruned)", method=RECEIPTS),
+        do.Error(-32000, "historical receipts are not available on this node (pruned)", method=RECEIPT),
     ],
-    "some of them": [Fault(RECEIPTS, do.Items(first=1)), Fault(RECEIPT, do.Result(None))],
-    "without logs": [Fault(RECEIPTS, do.Fields({"logs": []})), Fault(RECEIPT, do.Fields({"logs": []}))],
-    "without logs and bloom": [Fault(RECEIPTS, do.Fields({"logs": [], "logsBloom": NO_BLOOM}))],
+    "some of them": [do.Items(first=1, method=RECEIPTS), do.Result(None, method=RECEIPT)],
+    "without logs": [do.Fields({"logs": []}, method=RECEIPTS), do.Fields({"logs": []}, method=RECEIPT)],
+    "without logs and bloom": [do.Fields({"logs": [], "logsBloom": NO_BLOOM}, method=RECEIPTS)],
 }
 """How a node answers that has dropped receipts, or their logs."""
 
-NO_LOGS = Fault(LOGS, do.Result([]))
-NO_METHODS = [Fault(name, do.Error(-32601, "the method does not exist")) for name in (RECEIPTS, RECEIPT)]
+NO_LOGS = do.Result([], method=LOGS)
+NO_METHODS = [do.Error(-32601, "the method does not exist", method=name) for name in (RECEIPTS, RECEIPT)]
 
 
 def judge(
-    dataset: str, folder: Path, *faults: Fault, chain: Chain = CHAIN, tables: list[pa.Table] | None = None
+    dataset: str, folder: Path, *faults: RpcFault, chain: Chain = CHAIN, tables: list[pa.Table] | None = None
 ) -> FileProof:
     """Judge one file at level `chain` by a node with some faults."""
     task = task_of(dataset, START, END)
@@ -123,8 +124,9 @@ def test_rng_4_whole_transactions_in_a_header_are_read_as_their_hashes(tmp_path:
     """RNG-4: a node may send whole transactions where hashes were asked for."""
     table = true_tables(CHAIN, task_of("transactions", START, END))[0]
     hashes = table.filter(pc.equal(table["block_number"], START + 5))["transaction_hash"].to_pylist()
-    whole = do.Fields({"transactions": [{"hash": f"0x{each.hex()}", "nonce": "0x0"} for each in hashes]})
-    assert judge("transactions", tmp_path, Fault("eth_getBlockByNumber", whole, block=START + 5)).evidence == "chain"
+    bodies = [{"hash": f"0x{each.hex()}", "nonce": "0x0"} for each in hashes]
+    whole = do.Fields({"transactions": bodies}, method="eth_getBlockByNumber", block=START + 5)
+    assert judge("transactions", tmp_path, whole).evidence == "chain"
 
 
 def test_rng_4_equal_bytes_of_another_chunk_are_not_confirmed_by_the_first(tmp_path: Path):
@@ -132,7 +134,7 @@ def test_rng_4_equal_bytes_of_another_chunk_are_not_confirmed_by_the_first(tmp_p
     task = task_of("logs", 0, 2000)
     tables = [table.slice(0, 0) for table in true_tables(CHAIN, task)]
     empty = do.Fields({"logsBloom": NO_BLOOM, "transactions": []})
-    quiet = [Fault("eth_getBlockByNumber", empty, block=number) for number in range(1000)]
+    quiet = [replace(empty, method="eth_getBlockByNumber", block=number) for number in range(1000)]
     with (
         RpcPool(Node(CHAIN, head=10_000), [*quiet, NO_LOGS]) as pool,
         pytest.raises(ProofFailed, match="00001000_to_00001999"),

@@ -13,7 +13,7 @@ from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import AlreadyStored, Changed, Extraction, StoredObject
 from cryo_ingest.publish.version import Version
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
-from harness.stores.memory import Operation, StoreFault
+from harness.stores.memory import MemoryFault, Operation
 
 
 def test_lay_5_files_come_first_the_manifest_last_and_nothing_else(publisher: Publisher, extraction: Extraction):
@@ -155,7 +155,7 @@ def test_lay_11_data_of_the_other_mode_stop_everything(mode: str, key: str, tmp_
 @pytest.mark.parametrize("key", ["1000_to", r"_manifest\.json"])
 def test_lay_10_a_lost_answer_to_our_own_create_is_adopted(key: str, publisher: Publisher, extraction: Extraction):
     """LAY-10: the create took effect, the client's own retry was told so, and the object is found to be ours."""
-    store = make_store(StoreFault("create", key, "after", AlreadyStored()))
+    store = make_store(MemoryFault("create", key, "after", AlreadyStored(), times=1))
     publisher.publish(store, extraction)
     assert store.fired
     assert store.contents() == WHOLE
@@ -165,7 +165,9 @@ def test_lay_10_a_lost_answer_to_our_own_create_is_adopted(key: str, publisher: 
 @pytest.mark.parametrize("key", ["1000_to", r"_manifest\.json"])
 def test_lay_10_a_lost_answer_to_our_own_replace_is_adopted(key: str, publisher: Publisher, extraction: Extraction):
     """LAY-10: a 412 to `If-Match` after our own replace took effect: the key is read again and found to be ours."""
-    store = holding({KEYS[1]: b"garbage", REAL.manifest_key: b"{"}, StoreFault("replace", key, "after", Changed()))
+    store = holding(
+        {KEYS[1]: b"garbage", REAL.manifest_key: b"{"}, MemoryFault("replace", key, "after", Changed(), times=1)
+    )
     publisher.publish(store, extraction)
     assert store.fired
     assert store.contents() == WHOLE
@@ -181,7 +183,7 @@ def test_lay_10_an_attempt_after_one_that_broke_off_anywhere_ends_whole(
     before = {KEYS[0]: b"real rows cba", KEYS[1]: b"garbage", REAL.prefix + "stray": b"x", REAL.manifest_key: b"{"}
     broken = StoreUnavailable(operation=operation, key="k", reason="HTTP 500")
     for nth in range(1, 30):
-        store = holding(before, StoreFault(operation, "", when, broken, nth))
+        store = holding(before, MemoryFault(operation, "", when, broken, nth=nth, times=1))
         folder = tmp_path / f"{nth}"
         folder.mkdir()
         publisher = Publisher(folder)
@@ -286,7 +288,8 @@ def test_a_fatal_fault_goes_before_a_retryable_one(publisher: Publisher, extract
     unavailable = StoreUnavailable(operation="put", key="k", reason="HTTP 500")
     denied = StoreDenied(operation="put", key="k", reason="HTTP 403")
     store = make_store(
-        StoreFault("create", "0000_to", "after", unavailable), StoreFault("create", "1000", "after", denied)
+        MemoryFault("create", "0000_to", "after", unavailable, times=1),
+        MemoryFault("create", "1000", "after", denied, times=1),
     )
 
     with pytest.raises(StoreDenied):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +17,8 @@ from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.rpc.client import BATCH_CALLS, HttpChain
 from cryo_ingest.rpc.replies import RequestFailed, parse_answers
 from cryo_ingest.settings import Settings
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults import actions as do
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import rpc as do
 from harness.world.chain import Chain
 
 CHAIN = Chain(1)
@@ -65,7 +66,7 @@ PASSING = {
 @pytest.mark.parametrize("name", PASSING)
 def test_what_passes_is_asked_again_and_answers_come_in_order(name: str):
     """One bad answer of each kind costs a retry and nothing else."""
-    fault = Fault(BLOCK, PASSING[name], block=130, times=1)
+    fault = replace(PASSING[name], method=BLOCK, block=130, times=1)
     with RpcPool(Node(CHAIN, head=10_000), [fault]) as pool:
         answers, billed = ask(pool)
         assert pool.fired
@@ -76,7 +77,7 @@ def test_what_passes_is_asked_again_and_answers_come_in_order(name: str):
 def test_retry_after_is_waited_for():
     """What the endpoint asks for is what is waited, not our own backoff."""
     clock = JumpingClock()
-    with RpcPool(Node(CHAIN, head=10_000), [Fault(BLOCK, do.Status(429, retry_after="7"), times=1)]) as pool:
+    with RpcPool(Node(CHAIN, head=10_000), [do.Status(429, retry_after="7", method=BLOCK, times=1)]) as pool:
         ask(pool, clock, range(100, 101))
     assert clock.waits == [7.0]
 
@@ -85,7 +86,7 @@ def test_no_retry_goes_past_the_deadline():
     """A wait that would end after it is not begun."""
     clock = JumpingClock()
     with (
-        RpcPool(Node(CHAIN, head=10_000), [Fault(BLOCK, do.Status(429, retry_after="90"))]) as pool,
+        RpcPool(Node(CHAIN, head=10_000), [do.Status(429, retry_after="90", method=BLOCK)]) as pool,
         pytest.raises(NodeUnavailable, match="429"),
     ):
         ask(pool, clock, deadline_seconds=60.0)
@@ -94,7 +95,7 @@ def test_no_retry_goes_past_the_deadline():
 
 def test_a_fault_that_stays_ends_as_our_own_error_without_the_url():
     """SEC-1: the endpoint is named by its place."""
-    with RpcPool(Node(CHAIN, head=10_000), [Fault(BLOCK, do.Status(500))]) as pool:
+    with RpcPool(Node(CHAIN, head=10_000), [do.Status(500, method=BLOCK)]) as pool:
         with pytest.raises(
             NodeUnavailable, match="endpoint 1 of 1 of the RPC pool failed eth_getBlockByNumber"
         ) as caught:
@@ -104,7 +105,7 @@ def test_a_fault_that_stays_ends_as_our_own_error_without_the_url():
 
 def test_a_final_error_object_is_an_answer():
     """What a node says of one call is the caller's to judge, and its words are not in the value's text."""
-    with RpcPool(Node(CHAIN, head=10_000), [Fault(BLOCK, do.Error(-32602, "k3y-canary"), block=130)]) as pool:
+    with RpcPool(Node(CHAIN, head=10_000), [do.Error(-32602, "k3y-canary", method=BLOCK, block=130)]) as pool:
         answers, _ = ask(pool)
     assert answers[30] == NodeError(-32602, "k3y-canary")
     assert "k3y" not in repr(answers[30])

@@ -1,6 +1,7 @@
 """The endpoint that serves: RNG-5 and MOD-7, on the fake pool's wire."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from cryo_ingest.errors import EndpointUnusable, IngestError, NodeUnavailable, R
 from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.endpoint import endpoint_of
 from cryo_ingest.settings import RpcPools, Settings
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults import actions as do
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import rpc as do
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 
@@ -78,7 +79,7 @@ def test_rng_5_the_last_block_must_be_final_on_the_right_chain(
 )
 def test_rng_5_only_a_rejected_tag_is_judged_by_the_head(action: do.Action, error: type[IngestError] | None):
     """RNG-5: `null` and «not found» mean no finality yet; what says neither is no evidence at all."""
-    with RpcPool(Node(CHAIN, head=1000), [Fault(FINAL, action)]) as pool:
+    with RpcPool(Node(CHAIN, head=1000), [replace(action, method=FINAL)]) as pool:
         if error is None:
             choose(settings_of(pool.url))
             assert pool.calls("eth_blockNumber") == 1

@@ -1,9 +1,8 @@
-"""Histories of a good worker, made once a session: what bad ones are made from."""
-
-from typing import Any
+"""Histories of a worker that keeps the contract, recorded once a session; tests change copies of them."""
 
 import pytest
 
+from harness.history import Event
 from harness.runner.run import run
 from harness.scenario import find
 from harness.stores.backends import Backends
@@ -13,11 +12,11 @@ from harness.targets import find as find_target
 
 
 @pytest.fixture(scope="session")
-def histories(cryo_moto: S3Endpoint) -> dict[str, list[Any]]:
-    """The straight path as one command, as a service and in fake mode, and attempts that fail."""
+def histories(cryo_moto: S3Endpoint) -> dict[str, list[Event]]:
+    """Histories by scenario: successes as one command, as a service and in fake mode, and failures."""
     around = Backends(cryo_moto, cryo_moto, "moto")
-    straight = ("straight-run", "straight-service", "fake-mode")
-    failing = ("cryo-exit-2", "bad-payload-service", "cancelled-at-completion", "not-json")
-    stored = ("store-other-dataset", "store-ignores-conditions")
-    found = {one.name: run(one, find_target(), around) for one in find([*straight, *failing])}
-    return found | {one.name: run(one, find_target(REFERENCE), around) for one in find(stored)}
+    successes = ("straight-run", "straight-service", "fake-mode")
+    failures = ("cryo-exit-2", "bad-payload-service", "cancelled-at-completion", "not-json")
+    preloaded = ("store-other-dataset", "store-ignores-conditions")
+    found = {scenario.name: run(scenario, find_target(), around) for scenario in find([*successes, *failures])}
+    return found | {scenario.name: run(scenario, find_target(REFERENCE), around) for scenario in find(preloaded)}

@@ -1,14 +1,15 @@
 """The proof by the chain of the reference worker, in process, on the fake pool."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults.actions import Error, Fields, Items, Lagging, Outage, Pruned, Result
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import RpcFault
+from harness.faults.rpc import Error, Fields, Items, Lagging, Outage, Pruned, Result
 from harness.reference.bugs import BUG_VARIABLE
 from harness.reference.cancellation import Cancellation
 from harness.reference.chain import prove
@@ -41,7 +42,7 @@ def of_rows(table: pa.Table, numbers: range = range(1000, 1040)) -> File:
 
 
 def levels(
-    dataset: str, files: list[File], chain: Chain, *faults: Fault, level: str = "chain", **node: Any
+    dataset: str, files: list[File], chain: Chain, *faults: RpcFault, level: str = "chain", **node: Any
 ) -> dict[str, str]:
     """Prove files on a pool of one node."""
     with RpcPool(Node(chain, head=5000, **node), faults) as pool:
@@ -79,14 +80,14 @@ def test_rng_4_receipts_reveal_lost_rows(dataset: str):
     """RNG-4: if receipts have logs that the file lacks, the proof fails, whatever eth_getLogs answers."""
     chain = world()
     with pytest.raises(FailedProof, match=r"block 10\d\d.*receipts are missing.*same answer twice"):
-        levels(dataset, [file(chain, dataset, lost_below=1020)], chain, Fault("eth_getLogs", Result([])))
+        levels(dataset, [file(chain, dataset, lost_below=1020)], chain, Result([], method="eth_getLogs"))
 
 
 def test_rng_4_logs_by_hash_decide_only_if_they_match_the_bloom():
     """RNG-4: complete logs by hash confirm rows without receipts; a chain with useless blooms needs receipts."""
     no_receipts = (
-        Fault("eth_getBlockReceipts", Result(None)),
-        Fault("eth_getTransactionReceipt", Result(None)),
+        Result(None, method="eth_getBlockReceipts"),
+        Result(None, method="eth_getTransactionReceipt"),
     )
     plain, full = world(restarting_log_index=True), world(full_bloom=True)
     assert levels("logs", [file(plain, "logs")], plain, *no_receipts) == {"1000.parquet": "chain"}
@@ -151,15 +152,15 @@ def test_rng_4_correct_rows_pass_on_every_chain(dataset: str, quirk: str):
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("eth_getBlockReceipts", Items(first=0)),
-        Fault("eth_getBlockReceipts", Items(without_every=2)),
-        Fault("eth_getBlockReceipts", Error(-32000, "method is not available")),
-        Fault("eth_getBlockReceipts", Pruned(5000), every=2),
-        Fault("eth_getBlockByNumber", Lagging(900), times=10),
-        Fault("eth_getBlockReceipts", Fields({"logs": [], "logsBloom": "0x" + "f7" * 256})),
+        Items(first=0, method="eth_getBlockReceipts"),
+        Items(without_every=2, method="eth_getBlockReceipts"),
+        Error(-32000, "method is not available", method="eth_getBlockReceipts"),
+        Pruned(5000, method="eth_getBlockReceipts", nth=2, every=2),
+        Lagging(900, method="eth_getBlockByNumber", times=10),
+        Fields({"logs": [], "logsBloom": "0x" + "f7" * 256}, method="eth_getBlockReceipts"),
     ],
 )
-def test_rng_4_receipts_of_single_transactions_are_the_fallback(fault: Fault):
+def test_rng_4_receipts_of_single_transactions_are_the_fallback(fault: RpcFault):
     """RNG-4: if one method returns too little, another one is called."""
     chain = world(zero_bloom=True)
     assert levels("logs", [file(chain, "logs")], chain, fault) == {"1000.parquet": "chain"}
@@ -169,7 +170,7 @@ def test_rng_4_receipts_of_single_transactions_are_the_fallback(fault: Fault):
 def test_rng_4_calls_are_repeated_in_a_short_outage_with_http_200(form: str):
     """RNG-4, OUT-2: an error is not evidence; the call is repeated until it is answered."""
     chain, outage = world(), Outage(requests=20, form=form)
-    assert levels("logs", [file(chain, "logs")], chain, Fault("eth_getBlockByNumber", outage, nth=3, times=1))
+    assert levels("logs", [file(chain, "logs")], chain, replace(outage, method="eth_getBlockByNumber", nth=3, times=1))
 
 
 @pytest.mark.parametrize("form", ["each", "object", "string", "html"])
@@ -177,7 +178,7 @@ def test_out_2_a_long_outage_is_a_retryable_error_and_not_a_failed_proof(form: s
     """OUT-2: when time is up, the error is that of the node."""
     chain, outage = world(), Outage(requests=5000, form=form)
     with pytest.raises(Retryable, match="RPC pool") as raised:
-        levels("logs", [file(chain, "logs")], chain, Fault("eth_getBlockByNumber", outage, nth=3, times=1))
+        levels("logs", [file(chain, "logs")], chain, replace(outage, method="eth_getBlockByNumber", nth=3, times=1))
     assert not isinstance(raised.value, FailedProof | Unconfirmed)
 
 

@@ -9,15 +9,15 @@ import pytest
 from harness.checks.evidence import Violation
 from harness.checks.verdict import Judged
 from harness.history import (
-    Begun,
-    Exit,
     FaultFired,
-    Final,
+    FinalState,
     LogLine,
     RpcCall,
-    StoreAnswered,
-    StoreAsked,
-    TaskEntered,
+    ScenarioStarted,
+    StoreRequest,
+    StoreResponse,
+    TaskCreated,
+    WorkerExited,
     WorkerStarted,
 )
 from harness.report.result import Ran, Result, ran
@@ -31,19 +31,19 @@ HOSTILE = "</script><b>]]>\x1b[2J\x00 \u202e"
 def history() -> list[Any]:
     """Return it; a line of the log is as hostile as a worker can make it."""
     told = [
-        (Begun, {"scenario": SCENARIO.model_dump(mode="json"), "target": "cmd:./worker", "store": "moto",
+        (ScenarioStarted, {"scenario": SCENARIO.model_dump(mode="json"), "target": "cmd:./worker", "store": "moto",
                  "limitations": ("wrong checksums",), "bucket": "b-1", "staging_root": "/stage"}),
-        (TaskEntered, {"task": 0, "task_id": "t-0", "payload": PAYLOAD}),
+        (TaskCreated, {"task": 0, "task_id": "t-0", "payload": PAYLOAD}),
         (WorkerStarted, {"worker": 0, "task": 0, "pid": 7}),
         (LogLine, {"worker": 0, "text": HOSTILE}),
         *[(RpcCall, {"node": "main", "method": "eth_chainId", "blocks": None, "fault": False})] * 3,
-        (StoreAsked, {"operation": "put", "key": f"{PREFIX}_manifest.json"}),
+        (StoreRequest, {"operation": "put", "key": f"{PREFIX}_manifest.json"}),
         (FaultFired, {"fault": "store put _manifest answer 503 before #1"}),
-        (StoreAnswered, {"kind": "object_put", "began": 8, "operation": "PUT", "key": f"{PREFIX}_manifest.json",
+        (StoreResponse, {"kind": "object_put", "began": 8, "operation": "PUT", "key": f"{PREFIX}_manifest.json",
                          "digest": "0" * 64, "status": None, "answered": 503,
                          "fault": "store put _manifest answer 503 before #1"}),
-        (Exit, {"worker": 0, "code": 75}),
-        (Final, {"objects": {}, "staged": ()}),
+        (WorkerExited, {"worker": 0, "code": 75}),
+        (FinalState, {"objects": {}, "staged": ()}),
     ]  # fmt: skip
     return [kind(number=place, at=place / 4, **fields) for place, (kind, fields) in enumerate(told, start=1)]
 

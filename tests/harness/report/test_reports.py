@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from harness.report.narrate import last_words, narrate
 from rich.console import Console
 
 from harness import history, report, schemas
 from harness.checks.verdict import Verdict
 from harness.kit.progress import Progress
 from harness.report import document, junit, text
-from harness.report.narrate import last_words, narrate
 from harness.report.result import Result
 from harness.report.steps import TELL, steps_of
 
@@ -63,7 +63,10 @@ def test_whatever_a_worker_does_is_told():
         answer={}, fault=None,
     )  # fmt: skip
     log_line = history.LogLine(number=2, at=1.0, worker=0, text="[" * 100_000)
-    told = [steps_of(one)[0].text for one in (history.Exit(number=1, at=1.0, worker=0, code=-35), log_line, complete)]
+    told = [
+        steps_of(one)[0].text
+        for one in (history.WorkerExited(number=1, at=1.0, worker=0, code=-35), log_line, complete)
+    ]
     assert told[0] == "worker 0 is ended by signal 35"
     assert told[1].startswith("log: [[[")
     assert told[2] == "complete attempt 1 as None with 1 publication"
@@ -148,7 +151,7 @@ def test_a_request_its_fault_and_its_answer_are_one_step_and_calls_are_folded(re
 
 def test_every_kind_of_event_can_be_told():
     """A history has no event that a report can't tell."""
-    assert {history.Begun, *TELL} == set(get_args(get_args(history.Event)[0]))
+    assert {history.ScenarioStarted, *TELL} == set(get_args(get_args(history.Event)[0]))
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(result: Result):

@@ -38,7 +38,7 @@ def test_a_client_of_the_query_protocol_is_heard(cryo_moto: S3Endpoint):
         (handle,) = re.findall("<ReceiptHandle>(.*)</ReceiptHandle>", answer.decode())
         words = {"Action": "DeleteMessage", "Version": "2012-11-05", "ReceiptHandle": handle}
         asked(url, form, urllib.parse.urlencode(words))
-    assert seen(recorder) == [("received", TASK), ("acknowledged", TASK)]
+    assert seen(recorder) == [("message_received", TASK), ("message_acknowledged", TASK)]
 
 
 def test_a_client_of_the_json_protocol_is_heard(cryo_moto: S3Endpoint):
@@ -51,4 +51,4 @@ def test_a_client_of_the_json_protocol_is_heard(cryo_moto: S3Endpoint):
         entries = [{"Id": "1", "ReceiptHandle": answer["Messages"][0]["ReceiptHandle"]}]
         form["X-Amz-Target"] = "AmazonSQS.DeleteMessageBatch"
         asked(proxy.url, form, json.dumps({"QueueUrl": queue.url, "Entries": entries}))
-    assert seen(recorder) == [("received", TASK), ("acknowledged", TASK)]
+    assert seen(recorder) == [("message_received", TASK), ("message_acknowledged", TASK)]

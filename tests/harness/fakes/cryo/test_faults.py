@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.fakes.cryo.faults import NAMES
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults.actions import Fields
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults.rpc import Fields
 from harness.schemas import SchemaMismatch, schema
 from harness.world.chain import Chain
 from harness.world.tables import build
@@ -149,7 +149,7 @@ def test_a_child_can_outlive_it(tmp_path: Path):
 
 def test_it_can_fail_the_first_runs_only(tmp_path: Path):
     """A fault on the script itself makes the first two runs fail and the third succeed."""
-    fails = Fault("harness_script", Fields({"faults": [{"do": "exit", "code": 1, "after_chunks": 1}]}), times=2)
+    fails = Fields({"faults": [{"do": "exit", "code": 1, "after_chunks": 1}]}, method="harness_script", times=2)
     codes = []
     with RpcPool(Node(Chain(1)), [fails]) as pool:
         for _ in range(3):
@@ -161,7 +161,7 @@ def test_it_can_fail_the_first_runs_only(tmp_path: Path):
 
 def test_an_unknown_act_is_refused_by_name(tmp_path: Path):
     """What it can't do wrong it says, with exit code 2, whoever's pool it is told by."""
-    told = Fault("harness_script", Fields({"faults": [{"do": "levitate"}]}))
+    told = Fields({"faults": [{"do": "levitate"}]}, method="harness_script")
     with RpcPool(Node(Chain(1)), [told]) as pool, start(pool.url, tmp_path) as process:
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 2

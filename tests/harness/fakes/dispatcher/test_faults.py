@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer, ManualClock, TaskStatus
-from harness.fakes.dispatcher.faults import ACTIONS
+from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, TaskStatus
+from harness.faults import DispatcherFault
+from harness.faults.dispatcher import ACTIONS
 
 HANGS_SECONDS = 2.0
 """After this time a request counts as hanging; other requests have no time limit."""
@@ -76,7 +77,7 @@ def test_an_answer_is_lost_before_or_after_the_request_takes_effect(
     action: Any, when: Any, after: TaskStatus, client: Client
 ):
     """After a status, a hang or a reset the worker repeats its completion, which takes effect once."""
-    client.server.dispatcher.add_faults(DispatcherFault("complete", action, when=when))
+    client.server.dispatcher.add_faults(DispatcherFault("complete", action, when=when, times=1))
     client.claim()
     if action == "status":
         assert client.fail()[0] == 503
@@ -102,7 +103,7 @@ def test_any_status_can_be_scripted(code: int, client: Client):
 
 def test_a_lease_can_be_taken_away(client: Client):
     """The attempt that had the lease gets 409, and the task is queued again."""
-    client.server.dispatcher.add_faults(DispatcherFault("complete", "take-lease"))
+    client.server.dispatcher.add_faults(DispatcherFault("complete", "take-lease", times=1))
     client.claim()
     assert client.fail()[0] == 409
     assert client.status is TaskStatus.QUEUED
@@ -110,7 +111,7 @@ def test_a_lease_can_be_taken_away(client: Client):
 
 def test_a_running_task_can_be_cancelled(client: Client):
     """Its completion is answered with 409, and it cannot be claimed again."""
-    client.server.dispatcher.add_faults(DispatcherFault("complete", "cancel"))
+    client.server.dispatcher.add_faults(DispatcherFault("complete", "cancel", times=1))
     client.claim()
     assert client.fail()[0] == 409
     assert client.claim() == (200, {"status": "NotClaimed", "reason": "Canceled"})
@@ -118,7 +119,7 @@ def test_a_running_task_can_be_cancelled(client: Client):
 
 def test_the_workers_token_can_be_rotated(client: Client):
     """A claim with the old token is rejected without a violation; the new token is accepted."""
-    client.server.dispatcher.add_faults(DispatcherFault("claim", "rotate-token"))
+    client.server.dispatcher.add_faults(DispatcherFault("claim", "rotate-token", times=1))
     assert client.claim()[0] == 401
     assert client.claim()[0] == 200
     assert client.server.dispatcher.violations == []
@@ -126,7 +127,7 @@ def test_the_workers_token_can_be_rotated(client: Client):
 
 def test_the_clock_can_jump(client: Client):
     """A jump past the end of a lease ends it."""
-    client.server.dispatcher.add_faults(DispatcherFault("complete", "jump", seconds=31))
+    client.server.dispatcher.add_faults(DispatcherFault("complete", "jump", seconds=31, times=1))
     client.claim()
     assert client.fail()[0] == 409
     assert client.server.dispatcher.task(client.task_id).expired_leases == 1
@@ -134,7 +135,7 @@ def test_the_clock_can_jump(client: Client):
 
 def test_an_answer_can_have_unknown_fields(client: Client):
     """A valid answer can also contain fields that the contract does not have."""
-    client.server.dispatcher.add_faults(DispatcherFault("claim", "unknown-fields"))
+    client.server.dispatcher.add_faults(DispatcherFault("claim", "unknown-fields", times=1))
     status, body = client.claim()
     assert (status, body["status"], "x_unknown" in body) == (200, "Claimed", True)
 
@@ -142,15 +143,15 @@ def test_an_answer_can_have_unknown_fields(client: Client):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"kind": "clam", "do": "hang"}, "no such fault: clam hang"),
-        ({"kind": "claim", "do": "hung"}, ", ".join(ACTIONS)),
-        ({"kind": "claim", "do": "hang", "nth": 0}, "counted from 1"),
-        ({"kind": "claim", "do": "hang", "times": 0}, "counted from 1"),
+        ({"kind": "clam", "do": "hang"}, "'claim', 'heartbeat' or 'complete'"),
+        ({"kind": "claim", "do": "hung"}, ", ".join(map(repr, ACTIONS[:-1]))),
+        ({"kind": "claim", "do": "hang", "nth": 0}, "greater than or equal to 1"),
+        ({"kind": "claim", "do": "hang", "times": 0}, "greater than or equal to 1"),
     ],
 )
 def test_a_fault_that_could_never_fire_is_an_error(fields: dict[str, Any], words: str):
     """A mistake in a script is an error when the fault is created."""
-    with pytest.raises(ValueError, match="fault") as caught:
+    with pytest.raises(ValueError, match="DispatcherFault") as caught:
         DispatcherFault(**fields)
     assert words in str(caught.value)
 

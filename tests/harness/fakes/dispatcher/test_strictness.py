@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness.contract import dataset_version, payload_is_valid, prefix
-from harness.fakes.dispatcher import Dispatcher, DispatcherFault, DispatcherServer, ManualClock, Request, TaskStatus
+from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Request, TaskStatus
+from harness.faults import DispatcherFault
 from harness.stores.bucket import S3Endpoint
 from harness.stores.queue import make_queue
 
@@ -114,7 +115,7 @@ def test_an_unknown_token_is_replaced_by_a_label_too():
 @pytest.mark.parametrize("status", [401, 403, 409])
 def test_a_request_after_an_answer_that_ends_the_lease_is_a_violation(status: int):
     """LSE-3, LSE-5: a request after an answer of 401, 403 or 409 is rejected and recorded as a violation."""
-    worker = Worker(faults=[DispatcherFault("heartbeat", "status", status=status)])
+    worker = Worker(faults=[DispatcherFault("heartbeat", "status", status=status, times=1)])
     assert [worker.heartbeat(), worker.complete()] == [status, status]
     assert worker.clauses == ["LSE-3" if status == 409 else "LSE-5"]
     assert worker.dispatcher.registered == {}
@@ -123,7 +124,10 @@ def test_a_request_after_an_answer_that_ends_the_lease_is_a_violation(status: in
 def test_a_request_after_a_lost_answer_is_not_a_violation():
     """LSE-3: the worker did not receive the 409 and does not know that its lease is lost."""
     worker = Worker(
-        faults=[DispatcherFault("heartbeat", "take-lease"), DispatcherFault("heartbeat", "reset", when="after")]
+        faults=[
+            DispatcherFault("heartbeat", "take-lease", times=1),
+            DispatcherFault("heartbeat", "reset", when="after", times=1),
+        ]
     )
     worker.heartbeat()
     assert worker.complete() == 409
@@ -200,7 +204,7 @@ def test_a_task_is_added_once_and_its_payload_does_not_change():
 
 def test_a_clock_that_jumps_back_ends_no_lease():
     """LSE-3: only the dispatcher's clock decides about leases."""
-    worker = Worker(faults=[DispatcherFault("heartbeat", "jump", seconds=-3600)])
+    worker = Worker(faults=[DispatcherFault("heartbeat", "jump", seconds=-3600, times=1)])
     assert [worker.heartbeat(), worker.complete()] == [200, 200]
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults.actions import BatchLimit, Form, Lagging, Outage, Pruned, Result, from_json
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults.rpc import BatchLimit, Form, Lagging, Outage, Pruned, Result, read
 from harness.world.chain import Chain
 
 CHAIN = Chain(1, seed=2)
@@ -48,7 +48,7 @@ def test_a_pruned_node_has_headers_without_receipts_and_logs(receipts: Any, answ
         later = ask(pool, "eth_getLogs", {"fromBlock": "0xe", "toBlock": "0x14"})
         transaction = block["transactions"][0]
         assert ask(pool, "eth_getLogs", {"blockHash": block["hash"]})
-        pool.add_faults(Fault(None, Pruned(14, receipts)))
+        pool.add_faults(Pruned(14, receipts))
         assert ask(pool, "eth_getBlockByNumber", "0xd", False) == block
         assert ask(pool, "eth_getLogs", {"blockHash": block["hash"]}) == []
         assert ask(pool, "eth_getLogs", {"fromBlock": "0xd", "toBlock": "0x14"}) == later
@@ -62,7 +62,7 @@ def test_a_pruned_node_has_headers_without_receipts_and_logs(receipts: Any, answ
 
 def test_every_second_call_meets_the_pruned_member():
     """Of a balanced pool with `every` = 2, calls that both members answer alike are not counted."""
-    with RpcPool(Node(CHAIN, head=1000), [Fault("eth_getLogs", Pruned(100), every=2)]) as pool:
+    with RpcPool(Node(CHAIN, head=1000), [Pruned(100, method="eth_getLogs", nth=2, every=2)]) as pool:
         criteria = {"fromBlock": "0xd", "toBlock": "0xd"}
         found = []
         for _ in range(2):
@@ -78,7 +78,7 @@ def test_a_lagging_member_does_not_know_the_latest_blocks(unknown_hash: Any, ans
     with RpcPool(Node(CHAIN, head=1000)) as pool:
         block = ask(pool, "eth_getBlockByNumber", "0x6e", False)
         earlier = ask(pool, "eth_getLogs", {"fromBlock": "0xd", "toBlock": "0x64"})
-        pool.add_faults(Fault(None, Lagging(100, unknown_hash)))
+        pool.add_faults(Lagging(100, unknown_hash))
         assert ask(pool, "eth_blockNumber") == "0x64"
         assert ask(pool, "eth_getBlockByNumber", "0x6e", False) is None
         assert ask(pool, "eth_getBlockReceipts", "0x6e") is None
@@ -112,7 +112,7 @@ FORMS: dict[Form, object] = {
 @pytest.mark.parametrize("form", FORMS)
 def test_a_batch_over_the_limit_is_refused_in_a_form(form: Form):
     """What is at the limit is answered; one call more is refused as a whole, and single calls never are."""
-    with RpcPool(Node(CHAIN, head=1000), [Fault(None, BatchLimit(2, form))]) as pool:
+    with RpcPool(Node(CHAIN, head=1000), [BatchLimit(2, form)]) as pool:
         _, _, answered = batch(pool, 2)
         assert [one["result"] for one in json.loads(answered)] == ["0x3e8"] * 2
         status, kind, refused = batch(pool, 3)
@@ -132,14 +132,14 @@ def test_a_batch_over_the_limit_is_refused_in_a_form(form: Form):
 def test_a_refusal_can_be_no_json_and_have_a_status(form: Form, kind: str, body: bytes):
     """Gateways refuse with 4xx and 5xx too, in words of their own."""
     limit = BatchLimit(0, form, status=413, message="no batches")
-    with RpcPool(Node(CHAIN, head=1000), [Fault(None, limit)]) as pool:
+    with RpcPool(Node(CHAIN, head=1000), [limit]) as pool:
         assert batch(pool, 1) == (413, kind, body)
 
 
 @pytest.mark.parametrize("form", ["reset", "close"])
 def test_a_refusal_can_be_no_answer(form: Form):
     """The connection ends, and the next one serves."""
-    with RpcPool(Node(CHAIN, head=1000), [Fault(None, BatchLimit(1, form))]) as pool:
+    with RpcPool(Node(CHAIN, head=1000), [BatchLimit(1, form)]) as pool:
         with pytest.raises((ConnectionError, http.client.HTTPException)):
             batch(pool, 2)
         assert ask(pool, "eth_blockNumber") == "0x3e8"
@@ -147,7 +147,7 @@ def test_a_refusal_can_be_no_answer(form: Form):
 
 def test_a_limit_can_be_about_one_method():
     """A provider that takes no `trace_*` inside batches takes all others."""
-    with RpcPool(Node(CHAIN, head=1000), [Fault("trace_block", BatchLimit(0))]) as pool:
+    with RpcPool(Node(CHAIN, head=1000), [BatchLimit(0, method="trace_block")]) as pool:
         trace = {"id": 9, "method": "trace_block", "params": ["0xd"]}
         assert json.loads(batch(pool, 3)[2])[2]["result"] == "0x3e8"
         assert json.loads(send(pool, [LATEST, trace])[2])["error"]["code"] == -32600
@@ -156,7 +156,7 @@ def test_a_limit_can_be_about_one_method():
 
 def test_an_outage_refuses_so_many_requests_of_any_method():
     """From the second call of a method on, three requests are refused, batches in whole; then all is well again."""
-    fault = Fault("eth_chainId", Outage(3, form="each"), nth=2, times=1)
+    fault = Outage(3, form="each", method="eth_chainId", nth=2, times=1)
     with RpcPool(Node(CHAIN, head=1000), [fault]) as pool:
         assert ask(pool, "eth_chainId") == "0x1"
         assert ask(pool, "eth_chainId") == -32603
@@ -169,7 +169,7 @@ def test_an_outage_refuses_so_many_requests_of_any_method():
 def test_an_outage_of_some_seconds_ends_by_the_pools_clock():
     """The time that a scenario asks for passes when the clock says so, however many requests there were."""
     now = [100.0]
-    fault = Fault(None, Outage(seconds=5, form="string", message="Too Many Requests"), times=1)
+    fault = Outage(seconds=5, form="string", message="Too Many Requests", times=1)
     with RpcPool(Node(CHAIN, head=1000), [fault], clock=lambda: now[0]) as pool:
         for at in (100.0, 103.0, 104.9):
             now[0] = at
@@ -180,19 +180,19 @@ def test_an_outage_of_some_seconds_ends_by_the_pools_clock():
 
 def test_the_harness_asks_its_pool_undisturbed():
     """Between a pool and fake Cryo only a fault strikes that names the method."""
-    with RpcPool(Node(CHAIN, head=1000), [Fault(None, Outage(10), times=1)]) as pool:
+    with RpcPool(Node(CHAIN, head=1000), [Outage(10, times=1)]) as pool:
         assert ask(pool, "harness_script")["head"] == 1000
         assert ask(pool, "eth_blockNumber") == -32603
         assert ask(pool, "harness_script")["head"] == 1000
-        pool.add_faults(Fault("harness_script", Result({})))
+        pool.add_faults(Result({}, method="harness_script"))
         assert ask(pool, "harness_script") == {}
 
 
-def test_the_new_actions_are_read_from_a_script():
-    """A scenario names them by kind, and a form that there is not is named."""
-    assert from_json({"kind": "pruned", "below": 5, "receipts": "error"}) == Pruned(5, "error")
-    assert from_json({"kind": "lagging", "head": 5}) == Lagging(5)
-    assert from_json({"kind": "batchlimit", "calls": 3, "form": "null-list"}) == BatchLimit(3, "null-list")
-    assert from_json({"kind": "outage", "requests": 4, "form": "html"}) == Outage(4, form="html")
-    with pytest.raises(ValueError, match="form of the action outage"):
-        from_json({"kind": "outage", "form": "smoke"})
+def test_members_and_refusals_are_read_from_json():
+    """`do` names them, and the error for an unknown form names the field."""
+    assert read([{"do": "pruned", "below": 5, "receipts": "error"}]) == [Pruned(5, "error")]
+    assert read([{"do": "lagging", "head": 5}]) == [Lagging(5)]
+    assert read([{"do": "batch-limit", "calls": 3, "form": "null-list"}]) == [BatchLimit(3, "null-list")]
+    assert read([{"do": "outage", "requests": 4, "form": "html"}]) == [Outage(4, form="html")]
+    with pytest.raises(ValueError, match=r"0\.outage\.form"):
+        read([{"do": "outage", "form": "smoke"}])

@@ -8,14 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults.actions import Close, Error, Hang, Items, OtherBlock, Raw, Reset, Result, Status, Stop, Truncate
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults.rpc import Close, Error, Hang, Items, OtherBlock, Raw, Reset, Result, Status, Stop, Truncate, read
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 from harness.world.tables import build
@@ -162,7 +163,7 @@ def test_the_items_of_one_transaction_can_be_left_out(pool: RpcPool, method: str
     criteria = {"fromBlock": "0xd", "toBlock": "0xd"}
     asked = [criteria] if parameters is None else ["0xd", *parameters]
     before = ask(pool, method, *asked)
-    pool.add_faults(Fault(method, Items(without_transaction=1)))
+    pool.add_faults(Items(without_transaction=1, method=method))
     hashes = list(dict.fromkeys(item[name] for item in before))
     assert ask(pool, method, *asked) == [item for item in before if item[name] != hashes[1]]
 
@@ -178,10 +179,10 @@ def test_several_endpoints_have_their_own_head_and_key():
         assert [called.node for called in running.journal] == ["a", "b"]
 
 
-def test_faults_strike_by_method_block_and_count(pool: RpcPool):
+def test_faults_apply_by_method_block_and_count(pool: RpcPool):
     """The 2nd call for block 5 answers 503, once; every third call for the chain id is refused; both are journalled."""
-    unavailable = Fault("eth_getBlockByNumber", Status(503, "busy"), block=5, nth=2, times=1)
-    limited = Fault("eth_chainId", Error(-32005, "rate limited"), every=3)
+    unavailable = Status(503, "busy", method="eth_getBlockByNumber", block=5, nth=2, times=1)
+    limited = Error(-32005, "rate limited", method="eth_chainId", nth=3, every=3)
     pool.add_faults(unavailable, limited)
     block = {"id": 1, "method": "eth_getBlockByNumber", "params": ["0x5", False]}
     parts = urlsplit(pool.url)
@@ -202,10 +203,10 @@ def test_faults_strike_by_method_block_and_count(pool: RpcPool):
 def test_results_can_be_falsified(pool: RpcPool):
     """Null, another block, a shortened or reversed list and a broken body arrive as scripted."""
     pool.add_faults(
-        Fault("eth_getBlockByNumber", Result(None), block=1, times=1),
-        Fault("eth_getBlockByNumber", OtherBlock(), block=2),
-        Fault("eth_getBlockReceipts", Items(first=3, reverse=True), block=13, times=1),
-        Fault("web3_clientVersion", Raw("{")),
+        Result(None, method="eth_getBlockByNumber", block=1, times=1),
+        OtherBlock(method="eth_getBlockByNumber", block=2),
+        Items(first=3, reverse=True, method="eth_getBlockReceipts", block=13, times=1),
+        Raw("{", method="web3_clientVersion"),
     )
     assert ask(pool, "eth_getBlockByNumber", "0x1", HASHES) is None
     assert ask(pool, "eth_getBlockByNumber", "0x2", HASHES)["number"] == "0x3"
@@ -226,7 +227,7 @@ def test_results_can_be_falsified(pool: RpcPool):
 )
 def test_connections_break_as_scripted(action: object, error: type[Exception], pool: RpcPool):
     """A close, a reset, a truncated body and a node that dies are what the client sees; the pool then ends cleanly."""
-    pool.add_faults(Fault("eth_chainId", action, times=1))
+    pool.add_faults(replace(action, method="eth_chainId", times=1))
     with pytest.raises(error):
         ask(pool, "eth_chainId")
     if isinstance(action, Stop):
@@ -239,7 +240,7 @@ def test_connections_break_as_scripted(action: object, error: type[Exception], p
 
 def test_a_hang_lasts_until_the_pool_ends():
     """A call that hangs gets no answer while others do, and is reset when the pool ends."""
-    with RpcPool(Node(CHAIN), [Fault("eth_chainId", Hang(), times=1)]) as running:
+    with RpcPool(Node(CHAIN), [Hang(method="eth_chainId", times=1)]) as running:
         outcome: list[type[BaseException]] = []
 
         def hang() -> None:
@@ -259,11 +260,11 @@ def test_a_hang_lasts_until_the_pool_ends():
 
 
 def test_a_fault_can_be_read_from_json():
-    """A script of JSON objects means what the classes mean, and an unknown action is named."""
-    fields = {"method": "eth_getLogs", "block": 5, "do": {"kind": "status", "code": 429, "retry_after": "1"}}
-    assert Fault.from_json(fields) == Fault("eth_getLogs", Status(429, retry_after="1"), block=5)
-    with pytest.raises(ValueError, match="no such action"):
-        Fault.from_json({"do": {"kind": "nonsense"}})
+    """JSON objects are read as the classes that they name, and an unknown action is an error that names it."""
+    fields = {"method": "eth_getLogs", "block": 5, "do": "status", "code": 429, "retry_after": "1"}
+    assert read([fields]) == [Status(429, retry_after="1", method="eth_getLogs", block=5)]
+    with pytest.raises(ValueError, match="'nonsense' found using 'do'"):
+        read([{"do": "nonsense"}])
 
 
 def test_nothing_is_left_when_a_pool_ends():

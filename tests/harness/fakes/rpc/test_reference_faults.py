@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults import actions as do
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import RpcFault
+from harness.faults import rpc as do
 from harness.world.chain import Chain
 from harness.world.quirks import Quirks
 
@@ -28,7 +30,7 @@ pytestmark = [
 ]
 
 
-def extract(dataset: str, faults: list[Fault], folder: Path, *, chain: Chain = CHAIN, words: str = ""):
+def extract(dataset: str, faults: list[RpcFault], folder: Path, *, chain: Chain = CHAIN, words: str = ""):
     """Run real Cryo over blocks 90..149 in chunks of 20 and return its end, the pool and the tables by first block."""
     command = [BIN / "cryo-from-wheel", dataset, "-b", "90:150", "-c", "20", "-o", folder, *words.split()]
     with RpcPool(Node(chain, head=500), faults) as pool:
@@ -64,7 +66,7 @@ FATAL_TO_A_CHUNK = {
 @pytest.mark.parametrize("name", FATAL_TO_A_CHUNK)
 def test_one_bad_answer_costs_its_chunk_and_no_other(name: str, tmp_path: Path):
     """It is not retried, the exit code is 1, the bad chunk has no file, the others are there."""
-    fault = Fault(BLOCKS, FATAL_TO_A_CHUNK[name], block=BUSY, times=1)
+    fault = replace(FATAL_TO_A_CHUNK[name], method=BLOCKS, block=BUSY, times=1)
     ended, pool, tables = extract("blocks", [fault], tmp_path)
     assert ended.returncode == 1
     assert sorted(tables) == sorted({90, 110, 130} - {90 + (BUSY - 90) // 20 * 20})
@@ -84,7 +86,7 @@ RETRIED = {
 @pytest.mark.parametrize("name", RETRIED)
 def test_rate_limits_in_the_envelope_are_retried(name: str, tmp_path: Path):
     """Such an error is asked again, and the extraction is whole."""
-    fault = Fault(BLOCKS, RETRIED[name], block=BUSY, times=1)
+    fault = replace(RETRIED[name], method=BLOCKS, block=BUSY, times=1)
     ended, pool, tables = extract("blocks", [fault], tmp_path, words="--initial-backoff 5")
     assert ended.returncode == 0
     assert sum(table.num_rows for table in tables.values()) == 60
@@ -102,7 +104,7 @@ TOLERATED = {
 @pytest.mark.parametrize("name", TOLERATED)
 def test_some_oddities_are_not_even_noticed(name: str, tmp_path: Path):
     """The status is never looked at, nor is the id's number."""
-    ended, _, tables = extract("blocks", [Fault(BLOCKS, TOLERATED[name], block=BUSY, times=1)], tmp_path)
+    ended, _, tables = extract("blocks", [replace(TOLERATED[name], method=BLOCKS, block=BUSY, times=1)], tmp_path)
     assert ended.returncode == 0
     assert sum(table.num_rows for table in tables.values()) == 60
 
@@ -122,7 +124,7 @@ def in_transactions(*drop: str, **values: str) -> do.Fields:
 )
 def test_a_transaction_that_can_not_be_read_costs_its_chunk(action: do.Fields, tmp_path: Path):
     """Section 4: a full block whose transactions lack one of these fails its chunk, and no other."""
-    ended, _, tables = extract("transactions", [Fault(BLOCKS, action, block=BUSY)], tmp_path)
+    ended, _, tables = extract("transactions", [replace(action, method=BLOCKS, block=BUSY)], tmp_path)
     assert ended.returncode == 1
     assert sorted(tables) == sorted({90, 110, 130} - {90 + (BUSY - 90) // 20 * 20})
 
@@ -130,21 +132,23 @@ def test_a_transaction_that_can_not_be_read_costs_its_chunk(action: do.Fields, t
 @pytest.mark.parametrize("name", ["from", "gasPrice", "chainId"])
 def test_a_transaction_without_these_is_accepted(name: str, tmp_path: Path):
     """Section 4: a missing `from`, `gasPrice` or `chainId` costs no row, exit 0."""
-    ended, _, tables = extract("transactions", [Fault(BLOCKS, in_transactions(name), block=BUSY)], tmp_path)
+    ended, _, tables = extract("transactions", [replace(in_transactions(name), method=BLOCKS, block=BUSY)], tmp_path)
     assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, len(CHAIN.transactions(BUSY)))
 
 
 @pytest.mark.parametrize("kind", ["0x3", "0x4", "0x7e", "0x1ff"])
 def test_a_transaction_of_any_type_is_accepted(kind: str, tmp_path: Path):
     """Section 4: types that Cryo does not know are fine if the fields are there."""
-    ended, _, tables = extract("transactions", [Fault(BLOCKS, in_transactions(type=kind), block=BUSY)], tmp_path)
+    ended, _, tables = extract(
+        "transactions", [replace(in_transactions(type=kind), method=BLOCKS, block=BUSY)], tmp_path
+    )
     assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, len(CHAIN.transactions(BUSY)))
 
 
 @pytest.mark.parametrize(("dataset", "method"), [("logs", LOGS), ("traces", "trace_block")])
 def test_null_logs_and_traces_fail_their_chunk(dataset: str, method: str, tmp_path: Path):
     """Section 4: null where a list belongs can't be read, so the chunk has no file."""
-    ended, _, tables = extract(dataset, [Fault(method, do.Result(None), block=BUSY)], tmp_path)
+    ended, _, tables = extract(dataset, [do.Result(None, method=method, block=BUSY)], tmp_path)
     assert ended.returncode == 1
     assert sorted(tables) == sorted({90, 110, 130} - {90 + (BUSY - 90) // 20 * 20})
 
@@ -153,7 +157,7 @@ def test_a_trace_with_gas_past_32_bits_panics_its_chunk(tmp_path: Path):
     """Section 4, read there and run here: the chunk has no file, the exit code is 1."""
     someone = "0x" + "11" * 20
     call = {"callType": "call", "from": someone, "to": someone, "input": "0x", "value": "0x0", "gas": "0x100000000"}
-    fault = Fault("trace_block", do.Fields({"type": "call", "action": call}), block=BUSY)
+    fault = do.Fields({"type": "call", "action": call}, method="trace_block", block=BUSY)
     ended, _, tables = extract("traces", [fault], tmp_path)
     assert ended.returncode == 1
     assert len(tables) == 2
@@ -161,7 +165,7 @@ def test_a_trace_with_gas_past_32_bits_panics_its_chunk(tmp_path: Path):
 
 def test_a_transaction_without_a_receipt_is_missed_by_name(tmp_path: Path):
     """Section 4: in the fallback, a null receipt fails the chunk."""
-    faults = [Fault(RECEIPTS, do.Result(None), block=BUSY), Fault("eth_getTransactionReceipt", do.Result(None))]
+    faults = [do.Result(None, method=RECEIPTS, block=BUSY), do.Result(None, method="eth_getTransactionReceipt")]
     ended, _, tables = extract("transactions", faults, tmp_path)
     assert ended.returncode == 1
     assert "could not find tx receipt" in ended.stdout
@@ -197,13 +201,13 @@ def rows_of(tables: dict[int, Any], number: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("first", "left"), [(0, 0), (3, 3)])
 def test_short_receipts_drop_transactions_with_exit_0(first: int, left: int, tmp_path: Path):
     """Surprise 1: receipts are zipped with transactions, so what has none is gone."""
-    ended, _, tables = extract("transactions", [Fault(RECEIPTS, do.Items(first=first), block=BUSY)], tmp_path)
+    ended, _, tables = extract("transactions", [do.Items(first=first, method=RECEIPTS, block=BUSY)], tmp_path)
     assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, left)
 
 
 def test_reordered_receipts_give_transactions_the_wrong_outcome(tmp_path: Path):
     """Surprise 1: reversed receipts give each transaction another's gas, exit 0."""
-    ended, _, tables = extract("transactions", [Fault(RECEIPTS, do.Items(reverse=True), block=BUSY)], tmp_path)
+    ended, _, tables = extract("transactions", [do.Items(reverse=True, method=RECEIPTS, block=BUSY)], tmp_path)
     gas = [row["gas_used"] for row in rows_of(tables, BUSY)]
     assert (ended.returncode, gas) == (0, [tx.gas_used for tx in CHAIN.transactions(BUSY)][::-1])
 
@@ -211,7 +215,7 @@ def test_reordered_receipts_give_transactions_the_wrong_outcome(tmp_path: Path):
 @pytest.mark.parametrize("action", [do.Error(-32601, "no such method"), do.Result(None), do.Error(-32000, "busy")])
 def test_without_block_receipts_each_is_asked_for_by_hash(action: Any, tmp_path: Path):
     """An error or null for a block's receipts falls back to one call a transaction."""
-    ended, pool, tables = extract("transactions", [Fault(RECEIPTS, action, block=BUSY)], tmp_path)
+    ended, pool, tables = extract("transactions", [replace(action, method=RECEIPTS, block=BUSY)], tmp_path)
     expected = len(CHAIN.transactions(BUSY))
     assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, expected)
     assert pool.calls("eth_getTransactionReceipt") == expected
@@ -227,13 +231,13 @@ def test_a_node_without_block_receipts_is_served_by_the_fallback(tmp_path: Path)
 
 def test_another_block_than_asked_is_believed(tmp_path: Path):
     """Surprise 2: the foreign block is there twice, the asked one not at all, exit 0."""
-    ended, _, tables = extract("blocks", [Fault(BLOCKS, do.OtherBlock(1), block=100)], tmp_path)
+    ended, _, tables = extract("blocks", [do.OtherBlock(1, method=BLOCKS, block=100)], tmp_path)
     assert (ended.returncode, len(rows_of(tables, 100)), len(rows_of(tables, 101))) == (0, 0, 2)
 
 
 def test_an_empty_block_object_is_accepted(tmp_path: Path):
     """Surprise 3: `{}` gives a row of nulls and zeros, exit 0."""
-    ended, _, tables = extract("blocks", [Fault(BLOCKS, do.Result({}), block=100)], tmp_path)
+    ended, _, tables = extract("blocks", [do.Result({}, method=BLOCKS, block=100)], tmp_path)
     (row,) = rows_of(tables, None)
     assert (ended.returncode, row["block_hash"], row["timestamp"], row["gas_used"]) == (0, None, 0, 0)
 
@@ -251,7 +255,7 @@ def test_logs_are_lost_or_kept_without_a_word(name: str, tmp_path: Path):
     """Surprises 4 and 5: `[]` means no logs, entries without a place are skipped, removed ones are kept; exit 0."""
     number = next(number for number in range(100, 128) if len(list(CHAIN.logs(number))) >= 4)
     action, left = LOST_LOGS[name]
-    ended, _, tables = extract("logs", [Fault(LOGS, action, block=number)], tmp_path)
+    ended, _, tables = extract("logs", [replace(action, method=LOGS, block=number)], tmp_path)
     whole = len(list(CHAIN.logs(number)))
     expected = {None: whole - whole // 2, -1: whole}.get(left, left)
     assert (ended.returncode, len(rows_of(tables, number))) == (0, expected)
@@ -260,13 +264,13 @@ def test_logs_are_lost_or_kept_without_a_word(name: str, tmp_path: Path):
 def test_logs_of_another_block_are_kept(tmp_path: Path):
     """Surprise 5: foreign logs are taken for what they say they are."""
     action = do.Fields({"blockNumber": "0x1869f"})
-    ended, _, tables = extract("logs", [Fault(LOGS, action, block=109)], tmp_path)
+    ended, _, tables = extract("logs", [replace(action, method=LOGS, block=109)], tmp_path)
     assert (ended.returncode, len(rows_of(tables, 99_999))) == (0, len(list(CHAIN.logs(109))))
 
 
 def test_a_wrong_chain_id_is_believed(tmp_path: Path):
     """Surprise 8: files and the column follow what the node claims."""
-    ended, _, tables = extract("blocks", [Fault("eth_chainId", do.Result("0x89"))], tmp_path)
+    ended, _, tables = extract("blocks", [do.Result("0x89", method="eth_chainId")], tmp_path)
     assert ended.returncode == 0
     assert {value for table in tables.values() for value in table["chain_id"].to_pylist()} == {137}
     assert all(path.name.startswith("polygon__") for path in tmp_path.glob("*.parquet"))
@@ -274,7 +278,7 @@ def test_a_wrong_chain_id_is_believed(tmp_path: Path):
 
 def test_a_reorg_between_two_calls_is_not_noticed(tmp_path: Path):
     """Blocks before and after a reorg stand side by side, their hashes not linking, exit 0."""
-    reorg = Fault(BLOCKS, do.Reorg(at=100), block=120, times=1)
+    reorg = do.Reorg(at=100, method=BLOCKS, block=120, times=1)
     ended, _, tables = extract("blocks", [reorg], tmp_path, words="--max-concurrent-chunks 1 -i parent_hash")
     rows = [row for number in range(90, 150) for row in rows_of(tables, number)]
     broken = [old["block_number"] for old, new in itertools.pairwise(rows) if old["block_hash"] != new["parent_hash"]]
@@ -285,7 +289,7 @@ def test_a_reorg_between_two_calls_is_not_noticed(tmp_path: Path):
 
 def test_a_stale_head_shortens_an_open_range(tmp_path: Path):
     """`latest` is what the node says it is."""
-    with RpcPool(Node(CHAIN, head=500), [Fault("eth_blockNumber", do.Result("0x64"))]) as pool:
+    with RpcPool(Node(CHAIN, head=500), [do.Result("0x64", method="eth_blockNumber")]) as pool:
         command = [BIN / "cryo-from-wheel", "blocks", "-b", "90:latest", "-o", tmp_path]
         assert (
             subprocess.run(
@@ -311,7 +315,7 @@ def test_a_range_too_large_is_not_split(tmp_path: Path):
 @pytest.fixture
 def hanging(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], RpcPool]]:
     """Real Cryo while one of its calls hangs."""
-    with RpcPool(Node(CHAIN, head=500), [Fault(BLOCKS, do.Hang(), block=95)]) as pool:
+    with RpcPool(Node(CHAIN, head=500), [do.Hang(method=BLOCKS, block=95)]) as pool:
         command = [BIN / "cryo-from-wheel", "blocks", "-b", "90:150", "-c", "20", "-o", tmp_path]
         process = subprocess.Popen(command, env=os.environ | {"ETH_RPC_URL": pool.url}, stdout=subprocess.DEVNULL)
         try:
@@ -337,7 +341,7 @@ def test_a_hang_holds_its_chunk_while_the_others_are_written(
 
 def test_a_refused_connection_is_tried_four_times(tmp_path: Path):
     """A node that is gone is an error before anything is collected, or fails every chunk that is left."""
-    with RpcPool(Node(CHAIN, head=500), [Fault(BLOCKS, do.Stop(), nth=5, times=1)]) as pool:
+    with RpcPool(Node(CHAIN, head=500), [do.Stop(method=BLOCKS, nth=5, times=1)]) as pool:
         command = [BIN / "cryo-from-wheel", "blocks", "-b", "90:150", "-c", "20", "-o", tmp_path]
         ended = subprocess.run(
             command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=False, capture_output=True, text=True

@@ -4,14 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from harness.fakes.rpc import Fault, Node, RpcPool
-from harness.faults import actions as do
+from harness.fakes.rpc import Node, RpcPool
+from harness.faults import RpcFault
+from harness.faults import rpc as do
 from harness.world.chain import Chain
 
 CHAIN = Chain(1)
@@ -24,7 +26,7 @@ pytestmark = [
 ]
 
 
-def extract(dataset: str, folder: Path, node: Node, *faults: Fault):
+def extract(dataset: str, folder: Path, node: Node, *faults: RpcFault):
     """Run real Cryo over blocks 100..119 in chunks of 10 and return its exit code and rows by chunk."""
     command = [BIN / "cryo-from-wheel", dataset, "-b", "100:120", "-c", "10", "-o", folder]
     with RpcPool(node, list(faults)) as pool:
@@ -39,13 +41,13 @@ def extract(dataset: str, folder: Path, node: Node, *faults: Fault):
 @pytest.mark.parametrize("dataset", ["balance_diffs", "code_diffs", "nonce_diffs", "storage_diffs", "vm_traces"])
 def test_a_pruned_node_gives_empty_diffs_with_exit_code_0(dataset: str, tmp_path: Path):
     """Surprise 7: where `trace_replayBlockTransactions` yields nothing, blocks with transactions have no rows."""
-    fault = Fault("trace_replayBlockTransactions", do.Result([]))
+    fault = do.Result([], method="trace_replayBlockTransactions")
     assert extract(dataset, tmp_path, Node(CHAIN), fault) == (0, {100: [], 110: []})
 
 
 def test_receipts_without_a_status_are_failures(tmp_path: Path):
     """Surprise 9: before block 4,370,000 of mainnet `success` is whether no gas was used, so never."""
-    fault = Fault("eth_getBlockReceipts", do.Fields(drop=("status",)))
+    fault = do.Fields(drop=("status",), method="eth_getBlockReceipts")
     code, chunks = extract("transactions", tmp_path, Node(CHAIN), fault)
     rows = [row for chunk in chunks.values() for row in chunk]
     assert (code, len(rows)) == (0, sum(len(CHAIN.transactions(number)) for number in range(100, 120)))
@@ -75,13 +77,13 @@ def test_logs_past_the_head_are_silently_missing_elsewhere(tmp_path: Path):
 @pytest.mark.parametrize("action", [do.Status(500), do.Error(-32603, "internal error"), do.Raw("<html>"), do.Close()])
 def test_without_a_chain_id_nothing_begins(action: do.Action, tmp_path: Path):
     """Section 4: a fault of `eth_chainId` is exit code 1, with nothing on the disk."""
-    assert extract("blocks", tmp_path, Node(CHAIN), Fault("eth_chainId", action)) == (1, {})
+    assert extract("blocks", tmp_path, Node(CHAIN), replace(action, method="eth_chainId")) == (1, {})
     assert not list(tmp_path.rglob("*.json"))
 
 
 def test_a_panicked_chunk_is_in_neither_list_of_the_report(tmp_path: Path):
     """Section 3: it is known only by the exit code and by the file that is not there."""
-    code, chunks = extract("blocks", tmp_path, Node(CHAIN), Fault("eth_getBlockByNumber", PANIC, block=105))
+    code, chunks = extract("blocks", tmp_path, Node(CHAIN), replace(PANIC, method="eth_getBlockByNumber", block=105))
     (report,) = (tmp_path / ".cryo" / "reports").iterdir()
     results = json.loads(report.read_text(encoding="utf-8"))["results"]
     assert (code, list(chunks), len(results["completed_paths"]), results["errored_paths"]) == (1, [110], 1, [])
@@ -89,7 +91,7 @@ def test_a_panicked_chunk_is_in_neither_list_of_the_report(tmp_path: Path):
 
 def test_retries_that_are_spent_fail_the_chunk(tmp_path: Path):
     """Section 9: an error that is retried fails in the end, five retries after the first call."""
-    fault = Fault("eth_getBlockByNumber", do.Error(-32005, "limit exceeded"), block=105)
+    fault = do.Error(-32005, "limit exceeded", method="eth_getBlockByNumber", block=105)
     with RpcPool(Node(CHAIN), [fault]) as pool:
         words = "blocks -b 100:110 --initial-backoff 5"
         ended = subprocess.run(

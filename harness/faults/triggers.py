@@ -1,0 +1,41 @@
+"""Triggers: what the runner does when an event is recorded."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from harness.faults.occurrence import STRICT, Occurrence, Pattern
+
+Action = Literal[
+    "SIGKILL", "SIGTERM", "SIGSTOP", "SIGCONT",
+    "take-lease", "cancel", "deny-heartbeat", "start-worker", "age-staging",
+]  # fmt: skip
+_SEARCHED = ("operation", "key", "method", "task_id", "text", "answered", "status", "action")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Trigger(Occurrence):
+    """What the runner does at an event of the kind `event` whose key, operation or text matches `match`.
+
+    A signal goes to the `worker` with this number, from 0.
+    """
+
+    event: str
+    match: Pattern = ""
+    do: Action
+    worker: Annotated[int, Field(ge=0)] = 0
+
+    def matches(self, event: Any) -> bool:
+        """Tell whether an event of the history matches."""
+        if event.kind != self.event:
+            return False
+        words = " ".join(str(getattr(event, name, "")) for name in _SEARCHED)
+        return re.search(self.match, words) is not None
+
+    def __str__(self) -> str:
+        """Name the trigger in a history."""
+        return f"at {self.event} {self.match} #{self.nth} {self.do}"

@@ -1,0 +1,63 @@
+"""Events of the node and of Cryo: calls, and the start of each Cryo, which fake Cryo reports and the watch sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.faults.rpc import HARNESS
+from harness.history import CryoStarted, CryoWrote, FaultFired, RpcCall
+from harness.runner import staging
+from harness.runner.processes import Watch, locked_below
+
+if TYPE_CHECKING:
+    from harness.fakes.rpc.journal import Call
+    from harness.runner.recorder import Recorder
+
+
+class CryoEvents:
+    """Records calls to the node and starts of Cryo; `staging_root` is the workers'."""
+
+    def __init__(self, recorder: Recorder, watch: Watch, staging_root: Path) -> None:
+        self._recorder, self._watch, self._staging_root = recorder, watch, staging_root
+
+    def called(self, call: Call) -> None:
+        """Record a call to the node; those of the harness's own methods are fake Cryo's reports."""
+        if call.fault is not None:
+            self._recorder.add(FaultFired, fault=f"rpc {call.method} #{call.number}")
+        if call.method == "harness_started":
+            report = call.params[0]
+            self._started(report["pid"], report["arguments"], report["environment"])
+        elif call.method == "harness_wrote":
+            self._recorder.add(CryoWrote, name=call.params[0]["name"], digest=call.params[0]["sha256"])
+        elif not call.method.startswith(HARNESS):
+            self._recorder.add(
+                RpcCall, node=call.node, method=call.method, blocks=call.blocks, fault=call.fault is not None
+            )
+
+    def process_found(self, pid: int, words: list[str]) -> None:
+        """Record the start of a Cryo that reports nothing itself, from its command line."""
+        program = next((index for index, word in enumerate(words) if "cryo" in Path(word).name), 0)
+        try:
+            variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            variables = []
+        names = [variable.split(b"=")[0].decode() for variable in variables]
+        self._started(pid, words[program + 1 :], [name for name in names if name])
+
+    def _started(self, pid: int, arguments: list[str], environment: list[str]) -> None:
+        self._watch.note(pid)
+        try:
+            directory = str(Path(f"/proc/{pid}/cwd").resolve())
+        except OSError:
+            directory = ""
+        event = self._recorder.add(
+            CryoStarted,
+            arguments=tuple(arguments),
+            environment=tuple(environment),
+            directory=directory,
+            pid=pid,
+            staged=staging.look(self._staging_root),
+            locked=locked_below(pid, self._staging_root),
+        )
+        self._watch.cryo_began(pid, event.number)
