@@ -245,7 +245,7 @@ class TimedOut(_Event):
 
 
 class FinalObject(BaseModel):
-    """One object in the store at the end; `text` is the content of a manifest, `parquet` what a Parquet file holds."""
+    """One stored object; `text` is the content of a manifest, `parquet` the facts of a Parquet file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

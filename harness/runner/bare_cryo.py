@@ -1,6 +1,6 @@
-"""What a scenario has of the real world: anvil for a node, and real Cryo in its image as an executable.
+"""Real Cryo for scenarios: an executable that runs it in a container, and the oracle for a real node.
 
-What the files must hold is told by a bare run of the same Cryo, before any worker begins.
+The expected files are those of a run of the same Cryo without a worker, before the scenario starts.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def containerized_cryo(stack: ExitStack, folder: Path) -> Path:
 
 
 def oracle_of(program: str, url: str, payload: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what each file of a range holds that a bare Cryo writes.
+    """Return the facts of each file that Cryo writes for a range, run without a worker.
 
     Raises:
         subprocess.CalledProcessError: Cryo failed.

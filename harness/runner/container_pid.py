@@ -1,4 +1,4 @@
-"""Which process of this machine is the worker that runs in a container."""
+"""Finds the process on this machine that is the worker in a container."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ INITS = frozenset({"tini", "docker-init", "dumb-init", "catatonit"})
 
 
 class Inside:
-    """The worker in a container, told by the id file: the process that signals have to meet.
+    """The worker in a container, found by the id file: the process that must get the signals.
 
-    On Linux with the engine on this machine; elsewhere nothing is seen.
+    This works on Linux with the engine on this machine; elsewhere no process is found.
     """
 
     def __init__(self, id_file: Path) -> None:
@@ -22,10 +22,10 @@ class Inside:
         self._main: int | None = None
 
     def pid(self) -> int | None:
-        """Return its id in this machine's process table; None while there is none, or no more.
+        """Return its id in the process table of this machine, or None before its start and after its end.
 
-        An init that only passes signals on is not the worker, but what it has started is: no init can pass on SIGKILL
-        and SIGSTOP. It is looked for each time, since a container's first process is Docker's own for a moment.
+        If the main process is an init that forwards signals, the worker is its child, because no init can forward
+        SIGKILL and SIGSTOP. It is looked up each time, because the first process in a container is briefly Docker's.
         """
         self._main = self._main or _main_process(self._id_file)
         if self._main is None:

@@ -1,4 +1,4 @@
-"""The store of a scenario: what is put there before, and what it holds at the end."""
+"""The objects of a scenario: writes the preloaded ones, and reads all of them at the end."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 
 def chain_of(scenario: Scenario) -> Chain:
-    """Return the chain of a scenario's world."""
+    """Return the deterministic chain of a scenario."""
     return Chain(scenario.node.chain_id, quirks=Quirks(**scenario.node.quirks))
 
 
 def prepare(scenario: Scenario, bucket: Bucket | None, directory: Path) -> dict[str, str]:
-    """Put there what the scenario says, and return the SHA-256 of each object by its key."""
+    """Store the preloaded objects of a scenario, and return the SHA-256 of each by its key."""
     digests = {}
-    for held in scenario.preloaded_objects:
+    for preloaded in scenario.preloaded_objects:
         payload = scenario.tasks[0].payload()
-        payload |= {"cryo_dataset_name": held.dataset} if held.dataset else {}
-        chosen = chunks(payload["range_start"], payload["range_end"])[held.chunk]
+        payload |= {"cryo_dataset_name": preloaded.dataset} if preloaded.dataset else {}
+        chosen = chunks(payload["range_start"], payload["range_end"])[preloaded.chunk]
         name = file_name(payload["chain_id"], payload["cryo_dataset_name"], chosen)
-        key = held.key.replace("{prefix}", prefix(payload)).replace("{chunk}", name)
-        body = _content(held, scenario, payload, chosen)
+        key = preloaded.key.replace("{prefix}", prefix(payload)).replace("{chunk}", name)
+        body = _content(preloaded, scenario, payload, chosen)
         digests[key] = hashlib.sha256(body).hexdigest()
         if bucket is not None:
-            described = held.content in {"whole", "fake", "other-rows"}
-            bucket.put(key, body, _metadata(body, held.evidence) if described else None)
+            has_metadata = preloaded.content in {"whole", "fake", "other-rows"}
+            bucket.put(key, body, _metadata(body, preloaded.evidence) if has_metadata else None)
         else:
             (directory / key).parent.mkdir(parents=True, exist_ok=True)
             (directory / key).write_bytes(body)
@@ -48,7 +48,7 @@ def prepare(scenario: Scenario, bucket: Bucket | None, directory: Path) -> dict[
 
 
 def _metadata(body: bytes, evidence: str) -> dict[str, str]:
-    """Return what LAY-8 says of a file."""
+    """Return the metadata of a file as LAY-8 defines it."""
     facts = facts_of(body)
     empty = facts["first"] is None
     return {
@@ -60,34 +60,34 @@ def _metadata(body: bytes, evidence: str) -> dict[str, str]:
     }
 
 
-def _content(held: PreloadedObject, scenario: Scenario, payload: dict[str, Any], chosen: range) -> bytes:
-    if held.content == "text":
-        return held.text.encode()
-    if held.content in {"manifest", "short-manifest"}:
+def _content(preloaded: PreloadedObject, scenario: Scenario, payload: dict[str, Any], chosen: range) -> bytes:
+    if preloaded.content == "text":
+        return preloaded.text.encode()
+    if preloaded.content in {"manifest", "short-manifest"}:
         names = chunks(payload["range_start"], payload["range_end"])
         dataset = payload["cryo_dataset_name"]
         keys = sorted(prefix(payload) + file_name(payload["chain_id"], dataset, chunk) for chunk in names)
-        keys = keys[: len(keys) if held.content == "manifest" else 1]
+        keys = keys[: len(keys) if preloaded.content == "manifest" else 1]
         fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
         return json.dumps(fields | {"parquet_keys": keys}, separators=(",", ":")).encode() + b"\n"
     import pyarrow as pa  # noqa: PLC0415 - slow, and few scenarios need it
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
-    numbers = chosen if held.content != "fewer-rows" else chosen[:-1]
+    numbers = chosen if preloaded.content != "fewer-rows" else chosen[:-1]
     table = build(chain_of(scenario), payload["cryo_dataset_name"], numbers)
-    if held.content == "other-rows":
+    if preloaded.content == "other-rows":
         hashes = table.column("block_hash").to_pylist()
         column = pa.array([bytes(32), *hashes[1:]], table.schema.field("block_hash").type)
         table = table.set_column(table.column_names.index("block_hash"), table.schema.field("block_hash"), column)
-    if held.content == "fake":
+    if preloaded.content == "fake":
         table = table.replace_schema_metadata({b"cryo_ingest.fake": b"true"})
     written = io.BytesIO()
     pq.write_table(table, written, compression="lz4")
-    return written.getvalue()[:-20] if held.content == "broken" else written.getvalue()
+    return written.getvalue()[:-20] if preloaded.content == "broken" else written.getvalue()
 
 
 def sizes(scenario: Scenario) -> list[int]:
-    """Return how many bytes each file of the first task has that fake Cryo writes."""
+    """Return the size in bytes of each file that fake Cryo writes for the first task."""
     payload = scenario.tasks[0].payload()
     found = []
     for chunk in chunks(payload["range_start"], payload["range_end"]):
@@ -99,7 +99,7 @@ def sizes(scenario: Scenario) -> list[int]:
 
 
 def contents(bucket: Bucket | None, directory: Path, secrets: Secrets) -> dict[str, FinalObject]:
-    """Return all that the store holds."""
+    """Return all objects in the store, by key."""
     if bucket is not None:
         found = bucket.contents()
     else:

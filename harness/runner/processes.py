@@ -1,4 +1,4 @@
-"""Worker processes and all that they start: output read as it comes, arguments and survivors from /proc."""
+"""Starts worker processes, reads their output, and watches their descendants in /proc."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.03
 KILLED_IN_CONTAINER = 128 + signal.SIGKILL
-"""How `docker run` tells that what it ran was killed."""
+"""The exit code of `docker run` after SIGKILL in the container."""
 
 
 class Worker:
-    """One process of the target's; where it is a command that runs another, `inner` tells that one's id."""
+    """A worker process; if it is a command that runs another process, `inner` returns the id of that process."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a process is started with
+    def __init__(  # noqa: PLR0913, PLR0917 - all of them describe the process
         self, number: int, recorder: Recorder, command: Sequence[str], environment: dict[str, str],
         task: int | None, payload: bytes | None, inner: Callable[[], int | None] | None = None,
     ) -> None:  # fmt: skip
@@ -49,7 +49,7 @@ class Worker:
         self._ender.start()
 
     def signal(self, name: str) -> None:
-        """Send a signal to a process that lives."""
+        """Send a signal, unless the process has ended."""
         if self.process.poll() is None:
             self._recorder.add(HarnessAction, action=name, worker=self.number)
             self._send(getattr(signal, name))
@@ -63,12 +63,12 @@ class Worker:
             os.kill(pid, number)
 
     def pids(self) -> list[int]:
-        """Return what is known of its process ids: that of the worker itself last."""
+        """Return the known process ids; the last is that of the worker itself."""
         inner = self._inner() if self._inner is not None and self.process.poll() is None else None
         return [self.process.pid] if inner is None else [self.process.pid, inner]
 
     def close(self) -> None:
-        """End it, whatever it does, and wait until all of its output is read."""
+        """Kill the process, and wait until all of its output is read."""
         if self.process.poll() is None:
             self._send(signal.SIGKILL)
             self.process.kill()
@@ -76,7 +76,7 @@ class Worker:
         self._ender.join()
 
     def _feed(self, payload: bytes) -> None:
-        assert self.process.stdin is not None  # noqa: S101 - asked for above
+        assert self.process.stdin is not None  # noqa: S101 - Popen was called with PIPE
         try:
             self.process.stdin.write(payload)
             self.process.stdin.close()
@@ -84,12 +84,12 @@ class Worker:
             return
 
     def _read_out(self) -> None:
-        assert self.process.stdout is not None  # noqa: S101 - asked for above
+        assert self.process.stdout is not None  # noqa: S101 - Popen was called with PIPE
         with self.process.stdout as stream:
             self._stdout.read(stream)
 
     def _read_log(self) -> None:
-        assert self.process.stderr is not None  # noqa: S101 - asked for above
+        assert self.process.stderr is not None  # noqa: S101 - Popen was called with PIPE
         with self.process.stderr as stream:
             read_lines(stream, self._recorder.secrets, self._log)
 
@@ -101,7 +101,7 @@ class Worker:
         if self._inner is not None and code == KILLED_IN_CONTAINER:
             code = -signal.SIGKILL
         self._threads[0].join()
-        # A Cryo that outlives its worker may hold the pipes: what was said until now is what counts.
+        # A Cryo that outlives its worker may keep the pipes open: then only the output until now counts.
         for thread in self._threads[1:]:
             thread.join(2.0)
         self._recorder.add(WorkerExited, worker=self.number, code=code, stdout=str(self._stdout))
@@ -109,12 +109,12 @@ class Worker:
 
 
 class Watch:
-    """Looks at all descendants of the workers while the `with` block lasts, and ends those that are left."""
+    """Watches all descendants of the workers while the `with` block lasts, and kills those that are left."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._on_cryo: Callable[[int, list[str]], None] | None = None
-        self._told: set[tuple[int, str]] = set()
+        self._reported: set[tuple[int, str]] = set()
         self._workers: list[Worker] = []
         self._roots: set[int] = set()
         self._cryos: dict[int, tuple[int, str]] = {}
@@ -140,25 +140,25 @@ class Watch:
         self._on_cryo = listener
 
     def follow(self, worker: Worker) -> None:
-        """Watch one more worker and all that it starts."""
+        """Watch a worker and its descendants."""
         self._workers.append(worker)
 
     def note(self, pid: int) -> None:
-        """Look at one process now."""
+        """Record one process now."""
         start, words = _start_of(pid), _arguments_of(pid)
         if start is not None and words:
             self.seen[pid, start] = words
             self.arguments.add(words)
-            if self._on_cryo is not None and " --blocks " in words and (pid, start) not in self._told:
-                self._told.add((pid, start))
+            if self._on_cryo is not None and " --blocks " in words and (pid, start) not in self._reported:
+                self._reported.add((pid, start))
                 self._on_cryo(pid, words.split())
 
     def cryo_began(self, pid: int, number: int) -> None:
-        """Watch for the end of a Cryo whose `cryo_started` has that number."""
+        """Watch for the end of a Cryo; `number` is that of its `cryo_started` event."""
         self._cryos[number] = (pid, _start_of(pid) or "")
 
     def no_cryo_lives(self) -> bool:
-        """Tell whether every Cryo is gone, after saying so in the history of those that are."""
+        """Record the end of each Cryo that has ended, and return whether none is left."""
         with self._ending:
             for number, (pid, start) in list(self._cryos.items()):
                 if _start_of(pid) != start:
@@ -167,7 +167,7 @@ class Watch:
         return not self._cryos
 
     def adopt(self, marks: Sequence[str]) -> None:
-        """Take note of processes that hold one of these texts in their environment: a worker let them go for good."""
+        """Record processes with one of these texts in their environment: descendants that detached from a worker."""
         wanted = [mark.encode() for mark in marks]
         known = {pid for pid, _ in self.seen}
         for folder in Path("/proc").iterdir():
@@ -180,7 +180,7 @@ class Watch:
                     self.note(int(folder.name))
 
     def survivors(self) -> tuple[str, ...]:
-        """Return the command lines of what was started and lives still, the roots aside."""
+        """Return the command lines of the descendants that are still running."""
         alive = [
             words for (pid, start), words in self.seen.items() if pid not in self._roots and _start_of(pid) == start
         ]
@@ -198,7 +198,7 @@ class Watch:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the ids of what a process has started and not lost; none where it is gone."""
+    """Return the ids of the children of a process; none if it has ended."""
     found: list[int] = []
     try:
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -216,7 +216,10 @@ def _arguments_of(pid: int) -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """Return when a process began, which tells it from a later one of its id; None where it is gone or a zombie."""
+    """Return the start time of a process, which distinguishes it from a later one with the same id.
+
+    Returns None if it has ended or is a zombie.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -225,7 +228,7 @@ def _start_of(pid: int) -> str | None:
 
 
 def locked_below(pid: int, folder: Path) -> tuple[str, ...]:
-    """Return the paths below a folder that a process has open and locked, by itself or by who passed it on."""
+    """Return the paths below a folder that a process holds open and locked, including inherited locks."""
     found = set()
     try:
         for link in Path(f"/proc/{pid}/fd").iterdir():

@@ -1,7 +1,7 @@
-"""The secrets of a run: found wherever they come, in any plain coding, and replaced by `<secret:NAME>`.
+"""Finds the secrets of a run in any common encoding, and replaces them by `<secret:NAME>`.
 
-Found are the text itself in any case, percent-encoded, in hexadecimal, and in base64 at any offset. That is what
-programs do by mistake; who means to smuggle a secret out can always write it otherwise.
+A secret is found as it is, in any case, percent-encoded, in hexadecimal, and in base64 at any offset. These are the
+encodings in which programs leak secrets by mistake; a deliberate leak can use others.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from urllib.parse import unquote
 from pydantic import BaseModel
 
 SHORTEST = 12
-"""A shorter value may come by chance: whoever makes the secrets of a world makes them longer."""
+"""Shorter values are rejected, because they may occur by chance."""
 LONGEST_FORM_BYTES = 1024
-"""No form of a secret of a world is longer: of a text that is cut, so much is looked at again with what follows."""
+"""No encoded form of a secret is longer; this much of a cut text is searched again with what follows."""
 _BASE64_GROUP = 3
 
 
 class _Forms(NamedTuple):
-    """How one secret may be written: what is told apart by case, what is not, and a pattern of all of it."""
+    """The encoded forms of a secret: case-sensitive ones, case-insensitive ones, and a pattern for all of them."""
 
     exact: tuple[str, ...]
     folded: tuple[str, ...]
@@ -30,38 +30,38 @@ class _Forms(NamedTuple):
 
 
 class Secrets:
-    """The values that nothing of a run may hold, by name."""
+    """Values that must not occur in the history, with their names."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._forms: dict[str, _Forms] = {}
 
     def add(self, secrets: Mapping[str, str]) -> None:
-        """Learn values by name.
+        """Add values by name.
 
         Raises:
-            ValueError: a value is too short to be told from other text.
+            ValueError: a value is so short that it may occur by chance.
         """
         for name, value in secrets.items():
             if len(value) < SHORTEST:
                 raise ValueError(f"the secret {name} has under {SHORTEST} characters")
             if value not in self._names:
                 self._forms[value] = _forms_of(value)
-                # Last: another thread may be looking through the names just now.
+                # After the forms, and as a new dict, because another thread may be iterating over the names.
                 self._names = self._names | {value: name}
 
     def found_in(self, text: str) -> tuple[str, ...]:
-        """Name the secrets that a text holds."""
+        """Return the names of the secrets in a text."""
         return tuple(sorted({self._names[value] for value in self._values_in(text)}))
 
     def scrub(self, text: str) -> str:
-        """Return a text without secrets."""
+        """Return a text with every secret replaced."""
         for value in self._values_in(text):
             text = self._forms[value].pattern.sub(f"<secret:{self._names[value]}>", text)
         return text
 
     def scrubbed(self, value: Any) -> Any:
-        """Return any JSON value, or a model of such, without secrets; names of fields too."""
+        """Return a JSON value or a model with every secret replaced, in names of fields, too."""
         if isinstance(value, str):
             return self.scrub(value)
         if isinstance(value, Mapping):
@@ -84,15 +84,15 @@ class Secrets:
             if any(form in lowered or form in plain for form in self._forms[value].folded)
             or any(form in text for form in self._forms[value].exact)
         ]  # fmt: skip
-        # One may be part of another, which is then replaced first.
+        # A secret may be part of a longer one, which must be replaced first.
         return sorted(found, key=len, reverse=True)
 
 
 def _forms_of(value: str) -> _Forms:
     folded = (value.lower(), value.encode().hex())
     encoded = tuple({form for offset in range(_BASE64_GROUP) for form in _base64_forms(value.encode(), offset)})
-    either = "".join(f"(?:{re.escape(letter)}|{_percent(letter)})" for letter in value)
-    pattern = f"(?i:{either}|{folded[1]})|{'|'.join(map(re.escape, encoded))}"
+    any_case = "".join(f"(?:{re.escape(letter)}|{_percent(letter)})" for letter in value)
+    pattern = f"(?i:{any_case}|{folded[1]})|{'|'.join(map(re.escape, encoded))}"
     return _Forms(encoded, folded, re.compile(pattern))
 
 
@@ -101,7 +101,10 @@ def _percent(letter: str) -> str:
 
 
 def _base64_forms(value: bytes, offset: int) -> tuple[str, str]:
-    """Return what is sure of a value's base64 where it stands `offset` bytes into a group: in both alphabets."""
+    """Return the part of a value's base64 that does not depend on its neighbours, in both alphabets.
+
+    The value begins `offset` bytes into a group of three.
+    """
     skipped = -offset % _BASE64_GROUP
     inner = value[skipped:]
     inner = inner[: len(inner) - len(inner) % _BASE64_GROUP]

@@ -1,4 +1,4 @@
-"""The staging root: what a scenario plants there, and what is there at a moment."""
+"""The staging root: creates the preloaded files of a scenario, and lists the content at a given moment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEFT = "left.parquet"
 
 
 def plant(scenario: Scenario, root: Path, outside: Path, task_id: str) -> None:
-    """Put there what the scenario says; links lead to a directory outside, which holds one file."""
+    """Create the preloaded files; links point to a directory outside the root, which has one file."""
     root.mkdir(mode=0o700)
     outside.mkdir()
     (outside / "kept.parquet").write_bytes(b"somebody else's")
@@ -43,51 +43,57 @@ def _path(root: Path, name: str, task_id: str) -> Path:
 
 
 def age(path: Path, hours: float) -> None:
-    """Set a path's own modification time back."""
+    """Set the modification time of a path back, without following links."""
     then = time.time() - hours * SECONDS_PER_HOUR
     os.utime(path, (then, then), follow_symlinks=False)
 
 
 States = dict[str, tuple[object, ...]]
-"""What planted paths are, by name: equal where nobody touched them."""
+"""The states of preloaded paths, by path; a state is equal if the path was not touched."""
 
 
 def states(scenario: Scenario, root: Path, outside: Path, task_id: str) -> States:
-    """Look at each planted path, and at what links lead to, so that every later change of it can be seen.
+    """Return the state of each preloaded path and of the directory that links point to.
 
-    Behind links reading leaves a mark, too, where the file system keeps access times: `relatime` does after a change,
-    and setting them here is one.
+    In that directory reading is detected, too, by access times, if the file system records them: `relatime` updates an
+    access time that is not later than the modification time, so they are set to 0 here.
     """
-    found = {file.path: _as_it_is(_path(root, file.path, task_id)) for file in scenario.preloaded_files}
+    found = {file.path: _state(_path(root, file.path, task_id)) for file in scenario.preloaded_files}
     paths = [*outside.iterdir(), outside]
-    _never_read(paths)
-    found[BEHIND_LINKS] = _behind(outside)
-    _never_read(paths)
+    _reset_access_times(paths)
+    found[BEHIND_LINKS] = _state_behind_links(outside)
+    _reset_access_times(paths)
     return found
 
 
 def untouched(before: States, scenario: Scenario, root: Path, outside: Path, task_id: str) -> dict[str, bool]:
-    """Tell of each path whether it is as it was, of what links lead to as well; of what is to go, whether it is."""
+    """Return for each preloaded path whether it is unchanged, or, if its removal is expected, whether it still exists.
+
+    `BEHIND_LINKS` is the key of the directory that links point to.
+    """
     found = {}
     for file in scenario.preloaded_files:
         path = _path(root, file.path, task_id)
-        there = (path / LEFT).is_file() if file.type == "directory" else os.path.lexists(path)
-        found[file.path] = _as_it_is(path) == before[file.path] if file.unchanged else there
-    return found | {BEHIND_LINKS: _behind(outside) == before[BEHIND_LINKS]}
+        exists = (path / LEFT).is_file() if file.type == "directory" else os.path.lexists(path)
+        found[file.path] = _state(path) == before[file.path] if file.unchanged else exists
+    return found | {BEHIND_LINKS: _state_behind_links(outside) == before[BEHIND_LINKS]}
 
 
-def _never_read(paths: list[Path]) -> None:
+def _reset_access_times(paths: list[Path]) -> None:
     for path in paths:
         os.utime(path, ns=(0, path.lstat().st_mtime_ns))
 
 
-def _behind(outside: Path) -> tuple[object, ...]:
-    # The directory first: to list it is to read it.
-    return (_status(outside, reading=True), *(_status(path, reading=True) for path in sorted(outside.iterdir())))
+def _state_behind_links(outside: Path) -> tuple[object, ...]:
+    # The directory first, because listing it changes its access time.
+    return (
+        _status(outside, with_access_time=True),
+        *(_status(path, with_access_time=True) for path in sorted(outside.iterdir())),
+    )
 
 
-def _as_it_is(path: Path) -> tuple[object, ...]:
-    """Describe a path: a directory by what was left in it, since to look for a lock there is no change."""
+def _state(path: Path) -> tuple[object, ...]:
+    """Return the state of a path; that of a directory is its left-over file, because testing its lock changes it."""
     if path.is_symlink():
         return (*_status(path), str(path.readlink()))
     if not path.is_dir():
@@ -96,13 +102,13 @@ def _as_it_is(path: Path) -> tuple[object, ...]:
     return (*_status(path)[:3], *_status(left), left.read_bytes() if left.is_file() else None)
 
 
-def _status(path: Path, *, reading: bool = False) -> tuple[object, ...]:
+def _status(path: Path, *, with_access_time: bool = False) -> tuple[object, ...]:
     try:
         seen = path.lstat()
     except OSError:
         return (str(path), None, None)
     found = (str(path), seen.st_ino, f"{seen.st_mode:o} {seen.st_uid}", seen.st_size, seen.st_mtime_ns)
-    return (*found, seen.st_atime_ns) if reading else found
+    return (*found, seen.st_atime_ns) if with_access_time else found
 
 
 def look(root: Path) -> tuple[StagedEntry, ...]:

@@ -1,4 +1,4 @@
-"""Ending a run before its time, so that no worker of it outlives the harness."""
+"""Stops a run early on SIGINT or SIGTERM, so that no worker outlives the harness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set instead of ending the process: every scenario looks at it."""
+    """Yield an event that SIGINT and SIGTERM set instead of ending the process; every scenario checks it."""
     stop = threading.Event()
     before = [signal.signal(number, lambda *_: stop.set()) for number in SIGNALS]
     try:

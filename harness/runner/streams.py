@@ -1,6 +1,6 @@
-"""What a worker writes, read as it comes: so much of it is kept, and all of it is searched for secrets.
+"""Reads the output of a worker: keeps a limited amount of it, and searches all of it for secrets.
 
-A line or a text that is too long is cut, but never within a secret: half of one would be found by nobody.
+A line or a text that is too long is cut, but never within a secret, because no search finds half of one.
 """
 
 from __future__ import annotations
@@ -16,103 +16,103 @@ if TYPE_CHECKING:
     from harness.runner.secrecy import Secrets
 
 MOST_OUTPUT_BYTES = 4 * 1024**2
-"""So much of each stream is kept; the rest is read, lest the worker block, searched, and forgotten."""
+"""How much of each stream is kept; the rest is read, so that the worker does not block, searched, and dropped."""
 LONGEST_LINE_BYTES = 64 * 1024
 LINE_COSTS_BYTES = 200
-"""What an event weighs besides its text: a flood of empty lines is one, too."""
+"""The size of an event besides its text, so that empty lines count, too."""
 CHUNK_BYTES = 64 * 1024
 CUT = "[the harness: what was written after this is not kept]"
 
 
 def _chunks(stream: IO[bytes]) -> Callable[[], bytes]:
-    # A read takes what there is: the pipe is emptied to its end.
+    # os.read returns what is available, without waiting for a full chunk.
     return lambda: os.read(stream.fileno(), CHUNK_BYTES)
 
 
-class _Rest:
-    """Searches what is not kept."""
+class _Dropped:
+    """Searches the output that is not kept."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets, self._tail = secrets, b""
         self.names: set[str] = set()
 
     def pass_over(self, text: bytes) -> None:
-        """Remember the end of what is kept: a secret may begin there."""
+        """Remember the end of the kept output, because a secret may begin there."""
         self._tail = (self._tail + text)[-LONGEST_FORM_BYTES:]
 
     def search(self, text: bytes) -> list[str]:
         """Return a line for each secret that was not found before."""
         found = self._secrets.found_in((self._tail + text).decode("latin-1"))
         self.pass_over(text)
-        fresh = [name for name in found if name not in self.names]
-        self.names.update(fresh)
-        return [f"[the harness: <secret:{name}> stood in what is not kept]" for name in fresh]
+        new = [name for name in found if name not in self.names]
+        self.names.update(new)
+        return [f"[the harness: <secret:{name}> was in output that is not kept]" for name in new]
 
 
 class Text:
-    """The text of a stream, as far as it was read."""
+    """The text of a stream, as far as it has been read."""
 
     def __init__(self, secrets: Secrets) -> None:
-        self._secrets, self._rest = secrets, _Rest(secrets)
-        self._kept, self._said = bytearray(), [CUT]
+        self._secrets, self._dropped = secrets, _Dropped(secrets)
+        self._kept, self._notes = bytearray(), [CUT]
 
     def read(self, stream: IO[bytes]) -> None:
         """Read a stream to its end."""
         for chunk in iter(_chunks(stream), b""):
             if len(self._kept) < MOST_OUTPUT_BYTES:
                 self._kept += chunk
-                self._rest.pass_over(chunk)
+                self._dropped.pass_over(chunk)
             else:
-                self._said += self._rest.search(chunk)
+                self._notes += self._dropped.search(chunk)
 
     def __str__(self) -> str:
-        """Return it without secrets."""
+        """Return the text without secrets."""
         text = self._secrets.scrub(bytes(self._kept).decode(errors="replace"))
-        whole = len(self._kept) < MOST_OUTPUT_BYTES
-        return text if whole else "\n".join([text[:-LONGEST_FORM_BYTES], *self._said])
+        complete = len(self._kept) < MOST_OUTPUT_BYTES
+        return text if complete else "\n".join([text[:-LONGEST_FORM_BYTES], *self._notes])
 
 
 class _Lines:
-    """Tells of lines until there were too many."""
+    """Passes lines to a callback until there are too many."""
 
-    def __init__(self, secrets: Secrets, tell: Callable[[str], object]) -> None:
-        self._secrets, self._tell = secrets, tell
+    def __init__(self, secrets: Secrets, on_line: Callable[[str], object]) -> None:
+        self._secrets, self._on_line = secrets, on_line
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = _Rest(secrets)
+        self._dropped = _Dropped(secrets)
         self._left, self._pending = MOST_OUTPUT_BYTES, ""
 
-    def take(self, chunk: bytes) -> None:
-        """Take what was read."""
+    def feed(self, chunk: bytes) -> None:
+        """Process a chunk of the stream."""
         if self._left <= 0:
             self._search(chunk)
             return
-        self._rest.pass_over(chunk)
+        self._dropped.pass_over(chunk)
         *lines, self._pending = (self._pending + self._decoder.decode(chunk)).split("\n")
         if len(self._pending) > LONGEST_LINE_BYTES:
             clean = self._secrets.scrub(self._pending)
             lines.append(clean[:-LONGEST_FORM_BYTES])
             self._pending = clean[-LONGEST_FORM_BYTES:]
-        for place, line in enumerate(lines, start=1):
-            self._tell(self._secrets.scrub(line))
+        for count, line in enumerate(lines, start=1):
+            self._on_line(self._secrets.scrub(line))
             self._left -= len(line) + LINE_COSTS_BYTES
             if self._left <= 0:
-                self._tell(CUT)
-                self._search("\n".join([*lines[place:], self._pending]).encode())
+                self._on_line(CUT)
+                self._search("\n".join([*lines[count:], self._pending]).encode())
                 return
 
     def end(self) -> None:
-        """Tell of a last line that had no end."""
+        """Pass on the last line if it has no newline."""
         if self._left > 0 and self._pending:
-            self._tell(self._secrets.scrub(self._pending))
+            self._on_line(self._secrets.scrub(self._pending))
 
     def _search(self, text: bytes) -> None:
-        for line in self._rest.search(text):
-            self._tell(line)
+        for line in self._dropped.search(text):
+            self._on_line(line)
 
 
-def read_lines(stream: IO[bytes], secrets: Secrets, tell: Callable[[str], object]) -> None:
-    """Read a stream to its end, telling of each line without its secrets."""
-    lines = _Lines(secrets, tell)
+def read_lines(stream: IO[bytes], secrets: Secrets, on_line: Callable[[str], object]) -> None:
+    """Read a stream to its end, and pass each line to a callback, without its secrets."""
+    lines = _Lines(secrets, on_line)
     for chunk in iter(_chunks(stream), b""):
-        lines.take(chunk)
+        lines.feed(chunk)
     lines.end()

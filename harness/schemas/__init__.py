@@ -1,4 +1,4 @@
-"""The formats of the harness as JSON Schemas, each with its version, and the way in which a value is held to one."""
+"""JSON Schemas of the formats of the harness, each with its version, and validation against them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ FOLDER = Path(__file__).resolve().parent
 
 
 class SchemaMismatch(ValueError):
-    """A value that breaks its schema; the message names every place that does."""
+    """A value does not match its schema; the message names each place."""
 
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Return a schema by the name of its file."""
+    """Return a schema by the name of its file, without suffix."""
     found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return found
 
 
 def check(name: str, value: object) -> None:
-    """Hold a value to a schema.
+    """Validate a value against a schema.
 
     Raises:
-        SchemaMismatch: it breaks it.
+        SchemaMismatch: the value does not match the schema.
     """
-    import jsonschema  # noqa: PLC0415 - slow to load, and most runs have nothing to check
+    import jsonschema  # noqa: PLC0415 - slow to load, and most runs validate nothing
 
     errors = jsonschema.Draft202012Validator(schema(name)).iter_errors(value)
     problems = dict.fromkeys(f"{error.json_path.removeprefix('$.')}: {error.message}" for error in errors)

@@ -32,8 +32,8 @@ RUN = ["run", "straight-run"]
         ([*RUN, "--store", "http://[::1"], "is no URL"),
         ([*RUN, "--store", "http://127.0.0.1:99999"], "is no URL"),
         (["probe-store", "http://name:s3cret@127.0.0.1:9"], "http://…@127.0.0.1:9 is not the URL of a server"),
-        ([*RUN, "--report", "/proc/report.json"], "--report /proc/report.json: it can't be written"),
-        ([*RUN, "--report", "/nonexistent/report.json"], "there is no folder"),
+        ([*RUN, "--report", "/proc/report.json"], "--report /proc/report.json: it is not writable"),
+        ([*RUN, "--report", "/nonexistent/report.json"], "the folder /nonexistent does not exist"),
         ([*RUN, "--save", "/proc/histories"], "/proc/histories"),
         (["judge", "/"], "Is a directory"),
         (["run", "/proc/self.toml"], "No such file"),
@@ -55,7 +55,7 @@ def test_a_report_is_checked_before_the_run_and_not_left_behind(tmp_path: Path):
     words = ["--store", "pigeon", "--report"]
     assert CliRunner().invoke(app, [*RUN, *words, str(report)]).exit_code == 64
     assert not report.exists()
-    assert "that is no file" in CliRunner().invoke(app, [*RUN, *words, str(folder)]).output
+    assert "is not a regular file" in CliRunner().invoke(app, [*RUN, *words, str(folder)]).output
 
 
 def test_an_unknown_option_is_a_usage_error():

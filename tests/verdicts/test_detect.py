@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.checks.verdict import Verdict, judge, verdicts
+from harness.checks.verdict import Verdict, check_history, verdicts
 from harness.kit.detect import caught_by, fastest_first, with_time_limit
 from harness.reference.bugs import BUGS
 from harness.resources import clause_ids
@@ -42,7 +42,7 @@ def test_a_worker_that_does_no_work_passes_no_clause(name: str, on_moto: Backend
     limited = [with_time_limit(scenario, LIMIT_SECONDS) for scenario in chosen.values()]
 
     def judged(scenario: Scenario) -> object:
-        return judge(run(scenario, adversarial_worker, on_moto))
+        return check_history(run(scenario, adversarial_worker, on_moto))
 
     with ThreadPoolExecutor(JOBS) as pool:
         found = verdicts(pool.map(judged, limited))

@@ -6,14 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.checks.evidence import Violation
-from harness.checks.verdict import Judged
+from harness.checks.verdict import CheckResult
 from harness.cli import app
 from harness.kit.known import BadList, compare, read
-from harness.report.result import Ran
+from harness.report.result import ScenarioResult
 
 SCENARIOS = ["straight-run"]
-FAILED = Ran(Judged("straight-run", (Violation("LAY-3", "keys", "bare\n names"),)), "title", ("LAY-3",))
-PASSED = Ran(Judged("straight-run", kept=("LAY-3",)), "title", ("LAY-3",))
+FAILED = ScenarioResult(CheckResult("straight-run", (Violation("LAY-3", "keys", "bare\n names"),)), "title", ("LAY-3",))
+PASSED = ScenarioResult(CheckResult("straight-run", passed=("LAY-3",)), "title", ("LAY-3",))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_failure_that_occurs_as_listed_is_known(tmp_path: Path):
     ("ran", "message", "said"),
     [(PASSED, "bare", "did not fail"), (FAILED, "other", "LAY-3/straight-run # bare names")],
 )
-def test_a_wrong_line_is_a_complaint(ran: Ran, message: str, said: str):
+def test_a_wrong_line_is_a_complaint(ran: ScenarioResult, message: str, said: str):
     """A line is wrong if the clause passes or if the message differs; then the right line is given."""
     known, complaints = compare({"LAY-3/straight-run": message}, [ran])
     assert known == {}
@@ -64,15 +64,15 @@ def test_a_failure_that_is_not_listed_is_reported_with_its_line():
 def test_a_suggested_line_can_be_listed(tmp_path: Path):
     """This holds for an empty observation, one with a comment sign, and several in any order."""
     for seen in ("", "a # b", "  # ", "x" * 5000, "one\ttab"):
-        ran = Ran(
-            Judged("straight-run", (Violation("LAY-3", "a", seen), Violation("LAY-3", "a", "z"))), "t", ("LAY-3",)
+        ran = ScenarioResult(
+            CheckResult("straight-run", (Violation("LAY-3", "a", seen), Violation("LAY-3", "a", "z"))), "t", ("LAY-3",)
         )
         (complaint,) = compare({}, [ran])[1]
         path = tmp_path / "known.txt"
         path.write_text(complaint.partition("add the line: ")[2])
         for order in (1, -1):
-            judged = Judged("straight-run", ran.judged.violations[::order])
-            assert compare(read(path, SCENARIOS), [Ran(judged, "t", ("LAY-3",))])[1] == ()
+            checks = CheckResult("straight-run", ran.violations[::order])
+            assert compare(read(path, SCENARIOS), [ScenarioResult(checks, "t", ("LAY-3",))])[1] == ()
 
 
 def test_a_bad_list_is_an_error_of_one_line_with_exit_64(tmp_path: Path):

@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.checks.evidence import Violation
-from harness.checks.verdict import Judged
+from harness.checks.verdict import CheckResult
 from harness.cli import app
 from harness.kit.profile import clauses_of, plan
 from harness.report import summary, text
-from harness.report.result import Ran, Result
+from harness.report.result import RunResult, ScenarioResult
 from harness.resources import clause_ids, clauses
 from harness.scenario import find as find_scenarios
 from harness.targets import REFERENCE, find
@@ -53,8 +53,8 @@ def test_an_excluded_clause_is_ignored():
     assert planned.excluded == {"LAY-3": "another manifest"}
     assert not any("LAY-3" in scenario.clauses for scenario in planned.scenarios)
     broken = tuple(Violation(clause, "a", "b") for clause in ("LAY-3", "LAY-1", "LAY-6"))
-    judged = planned.without_excluded(Ran(Judged("s", broken), "t", ("LAY-1", "LAY-3")))
-    assert [violation.clause for violation in judged.judged.violations] == ["LAY-1"]
+    judged = planned.without_excluded(ScenarioResult(CheckResult("s", broken), "t", ("LAY-1", "LAY-3")))
+    assert [violation.clause for violation in judged.violations] == ["LAY-1"]
 
 
 def test_a_scenario_of_another_profile_is_reported_as_skipped():
@@ -62,11 +62,11 @@ def test_a_scenario_of_another_profile_is_reported_as_skipped():
     named = [scenario for scenario in SCENARIOS if scenario.name in {"lease-lost", "straight-run"}]
     skipped = plan(REFERENCE_WORKER, "core", named).skipped_of(named)
     assert skipped == {"lease-lost": "exercises STG-5, LSE-3, which this profile or target does not require"}
-    kept = Ran(Judged("straight-run", kept=("LAY-3",)), "t", ("LAY-3",))
-    result = Result("t", "moto", ("LAY-3",), (kept,), skipped=skipped)
-    assert result.headline == "keeps the clause; 1 scenario left out"
-    assert "left out      lease-lost: exercises STG-5" in text.render(result)
-    assert "- left out: lease-lost: exercises STG-5" in summary.render(result)
+    passed = ScenarioResult(CheckResult("straight-run", passed=("LAY-3",)), "t", ("LAY-3",))
+    result = RunResult("t", "moto", ("LAY-3",), (passed,), skipped=skipped)
+    assert result.headline == "keeps the clause; 1 scenario skipped"
+    assert "skipped       lease-lost: exercises STG-5" in text.render(result)
+    assert "- skipped: lease-lost: exercises STG-5" in summary.render(result)
 
 
 @pytest.mark.parametrize("command", ["conformance", "run"])

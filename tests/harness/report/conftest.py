@@ -1,4 +1,4 @@
-"""A short history made by hand: an attempt that puts its manifest first, meets a fault, and leaks nothing."""
+"""A short history written by hand: the attempt writes its manifest first, and a fault fires."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from harness.checks.evidence import Violation
-from harness.checks.verdict import Judged
+from harness.checks.verdict import CheckResult
 from harness.history import (
+    Event,
     FaultFired,
     FinalState,
     LogLine,
@@ -20,7 +21,7 @@ from harness.history import (
     WorkerExited,
     WorkerStarted,
 )
-from harness.report.result import Ran, Result, ran
+from harness.report.result import RunResult, ScenarioResult, scenario_result
 from harness.scenario import PAYLOAD, Scenario
 
 PREFIX = "cryo/31337/0f8fad5b-d9cb-469f-a165-70867728950e/500_1700/59b0897e-4bc5-5538-8509-face5fec2912/"
@@ -28,9 +29,9 @@ SCENARIO = Scenario(name="by-hand", title="Made <by> hand & \x1b[31mred", clause
 HOSTILE = "</script><b>]]>\x1b[2J\x00 \u202e"
 
 
-def history() -> list[Any]:
-    """Return it; a line of the log is as hostile as a worker can make it."""
-    told = [
+def history() -> list[Event]:
+    """Return the history; one log line has markup and control characters."""
+    events: list[tuple[type[Event], dict[str, Any]]] = [
         (ScenarioStarted, {"scenario": SCENARIO.model_dump(mode="json"), "target": "cmd:./worker", "store": "moto",
                  "limitations": ("wrong checksums",), "bucket": "b-1", "staging_root": "/stage"}),
         (TaskCreated, {"task": 0, "task_id": "t-0", "payload": PAYLOAD}),
@@ -39,25 +40,29 @@ def history() -> list[Any]:
         *[(RpcCall, {"node": "main", "method": "eth_chainId", "blocks": None, "fault": False})] * 3,
         (StoreRequest, {"operation": "put", "key": f"{PREFIX}_manifest.json"}),
         (FaultFired, {"fault": "store put _manifest answer 503 before #1"}),
-        (StoreResponse, {"kind": "object_put", "began": 8, "operation": "PUT", "key": f"{PREFIX}_manifest.json",
-                         "digest": "0" * 64, "status": None, "answered": 503,
+        (StoreResponse, {"kind": "object_put", "request_number": 8, "operation": "PUT",
+                         "key": f"{PREFIX}_manifest.json", "digest": "0" * 64, "status": None, "delivered_status": 503,
                          "fault": "store put _manifest answer 503 before #1"}),
         (WorkerExited, {"worker": 0, "code": 75}),
         (FinalState, {"objects": {}, "staged": ()}),
     ]  # fmt: skip
-    return [kind(number=place, at=place / 4, **fields) for place, (kind, fields) in enumerate(told, start=1)]
+    return [
+        event_class(number=number, at=number / 4, **fields)
+        for number, (event_class, fields) in enumerate(events, start=1)
+    ]
 
 
 @pytest.fixture
-def result() -> Result:
-    """One scenario that broke a clause, could not show another and kept a third; and one that the harness failed in."""
+def result() -> RunResult:
+    """A scenario with one FAIL, one INCONCLUSIVE and one PASS, and a scenario in which the harness failed."""
     violation = Violation("LAY-5", "the manifest is written last", f"{PREFIX}x <i>{HOSTILE}", (8, 10))
-    unknowable = {"LAY-8": "the store takes wrong checksums"}
-    judged = Judged("by-hand", (violation,), ("PUB-3",), unknowable)
-    first = replace(ran(history(), history="histories/by-hand.jsonl"), judged=judged)
-    second = Ran(Judged("torn", errors=("the harness failed: OSError: no <space>",)), "It broke", ("OUT-1",))
-    return Result(
-        target="cmd:./worker", store="moto", asked=("LAY-5", "LAY-8", "PUB-3", "OUT-1", "SEC-1"),
+    inconclusive = {"LAY-8": "the store accepts wrong checksums"}
+    checks = CheckResult("by-hand", (violation,), ("PUB-3",), inconclusive)
+    first = replace(scenario_result(history(), history="histories/by-hand.jsonl"), checks=checks)
+    errors = ("the harness failed: OSError: no <space>",)
+    second = ScenarioResult(CheckResult("with-error", errors=errors), "The harness failed", ("OUT-1",))
+    return RunResult(
+        target="cmd:./worker", store="moto", clauses=("LAY-5", "LAY-8", "PUB-3", "OUT-1", "SEC-1"),
         scenarios=(first, second), profile="core", limitations=("wrong checksums",),
         options=("--target", "cmd:./worker --it's", "--store", "moto"), excluded={"SEC-1": "it has no secrets"},
         skipped={"real-cryo": "no Cryo <here>"}, began_at=datetime(2026, 11, 23, 12, tzinfo=UTC), seconds=3.5,

@@ -1,20 +1,23 @@
-"""The page is whole in itself, nothing of a run acts in it, and it tells the failure."""
+"""The page is self-contained, text from a run can't act in it, and it explains each failure."""
 
 import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
+from typing import get_args
 
 import pytest
 
 from harness import report
-from harness.report.result import Result
+from harness.report.result import RunResult
+from harness.report.steps import Mark
 
 VOID = {"meta", "link", "input", "br", "img"}
 
 
 class Page(HTMLParser):
-    """Elements with their attributes, and that each that opens is closed in its place."""
+    """Collects elements with their attributes, and asserts that all are closed in the right order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -43,63 +46,77 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def page(result: Result) -> str:
+def page(result: RunResult) -> str:
     return report.render(".html", result)
 
 
-def test_nothing_is_loaded_and_only_our_own_style_and_script_may_act(page: str):
-    """A strict policy names both by their hashes; no element or attribute asks for anything else."""
+def test_the_page_loads_nothing_and_allows_only_its_own_style_and_script(page: str):
+    """The policy allows both by their hashes; no element or attribute loads anything else."""
     found = Page(page).found
-    (policy,) = [kept["content"] or "" for tag, kept in found if kept.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [
+        attributes["content"] or ""
+        for tag, attributes in found
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert "default-src 'none'" in policy
     for tag, directive in (("style", "style-src"), ("script", "script-src")):
         (body,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
         assert f"{directive} 'sha256-{digest}'" in policy
-    names = {name for _, kept in found for name in kept}
+    names = {name for _, attributes in found for name in attributes}
     assert not {name for name in names if name in {"src", "style", "srcset", "action"} or name.startswith("on")}
-    assert {(kept["href"] or "")[:1] for tag, kept in found if "href" in kept and tag == "a"} == {"#"}
+    assert {(attributes["href"] or "")[:1] for tag, attributes in found if "href" in attributes and tag == "a"} == {"#"}
     assert "http://" not in page
     assert "https://" not in page
 
 
-def test_what_a_worker_says_is_text(page: str):
-    """A log line full of markup is shown as it was."""
+def test_text_of_a_worker_is_escaped(page: str):
+    """A log line with markup is shown as text."""
     found = Page(page)
     assert [tag for tag, _ in found.found].count("script") == 1
     assert not {"by", "space", "here"} & {tag for tag, _ in found.found}
     assert "</script><b>]]>\\x1b[2J\\x00 \\u202e" in found.text
 
 
-def test_every_link_leads_to_its_place(page: str):
-    """Events, scenarios and clauses that are named can be gone to; no id is there twice."""
+def test_every_link_has_a_target(page: str):
+    """Links to events, scenarios and clauses have a target, and no id occurs twice."""
     found = Page(page).found
-    ids = [kept["id"] for _, kept in found if "id" in kept]
+    ids = [attributes["id"] for _, attributes in found if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert {(kept["href"] or "")[1:] for tag, kept in found if tag == "a"} <= set(ids)
+    assert {(attributes["href"] or "")[1:] for tag, attributes in found if tag == "a"} <= set(ids)
 
 
-def test_the_failure_is_told_with_its_events_and_the_command(page: str):
-    """The headline, the clause in its own words, the cited events marked, the fault, and how to run it again."""
+def test_the_failure_is_shown_with_its_events_and_the_command(page: str):
+    """The headline, the text of the clause, the cited events, the fault, and the command to run it again."""
     found = Page(page)
     for words in (
-        "cmd:./worker breaks 1 of 5 clauses; 1 of 5 left out",
+        "cmd:./worker violates 1 of 5 clauses; 1 of 5 excluded",
         "The manifest is written last: when it can be read, every object it lists can be read, whole.",
         "PUT {prefix}/_manifest.json — fault: store put _manifest answer 503 before #1",
         "cryo-harness run by-hand --target",
         "the harness failed: OSError: no <space>",
-        "left out: no Cryo <here>",
-        "left out: it has no secrets",
+        "skipped: no Cryo <here>",
+        "excluded: it has no secrets",
     ):
         assert words in found.text
-    cited = [kept for tag, kept in found.found if tag == "li" and "cited" in (kept.get("class") or "").split()]
+    cited = [
+        attributes
+        for tag, attributes in found.found
+        if tag == "li" and "cited" in (attributes.get("class") or "").split()
+    ]
     assert len(cited) == 1
     assert "fault" in (cited[0]["class"] or "")
 
 
-def test_a_run_without_a_failure_has_no_stories():
-    """A good worker's page is short."""
-    good = Result(target="cmd:./worker", store="minio", asked=("LAY-5",), scenarios=())
-    text = Page(report.render(".html", good)).text
-    assert "What is broken" not in text
-    assert "What happened" not in text
+def test_a_run_without_a_failure_has_no_failed_scenarios():
+    """The page has neither violations nor timelines."""
+    passed = RunResult(target="cmd:./worker", store="minio", clauses=("LAY-5",), scenarios=())
+    text = Page(report.render(".html", passed)).text
+    assert "Violated clauses" not in text
+    assert "Failed scenarios" not in text
+
+
+@pytest.mark.parametrize("mark", [mark for mark in get_args(Mark) if mark])
+def test_every_mark_of_a_step_has_a_style(mark: str):
+    """Faults, actions of the harness and the final state are shown differently from other steps."""
+    assert f".row.{mark} " in files("harness.report.page").joinpath("style.css").read_text(encoding="utf-8")

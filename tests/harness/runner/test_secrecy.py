@@ -1,4 +1,4 @@
-"""Secrets are found in every plain coding, and no cut goes through one."""
+"""Secrets are found in every common encoding, and no cut divides one."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ def known() -> Secrets:
         base64.urlsafe_b64encode(f"??>{KEY}".encode()).decode(),
     ],
 )
-def test_a_secret_is_found_in_any_plain_coding(text: str):
+def test_a_secret_is_found_in_any_common_encoding(text: str):
     """As it is, in another case, percent-encoded, in hexadecimal, and in base64 at any offset."""
     secrets = known()
     assert secrets.found_in(text) == ("rpc-key",)
@@ -42,20 +42,20 @@ def test_a_secret_is_found_in_any_plain_coding(text: str):
     assert secrets.found_in(secrets.scrub(text)) == ()
 
 
-def test_other_text_stays_as_it_is():
-    """Nothing is found where nothing is, and half a secret is none."""
+def test_other_text_is_unchanged():
+    """Text without a secret, or with half of one, is not changed."""
     for text in ("", "testing", KEY[:20], base64.b64encode(b"another key altogether").decode()):
         assert known().scrub(text) == text
 
 
-def test_a_common_word_is_no_secret():
-    """A value that could come by chance is refused."""
+def test_a_short_value_is_rejected():
+    """A value that may occur by chance can't be a secret."""
     with pytest.raises(ValueError, match="under 12 characters"):
         known().add({"word": "test"})
 
 
 def test_no_field_of_an_event_holds_a_secret():
-    """Texts, tuples, names of fields and models in an event are all written without it."""
+    """Secrets are replaced in texts, tuples, names of fields and models."""
     recorder = Recorder()
     recorder.secrets.add({"rpc-key": KEY})
     event = recorder.add(
@@ -71,7 +71,7 @@ def test_no_field_of_an_event_holds_a_secret():
 
 
 def piped(text: bytes) -> io.BufferedReader:
-    """Return a file that can be read by its descriptor."""
+    """Return a file with a descriptor that holds a text."""
     file = os.memfd_create("stream")
     os.write(file, text)
     os.lseek(file, 0, os.SEEK_SET)
@@ -80,22 +80,22 @@ def piped(text: bytes) -> io.BufferedReader:
 
 @pytest.mark.parametrize("before", [LONGEST_LINE_BYTES + shift for shift in (-1100, -1024, -40, -16, 0)])
 def test_a_line_is_not_cut_within_a_secret(before: int):
-    """Wherever a long line is cut, a secret in it is found."""
-    told: list[str] = []
+    """A secret is found wherever a long line is cut."""
+    lines: list[str] = []
     with piped(b"x" * before + KEY.encode() + b"y" * 200_000 + b"\nlast") as stream:
-        read_lines(stream, known(), told.append)
-    assert "".join(told).count(NAMED) == 1
-    assert told[-1] == "last"
+        read_lines(stream, known(), lines.append)
+    assert "".join(lines).count(NAMED) == 1
+    assert lines[-1] == "last"
 
 
-def test_what_is_not_kept_is_searched_too():
-    """A secret behind so many megabytes is named, once, though the text around it is forgotten."""
+def test_dropped_output_is_searched_too():
+    """A secret in output beyond the limit is reported once, without the text around it."""
     flood = b"x" * 999 + b"\n"
     text = flood * (MOST_OUTPUT_BYTES // 900) + KEY.encode() + b"\n" + flood + KEY.encode()
-    told: list[str] = []
+    lines: list[str] = []
     with piped(text) as stream:
-        read_lines(stream, known(), told.append)
-    assert sum(NAMED in line for line in told) == 1
+        read_lines(stream, known(), lines.append)
+    assert sum(NAMED in line for line in lines) == 1
     kept = Text(known())
     with piped(text) as stream:
         kept.read(stream)

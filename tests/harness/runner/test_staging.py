@@ -1,4 +1,4 @@
-"""What was planted in staging is watched so closely that no touch goes by."""
+"""Every access to preloaded files in staging is detected."""
 
 import os
 from collections.abc import Callable
@@ -32,25 +32,25 @@ def mark(outside: Path) -> None:
     os.utime(outside)
 
 
-def planted(tmp_path: Path) -> tuple[Scenario, staging.States, tuple[Path, Path, str]]:
+def preloaded(tmp_path: Path) -> tuple[Scenario, staging.States, tuple[Path, Path, str]]:
     (scenario,) = find([LINK])
     places = (tmp_path / "root", tmp_path / "outside", "task")
     staging.plant(scenario, *places)
     return scenario, staging.states(scenario, *places), places
 
 
-def test_what_nobody_touched_is_as_it_was(tmp_path: Path):
-    """To look at it, before and after, is no touch."""
-    scenario, before, places = planted(tmp_path)
+def test_untouched_files_are_reported_as_unchanged(tmp_path: Path):
+    """Reading the states does not count as an access."""
+    scenario, before, places = preloaded(tmp_path)
     assert all(staging.untouched(before, scenario, *places).values())
 
 
 @pytest.mark.parametrize("touch", [look_through, list_it, overwrite, add, mark])
-def test_every_touch_behind_a_link_is_seen(touch: Callable[[Path], None], tmp_path: Path):
-    """Reading, listing, writing and marking leave a trace."""
+def test_every_access_behind_a_link_is_detected(touch: Callable[[Path], None], tmp_path: Path):
+    """Reading, listing, writing, creating a file and setting times are detected."""
     if touch in (look_through, list_it) and not keeps_access_times(tmp_path):
-        pytest.skip("this file system keeps no access times")
-    scenario, before, places = planted(tmp_path)
+        pytest.skip("this file system does not record access times")
+    scenario, before, places = preloaded(tmp_path)
     touch(places[1])
     assert staging.untouched(before, scenario, *places)[staging.BEHIND_LINKS] is False
 

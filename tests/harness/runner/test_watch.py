@@ -1,4 +1,4 @@
-"""What a worker leaves behind is found and ended, however it got away."""
+"""Processes that a worker leaves behind are found and killed, even if they detached."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from harness.runner.recorder import Recorder
 
 DAEMON = """
 import os
-until_exec, told = os.pipe()
+until_exec, write_end = os.pipe()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
@@ -17,14 +17,14 @@ if os.fork() == 0:
             os.close(stream)
         os.execvp("sleep", ["sleep", "4321"])
     os._exit(0)
-os.close(told)
+os.close(write_end)
 os.read(until_exec, 1)
 os.wait()
 """
 
 
-def test_a_daemon_is_known_by_its_environment_and_ended():
-    """A child that has left its parent and its session is noted by a mark, and killed at the end."""
+def test_a_daemon_is_found_by_its_environment_and_killed():
+    """A child that left its parent and its session is found by a mark in its environment, and killed at the end."""
     mark = f"world-{os.getpid()}"
     with Watch(Recorder()) as watch:
         subprocess.run([sys.executable, "-c", DAEMON], env={"PATH": os.environ["PATH"], "MARK": mark}, check=True)
