@@ -1,6 +1,7 @@
 """The documentation matches the code."""
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args
@@ -13,6 +14,7 @@ from harness import report
 from harness.faults.rpc import ACTIONS, Form
 from harness.faults.store import Defect, Refusal
 from harness.scenario.model import Node, Platform, PreloadedFile, PreloadedObject, Scenario, TaskLine
+from harness.scenario.rules import problems
 from harness.targets.file import TargetFile
 from harness.world.quirks import Quirks
 
@@ -86,6 +88,13 @@ def test_every_key_of_a_scenario_is_documented_and_no_other(marker: str, model: 
     """The author of a scenario finds every key; the name of a scenario is that of its file."""
     documented = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows_after(marker)))
     assert sorted(documented) == sorted(name for name in model.model_fields if name != "name")
+
+
+def test_the_example_scenario_of_the_page_is_valid():
+    """The first scenario that an author reads has no mistake."""
+    (example,) = re.findall(r"```toml\n(title = .*?)```", SCENARIOS, re.DOTALL)
+    scenario = Scenario.model_validate({"name": "example", **tomllib.loads(example)})
+    assert problems(scenario) == []
 
 
 def test_every_fixture_of_the_plugin_is_documented_and_no_other():

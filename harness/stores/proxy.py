@@ -37,7 +37,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it arrived; `port` is the proxy's port that it came in on."""
+    """One request as it arrived; `port` is the port of the proxy on which it arrived."""
 
     method: str
     path: str
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """How a request ended: what the server said (None: it was never asked), what the client was told, which fault."""
+    """How a request ended: the server's status (None: never forwarded), the client's (None: incomplete), the fault."""
 
     status: int | None
     answered: int | None
@@ -58,20 +58,20 @@ class Response:
 
 
 class Listener:
-    """Is told of every request as it arrives and as it ends, in the proxy's thread; this one does nothing."""
+    """Is called, in the proxy's thread, with every request as it arrives and as it ends; this one does nothing."""
 
     def arrived(self, number: int, request: Request) -> None:
-        """Hear of a request before it has any effect."""
+        """Take a request before it has any effect."""
 
     def answered(self, number: int, request: Request, response: Response) -> None:
-        """Hear how it ended, before its answer is given."""
+        """Take a request's response before it is sent."""
 
 
 class StoreProxy:
-    """Stands before an S3 endpoint while the `with` block lasts; `url` is its own address.
+    """A proxy before an S3 endpoint while the `with` block lasts; `url` is its own address.
 
-    Before an external one, which checks the Host that a signature covers, requests are signed anew with `sign_as`.
-    Those that a defect alters are signed anew with `keys`, without which they are forwarded with the old signature.
+    An external endpoint checks the Host that a signature covers, so requests to it are signed again with `sign_as`.
+    Requests that a defect alters are signed again with `keys`; without `keys` they keep the old signature.
     """
 
     def __init__(  # noqa: PLR0913 - each is optional

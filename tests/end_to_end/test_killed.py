@@ -47,9 +47,9 @@ def test_stg_5_a_worker_killed_at_any_point_leaves_what_a_rerun_makes_whole(
     # A name of its own for Cryo, so that it can be told from other tests' when looking for survivors.
     cryo = tmp_path / "the-cryo-of-this-test"
     cryo.symlink_to(BIN / "cryo-from-wheel")
-    spoil = trouble if isinstance(trouble, StoreFault) else None
+    fault = trouble if isinstance(trouble, StoreFault) else None
     faults = [trouble] if isinstance(trouble, RpcFault) else []
-    with RpcPool(NODE, faults) as pool, StoreProxy(cryo_moto.url, spoil, reached.set) as proxy:
+    with RpcPool(NODE, faults) as pool, StoreProxy(cryo_moto.url, fault, reached.set) as proxy:
         target = behind(bucket, proxy)
         environment = worker.variables(target, real_mode(pool.url) | {"TRACE_CRYO_BIN": str(cryo)})
         process = subprocess.Popen(

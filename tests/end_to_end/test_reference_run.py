@@ -44,9 +44,9 @@ def real(pool: RpcPool, **more: str) -> dict[str, str]:
     } | more
 
 
-def pool(*acts: dict[str, Any], faults: tuple[RpcFault, ...] = (), head: int = 5000) -> RpcPool:
+def pool(*cryo_faults: dict[str, Any], faults: tuple[RpcFault, ...] = (), head: int = 5000) -> RpcPool:
     """Make a pool of one node on the payload's chain."""
-    return RpcPool(Node(Chain(PAYLOAD["chain_id"]), head=head, script={"faults": list(acts)}), faults)
+    return RpcPool(Node(Chain(PAYLOAD["chain_id"]), head=head, script={"faults": list(cryo_faults)}), faults)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -128,7 +128,7 @@ def test_pay_2_a_bad_payload_is_named(tmp_path: Path, changes: dict[str, Any], n
 
 
 @pytest.mark.parametrize(
-    ("do", "code"),
+    ("fault", "code"),
     [
         ({"do": "exit", "code": 2, "after_chunks": 0}, 69),
         ({"do": "exit", "code": 1, "after_chunks": 0}, 75),
@@ -139,9 +139,9 @@ def test_pay_2_a_bad_payload_is_named(tmp_path: Path, changes: dict[str, Any], n
         ({"do": "signal", "number": 9, "after_chunks": 0}, 75),
     ],
 )
-def test_out_2_each_failure_of_cryo_has_its_outcome(tmp_path: Path, act: dict[str, Any], code: int):
+def test_out_2_each_failure_of_cryo_has_its_outcome(tmp_path: Path, fault: dict[str, Any], code: int):
     """OUT-2, OUT-4: the exit code says fatal or retryable, nothing is stored, staging is gone."""
-    with pool(act) as nodes:
+    with pool(fault) as nodes:
         done = run(tmp_path, SMALL, "--store", f"file://{tmp_path}/store", **real(nodes))
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     assert not (tmp_path / "store").exists()
@@ -213,8 +213,8 @@ def test_rng_4_receipts_settle_what_a_bloom_accuses(tmp_path: Path):
 
 def test_lay_10_a_lost_answer_to_its_own_put_is_no_failure(tmp_path: Path, moto_bucket: Bucket):
     """LAY-10: the 412 that its own PUT brings about, whose answer was lost, is read as success."""
-    spoil = StoreFault(operation="put", key=r"\.parquet$", when="after", times=1)
-    with StoreProxy(moto_bucket.endpoint.url, spoil) as proxy:
+    fault = StoreFault(operation="put", key=r"\.parquet$", when="after", times=1)
+    with StoreProxy(moto_bucket.endpoint.url, fault) as proxy:
         environment = moto_bucket.environment() | {"S3_ENDPOINT": proxy.url}
         good = run(tmp_path, SMALL, **environment)
     assert good.returncode == 0, good.stderr
@@ -235,8 +235,8 @@ def test_out_4_a_store_that_fails_or_denies(
     tmp_path: Path, moto_bucket: Bucket, status: int, code: str, exit_code: int
 ):
     """OUT-2, OUT-4: a store that stays down, a wrong clock and an expired token are retryable, a denial is fatal."""
-    spoil = StoreFault(operation="put", key=r"\.parquet$", status=status, code=code)
-    with StoreProxy(moto_bucket.endpoint.url, spoil) as proxy:
+    fault = StoreFault(operation="put", key=r"\.parquet$", status=status, code=code)
+    with StoreProxy(moto_bucket.endpoint.url, fault) as proxy:
         environment = moto_bucket.environment() | {"S3_ENDPOINT": proxy.url}
         done = run(tmp_path, SMALL, **environment)
     assert done.returncode == exit_code, done.stderr

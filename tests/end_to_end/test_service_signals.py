@@ -76,8 +76,8 @@ def caught(
     with ExitStack() as stack:
         faults = [trouble] if isinstance(trouble, RpcFault) else []
         pool = stack.enter_context(RpcPool(Node(Chain(CHAIN_ID), head=1_000_000), faults))
-        spoil = trouble if isinstance(trouble, StoreFault) else None
-        proxy = stack.enter_context(StoreProxy(cryo_moto.url, spoil, reached.set))
+        fault = trouble if isinstance(trouble, StoreFault) else None
+        proxy = stack.enter_context(StoreProxy(cryo_moto.url, fault, reached.set))
         made = platform(tmp_path, cryo_moto, lease_seconds=lease_seconds, backoff_seconds=0.1)
         world = stack.enter_context(made)
         world.extra = {

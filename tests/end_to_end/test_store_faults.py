@@ -18,7 +18,7 @@ MANIFEST = r"_manifest\.json$"
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "fault",
     [
         StoreFault(operation="put", key=FILES, status=503, code="SlowDown", times=1),
         StoreFault(operation="put", key=FILES, when="after", times=1),
@@ -29,11 +29,11 @@ MANIFEST = r"_manifest\.json$"
     ids=["file before", "file after", "manifest before", "manifest after", "listing"],
 )
 def test_lay_10_a_passing_fault_before_or_after_its_effect_does_no_harm(
-    spoil: StoreFault, cryo_moto: S3Endpoint, worker: Worker, tmp_path: Path
+    fault: StoreFault, cryo_moto: S3Endpoint, worker: Worker, tmp_path: Path
 ):
     """LAY-10: a PUT whose answer was lost is read again and adopted; the prefix ends exact, in one attempt."""
     bucket = cryo_moto.make_bucket()
-    with StoreProxy(cryo_moto.url, spoil) as proxy:
+    with StoreProxy(cryo_moto.url, fault) as proxy:
         result = worker.run(behind(bucket, proxy))
     assert result.returncode == 0, result.stderr
     files = bare_cryo("fake-cryo", tmp_path / "bare", PAYLOAD, {"FAKE_CRYO_CHAIN_ID": str(PAYLOAD["chain_id"])})

@@ -113,7 +113,7 @@ class Collection:
             hang()
         if faults.find("leave_temporary", chunk=index):
             return
-        faults.spoil_file(chunk.temporary, index)
+        faults.damage_file(chunk.temporary, index)
         chunk.temporary.rename(chunk.path)
         report_written(self._source, chunk.path)
         self.rows += table.num_rows

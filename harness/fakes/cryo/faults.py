@@ -1,8 +1,8 @@
-"""What a scenario can have fake Cryo do wrong, by the `acts` of its `harness_script`. Each act happens where it says.
+"""Faults of fake Cryo, in the `faults` of its `harness_script`.
 
-An act is an object with its name under `act`; `chunk` picks a chunk by its place (0 is the first), `after_chunks` says
-how many are written before it. An act that is not here is refused with exit code 2 and its name. The format is
-`harness/schemas/harness_script.json`, version 1; a pool refuses a script that breaks it before anything runs.
+A fault is an object whose `do` names it. `chunk` selects a chunk by its index (0 is the first), `after_chunks` says how
+many are written before the fault applies. Fake Cryo rejects an unknown fault with exit code 2 and its name. The format
+is `harness/schemas/harness_script.json`, version 1; a pool rejects an invalid script before anything runs.
 
     exit {code, after_chunks}          ends at once, without the final report
     signal {number, after_chunks}      kills itself
@@ -16,8 +16,8 @@ how many are written before it. An act that is not here is refused with exit cod
     leave_temporary {chunk}            a whole `_tmp` file that was never renamed
     truncate_file {chunk, bytes}       the file's last bytes are missing
     empty_file {chunk}                 0 bytes
-    wrong_schema {chunk}               the first column bears another name
-    extra_file {name}                  one more Parquet file, of a name of its own
+    wrong_schema {chunk}               the first column has another name
+    extra_file {name}                  one more Parquet file, with this name
     disk_full {chunk}                  half a `_tmp` file, the chunk errored
     grow {bytes, step_bytes}           a file that grows step by step to that size, then a hang
     flood {bytes}                      that much output
@@ -64,13 +64,13 @@ _LINE = "fake-cryo floods its output " * 4
 
 @dataclass(frozen=True, slots=True)
 class CryoFaults:
-    """The acts of one run, in the order of the script."""
+    """The faults of one run, in the order of the script."""
 
     faults: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def of(cls, script: dict[str, Any]) -> CryoFaults:
-        """Read the acts of a script.
+        """Read the faults of a script.
 
         Raises:
             EarlyExit: one of them is not modelled.
@@ -78,18 +78,18 @@ class CryoFaults:
         faults = tuple(script.get("faults", ()))
         unknown = [str(fault.get("do")) for fault in faults if fault.get("do") not in NAMES]
         if unknown:
-            raise EarlyExit(f"error: fake-cryo does not model the act {', '.join(unknown)}")
+            raise EarlyExit(f"error: fake-cryo does not model the fault {', '.join(unknown)}")
         return cls(faults)
 
     def find(self, name: str, **fields: Any) -> dict[str, Any] | None:
-        """Return the first act of a name whose fields are these."""
+        """Return the first fault with this name and these fields."""
         for fault in self.faults:
             if fault["do"] == name and all(fault.get(key) == value for key, value in fields.items()):
                 return fault
         return None
 
     def begin(self, url: str | None) -> None:
-        """Do what is to be done before anything is written."""
+        """Carry out the faults that apply before anything is written."""
         if self.find("ignore_sigterm"):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if self.find("orphan"):
@@ -104,7 +104,7 @@ class CryoFaults:
             hang()
 
     def after(self, chunks: int) -> None:
-        """End the process where an act says so, now that so many chunks are written."""
+        """End the process if a fault says so after this number of written chunks."""
         if ending := self.find("exit", after_chunks=chunks):
             sys.stdout.flush()
             os._exit(ending["code"])
@@ -113,15 +113,15 @@ class CryoFaults:
             os.kill(os.getpid(), killed["number"])
             hang()
 
-    def spoil_file(self, path: Path, chunk: int) -> None:
-        """Damage a file that is whole."""
+    def damage_file(self, path: Path, chunk: int) -> None:
+        """Damage a complete file."""
         if cut := self.find("truncate_file", chunk=chunk):
             os.truncate(path, max(0, path.stat().st_size - cut["bytes"]))
         if self.find("empty_file", chunk=chunk):
             os.truncate(path, 0)
 
     def grow(self, directory: Path) -> None:
-        """Let a file grow where an act says so, and then hang."""
+        """Write a growing file if a fault says so, and then hang."""
         if growth := self.find("grow"):
             with (directory / "growing._tmp").open("wb") as file:
                 for _ in range(0, growth["bytes"], growth["step_bytes"]):

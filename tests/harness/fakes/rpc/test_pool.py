@@ -210,8 +210,8 @@ def test_results_can_be_falsified(pool: RpcPool):
     )
     assert ask(pool, "eth_getBlockByNumber", "0x1", HASHES) is None
     assert ask(pool, "eth_getBlockByNumber", "0x2", HASHES)["number"] == "0x3"
-    spoilt, true = ask(pool, "eth_getBlockReceipts", "0xd"), ask(pool, "eth_getBlockReceipts", "0xd")
-    assert spoilt == true[:3][::-1]
+    edited, true = ask(pool, "eth_getBlockReceipts", "0xd"), ask(pool, "eth_getBlockReceipts", "0xd")
+    assert edited == true[:3][::-1]
     with pytest.raises(json.JSONDecodeError):
         ask(pool, "web3_clientVersion")
 
