@@ -147,7 +147,7 @@ def chain() -> Chain:
 
 @pytest.fixture
 def fake_rpc(chain: Chain) -> Iterator[RpcPool]:
-    """A pool with one node on `chain`, with its journal; faults are added by `harness.fakes.rpc` itself."""
+    """A pool with one node on `chain`; `fake_rpc.add_faults(…)` adds faults, `fake_rpc.journal` has all calls."""
     from harness.fakes.rpc import Node, RpcPool  # noqa: PLC0415 - only when it is used
 
     with RpcPool(Node(chain, head=HEAD)) as pool:
