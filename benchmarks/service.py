@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.fakes.dispatcher import Dispatcher, DispatcherServer, Request
+from harness.fakes.dispatcher import Dispatcher, DispatcherRequest, DispatcherServer
 from harness.stores.moto import moto_server
 from harness.stores.queue import make_queue
 
@@ -64,7 +64,7 @@ def run(tasks: int, concurrency: int, folder: Path) -> list[dict[str, Any]]:
         all_reported = threading.Event()
         completed: list[str] = []
 
-        def count(request: Request) -> None:
+        def count(request: DispatcherRequest) -> None:
             if request.kind == "complete":
                 completed.append(request.path)
                 if len(completed) == tasks:

@@ -1,4 +1,4 @@
-"""The production worker: one task in, exactly one proved dataset version out.
+"""The production worker: publishes exactly one proved dataset version for each task.
 
-Start reading at `attempt.py`, the spine. `cli.py` is what users run. Nothing here imports `harness`, which judges it.
+Start reading at `attempt.py`, the steps of an attempt; `cli.py` has the commands. Nothing here imports `harness`.
 """

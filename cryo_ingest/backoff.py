@@ -1,6 +1,6 @@
-"""How long to wait before asking again: exponential, with jitter from a source of randomness that is a parameter.
+"""How long to wait before a retry: exponential backoff, with jitter from a source of randomness that is a parameter.
 
-Its own few lines rather than stamina's, which waits by itself on the real clock: a simulated run could not use it.
+stamina is no alternative: it sleeps on the real clock, so a simulated run could not use it.
 """
 
 from __future__ import annotations
@@ -12,25 +12,30 @@ if TYPE_CHECKING:
     from random import Random
 
 FIRST_SECONDS = 0.25
-LONGEST_SECONDS = 30.0
+MAX_SECONDS = 30.0
+
+
+def backoff_seconds(failures: int, *, first_seconds: float, longest_seconds: float = MAX_SECONDS) -> float:
+    """Return the wait after a number of failures in a row: `first_seconds` after the first, then twice as long each."""
+    # The exponent is bounded as well: a long outage must not end in an overflow.
+    return min(longest_seconds, first_seconds * 2.0 ** min(max(failures, 1) - 1, 32))
 
 
 @dataclass(slots=True)
 class Backoff:
-    """Counts failures in a row; the n-th waits `first * 2**n` seconds, at most `longest`, less up to half of it."""
+    """Counts failures in a row; each wait is `backoff_seconds`, shortened at random by up to a half."""
 
     random: Random
     first_seconds: float = FIRST_SECONDS
-    longest_seconds: float = LONGEST_SECONDS
+    longest_seconds: float = MAX_SECONDS
     failures: int = 0
 
     def failed(self) -> float:
-        """Note a failure and return the seconds to wait."""
-        # The exponent is bounded as well: a long outage must not end in an overflow.
-        whole = min(self.longest_seconds, self.first_seconds * 2.0 ** min(self.failures, 32))
+        """Count a failure and return the seconds to wait."""
         self.failures += 1
-        return whole * (1 - self.random.random() / 2)
+        seconds = backoff_seconds(self.failures, first_seconds=self.first_seconds, longest_seconds=self.longest_seconds)
+        return seconds * (1 - self.random.random() / 2)
 
     def succeeded(self) -> None:
-        """Begin again from the first delay."""
+        """Start again with the first delay."""
         self.failures = 0

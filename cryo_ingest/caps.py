@@ -1,4 +1,4 @@
-"""The caps on one range, judged the same before, while and after Cryo runs (CAP-1, CAP-5)."""
+"""Checks one range against the caps, the same way before, during and after Cryo runs (CAP-1, CAP-5)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def check_caps(caps: Caps, block_range: str, *, files: int, sizes_bytes: Mapping[str, int] | None = None) -> None:
-    """Refuse a number of files, or sizes by file name, over a cap; exactly at a cap is allowed.
+    """Check a number of files, and sizes by file name; exactly at a cap is allowed.
 
     Raises:
-        CapExceeded: naming the variable, the limit and what was seen.
+        CapExceeded: with the variable, the limit and the value.
     """
     sizes = sizes_bytes or {}
     name, largest = max(sizes.items(), key=lambda item: item[1], default=("", 0))

@@ -15,7 +15,7 @@ import typer
 from cryo_ingest.errors import ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, parse_task_text
 from cryo_ingest.settings import from_environment
-from cryo_ingest.streams import occupy_closed, use_utf8
+from cryo_ingest.streams import reopen_closed_streams, use_utf8
 
 USAGE_EXIT_CODE = 64
 """sysexits.h EX_USAGE."""
@@ -27,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 @app.callback()
 def root() -> None:
-    """Extract a range of chain data with Cryo, prove that it is whole, publish it once."""
+    """Extract a range of chain data with Cryo, prove that it is complete, and publish it once."""
 
 
 @app.command()
@@ -48,13 +48,13 @@ def run(
         raise typer.BadParameter("must be a UUID", param_hint="--task-id")
     settings = from_environment(os.environ)
     if store is None and settings.s3.bucket is None:
-        raise ConfigurationError({"S3_BUCKET": "must be set where no --store is given"})
+        raise ConfigurationError({"S3_BUCKET": "must be set if there is no --store"})
     if task == "-" and "stdin" in (context.obj or ()):
         raise typer.BadParameter("standard input is closed", param_hint="TASK.json")
     payload = parse_task_text(_read_task(task))
     assignment = Assignment((task_id or str(uuid.uuid4())).lower(), attempt, payload)
 
-    from cryo_ingest.publish.stores import open_store  # noqa: PLC0415 - usage errors and --help need none of it
+    from cryo_ingest.publish.stores import open_store  # noqa: PLC0415 - slow to import, and not needed for usage errors
     from cryo_ingest.run import run as run_one  # noqa: PLC0415 - as above
 
     try:
@@ -66,7 +66,7 @@ def run(
 
 @app.command()
 def worker() -> None:
-    """Take tasks from the wake-up queue and the dispatcher until told to end; the environment says where they are.
+    """Run tasks from the wake-up queue and the dispatcher until a signal; the environment configures both.
 
     The first SIGTERM or SIGINT drains within TRACE_SHUTDOWN_GRACE_SECONDS, the second ends the process at once.
     Exit codes: 0 drained, 78 bad configuration, 130/143 not drained in time.
@@ -75,7 +75,7 @@ def worker() -> None:
 
     settings, service = service_from_environment(os.environ)
 
-    from cryo_ingest.serve.start import serve  # noqa: PLC0415 - bad configuration is told without loading the rest
+    from cryo_ingest.serve.start import serve  # noqa: PLC0415 - slow to import, and not needed for a configuration error
 
     raise typer.Exit(serve(settings, service))
 
@@ -85,21 +85,23 @@ def verify(
     references: Annotated[
         list[str], typer.Argument(metavar="REF…", help="A version's s3:// or file:// prefix, or a publication's JSON.")
     ],
-    against: Annotated[str | None, typer.Option(metavar="POOL", help="An RPC pool's name: ask it too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's way
+    against: Annotated[
+        str | None, typer.Option(metavar="POOL", help="Compare with the nodes of this RPC pool too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's form
 ) -> None:
-    """Judge published versions from their stored files, and, with --against, by a node.
+    """Verify published versions from their stored files and, with --against, with a node.
 
-    Exit codes: 0 all whole, 1 something is wrong, 64 usage, 69 and 75 the store or the node can't be asked.
+    Exit codes: 0 all complete, 1 problems found, 64 usage, 69 and 75 the store or the node failed.
     """
-    from cryo_ingest.audit.commands import verify_all  # noqa: PLC0415 - usage errors and --help need none of it
+    from cryo_ingest.audit.commands import verify_all  # noqa: PLC0415 - slow to import, and not needed for usage errors
     from cryo_ingest.audit.locations import BadReference, read_reference  # noqa: PLC0415 - as above
 
     try:
-        places = [read_reference(text) for text in references]
+        locations = [read_reference(text) for text in references]
     except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="REF") from None
-    raise typer.Exit(verify_all(places, settings=from_environment(os.environ), against=against, as_json=as_json))
+    raise typer.Exit(verify_all(locations, settings=from_environment(os.environ), against=against, as_json=as_json))
 
 
 @app.command()
@@ -107,14 +109,16 @@ def gaps(
     dataset: Annotated[str, typer.Argument(metavar="URL", help="s3://bucket/cryo/CHAIN/DATASET_UUID/, or file://.")],
     start: Annotated[int, typer.Option("--from", min=0, help="The first block.")],
     end: Annotated[int, typer.Option("--to", min=1, help="The block after the last one.")],
-    like: Annotated[Path | None, typer.Option(help="A payload's file, for the fields no listing tells.")] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="A payload's file, for fields that a listing does not have.")
+    ] = None,
 ) -> None:
-    """Find what is missing, overlapping, unpublished, torn or doubled, from listings alone.
+    """Find missing, overlapping, unpublished, incomplete and duplicate ranges, from listings alone.
 
-    Findings go to standard error, the tasks that would fill the gaps to standard output, one JSON line each.
-    Exit codes: 0 nothing is wrong, 1 something is, 64 usage, 69 and 75 the store can't be asked.
+    Findings go to standard error, tasks that would fill the gaps to standard output, one JSON line each.
+    Exit codes: 0 no findings, 1 findings, 64 usage, 69 and 75 the store failed.
     """
-    from cryo_ingest.audit.commands import gaps_in  # noqa: PLC0415 - usage errors and --help need none of it
+    from cryo_ingest.audit.commands import gaps_in  # noqa: PLC0415 - slow to import, and not needed for usage errors
     from cryo_ingest.audit.locations import BadReference, read_dataset_reference  # noqa: PLC0415 - as above
 
     if end <= start:
@@ -131,28 +135,28 @@ def _read_task(task: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if task == "-" else Path(task).read_bytes()
     except OSError as error:
-        raise typer.BadParameter(f"can't read it: {error.strerror}", param_hint="TASK.json") from None
+        raise typer.BadParameter(f"can't be read: {error.strerror}", param_hint="TASK.json") from None
 
 
 def main() -> None:
-    """Run the command line and exit with the code of sysexits.h that fits.
+    """Run the command line and exit with a code of sysexits.h.
 
-    The process ends without finalizing the interpreter: obstore's threads may still be letting go of Python objects
-    then, and abort it (SIGABRT in 13 to 20 of 100 processes that end right after a request, obstore 0.12; PyO3's
-    pyo3-async-runtimes issue 40), which would replace the exit code. All work and its clean-up is done by now.
+    The process ends without finalizing the interpreter: obstore's threads may release Python objects during that, and
+    abort the process (SIGABRT in 13 to 20 of 100 processes that end right after a request, obstore 0.12; PyO3's
+    pyo3-async-runtimes issue 40), which would replace the exit code. All work and clean-up is done before.
     """
-    closed = occupy_closed()
+    closed = reopen_closed_streams()
     use_utf8()
     code = _exit_code(closed)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # closed by whoever read it: the exit code is all that is left to tell
+        with suppress(OSError, ValueError):  # the reader has closed it
             stream.flush()
     os._exit(code)
 
 
 def _exit_code(closed: frozenset[str]) -> int:
     if "stdout" in closed and sys.argv[1:2] != ["worker"]:
-        _tell("standard output is closed, and the result goes there: nothing was done; open it or send it to a file")
+        _print_error("standard output is closed, so the result can't be printed; open it or redirect it to a file")
         return USAGE_EXIT_CODE
     try:
         app(obj=closed)
@@ -161,13 +165,13 @@ def _exit_code(closed: frozenset[str]) -> int:
             return USAGE_EXIT_CODE if end.code == TYPERS_USAGE_EXIT_CODE else end.code
         return 0 if end.code is None else 1
     except IngestError as error:
-        # These messages never repeat a value, so there is nothing in them to redact.
-        _tell(str(error))
+        # These messages never contain a value, so there is nothing to redact.
+        _print_error(str(error))
         return error.exit_code
     return 0
 
 
-def _tell(message: str) -> None:
-    with suppress(OSError):  # nobody can be told; the exit code says it too
+def _print_error(message: str) -> None:
+    with suppress(OSError):  # the exit code still shows the failure
         sys.stderr.write(f"cryo-ingest: {message}\n")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The real clock, for whoever is not in a simulation."""
+"""The real clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class SystemClock:
-    """Time as the machine has it; see `ports.Clock`."""
+    """The machine's clock; see `ports.Clock`."""
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""

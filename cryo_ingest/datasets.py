@@ -1,7 +1,7 @@
-"""What Cryo 0.3.2 can extract: the pinned schema of each dataset, what it needs, and what a row of it means.
+"""The datasets of Cryo 0.3.2: schema, required arguments, RPC methods, levels of proof.
 
-The facts are in `datasets.json`, derived from the measured `fixtures/golden/cryo_schemas.json` by
-`scripts/derive_datasets.py`; a test holds the two together.
+The data are in `datasets.json`, derived from the measured `fixtures/golden/cryo_schemas.json` by
+`scripts/derive_datasets.py`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from cryo_ingest.levels import Level
 class Dataset:
     """One of Cryo's datasets.
 
-    `columns` are (name, Arrow type) in file order; `requires` the arguments that it can't do without; `methods` the RPC
-    methods it asks a node for, by block; `levels` those at which a node can confirm rows: headers show nothing of the
-    state datasets, and receipts nothing more of blocks and traces.
+    `columns` are (name, Arrow type) in file order; `requires` are required arguments; `methods` the RPC methods that
+    Cryo calls for each block; `levels` those at which a node can confirm rows: headers have no evidence for the state
+    datasets, and receipts have no more than headers for blocks and traces.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Dataset:
     methods: tuple[str, ...]
     levels: tuple[Level, ...]
 
-    def attainable(self, asked: Level) -> Level:
-        """Return the level at which the dataset can be proved, the one that is asked at most."""
-        return asked if asked in self.levels else self.levels[-1]
+    def attainable(self, level: Level) -> Level:
+        """Return the highest level at which the dataset can be proved, at most `level`."""
+        return level if level in self.levels else self.levels[-1]
 
     @property
     def traces_by_debug(self) -> bool:
-        """Whether the node is asked by `debug_*`, which geth refuses for block 0."""
+        """Whether Cryo calls `debug_*` methods, which geth rejects for block 0."""
         return any(method.startswith("debug_") for method in self.methods)
 
 
@@ -65,23 +65,23 @@ def all_datasets() -> dict[str, Dataset]:
 
 
 def extractable(name: str) -> Dataset:
-    """Return the dataset that a payload names, if a block range is all that it needs.
+    """Return the dataset that a payload names, if it can be extracted with a block range alone.
 
     Raises:
-        BadPayload: Cryo has no such dataset, it needs arguments that a payload can't carry, or the name is an alias or
-            a group, in which case the message gives the canonical names (PAY-4).
+        BadPayload: Cryo has no such dataset, it needs arguments that a payload can't have, or the name is an alias or a
+            group, in which case the message gives the canonical names (PAY-4).
     """
     known = all_datasets()
     dataset = known.get(name)
     if dataset is not None and not dataset.requires:
         return dataset
-    raise BadPayload({"cryo_dataset_name": _why_not(name, known)})
+    raise BadPayload({"cryo_dataset_name": _problem(name, known)})
 
 
-def _why_not(name: str, known: dict[str, Dataset]) -> str:
+def _problem(name: str, known: dict[str, Dataset]) -> str:
     if name in known:
         needed = ", ".join(known[name].requires)
-        return f"the dataset {name} needs arguments that a payload can't carry ({needed})"
+        return f"the dataset {name} needs arguments that a payload can't have ({needed})"
     for dataset in known.values():
         if name in dataset.aliases:
             return f"{name} is an alias: use the canonical name {dataset.name}"
@@ -89,4 +89,4 @@ def _why_not(name: str, known: dict[str, Dataset]) -> str:
     if members:
         return f"{name} is a group: use one of {', '.join(sorted(members))}"
     usable = ", ".join(sorted(dataset.name for dataset in known.values() if not dataset.requires))
-    return f"Cryo 0.3.2 has no such dataset; those that a range alone can extract are {usable}"
+    return f"Cryo 0.3.2 has no such dataset; use one of {usable}"

@@ -1,6 +1,6 @@
-"""Where things lie: the version's identity, its prefix, the names of its files. Pure functions of the task.
+"""A version's identity, its prefix and the names of its files: pure functions of the task.
 
-Every attempt at one version computes the same names here; that is what lets two of them meet on one prefix (LAY-9).
+Every attempt at a version computes the same names, so concurrent attempts write the same keys (LAY-9).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VERSION_NAMESPACE = uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f")
 """The UUIDv5 namespace of dataset versions (VER-2)."""
 
 CHUNK_BLOCKS = 1000
-"""Blocks in one of Cryo's files: its own default, never overridden (LAY-9)."""
+"""Blocks in one of Cryo's files: Cryo's default, never changed (LAY-9)."""
 
 MANIFEST_NAME = "_manifest.json"
 
@@ -42,12 +42,12 @@ NETWORK_NAMES = {
     7777777: "zora",
     11155111: "sepolia",
 }
-"""Cryo 0.3.2's own names of chains, the first part of its file names (real-cryo-0.3.2.md, section 2)."""
+"""Cryo 0.3.2's names of chains, the first part of its file names (real-cryo-0.3.2.md, section 2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One file that a range calls for: the blocks `[start, end)` in the file `name`."""
+    """One file of a range: the blocks `[start, end)` in the file `name`."""
 
     start: int
     end: int
@@ -68,30 +68,33 @@ def dataset_version(task: Task) -> str:
 def prefix(task: Task) -> str:
     """Return the version's key prefix, relative to the bucket, with its trailing slash (LAY-1)."""
     return version_prefix(
-        task.chain_id, task.dataset_uuid, (task.range_start, task.range_end), dataset_version=dataset_version(task)
+        task.chain_id,
+        task.dataset_uuid,
+        blocks=(task.range_start, task.range_end),
+        dataset_version=dataset_version(task),
     )
 
 
-def version_prefix(chain_id: int, dataset_uuid: str, blocks: tuple[int, int], *, dataset_version: str) -> str:
-    """Spell the prefix of LAY-1 for a version whose name is known already."""
+def version_prefix(chain_id: int, dataset_uuid: str, *, blocks: tuple[int, int], dataset_version: str) -> str:
+    """Return the prefix of LAY-1 for a version whose name is known already."""
     return f"cryo/{chain_id}/{dataset_uuid}/{blocks[0]}_{blocks[1]}/{dataset_version}/"
 
 
 def evidence_subject(task: Task, chunk: Chunk) -> str:
-    """Name what evidence recorded beside a file is about: recorded under another name, it says nothing of this file."""
+    """Return the identity of a chunk that recorded evidence must have to count for it."""
     return f"{task.chain_id}:{task.cryo_dataset_name}:{chunk.start}:{chunk.end}"
 
 
 def file_count(task: Task) -> int:
-    """Return how many files the range calls for, without listing them."""
+    """Return the number of files of a range, without listing them."""
     return -(-(task.range_end - task.range_start) // CHUNK_BLOCKS)
 
 
 def chunks(task: Task) -> tuple[Chunk, ...]:
-    """List the exact set of files that the range calls for, in block order.
+    """Return the exact set of a range's files, in block order.
 
-    Cryo cuts chunks from the range's start, unaligned, and names the inclusive end, padded to eight digits and longer
-    past them (real-cryo-0.3.2.md, section 2).
+    Cryo splits the range into chunks from its start, unaligned; names have the inclusive end, padded to eight
+    digits (real-cryo-0.3.2.md, section 2).
     """
     network = network_name(task.chain_id)
     starts = range(task.range_start, task.range_end, CHUNK_BLOCKS)

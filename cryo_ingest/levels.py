@@ -1,4 +1,4 @@
-"""The levels of proof, each one showing all that those before it show (RNG-4)."""
+"""The levels of proof; each one includes those before it (RNG-4)."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ LEVELS: tuple[Level, ...] = ("rows", "chain", "receipts")
 
 
 def at_least(level: str) -> tuple[Level, ...]:
-    """Return the levels that show all that `level` shows."""
+    """Return `level` and the levels above it."""
     return LEVELS[LEVELS.index(level) :]

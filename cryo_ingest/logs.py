@@ -1,6 +1,6 @@
-"""Structured logs on standard error: one event name a step, redacted last of all.
+"""Structured logs on standard error, one event for each step; redaction is the last step before rendering.
 
-JSON where nobody watches, a console format on a terminal. Standard output belongs to the publication alone.
+The format is JSON, or a console format on a terminal. Standard output is only for the publication.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("cryo_ingest")
 
 
 def configure(log_format: LogFormat | None, redactor: Redactor) -> None:
-    """Send events to standard error; without a format, a terminal gets the console one and all else JSON."""
+    """Send events to standard error; the default format is console on a terminal and JSON otherwise."""
     console = log_format == "console" or (log_format is None and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
@@ -42,30 +42,30 @@ def configure(log_format: LogFormat | None, redactor: Redactor) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Sink(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", LossyStream(sys.stderr))),
         cache_logger_on_first_use=False,
     )
 
 
-class Sink:
-    """A stream whose failures are nobody's: a full disk below the log, or a reader that went away, ends no attempt."""
+class LossyStream:
+    """A stream that ignores failed writes: a full disk or a closed pipe must not end an attempt."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Write, or lose the text."""
+        """Write the text; drop it if that fails."""
         with suppress(OSError, ValueError):
             self._stream.write(text)
 
     def flush(self) -> None:
-        """Flush, or lose what is left."""
+        """Flush; ignore a failure."""
         with suppress(OSError, ValueError):
             self._stream.flush()
 
 
 def _redacted(value: object, redactor: Redactor) -> object:
-    """Redact text at any depth; numbers and the like pass."""
+    """Redact text at any depth; other values are unchanged."""
     if isinstance(value, str):
         return redactor(value)
     if isinstance(value, dict):

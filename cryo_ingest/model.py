@@ -1,6 +1,6 @@
-"""What travels on the wire: the task payload in, the publication and the manifest out. Values only, all frozen.
+"""The values of the wire format: task payload, publication and manifest, all frozen.
 
-Where objects lie is `layout.py`'s; which datasets exist is `datasets.py`'s.
+Prefixes and names are in `layout.py`, datasets in `datasets.py`.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MAX_BLOCK_NUMBER = 4_294_967_295
-"""The largest block number that Cryo's uint32 columns hold (PAY-5)."""
+"""The largest block number in Cryo's uint32 columns (PAY-5)."""
 
 MAX_CHAIN_ID = 2**64 - 1
-"""The largest chain id that Cryo's uint64 column holds."""
+"""The largest chain id in Cryo's uint64 column."""
 
 UUID_PATTERN = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z"
 NAME_PATTERN = r"^[a-z0-9_]{1,64}\Z"
 
-LONGEST_KEY = 64
-"""How much of an unknown key a message repeats."""
+MAX_KEY = 64
+"""Characters of an unknown key that a message repeats."""
 
 _STRICT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, regex_engine="python-re")
 
 
 def _pool_name(value: str) -> str:
-    """Refuse what could be a URL: the message of an error must never have to repeat it."""
+    """Reject a value that could be a URL, whose secrets could reach a message."""
     if not value or re.search(r"[\s/@\x00-\x1f\ud800-\udfff]", value):
         message = "must be the name of an RPC pool (no white space, '/' or '@'), never a URL"
         raise ValueError(message)
@@ -64,13 +64,13 @@ class Task(BaseModel):
 
     @property
     def block_range(self) -> str:
-        """The range as Cryo's `--blocks` takes it, end-exclusive."""
+        """The range in the form of Cryo's `--blocks`, end-exclusive."""
         return f"{self.range_start}:{self.range_end}"
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One attempt at one task, as handed out: `payload` has not been looked at yet."""
+    """One attempt at one task; `payload` has not been checked yet."""
 
     task_id: str
     attempt: int
@@ -79,7 +79,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class StorageRef:
-    """Where a dataset version lies (PUB-2): `bucket` is None for the `file` scheme."""
+    """The location of a dataset version (PUB-2); `bucket` is None for the `file` scheme."""
 
     scheme: Literal["s3", "file"]
     bucket: str | None
@@ -99,13 +99,13 @@ class Publication:
     range_end: int
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the publication as a JSON object, `bucket` left out where there is none."""
+        """Return the publication as a JSON object, without `bucket` if there is none."""
         fields: dict[str, Any] = asdict(self)
         fields["storage_ref"] = {name: value for name, value in fields["storage_ref"].items() if value is not None}
         return fields
 
     def to_json(self) -> str:
-        """Render the publication as one line of JSON."""
+        """Return the publication as one line of JSON."""
         return json.dumps(self.to_wire(), separators=(",", ":"), ensure_ascii=False)
 
 
@@ -127,7 +127,7 @@ class Manifest(BaseModel):
         return self
 
     def to_bytes(self) -> bytes:
-        """Render the one form of LAY-7: UTF-8, keys in the order of LAY-4, no white space, a final newline."""
+        """Return the form of LAY-7: UTF-8, keys in the order of LAY-4, no white space, a final newline."""
         return (json.dumps(self.model_dump(), separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
 
@@ -135,7 +135,7 @@ def parse_task(payload: object) -> Task:
     """Check a payload (a parsed JSON value) and return the task.
 
     Raises:
-        BadPayload: it breaks PAY-1 or PAY-5; every bad field is named, none of its values repeated.
+        BadPayload: it breaks PAY-1 or PAY-5; the message names every bad field and repeats no value.
     """
     if not isinstance(payload, dict):
         raise BadPayload({"payload": "must be a JSON object"})
@@ -154,7 +154,7 @@ def parse_task_text(text: str | bytes) -> object:
         BadPayload: it is not JSON in UTF-8.
     """
     try:
-        return json.loads(text, parse_constant=_reject_constant, object_pairs_hook=keep_repeats)
+        return json.loads(text, parse_constant=_reject_constant, object_pairs_hook=mark_repeated_keys)
     except UnicodeDecodeError:
         raise BadPayload({"payload": "is not UTF-8"}) from None
     except RecursionError:
@@ -165,10 +165,10 @@ def parse_task_text(text: str | bytes) -> object:
 
 
 def parse_manifest(content: bytes) -> Manifest | None:
-    """Return the manifest that `content` holds, or None where it is none (LAY-4: unknown fields make it none)."""
+    """Return the manifest in `content`, None if it is not valid (LAY-4: unknown fields make it invalid)."""
     try:
         manifest = Manifest.model_validate(json.loads(content))
-        manifest.to_bytes()  # JSON can spell half a character, which is no text
+        manifest.to_bytes()  # raises for a lone surrogate, which JSON can contain
     except (ValueError, RecursionError):
         return None
     return manifest
@@ -182,13 +182,13 @@ def make_manifest(*, dataset_uuid: str, dataset_version: str, parquet_keys: Iter
 
 
 class RepeatedKeys(dict[str, Any]):
-    """A JSON object in which keys appear more than once: `repeated` has them."""
+    """A JSON object with repeated keys, which are in `repeated`."""
 
     repeated: tuple[str, ...] = ()
 
 
-def keep_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON, as the hook of `json.loads`; readers differ on which of two values counts."""
+def mark_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object in `json.loads`, marked if keys are repeated: parsers differ on which value they use."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
@@ -199,9 +199,9 @@ def keep_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _repeated_keys(value: object) -> Iterator[str]:
-    """Yield the keys that appear twice in an object at any depth, cut to what a message can carry."""
+    """Yield the repeated keys at any depth, shortened for a message."""
     if isinstance(value, RepeatedKeys):
-        yield from (key[:LONGEST_KEY] for key in value.repeated)
+        yield from (key[:MAX_KEY] for key in value.repeated)
     if isinstance(value, dict):
         for item in value.values():
             yield from _repeated_keys(item)
@@ -211,18 +211,18 @@ def _repeated_keys(value: object) -> Iterator[str]:
 
 
 def _reject_constant(name: str) -> object:
-    message = f"{name} is no JSON"
+    message = f"{name} is not JSON"
     raise ValueError(message)
 
 
 def _problems(error: ValidationError) -> dict[str, str]:
-    """Name each bad field once, in words that hold none of its value."""
+    """Return one problem for each bad field, without its value."""
     problems: dict[str, str] = {}
     for detail in error.errors(include_input=False, include_url=False, include_context=False):
         message = detail["msg"].removeprefix("Value error, ")
-        field, separator, rest = message.partition(": ")
+        field, separator, problem = message.partition(": ")
         if not detail["loc"] and separator:
-            problems[field] = rest
+            problems[field] = problem
         else:
             problems.setdefault(str(detail["loc"][0]) if detail["loc"] else "payload", message)
     return problems

@@ -1,6 +1,6 @@
-"""How our own clients reach other machines: the proxies and certificate authorities that the environment names.
+"""Proxies and certificate authorities of our own clients, from the environment.
 
-What Cryo is given is `extract/command.py`'s. Whether proxies are used at all is `TRACE_PROXY`'s, in `settings.py`.
+Cryo's environment is in `extract/command.py`; `TRACE_PROXY`, which turns proxies on, is in `settings.py`.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-"""Each is also read in lower case, which then has precedence, as curl and Python have it."""
+"""Each is also read in lower case, which takes precedence, as in curl and Python."""
 
 CERTIFICATE_FILE, CERTIFICATE_DIRECTORY = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxy variables that apply; none where proxies are not to be used. Their values can hold credentials."""
+    """The proxy variables that apply; empty if proxies are off. Their values can contain credentials."""
 
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Proxies:
-        """Take the proxy variables that are set out of an environment."""
+    def from_environment(cls, environment: Mapping[str, str]) -> Proxies:
+        """Return the proxy variables that are set in an environment."""
         names = [spelling for name in PROXY_VARIABLES for spelling in (name.lower(), name)]
         return cls({name: environment[name] for name in names if environment.get(name)})
 
     def for_url(self, url: str) -> str | None:
-        """Return the proxy's URL for requests to `url`, or None where they go directly."""
+        """Return the proxy's URL for requests to `url`, None if they go directly."""
         parts = urlsplit(url)
         if any(_excludes(entry.strip(), parts.hostname or "") for entry in self._value("no_proxy").split(",")):
             return None
         proxy = self._value(f"{parts.scheme}_proxy") or self._value("all_proxy")
         return with_scheme(proxy) if proxy else None
 
-    def unusable(self) -> list[str]:
-        """Name the variables whose value is not an HTTP proxy."""
+    def invalid_variables(self) -> list[str]:
+        """Return the variables whose value is not an HTTP proxy."""
         return [
             name for name, value in self.variables.items() if name.lower() != "no_proxy" and not _is_http_proxy(value)
         ]
 
     def secrets(self) -> list[str]:
-        """List the proxies' URLs, for redaction."""
+        """Return the proxies' URLs, for redaction."""
         return [value for name, value in self.variables.items() if name.lower() != "no_proxy"]
 
     def _value(self, name: str) -> str:
@@ -55,7 +55,7 @@ class Proxies:
 
 
 def _excludes(entry: str, host: str) -> bool:
-    """Tell whether an entry of `NO_PROXY` is about a host: its name, a domain above it, its network, or `*`."""
+    """Return whether an entry of `NO_PROXY` matches a host: its name, a parent domain, its network, or `*`."""
     domain = entry.lower().rpartition(":")[0] if entry.count(":") == 1 else entry.lower()
     domain = domain.removeprefix("*.").removeprefix(".").strip("[]")
     if entry == "*" or (domain and (host == domain or host.endswith(f".{domain}"))):
@@ -67,7 +67,7 @@ def _excludes(entry: str, host: str) -> bool:
 
 
 def with_scheme(proxy: str) -> str:
-    """Return a proxy's URL; a value without a scheme is one of `http://`, as everywhere."""
+    """Return a proxy's URL; a value without a scheme gets `http://`."""
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
@@ -80,9 +80,9 @@ def _is_http_proxy(value: str) -> bool:
 
 
 def certificate_bundle(environment: Mapping[str, str]) -> bytes | None:
-    """Return the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, as PEM; None where they name none.
+    """Return the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR` as PEM, None if there are none.
 
-    For a client that takes one file alone. What can't be read is left out, as OpenSSL does.
+    For a client that accepts only one file. Unreadable files are skipped, as in OpenSSL.
     """
     files = [Path(environment[CERTIFICATE_FILE])] if environment.get(CERTIFICATE_FILE) else []
     for directory in filter(None, environment.get(CERTIFICATE_DIRECTORY, "").split(":")):

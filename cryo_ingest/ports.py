@@ -1,7 +1,7 @@
-"""The collaborators of an attempt, as narrow Protocols: each docstring is the promise that an implementation keeps.
+"""The collaborators of an attempt, as narrow Protocols; each docstring states what an implementation guarantees.
 
-Implementations: `extract` (Extractor, Staging), `publish` (ObjectStore), and the doubles of whoever drives
-`run_attempt` in process. Foreign errors are mapped to `cryo_ingest.errors` inside an implementation, once.
+Implementations: `extract` (Extractor, Staging), `publish` (ObjectStore), `prove` (Proof), `rpc` (Chain, Node), and the
+doubles of the tests. An implementation maps foreign errors to `cryo_ingest.errors`, once.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from cryo_ingest.model import StorageRef, Task
 
 @dataclass(frozen=True, slots=True)
 class FileProof:
-    """What was proved of one Parquet file, tied to its bytes by their SHA-256.
+    """What was proved about one Parquet file, identified by the SHA-256 of its bytes.
 
     `block_min` and `block_max` are None for a file without rows; `fake` is the mark of MOD-5. `evidence` is the level
-    that was proved, `details` what else is kept of a proof by the chain: counts, and a digest of what the node said.
+    that was proved; `details` are counts and a digest of the node's answers, for levels above `rows`.
     """
 
     sha256: str
@@ -37,47 +37,47 @@ class FileProof:
 
 
 ProveFile = Callable[[Path, Chunk], Awaitable[FileProof]]
-"""Prove one file against the chunk that it must hold; raises ProofFailed or SchemaDrift."""
+"""Proves that a file holds its chunk; raises ProofFailed or SchemaDrift."""
 
 
 class Proof(Protocol):
-    """Judges local files of one task's version; reads them as untrusted input and never writes."""
+    """Proves local files of one task's version; reads them as untrusted input and never writes."""
 
     async def prove(self, path: Path, chunk: Chunk) -> FileProof:
-        """Return what was proved of a file.
+        """Prove a file by its rows alone.
 
         Raises:
-            ProofFailed: it does not hold what the chunk calls for.
-            SchemaDrift: its columns are not the dataset's.
+            ProofFailed: it does not hold the chunk's rows.
+            SchemaDrift: its columns do not match the dataset's.
         """
         ...
 
     async def confirm(
-        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
-        """Return what is proved of a file at the level that is asked, of which `seen` is the proof by rows.
+        """Prove a file at the configured level; `seen` is its proof by rows.
 
-        `recorded` is the metadata of a stored object whose bytes are the file's. The level that it records counts if it
-        was proved of this very chunk. The result's level is `rows` where the chain has nothing to confirm rows by.
+        `recorded` is the metadata of a stored object with the same bytes. The level in it counts if it was proved for
+        the same chunk. The result's level is `rows` if the chain has nothing to compare the rows with.
 
         Raises:
             ProofFailed: the node does not confirm the rows.
-            NodeUnavailable, StaleHead, WrongChain, EndpointUnusable, RpcPoolUnresolved: there is no evidence.
+            NodeUnavailable, StaleHead, WrongChain, EndpointUnusable, RpcPoolUnresolved: no node gave evidence.
         """
         ...
 
     async def same_rows(self, left: Path, right: Path) -> bool:
-        """Tell whether two files hold equal multisets of rows (LAY-10); both have been proved."""
+        """Return whether two files, both proved, hold equal multisets of rows (LAY-10)."""
         ...
 
     def is_fake(self, footer: bytes) -> bool | None:
-        """Tell from a file's last bytes whether it bears the mark of fake data (MOD-5); None where it has no footer."""
+        """Return whether a file has the mark of fake data (MOD-5), from its last bytes; None without a footer."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionOrder:
-    """All that an extractor has to know; `rpc_url` is None in fake mode, and a secret otherwise."""
+    """The input of an extraction; `rpc_url` is None in fake mode, and a secret otherwise."""
 
     task: Task
     chunks: tuple[Chunk, ...]
@@ -97,14 +97,14 @@ class ExtractedFile:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """A whole range on local disk, in block order, and what wrote it."""
+    """A complete range on local disk, in block order, and the SHA-256 of the Cryo that wrote it."""
 
     files: tuple[ExtractedFile, ...]
     runs: int
     executable_sha256: str
 
     def summary(self) -> dict[str, object]:
-        """Return what a log line says of it."""
+        """Return the fields of the log event."""
         return {
             "files": len(self.files),
             "rows": sum(file.proof.rows for file in self.files),
@@ -119,10 +119,10 @@ class Extractor(Protocol):
     """Turns a task into proved local files."""
 
     async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
-        """Run Cryo into `order.directory` until every chunk's file is there and proves whole.
+        """Run Cryo in `order.directory` until every chunk's file is there and proved by rows.
 
-        Not atomic: files of an unfinished range stay in the directory. When it returns or raises, cancellation
-        included, no process that it started is left.
+        Not atomic: files of an unfinished range stay in the directory. When it returns, raises or is cancelled, no
+        process that it started is left.
 
         Raises:
             CapExceeded, CryoNotRunnable, CryoRejectedArguments, CryoWroteNothing, SchemaDrift: fatal.
@@ -133,37 +133,37 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A staging directory that this attempt alone holds, empty at first; children that inherit `lock` hold it too."""
+    """An attempt's staging directory, empty at first; child processes inherit the descriptor `lock`."""
 
     directory: Path
     lock: int
 
 
 class Staging(Protocol):
-    """Private directories on local disk, one an attempt."""
+    """Private directories on local disk, one for each attempt."""
 
     async def acquire(self, task_id: str, attempt: int) -> Workspace:
-        """Lock the attempt's directory, making it (mode 0700) or emptying what an earlier process left there.
+        """Lock the attempt's directory; create it (mode 0700), or empty it if an earlier process left files there.
 
         Raises:
-            UnsafeStaging: a path component is a symbolic link, no directory, or somebody else's.
-            StagingHeld: a live process holds it.
-            DiskFull: there is too little room to begin.
+            UnsafeStaging: a path component is a symbolic link, no directory, or belongs to another user.
+            StagingHeld: a live process holds the lock.
+            DiskFull: the disk has too little free space to start.
         """
         ...
 
     async def discard(self, task_id: str, attempt: int) -> None:
-        """Delete the attempt's directory and let go of its lock; nothing happens where it was never acquired."""
+        """Delete the attempt's directory and release its lock; do nothing if it was never acquired."""
         ...
 
     async def sweep(self) -> int:
-        """Delete directories older than the TTL that nobody holds, and return how many (STG-4)."""
+        """Delete unlocked directories older than the TTL, and return how many (STG-4)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object as a listing or a read shows it; `etag` names this very content for a conditional PUT."""
+    """One object as a listing or a read shows it; `etag` identifies its content in a conditional PUT."""
 
     key: str
     size_bytes: int
@@ -171,18 +171,18 @@ class StoredObject:
 
 
 class AlreadyStored(Exception):
-    """A create found an object under the key; it may be our own, of a PUT whose answer was lost."""
+    """A create found an object under the key; it may be our own, from a PUT whose response was lost."""
 
 
 class Changed(Exception):
-    """A replace found another content than the one named by its ETag, or none."""
+    """A replace found other content than its ETag names, or none."""
 
 
 class ObjectStore(Protocol):
     """A flat space of keys with conditional writes. Any method may raise StoreUnavailable, StoreDenied, NoSuchBucket.
 
-    A PUT is atomic: nobody ever reads half an object. Whether a key exists is learnt from `list`, never from a failed
-    read: without the permission to list, S3 answers 403 for what is not there.
+    A PUT is atomic: no reader sees an incomplete object. Only `list` shows whether a key exists, not a failed read:
+    without the permission to list, S3 answers 403 for a missing key.
     """
 
     @property
@@ -191,70 +191,70 @@ class ObjectStore(Protocol):
         ...
 
     def reference(self, prefix: str) -> StorageRef:
-        """Return how the publication names `prefix` in this store."""
+        """Return the publication's reference to `prefix` in this store."""
         ...
 
     async def list(self, prefix: str) -> dict[str, StoredObject]:
-        """List every object below `prefix`, by key. Strongly consistent: it shows all writes that have returned."""
+        """List all objects below `prefix`, by key. Strongly consistent: it shows all completed writes."""
         ...
 
     async def read(self, key: str, *, max_bytes: int) -> bytes | None:
-        """Return the first `max_bytes` bytes of an object, or None where it is gone."""
+        """Return the first `max_bytes` bytes of an object, None if it is gone."""
         ...
 
     async def read_tail(self, stored: StoredObject, *, max_bytes: int) -> bytes | None:
-        """Return the last `max_bytes` bytes of an object as listed, fewer if it is smaller, None if it is gone."""
+        """Return at most the last `max_bytes` bytes of a listed object, None if it is gone."""
         ...
 
     async def download(self, stored: StoredObject, into: Path) -> Mapping[str, str] | None:
-        """Write the very content that was listed to a new local file and return its user metadata, None if it is gone.
+        """Write a listed object's content to a new local file and return its user metadata, None if it is gone.
 
         Raises:
-            Changed: the key holds another content than `stored.etag` names; so what is judged is what was listed.
+            Changed: the key holds other content than `stored.etag` names.
             DiskFull: the local disk has no room for it.
         """
         ...
 
     async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
-        """Tell whether an object, as listed, has these very bytes; None where listings of this store can't tell."""
+        """Return whether a listed object has exactly these bytes; None if this store's listings don't show it."""
         ...
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
-        """Store `body` under a key that holds nothing.
+        """Store `body` under a key that has no object.
 
         Raises:
-            AlreadyStored: something is there.
+            AlreadyStored: the key has an object.
             StoreUnfit: the store has no conditional writes.
         """
         ...
 
     async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
-        """Store `body` in place of the object that `etag` names.
+        """Replace the object that `etag` names with `body`.
 
         Raises:
-            Changed: something else is there, or nothing.
+            Changed: the key has another object, or none.
             StoreUnfit: the store has no conditional writes.
         """
         ...
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; a key that is not there is no error."""
+        """Delete objects; a missing key is not an error."""
         ...
 
     async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
-        """Make sure, once a process, that the store does not ignore the condition of `create`.
+        """Check, once per process, that the store does not ignore the condition of `create`.
 
-        `key` holds just these bytes and metadata, so that nothing is changed where it does.
+        `key` already holds these bytes and metadata, so nothing changes if the store ignores the condition.
 
         Raises:
-            StoreUnfit: it does.
+            StoreUnfit: the store ignores it.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One question to a node."""
+    """One JSON-RPC call."""
 
     method: str
     params: tuple[object, ...] = ()
@@ -262,10 +262,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class NodeError:
-    """A JSON-RPC error object as an answer: what the node itself said of one call, asked alone.
+    """A JSON-RPC error object that a single call received as its answer.
 
-    Its words are read and never repeated (SEC-1). `method_is_missing` is the client's reading of them: the node does
-    not offer the method at all.
+    Its message is never repeated (SEC-1). `method_is_missing`: the message means that the node does not have the
+    method.
     """
 
     code: int
@@ -274,29 +274,29 @@ class NodeError:
 
 
 class Node(Protocol):
-    """One endpoint of a pool, asked by our own client: bounded, paced, retried within the attempt's deadline."""
+    """One endpoint of a pool; requests are rate-limited, and retried until the attempt's deadline."""
 
     @property
     def name(self) -> str:
-        """How messages name it: by its place in the pool, never by its URL."""
+        """The endpoint's name in messages: its position in the pool, never its URL."""
         ...
 
     @property
     def billed_calls(self) -> int:
-        """How many calls were sent so far, repeated ones included."""
+        """The number of calls sent so far, including retries."""
         ...
 
-    async def ask(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
+    async def request(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
         """Return the answer to each call, in order: its `result`, untrusted JSON still, or a NodeError.
 
-        A NodeError is returned only where a single call got it and another try would not change it: the method is
-        missing, the parameters or the block's tag are invalid, the node says that it does not have the data. All other
-        errors (rate limits, internal errors, a block that the node does not know yet) are asked again, within the
-        attempt's deadline. A `quick` question gives up sooner: another endpoint may do. With `optional` the caller has
-        another source: an error object that persists for some seconds in a single call is returned as its NodeError.
+        A NodeError is returned only if a single call received it and a retry would not change it: the method is
+        missing, the parameters or the block tag are invalid, the node does not have the data. All other errors (rate
+        limits, internal errors, a block that the node does not know yet) are retried until the attempt's deadline.
+        With `quick` the retries end sooner: the caller can use another endpoint. With `optional` the caller has another
+        source: an error object that a single call receives for some seconds is returned as its NodeError.
 
         Raises:
-            NodeUnavailable: some call got no answer, or only errors that may pass.
+            NodeUnavailable: a call received no answer, or only errors that may pass.
             EndpointUnusable: the endpoint redirects to another host.
         """
         ...
@@ -305,8 +305,8 @@ class Node(Protocol):
 class Chain(Protocol):
     """Opens the endpoints of a pool."""
 
-    def open(self, url: str, *, name: str, until: float) -> AbstractAsyncContextManager[Node]:
-        """Open one endpoint, whose questions end by the monotonic time `until`; nothing is asked yet.
+    def open(self, url: str, *, name: str, deadline: float) -> AbstractAsyncContextManager[Node]:
+        """Open one endpoint, whose requests end at the monotonic time `deadline`; nothing is sent yet.
 
         Raises:
             EndpointUnusable: it is not an HTTP URL.
@@ -315,7 +315,7 @@ class Chain(Protocol):
 
 
 class Clock(Protocol):
-    """Time as a parameter, so that a simulated run never waits."""
+    """The time, so that a simulated run never waits."""
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
@@ -331,7 +331,7 @@ class Clock(Protocol):
 
 
 class Ports(Protocol):
-    """What `run_attempt` is given; read structurally, so any object with these attributes will do."""
+    """The collaborators of `run_attempt`; any object with these attributes is one."""
 
     @property
     def extractor(self) -> Extractor:
@@ -340,25 +340,25 @@ class Ports(Protocol):
 
     @property
     def staging(self) -> Staging:
-        """Hold local directories."""
+        """Manage local directories."""
         ...
 
     @property
     def store(self) -> ObjectStore:
-        """Keep objects."""
+        """Store objects."""
         ...
 
     @property
     def chain(self) -> Chain:
-        """Ask the nodes of an RPC pool."""
+        """Connect to the nodes of an RPC pool."""
         ...
 
     @property
     def clock(self) -> Clock:
-        """Tell the time."""
+        """Read the time and wait."""
         ...
 
     @property
     def random(self) -> Random:
-        """Spread retries over time."""
+        """Randomize the waits before retries."""
         ...

@@ -1,6 +1,6 @@
-"""Takes secrets out of text that somebody else wrote: Cryo's output, foreign errors, whatever reaches a log (SEC-1).
+"""Removes secrets from Cryo's output, foreign errors and log events (SEC-1).
 
-It does not decide what is secret: that is `Settings.secrets`.
+`Settings.secrets` defines what is secret.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 
 REPLACEMENT = "<redacted>"
 
-SHORTEST_PART = 4
-"""Parts of a URL under this length (`v2`, `rpc`) are too common to be keys, and taking them out garbles text."""
+MIN_PART = 4
+"""Shorter parts of a URL (`v2`, `rpc`) are too common to be keys; removing them would make text unreadable."""
 
 _ANY_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>|]+", re.IGNORECASE)
 
 
 class Redactor:
-    """Replaces every known secret, every part of a secret URL, and every URL at all, in either case.
+    """Replaces every known secret, every part of a secret URL, and all other URLs, ignoring case.
 
-    Hosts, hexadecimal keys and `%2f` come back in another case than they were given in; what is taken out beyond that
-    because it differs in case alone is no loss to a log.
+    Case is ignored because hosts, hexadecimal keys and `%2f` may be printed in another case.
 
-    Secrets that arrive at run time are known for as long as a `with redactor.knowing(…)` block lasts.
+    Secrets that arrive at run time are known during a `with redactor.with_secrets(…)` block.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -36,8 +35,8 @@ class Redactor:
         self._known = _pattern(self._secrets)
 
     @contextmanager
-    def knowing(self, *secrets: str) -> Iterator[None]:
-        """Know more secrets for a while; blocks of several tasks may overlap."""
+    def with_secrets(self, *secrets: str) -> Iterator[None]:
+        """Add secrets until the block ends; blocks of several tasks may overlap."""
         self._secrets += secrets
         self._known = _pattern(self._secrets)
         try:
@@ -54,20 +53,20 @@ class Redactor:
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    known = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= SHORTEST_PART}
+    known = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= MIN_PART}
     longest_first = sorted(known, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if known else None
 
 
 def _variants(secret: str) -> Iterator[str]:
-    """Yield the forms in which a secret can turn up: whole, in parts, decoded, as a Basic credential."""
+    """Yield the forms in which a secret can appear: complete, in parts, decoded, as a Basic credential."""
     yield secret
     yield _quoted(secret)
     rest = secret.partition("://")[2] or secret
     try:
         parts = urlsplit("//" + rest)
     except ValueError:
-        # What no parser takes (`http://[::1`) is somebody's typo in a secret: every piece of it counts.
+        # A URL that can't be parsed (`http://[::1`) is a secret with a typo: all pieces of it are secret.
         yield from (variant for piece in re.split(r"[/?#@&=:\s]+", rest) for variant in (piece, unquote(piece)))
         yield rest
         return
@@ -90,5 +89,5 @@ def _variants(secret: str) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    # An environment can hold bytes that are not UTF-8, which Python hands over as lone surrogates.
+    # An environment can hold bytes that are not UTF-8, which Python represents as lone surrogates.
     return quote(text, safe="", errors="surrogatepass")

@@ -1,4 +1,4 @@
-"""`cryo-ingest run`: one attempt without a dispatcher; ports wired, signals heeded, the outcome an exit code."""
+"""`cryo-ingest run`: runs one attempt without a dispatcher and returns the process's exit code."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> in
     redactor = Redactor(settings.secrets())
     logs.configure(settings.log_format, redactor)
     structlog.contextvars.bind_contextvars(**log_fields(assignment))
-    ports = make_ports(settings, store, redactor)
+    ports = make_ports(settings, store, redactor=redactor)
     threading.Thread(target=load, args=(settings.coverage,), name="load-proof", daemon=True).start()
     return asyncio.run(_run_with_signals(assignment, ports, settings))
 
 
 async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings: Settings) -> int:
-    """Turn the first SIGTERM or SIGINT into cancellation; the second one ends the process at once."""
+    """Run the attempt; the first SIGTERM or SIGINT cancels it, the second ends the process at once."""
     await ports.staging.sweep()
     attempt = asyncio.ensure_future(run_attempt(assignment, ports=ports, settings=settings))
     received: list[signal.Signals] = []
@@ -54,8 +54,7 @@ async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings
     except asyncio.CancelledError:
         log.warning("attempt.stopped", signal=received[0].name if received else None)
         return 128 + received[0] if received else RetryableError.exit_code
-    except Exception:  # noqa: BLE001 - see below
-        # A bug of ours: told with its traceback, secrets out, and left to another attempt.
+    except Exception:  # noqa: BLE001 - a bug in the worker: the log gets the redacted traceback, and another attempt may succeed
         log.exception("attempt.crashed")
         return RetryableError.exit_code
     finally:
@@ -63,14 +62,14 @@ async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings
 
 
 def report(outcome: Outcome) -> int:
-    """Say how the attempt ended, the publication alone on standard output, and return the exit code."""
+    """Print the publication on standard output or log the error, and return the exit code."""
     match outcome:
         case Success(publication):
             try:
                 sys.stdout.write(publication.to_json() + "\n")
                 sys.stdout.flush()
             except OSError as error:
-                log.error("publication.untold", reason=error.strerror)
+                log.error("publication.not_delivered", reason=error.strerror)
                 return MachineFailed.exit_code
             return 0
         case Failure(error):

@@ -1,7 +1,7 @@
-"""The environment, read once into a frozen `Settings`; every bad variable is named at once (exit 78).
+"""Reads the environment into a frozen `Settings`; an error names all invalid variables (exit 78).
 
-A variable that is set but empty counts as not set where the platform fills it in (keys, endpoints); the operator's own
-(`TRACE_*`, `MAX_*`) must hold a value when set, so that a typo in a deployment can't silently lift a limit.
+An empty variable counts as not set if the platform provides it (keys, endpoints). The operator's variables (`TRACE_*`,
+`MAX_*`) must have a value when set, so that a typo in a deployment can't silently remove a limit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from cryo_ingest.errors import ConfigurationError, RpcPoolUnresolved
@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
 C = TypeVar("C", bound=str)
+N = TypeVar("N", int, float)
 
 Mode = Literal["fake", "real"]
 LogFormat = Literal["json", "console"]
 
 DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
 SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
-"""The most that S3 takes in one PUT; a file cap above it could never be honoured."""
+"""The maximum of S3 for one PUT, and therefore of the cap on a file."""
 
 LOOPBACK = "127.0.0.1"
-LARGEST_PORT = 65535
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """How to reach the platform's bucket; absent keys mean the usual AWS credential chain."""
+    """The connection to the platform's bucket; without keys the AWS credential chain is used."""
 
     bucket: str | None = None
     endpoint: str | None = None
@@ -59,7 +61,7 @@ class S3Settings:
 
 @dataclass(frozen=True, slots=True)
 class RpcPools:
-    """The endpoints by variable name, secrets all: never logged, never in a message."""
+    """The endpoints by variable name; all URLs are secrets, never logged or in a message."""
 
     urls_by_variable: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -67,7 +69,7 @@ class RpcPools:
         """Return the URLs of a pool in the order in which to try them (MOD-4, MOD-7).
 
         Raises:
-            RpcPoolUnresolved: neither the pool's variable nor the default one is set.
+            RpcPoolUnresolved: the pool's variable and the default one are not set.
         """
         variable = pool_variable(pool)
         for name in (variable, DEFAULT_RPC_VARIABLE):
@@ -79,7 +81,7 @@ class RpcPools:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that a deployment can set, checked."""
+    """The checked settings of an attempt."""
 
     mode: Mode = "fake"
     cryo_bin: str = "cryo"
@@ -87,7 +89,7 @@ class Settings:
     requests_per_second: int | None = None
     max_concurrent_requests: int | None = None
     confirmations: int | None = None
-    asked_coverage: Level | None = None
+    configured_coverage: Level | None = None
     staging_root: Path = Path("/tmp/trace/cryo")  # noqa: S108 - the specification's own path (STG-1)
     staging_ttl_hours: float = 24.0
     caps: Caps = field(default_factory=Caps)
@@ -98,16 +100,16 @@ class Settings:
 
     @property
     def executable(self) -> str:
-        """The name of what the mode runs, for messages."""
+        """The name of the executable that the mode runs, for messages."""
         return self.cryo_bin if self.mode == "real" else "fake-cryo"
 
     @property
     def coverage(self) -> Level:
-        """The level of proof: in fake mode, which has no endpoint, the rows alone (MOD-1)."""
-        return (self.asked_coverage or "chain") if self.mode == "real" else "rows"
+        """The level of proof; `rows` in fake mode, which has no endpoint (MOD-1)."""
+        return (self.configured_coverage or "chain") if self.mode == "real" else "rows"
 
     def secrets(self) -> tuple[str, ...]:
-        """List every secret that the environment gave: what redaction has to know."""
+        """Return all secrets in the environment, for redaction."""
         urls = [url for value in self.rpc.urls_by_variable.values() for url in value.split()]
         keys = [key for key in (self.s3.secret_access_key, self.s3.session_token) if key]
         return (*urls, *keys, *self.proxies.secrets())
@@ -122,7 +124,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """Check the environment and return the settings.
 
     Raises:
-        ConfigurationError: some variables can't be used; it names every one of them.
+        ConfigurationError: some variables are invalid; it names all of them.
     """
     reader = Reader(environment)
     settings = read_settings(reader)
@@ -131,25 +133,25 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def read_settings(reader: Reader) -> Settings:
-    """Read an attempt's settings; what is wrong is left with the reader, for whoever has more to read."""
-    modes: tuple[Mode, ...] = ("fake", "real")
-    formats: tuple[LogFormat, ...] = ("json", "console")
+    """Read an attempt's settings; the reader collects problems, so that a caller can read more variables."""
+    mode: Kind[Mode] = one_of("fake", "real")
+    log_format: Kind[LogFormat] = one_of("json", "console")
     proxies = _read_proxies(reader)
     return Settings(
-        mode=reader.one_of("TRACE_CRYO_MODE", modes, default=modes[0]),
-        cryo_bin=reader.text("TRACE_CRYO_BIN", default="cryo"),
-        deadline_seconds=reader.seconds("TRACE_CRYO_DEADLINE_SECONDS", default=3600.0),
-        requests_per_second=reader.count("TRACE_CRYO_REQUESTS_PER_SECOND", default=None),
-        max_concurrent_requests=reader.count("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", default=None),
-        confirmations=reader.blocks("TRACE_CRYO_CONFIRMATIONS", default=None),
-        asked_coverage=reader.one_of("TRACE_COVERAGE", LEVELS, default=None),
-        staging_root=reader.absolute_path("TRACE_CRYO_STAGING_ROOT", default=Settings().staging_root),
-        staging_ttl_hours=reader.hours("TRACE_CRYO_STAGING_TTL_HOURS", default=24.0),
+        mode=reader.read("TRACE_CRYO_MODE", mode, default="fake"),
+        cryo_bin=reader.read("TRACE_CRYO_BIN", TEXT, default="cryo"),
+        deadline_seconds=reader.read("TRACE_CRYO_DEADLINE_SECONDS", SECONDS, default=3600.0),
+        requests_per_second=reader.read("TRACE_CRYO_REQUESTS_PER_SECOND", COUNT, default=None),
+        max_concurrent_requests=reader.read("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", COUNT, default=None),
+        confirmations=reader.read("TRACE_CRYO_CONFIRMATIONS", BLOCKS, default=None),
+        configured_coverage=reader.read("TRACE_COVERAGE", one_of(*LEVELS), default=None),
+        staging_root=reader.read("TRACE_CRYO_STAGING_ROOT", ABSOLUTE_PATH, default=Settings().staging_root),
+        staging_ttl_hours=reader.read("TRACE_CRYO_STAGING_TTL_HOURS", HOURS, default=24.0),
         caps=_read_caps(reader),
         rpc=RpcPools({name: value for name, value in reader.environment.items() if _is_rpc_variable(name)}),
         s3=_read_s3(reader, proxies),
         proxies=proxies,
-        log_format=reader.one_of("TRACE_LOG_FORMAT", formats, default=None),
+        log_format=reader.read("TRACE_LOG_FORMAT", log_format, default=None),
     )
 
 
@@ -160,126 +162,83 @@ def _is_rpc_variable(name: str) -> bool:
 def _read_caps(reader: Reader) -> Caps:
     default = Caps()
     caps = Caps(
-        max_files=reader.count("MAX_PARQUET_FILES_PER_RANGE", default=default.max_files),
-        max_bytes_per_file=reader.count("MAX_PARQUET_BYTES_PER_FILE", default=default.max_bytes_per_file),
-        max_total_bytes=reader.count("MAX_TOTAL_PARQUET_BYTES_PER_RANGE", default=default.max_total_bytes),
+        max_files=reader.read("MAX_PARQUET_FILES_PER_RANGE", COUNT, default=default.max_files),
+        max_bytes_per_file=reader.read("MAX_PARQUET_BYTES_PER_FILE", COUNT, default=default.max_bytes_per_file),
+        max_total_bytes=reader.read("MAX_TOTAL_PARQUET_BYTES_PER_RANGE", COUNT, default=default.max_total_bytes),
     )
     if caps.max_bytes_per_file > SINGLE_PUT_LIMIT_BYTES:
         reader.problems["MAX_PARQUET_BYTES_PER_FILE"] = (
-            f"must be at most {SINGLE_PUT_LIMIT_BYTES} (5 GiB), the most that S3 takes in one PUT"
+            f"must be at most {SINGLE_PUT_LIMIT_BYTES} (5 GiB), the maximum of S3 for one PUT"
         )
     return caps
 
 
 def _read_proxies(reader: Reader) -> Proxies:
-    """Read the proxy variables if they are to be used: by themselves they say nothing about this program."""
-    if reader.one_of("TRACE_PROXY", ("off", "environment"), default="off") == "off":
+    """Read the proxy variables, if `TRACE_PROXY` turns them on."""
+    if reader.read("TRACE_PROXY", one_of("off", "environment"), default="off") == "off":
         return Proxies()
-    proxies = Proxies.of(reader.environment)
-    for name in proxies.unusable():
-        reader.problems[name] = "must be an http:// or https:// URL with a host where TRACE_PROXY is environment"
+    proxies = Proxies.from_environment(reader.environment)
+    for name in proxies.invalid_variables():
+        reader.problems[name] = "must be an http:// or https:// URL with a host if TRACE_PROXY is environment"
     return proxies
 
 
 def _read_s3(reader: Reader, proxies: Proxies) -> S3Settings:
     return S3Settings(
-        bucket=reader.platform("S3_BUCKET"),
-        endpoint=reader.plain_url("S3_ENDPOINT"),
-        region=reader.platform("AWS_REGION"),
-        access_key_id=reader.platform("AWS_ACCESS_KEY_ID"),
-        secret_access_key=reader.platform("AWS_SECRET_ACCESS_KEY"),
-        session_token=reader.platform("AWS_SESSION_TOKEN"),
+        bucket=reader.read("S3_BUCKET", PROVIDED, default=None),
+        endpoint=reader.read("S3_ENDPOINT", PLAIN_URL, default=None),
+        region=reader.read("AWS_REGION", PROVIDED, default=None),
+        access_key_id=reader.read("AWS_ACCESS_KEY_ID", PROVIDED, default=None),
+        secret_access_key=reader.read("AWS_SECRET_ACCESS_KEY", PROVIDED, default=None),
+        session_token=reader.read("AWS_SESSION_TOKEN", PROVIDED, default=None),
         proxies=proxies,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[V_co]):
+    """How to parse the value of a variable, and the problem to report if `parse` raises ValueError or KeyError."""
+
+    parse: Callable[[str], V_co]
+    problem: str
+    empty_is_unset: bool = False
+
+
 class Reader:
-    """Reads variables one by one and collects what is wrong with them, never repeating a value that may be secret."""
+    """Reads variables one by one and collects problems; a problem never repeats a value, which may be secret."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
         self.problems: dict[str, str] = {}
 
+    def read(self, name: str, kind: Kind[V], *, default: T) -> V | T:
+        """Return the value of a variable, or the default if it is not set or invalid."""
+        value = self.environment.get(name)
+        if value is None or (kind.empty_is_unset and not value):
+            return default
+        try:
+            return kind.parse(value)
+        except (ValueError, KeyError):
+            self.problems[name] = kind.problem
+            return default
+
+    def required(self, name: str, kind: Kind[str]) -> str:
+        """Return the value of a required variable; without one record a problem and return an empty string."""
+        value = self.read(name, kind, default="")
+        if not value:
+            self.problems.setdefault(name, "must be set")
+        return value
+
     def raise_if_bad(self) -> None:
-        """Raise ConfigurationError when anything read so far can't be used."""
+        """Raise ConfigurationError if any variable so far is invalid."""
         if self.problems:
             raise ConfigurationError(self.problems)
 
-    def text(self, name: str, *, default: str) -> str:
-        """Read any text but the empty one."""
-        return self._parse(name, _non_empty, default, "must not be empty: unset it for the default")
 
-    def count(self, name: str, *, default: T) -> int | T:
-        """Read a positive integer (CAP-3)."""
-        return self._parse(name, _positive_integer, default, "must be a positive integer")
-
-    def blocks(self, name: str, *, default: T) -> int | T:
-        """Read a number of blocks that may be zero."""
-        return self._parse(name, _block_count, default, "must be a number of blocks, 0 or more")
-
-    def seconds(self, name: str, *, default: float) -> float:
-        """Read a duration greater than zero."""
-        return self._parse(name, _positive_number, default, "must be a number of seconds greater than 0")
-
-    def hours(self, name: str, *, default: float) -> float:
-        """Read a duration that may be zero."""
-        return self._parse(name, _number, default, "must be a number of hours, 0 or more")
-
-    def absolute_path(self, name: str, *, default: Path) -> Path:
-        """Read an absolute path."""
-        return self._parse(name, _absolute_path, default, "must be an absolute path")
-
-    def one_of(self, name: str, choices: tuple[C, ...], *, default: T) -> C | T:
-        """Read one of a few words."""
-        by_word: dict[str, C] = {str(choice): choice for choice in choices}
-        return self._parse(name, by_word.__getitem__, default, f"must be {_or(choices)}")
-
-    def platform(self, name: str) -> str | None:
-        """Read a variable that the platform may leave empty."""
-        return self.environment.get(name) or None
-
-    def http_url(self, name: str) -> str | None:
-        """Read the URL of a service; empty counts as not set."""
-        if not self.environment.get(name):
-            return None
-        return self._parse(name, _http_url, None, "must be an http:// or https:// URL with a host")
-
-    def plain_url(self, name: str) -> str | None:
-        """Read the URL of a service whose credentials have variables of their own."""
-        if not self.environment.get(name):
-            return None
-        problem = "must be an http:// or https:// URL with a host and no user, query or fragment"
-        return self._parse(name, _plain_url, None, problem)
-
-    def token(self, name: str) -> str | None:
-        """Read a secret that travels in a header; empty counts as not set."""
-        if not self.environment.get(name):
-            return None
-        return self._parse(name, _token, None, "must be visible ASCII without white space")
-
-    def required(self, name: str, value: str | None) -> str:
-        """Return what was read of a variable that must be set, noting where it is not."""
-        if value is None:
-            self.problems.setdefault(name, "must be set")
-        return value or ""
-
-    def address(self, name: str) -> tuple[str, int] | None:
-        """Read an address to listen on: `host:port`, or a port alone for loopback; port 0 picks a free one."""
-        return self._parse(name, _address, None, "must be a port, or host:port ([host]:port for IPv6)")
-
-    def _parse(self, name: str, parse: Callable[[str], V], default: T, problem: str) -> V | T:
-        value = self.environment.get(name)
-        if value is None:
-            return default
-        try:
-            return parse(value)
-        except (ValueError, KeyError):
-            self.problems[name] = problem
-            return default
-
-
-def _or(choices: tuple[str, ...]) -> str:
-    return " or ".join(choices)
+def one_of(*choices: C) -> Kind[C]:
+    """Return the kind of a variable with one of several words."""
+    by_name: dict[str, C] = {str(choice): choice for choice in choices}
+    return Kind(by_name.__getitem__, f"must be {' or '.join(choices)}")
 
 
 def _non_empty(value: str) -> str:
@@ -288,14 +247,8 @@ def _non_empty(value: str) -> str:
     return value
 
 
-def _positive_integer(value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,18}", value) or int(value) == 0:
-        raise ValueError
-    return int(value)
-
-
-def _block_count(value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,10}", value):
+def _integer(value: str, *, max_digits: int = 18) -> int:
+    if not re.fullmatch(f"[0-9]{{1,{max_digits}}}", value):
         raise ValueError
     return int(value)
 
@@ -307,8 +260,7 @@ def _number(value: str) -> float:
     return number
 
 
-def _positive_number(value: str) -> float:
-    number = _number(value)
+def _positive(number: N) -> N:
     if number == 0:
         raise ValueError
     return number
@@ -329,7 +281,7 @@ def _token(value: str) -> str:
 
 def _address(value: str) -> tuple[str, int]:
     match = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]*):)?([0-9]{1,5})", value)
-    if match is None or int(match[2]) > LARGEST_PORT:
+    if match is None or int(match[2]) > MAX_PORT:
         raise ValueError
     return (match[1] or LOOPBACK).strip("[]"), int(match[2])
 
@@ -346,3 +298,22 @@ def _plain_url(value: str) -> str:
     if "@" in parts.netloc or set(value) & set("?#"):
         raise ValueError
     return _http_url(value)
+
+
+TEXT = Kind(_non_empty, "must not be empty; unset it for the default")
+COUNT = Kind(lambda value: _positive(_integer(value)), "must be a positive integer")
+BLOCKS = Kind(lambda value: _integer(value, max_digits=10), "must be a number of blocks, 0 or more")
+SECONDS = Kind(lambda value: _positive(_number(value)), "must be a number of seconds greater than 0")
+HOURS = Kind(_number, "must be a number of hours, 0 or more")
+ABSOLUTE_PATH = Kind(_absolute_path, "must be an absolute path")
+ADDRESS = Kind(_address, "must be a port, or host:port ([host]:port for IPv6)")
+"""An address to listen on; a port alone means loopback, and port 0 chooses a free one."""
+
+PROVIDED = Kind(str, "", empty_is_unset=True)
+"""Any text that the platform provides."""
+
+HTTP_URL = Kind(_http_url, "must be an http:// or https:// URL with a host", empty_is_unset=True)
+PLAIN_URL = Kind(
+    _plain_url, "must be an http:// or https:// URL with a host and no user, query or fragment", empty_is_unset=True
+)
+TOKEN = Kind(_token, "must be visible ASCII without white space", empty_is_unset=True)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first is somebody's to react to, the second ends the process at once."""
+"""SIGTERM and SIGINT: the first calls a function, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def on_first_signal(react: Callable[[signal.Signals], None]) -> None:
-    """Call `react` in the running loop at the first of the two signals; later ones have their default effect.
+    """Call `react` in the running loop at the first of the two signals; the next one has its default effect.
 
     It runs as an ordinary callback of the loop, not inside a signal handler.
     """

@@ -1,6 +1,6 @@
-"""The standard streams as a process finds them: one may be closed, and then its descriptor is anybody's.
+"""Prepares the standard streams at the start of the process.
 
-A closed descriptor 0, 1 or 2 is given to the next file or socket that is opened, and whatever is printed goes there.
+The next file or socket that is opened gets a closed descriptor 0, 1 or 2, and would receive what is printed.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ STREAMS = ("stdin", "stdout", "stderr")
 
 
 def use_utf8() -> None:
-    """Write UTF-8 whatever the locale is; half a character, which is no text, is written as its escape.
+    """Write UTF-8 in any locale; lone surrogates are written as escapes.
 
-    An encoding that can't hold a publication's text must not turn a success into a failure.
+    An encoding that can't represent a publication's text must not turn a success into a failure.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def occupy_closed() -> frozenset[str]:
-    """Put the null device on each closed standard descriptor, and return the names of those streams."""
+def reopen_closed_streams() -> frozenset[str]:
+    """Open the null device on each closed standard descriptor, and return the names of those streams."""
     closed = set()
     for descriptor, name in enumerate(STREAMS):
         if cast("TextIO | None", getattr(sys, name)) is not None:
@@ -37,6 +37,6 @@ def occupy_closed() -> frozenset[str]:
         if opened != descriptor:
             os.dup2(opened, descriptor)
             os.close(opened)
-        os.set_inheritable(descriptor, True)  # noqa: FBT003 - Python's own signature
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - Python's signature
         setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))
     return frozenset(closed)

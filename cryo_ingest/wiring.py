@@ -1,4 +1,4 @@
-"""Wires the real collaborators of an attempt, the same for one attempt and for a service of many."""
+"""Creates the real collaborators of an attempt, for `run` and for the service."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class WorkerPorts:
     random: Random = field(default_factory=SystemRandom)
 
 
-def make_ports(settings: Settings, store: ObjectStore, redactor: Redactor) -> WorkerPorts:
-    """Wire the real collaborators around a store."""
+def make_ports(settings: Settings, store: ObjectStore, *, redactor: Redactor) -> WorkerPorts:
+    """Create the collaborators; all but the store are always the same classes."""
     clock = SystemClock()
     return WorkerPorts(
         extractor=CryoExtractor(settings, clock, redactor),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.audited import make_store, plant, survey_store, unexpected, verify_store
+from support.audited import add_defects, differences, make_store, survey_store, verify_store
 
 
 def main() -> int:
@@ -28,13 +28,13 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(options.ranges, Path(folder))
-    starts = plant(store, options.ranges, options.seed)
+    starts = add_defects(store, options.ranges, options.seed)
     started = time.monotonic()
     coverage = survey_store(store, options.ranges)
     surveyed = time.monotonic()
     verdicts = asyncio.run(verify_store(store))
     verified = time.monotonic()
-    problems = unexpected(starts, coverage, verdicts)
+    problems = differences(starts, coverage, verdicts)
     print(f"{options.ranges} ranges, {len(starts)} defects, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
     print(f"gaps: {surveyed - started:.1f} s; verify: {verified - surveyed:.1f} s of {len(verdicts)} versions")
     print("\n".join(problems) or "all defects found, no other reported")

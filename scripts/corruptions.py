@@ -22,7 +22,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.proving import judge_files, settings_of, task_of
+from support.proving import prove_files, settings_of, task_of
 
 from cryo_ingest.errors import IngestError
 from cryo_ingest.layout import chunks
@@ -149,7 +149,7 @@ def detected(dataset: str, name: str, seed: int, folder: Path, url: str) -> str 
         path.write_bytes(content[: random.randrange(len(content))])
     for level in LEVELS:
         try:
-            asyncio.run(judge_files(task, settings_of(url, level), {chunk: path}))
+            asyncio.run(prove_files(task, settings_of(url, level), {chunk: path}))
         except IngestError:
             return level
     return None

@@ -25,7 +25,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.proving import judge_files, settings_of, task_of
+from support.proving import prove_files, settings_of, task_of
 
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import IngestError
@@ -82,7 +82,7 @@ def main() -> int:
             pq.write_table(build(chain, dataset, range(chunk.start, chunk.end)), path)
             with RpcPool(Node(chain)) as pool:
                 try:
-                    (proof,) = asyncio.run(judge_files(task, settings_of(pool.url, level), {chunk: path}))
+                    (proof,) = asyncio.run(prove_files(task, settings_of(pool.url, level), {chunk: path}))
                 except IngestError as error:
                     failed += 1
                     print(f"| {dataset} | {quirk} | {seed} | {level} | {options.blocks} | | | {error} |")

@@ -1,4 +1,4 @@
-"""Looking at what has been published: `verify` judges versions from their files, `gaps` a dataset from listings.
+"""Audits published data: `verify` checks versions from their files, `gaps` a dataset from listings.
 
 Neither writes anything.
 """

@@ -1,4 +1,4 @@
-"""What the commands `verify` and `gaps` do around the judging: stores opened, results told, the exit code."""
+"""The commands `verify` and `gaps`: open stores, print results, and return the exit code."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cryo_ingest.audit.gaps import survey
 from cryo_ingest.audit.verify import verify
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.prove.level import proof_of
+from cryo_ingest.prove.level import make_proof
 from cryo_ingest.prove.rows import RowsProof
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
 from cryo_ingest.rpc.client import HttpChain
-from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.rpc.endpoint import open_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 def verify_all(
     locations: Sequence[tuple[str, Location]], *, settings: Settings, against: str | None, as_json: bool
 ) -> int:
-    """Judge versions one after the other, tell what was found, and return 1 if anything is wrong.
+    """Verify versions one after another, print the results, and return 1 if there are findings.
 
     Raises:
-        IngestError: a store, or the node, can't be asked.
+        IngestError: a store or the node failed.
     """
     logs.configure(settings.log_format, Redactor(settings.secrets()))
     found = asyncio.run(_verify_all(locations, settings, against))
@@ -50,7 +50,7 @@ def verify_all(
         _print_table("versions", ("prefix", "files", "rows", "evidence", "problems"), rows)
         problems = [(finding.key, finding.problem) for each in found for finding in each.findings]
         if problems:
-            _print_table("what is wrong", ("key", "problem"), problems)
+            _print_table("findings", ("key", "problem"), problems)
     return 1 if any(each.findings for each in found) else 0
 
 
@@ -58,23 +58,25 @@ async def _verify_all(
     locations: Sequence[tuple[str, Location]], settings: Settings, against: str | None
 ) -> list[Verified]:
     clock, found = SystemClock(), []
-    # The node's word is asked for in either mode: it is the data that are judged, not a worker's mode.
-    asking = replace(settings, mode="real")
+    # The node is used in both modes: `verify` checks the data, whatever the mode of a worker.
+    real = replace(settings, mode="real")
     with tempfile.TemporaryDirectory(prefix="cryo-ingest-verify-") as scratch:
         for url, location in locations:
             store = open_store(url, settings.s3)
             if against is None:
-                found.append(await verify(store, location, proof_of=_rows_proof, scratch=Path(scratch)))
+                found.append(await verify(store, location, make_proof=_rows_proof, scratch=Path(scratch)))
                 continue
             task = location.task("blocks", rpc_pool=against)
-            async with endpoint_of(task, settings=asking, chain=HttpChain(asking, clock), clock=clock) as endpoint:
+            async with open_endpoint(task, settings=real, chain=HttpChain(real, clock), clock=clock) as endpoint:
                 await endpoint.choose()
 
                 def by_chain(task: Task) -> Proof:
                     dataset = all_datasets()[task.cryo_dataset_name]
-                    return proof_of(task, dataset, settings=asking, endpoint=endpoint)
+                    return make_proof(task, dataset, settings=real, endpoint=endpoint)
 
-                found.append(await verify(store, location, proof_of=by_chain, scratch=Path(scratch), rpc_pool=against))
+                found.append(
+                    await verify(store, location, make_proof=by_chain, scratch=Path(scratch), rpc_pool=against)
+                )
     return found
 
 
@@ -83,12 +85,12 @@ def _rows_proof(task: Task) -> Proof:
 
 
 def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Settings, like: Path | None) -> int:
-    """Survey one dataset, tell the findings on standard error and the tasks on standard output; 1 if there are any.
+    """Survey one dataset, print findings on standard error and tasks on standard output; return 1 for findings.
 
-    `like` is a payload's file: its fields fill what a listing can't tell (`dataset_key`, `rpc_pool`, `config_hash`).
+    `like` is a payload's file, for the fields that a listing does not have (`dataset_key`, `rpc_pool`, `config_hash`).
 
     Raises:
-        IngestError: the store can't be asked.
+        IngestError: the store failed.
     """
     logs.configure(settings.log_format, Redactor(settings.secrets()))
     listed = asyncio.run(open_store(url, settings.s3).list(prefix))
@@ -102,7 +104,7 @@ def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Setting
 
 
 def tasks_for(coverage: Coverage, prefix: str) -> list[dict[str, object]]:
-    """Return the payloads that would fill what is missing, with the fields that a listing tells."""
+    """Return the payloads that would fill the gaps, with the fields that a listing has."""
     _, chain_id, dataset_uuid, _ = prefix.split("/")
     known: dict[str, object] = {"dataset_uuid": dataset_uuid, "chain_id": int(chain_id)}
     if coverage.dataset is not None:
@@ -111,7 +113,7 @@ def tasks_for(coverage: Coverage, prefix: str) -> list[dict[str, object]]:
 
 
 def _print_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
-    """Print a table, or tab-separated lines where nobody looks at a terminal."""
+    """Print a table on a terminal, and tab-separated lines elsewhere."""
     if not sys.stdout.isatty():
         lines = ["\t".join(map(str, row)) for row in (columns, *rows)]
         sys.stdout.write("\n".join(lines) + "\n")

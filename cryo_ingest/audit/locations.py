@@ -1,4 +1,4 @@
-"""Where published data lie: references and keys read back into ranges, datasets and versions. Pure functions."""
+"""Parses references and keys of published data into ranges, datasets and versions. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _FILE = re.compile(r"(?P<network>[a-z0-9_]+?)__(?P<dataset>[a-z0-9_]+)__[0-9]{8,
 
 
 class BadReference(ValueError):
-    """A reference names no place of published data; the message says what one looks like."""
+    """A reference is invalid; the message says what a valid one looks like."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One version's prefix: what its name says; `config_hash` only where a publication told it."""
+    """The parts of a version's prefix; `config_hash` is only known from a publication."""
 
     chain_id: int
     dataset_uuid: str
@@ -38,13 +38,15 @@ class Location:
     def prefix(self) -> str:
         """The key prefix (LAY-1)."""
         blocks = (self.range_start, self.range_end)
-        return layout.version_prefix(self.chain_id, self.dataset_uuid, blocks, dataset_version=self.dataset_version)
+        return layout.version_prefix(
+            self.chain_id, self.dataset_uuid, blocks=blocks, dataset_version=self.dataset_version
+        )
 
     def task(self, dataset: str, *, rpc_pool: str = "none") -> Task:
-        """Return the task that a dataset's files here answer to.
+        """Return the task of a dataset's files at this location.
 
         Raises:
-            BadReference: no payload could ask for such a range.
+            BadReference: no payload can have such a range.
         """
         try:
             return parse_task(
@@ -60,11 +62,11 @@ class Location:
                 }
             )
         except BadPayload as error:
-            raise BadReference(f"{self.prefix} is no version's prefix: {error}") from None
+            raise BadReference(f"{self.prefix} is not a version's prefix: {error}") from None
 
 
 def location_of(prefix: str) -> Location | None:
-    """Read a version's prefix back; None where it is none."""
+    """Parse a version's prefix; None if it is not one."""
     match = _VERSION.fullmatch(prefix)
     if match is None:
         return None
@@ -73,7 +75,7 @@ def location_of(prefix: str) -> Location | None:
 
 
 def split_key(key: str) -> tuple[Location, str] | None:
-    """Split a key into its version's place and the name below it; None where it lies in no version."""
+    """Split a key into its version's location and the name below it; None if it belongs to no version."""
     match = _VERSION.match(key)
     if match is None:
         return None
@@ -82,21 +84,21 @@ def split_key(key: str) -> tuple[Location, str] | None:
 
 
 def dataset_of(name: str) -> str | None:
-    """Return the dataset that a file's name tells, or None."""
+    """Return the dataset in a file's name, or None."""
     match = _FILE.fullmatch(name)
     return match["dataset"] if match else None
 
 
-def names_called_for(location: Location, dataset: str) -> set[str]:
-    """Return the names of exactly the files that a version of a dataset has."""
+def expected_names(location: Location, dataset: str) -> set[str]:
+    """Return the exact set of file names of a version of a dataset."""
     return {chunk.name for chunk in layout.chunks(location.task(dataset))}
 
 
 def read_reference(text: str) -> tuple[str, Location]:
-    """Return the store's URL and the place that a reference names: a prefix's URL, or a publication's JSON.
+    """Return the store's URL and the location in a reference: a prefix's URL, or a publication's JSON.
 
     Raises:
-        BadReference: it is neither.
+        BadReference: it has another form.
     """
     if text.lstrip().startswith("{"):
         return _from_publication(text)
@@ -113,7 +115,7 @@ def read_dataset_reference(text: str) -> tuple[str, str]:
     """Return the store's URL and the prefix of a dataset on a chain.
 
     Raises:
-        BadReference: it is none.
+        BadReference: the text is not the URL of a dataset.
     """
     store, key = split_url(text)
     prefix = key if key.endswith("/") else key + "/"
@@ -123,10 +125,10 @@ def read_dataset_reference(text: str) -> tuple[str, str]:
 
 
 def split_url(text: str) -> tuple[str, str]:
-    """Split a URL into the store's own and the key after it.
+    """Split a URL into the store's URL and the key.
 
     Raises:
-        BadReference: it holds no key below `cryo/`.
+        BadReference: it has no key below `cryo/`.
     """
     match = re.fullmatch(r"((?:s3|file)://.+?)/(cryo/[0-9]+/.*)", text)
     if match is None:
@@ -140,10 +142,10 @@ def _from_publication(text: str) -> tuple[str, Location]:
         where = fields["storage_ref"]
         url = f"s3://{where['bucket']}/{where['prefix']}" if where["scheme"] == "s3" else f"file://{where['prefix']}"
         store, location = read_reference(url)
-        told = (fields["dataset_uuid"], fields["dataset_version"], fields["range_start"], fields["range_end"])
+        values = (fields["dataset_uuid"], fields["dataset_version"], fields["range_start"], fields["range_end"])
         config_hash = str(fields["config_hash"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BadReference("is no publication's JSON: see PUB-1 and PUB-2") from None
-    if told != (location.dataset_uuid, location.dataset_version, location.range_start, location.range_end):
+        raise BadReference("is not a publication's JSON: see PUB-1 and PUB-2") from None
+    if values != (location.dataset_uuid, location.dataset_version, location.range_start, location.range_end):
         raise BadReference("is a publication whose fields and storage_ref name different versions")
-    return store, Location(location.chain_id, told[0], told[2], told[3], told[1], config_hash)
+    return store, Location(location.chain_id, values[0], values[2], values[3], values[1], config_hash)

@@ -1,4 +1,4 @@
-"""`cryo-ingest verify`: a published version judged from its stored files, later, by anyone who can read them."""
+"""`cryo-ingest verify`: verifies a published version from its stored files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
 from cryo_ingest.publish.object_metadata import wrong_metadata
-from cryo_ingest.publish.ownership import LARGEST_MANIFEST_BYTES
+from cryo_ingest.publish.ownership import MAX_MANIFEST_BYTES
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: below which key or prefix, and what."""
+    """One problem, with its key or prefix."""
 
     key: str
     problem: str
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found of one version; whole if `findings` is empty."""
+    """The result for one version, which is complete if `findings` is empty."""
 
     prefix: str
     files: int
@@ -46,20 +46,25 @@ class Verified:
 
 
 async def verify(
-    store: ObjectStore, location: Location, *, proof_of: Callable[[Task], Proof], scratch: Path, rpc_pool: str = "none"
+    store: ObjectStore,
+    location: Location,
+    *,
+    make_proof: Callable[[Task], Proof],
+    scratch: Path,
+    rpc_pool: str = "none",
 ) -> Verified:
-    """Judge one version: its manifest's form and keys, then each file's checksum, footer, schema and coverage.
+    """Verify one version: its manifest and keys, then each file's checksum, footer, schema and coverage.
 
-    `proof_of` makes the proof of a task: by rows, or by a node too. Files come to `scratch` one at a time.
+    `make_proof` returns the proof of a task: by rows, or with a node too. Files are copied to `scratch` one at a time.
 
     Raises:
-        IngestError: the store, or the node, can't be asked.
+        IngestError: the store or the node failed.
     """
     stored = await store.list(location.prefix)
     manifest_key = location.prefix + layout.MANIFEST_NAME
-    content = await store.read(manifest_key, max_bytes=LARGEST_MANIFEST_BYTES) if manifest_key in stored else None
+    content = await store.read(manifest_key, max_bytes=MAX_MANIFEST_BYTES) if manifest_key in stored else None
     manifest = None if content is None else parse_manifest(content)
-    findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, location)]
+    findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, location=location)]
     names = {key.removeprefix(location.prefix) for key in stored} - {layout.MANIFEST_NAME}
     listed = set() if manifest is None else set(manifest.parquet_keys)
     datasets = {dataset for name in names if (dataset := dataset_of(name)) is not None}
@@ -72,12 +77,14 @@ async def verify(
     except BadReference as error:
         return Verified(location.prefix, len(names), 0, "none", (*findings, Finding(location.prefix, str(error))))
     if location.config_hash is not None and layout.dataset_version(task) != location.dataset_version:
-        findings.append(Finding(location.prefix, "is not the version that its payload has (VER-2)"))
+        findings.append(Finding(location.prefix, "is not the version of its payload (VER-2)"))
     chunks = {location.prefix + chunk.name: chunk for chunk in layout.chunks(task)}
-    findings += key_problems(set(stored) - {manifest_key}, listed, set(chunks), known=manifest is not None)
-    proof, rows, levels = proof_of(task), 0, []
+    findings += key_problems(
+        set(stored) - {manifest_key}, listed=listed, expected=set(chunks), has_manifest=manifest is not None
+    )
+    proof, rows, levels = make_proof(task), 0, []
     for key in sorted(chunks.keys() & stored.keys()):
-        seen, problems = await _judge(store, stored[key], chunks[key], proof=proof, scratch=scratch)
+        seen, problems = await _verify_file(store, stored[key], chunks[key], proof=proof, scratch=scratch)
         findings += [Finding(key, problem) for problem in problems]
         if seen is not None:
             rows += seen.rows
@@ -86,43 +93,43 @@ async def verify(
     return Verified(location.prefix, len(names), rows, evidence, tuple(findings))
 
 
-def manifest_problems(content: bytes | None, manifest: Manifest | None, location: Location) -> list[str]:
-    """Say what is wrong with a manifest itself (LAY-4, LAY-7)."""
+def manifest_problems(content: bytes | None, manifest: Manifest | None, *, location: Location) -> list[str]:
+    """Return the problems of the manifest itself (LAY-4, LAY-7)."""
     if content is None:
         return ["there is no manifest: the version is not published"]
     if manifest is None:
-        return ["is no manifest: not exactly the fields of LAY-4, or keys unsorted or repeated"]
+        return ["is not a manifest: other fields than those of LAY-4, or keys unsorted or repeated"]
     problems = [] if manifest.to_bytes() == content else ["is not in the form of LAY-7"]
     if (manifest.dataset_uuid, manifest.dataset_version) != (location.dataset_uuid, location.dataset_version):
         problems.append("names another dataset or version than its prefix")
     return problems
 
 
-def key_problems(stored: set[str], listed: set[str], called_for: set[str], *, known: bool) -> list[Finding]:
-    """Hold the keys that are there, those that the manifest lists and those that the range calls for together."""
-    problems = [Finding(key, "the range calls for it and it is not there") for key in sorted(called_for - stored)]
-    problems += [Finding(key, "does not belong there") for key in sorted(stored - called_for)]
-    if known:
-        problems += [Finding(key, "is not in the manifest") for key in sorted((stored & called_for) - listed)]
-        problems += [Finding(key, "is in the manifest and not there") for key in sorted(listed - stored - called_for)]
+def key_problems(stored: set[str], *, listed: set[str], expected: set[str], has_manifest: bool) -> list[Finding]:
+    """Compare the stored keys, the keys in the manifest and the expected keys of the range."""
+    problems = [Finding(key, "is missing") for key in sorted(expected - stored)]
+    problems += [Finding(key, "does not belong there") for key in sorted(stored - expected)]
+    if has_manifest:
+        problems += [Finding(key, "is not in the manifest") for key in sorted((stored & expected) - listed)]
+        problems += [Finding(key, "is in the manifest but not stored") for key in sorted(listed - stored - expected)]
     return problems
 
 
-async def _judge(
+async def _verify_file(
     store: ObjectStore, stored: StoredObject, chunk: Chunk, *, proof: Proof, scratch: Path
 ) -> tuple[FileProof | None, list[str]]:
     if stored.size_bytes > SINGLE_PUT_LIMIT_BYTES:
-        return None, ["is larger than any attempt stores"]
+        return None, ["is larger than an attempt can store"]
     copy = scratch / "audited.parquet"
     copy.unlink(missing_ok=True)
     try:
         metadata = await store.download(stored, copy)
         if metadata is None:
-            return None, ["went away while it was looked at"]
+            return None, ["was deleted during the verification"]
         seen = await proof.prove(copy, chunk)
-        seen = await proof.confirm(copy, chunk, seen)
+        seen = await proof.confirm(copy, chunk, seen=seen)
     except Changed:
-        return None, ["changed while it was looked at"]
+        return None, ["changed during the verification"]
     except (ProofFailed, SchemaDrift, WrongChain) as error:
         return None, [str(error).replace("audited.parquet", "it")]
     finally:
@@ -131,8 +138,8 @@ async def _judge(
 
 
 def metadata_problems(seen: FileProof, metadata: Mapping[str, str]) -> list[str]:
-    """Say where an object's metadata do not tell the truth (LAY-8)."""
+    """Return the problems of an object's metadata (LAY-8)."""
     wrong = wrong_metadata(metadata, seen)
     if metadata.get("evidence") not in LEVELS:
         wrong.append("evidence")
-    return [f"its metadata {', '.join(wrong)} are not true"] if wrong else []
+    return [f"its metadata {', '.join(wrong)} are wrong"] if wrong else []

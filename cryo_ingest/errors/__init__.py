@@ -1,5 +1,5 @@
 # ruff: noqa: I001 - in the order of the tree, which `leaves` lists
-"""Every way an attempt can end badly, each exactly one of retryable or fatal.
+"""The errors of an attempt, each exactly one of retryable or fatal.
 
     IngestError
     ├── FatalError                          outcome fatal_error
@@ -37,8 +37,8 @@
         ├── AttemptStopped                  in a service only, as is the next
         └── AttemptCrashed
 
-Retry decisions read `outcome` and nothing else; the process's exit code is the leaf's `exit_code` (sysexits.h). The
-sources of the split are clauses OUT-2 and OUT-4. No message holds a URL, a key or the value of a payload field.
+Retry decisions use only `outcome`; the process's exit code is the leaf's `exit_code` (sysexits.h). Clauses OUT-2 and
+OUT-4 define which errors are fatal. No message contains a URL, a key or the value of a payload field.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cryo, the nodes, the proof and the local disk."""
+"""Errors of Cryo, the nodes, the proof and the local disk."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ class CryoRejectedArguments(FatalError):
 
     def __init__(self, *, block_range: str, tail: Sequence[str]) -> None:
         super().__init__(
-            f"Cryo refused its command line (exit code 2) for blocks {block_range}: is TRACE_CRYO_BIN Cryo 0.3.2?"
+            f"Cryo rejected its command line (exit code 2) for blocks {block_range}: is TRACE_CRYO_BIN Cryo 0.3.2?"
             + last_lines(tail)
         )
 
 
 class CryoWroteNothing(FatalError):
-    """Cryo ended with exit code 0 and left no Parquet file at all."""
+    """Cryo ended with exit code 0 and wrote no Parquet file."""
 
     def __init__(self, *, block_range: str, tail: Sequence[str]) -> None:
         super().__init__(
-            f"Cryo ended with exit code 0 and wrote no Parquet file for blocks {block_range}: the real one always "
-            "writes a file per chunk, even an empty one. Check that TRACE_CRYO_BIN is Cryo 0.3.2" + last_lines(tail)
+            f"Cryo ended with exit code 0 and wrote no Parquet file for blocks {block_range}: real Cryo "
+            "always writes a file for each chunk, even an empty one. Check that TRACE_CRYO_BIN is Cryo 0.3.2"
+            + last_lines(tail)
         )
 
 
@@ -54,11 +55,11 @@ class RpcPoolUnresolved(FatalError):
 
 
 class EndpointUnusable(FatalError):
-    """A pool's endpoint can't be asked at all: it is not an HTTP URL, or it redirects to another host."""
+    """A pool's endpoint can't be used at all: it is not an HTTP URL, or it redirects to another host."""
 
     def __init__(self, *, endpoint: str, problem: str = "is not an http:// or https:// URL with a host") -> None:
         super().__init__(
-            f"{endpoint} of the RPC pool {problem}, so it can't be asked: correct the URL in the pool's variable. "
+            f"{endpoint} of the RPC pool {problem}, so it can't be used: correct the URL in the pool's variable. "
             "Nothing was published"
         )
 
@@ -92,24 +93,24 @@ class SchemaDrift(FatalError):
     def __init__(self, *, file: str, dataset: str, differences: Sequence[str], executable: str) -> None:
         self.differences = tuple(differences)
         super().__init__(
-            f"{file} has not the schema that Cryo 0.3.2 gives {dataset}: {'; '.join(differences)}. "
+            f"{file} does not match Cryo 0.3.2's schema of {dataset}: {'; '.join(differences)}. "
             f"It was written by {executable}: point TRACE_CRYO_BIN at Cryo 0.3.2"
         )
 
 
 class UnsafeStaging(FatalError):
-    """A staging path is a symbolic link, no directory, or somebody else's (STG-6)."""
+    """A staging path is a symbolic link, not a directory, or belongs to another user (STG-6)."""
 
     def __init__(self, *, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(
-            f"refusing to stage in {path}: it {reason}. Nothing behind it was touched; remove it or set "
+            f"{path} is not safe as a staging directory: it {reason}. Nothing in it was changed; remove it or set "
             "TRACE_CRYO_STAGING_ROOT to a directory that only this user can write"
         )
 
 
 class CryoFailed(RetryableError):
-    """Cryo ended with an error or by a signal, and running it again within the attempt did not complete the range."""
+    """Cryo ended with an error or by a signal, and further runs in the attempt did not complete the range."""
 
     def __init__(
         self, *, block_range: str, ended: str, chunks_done: int, chunks: int, hint: str, tail: Sequence[str]
@@ -128,7 +129,7 @@ class DeadlineExceeded(RetryableError):
         self, *, block_range: str, deadline_seconds: float, chunks_done: int, chunks: int, fitting: int
     ) -> None:
         self.chunks_done, self.chunks = chunks_done, chunks
-        advice = f"about {fitting} blocks would have fitted" if fitting else "not one chunk was finished"
+        advice = f"{fitting} blocks were finished in time" if fitting else "no chunk was finished in time"
         super().__init__(
             f"Cryo was stopped at the deadline of {deadline_seconds:g} s with {chunks_done} of {chunks} chunks of "
             f"blocks {block_range} done: {advice}. Plan smaller ranges or raise TRACE_CRYO_DEADLINE_SECONDS"
@@ -136,25 +137,25 @@ class DeadlineExceeded(RetryableError):
 
 
 class ProofFailed(RetryableError):
-    """A file does not hold what the range calls for (RNG-4); `evidence` says which blocks and why."""
+    """A file does not hold its chunk's rows (RNG-4); `evidence` says which blocks and why."""
 
     def __init__(self, *, file: str, evidence: str) -> None:
         self.file, self.evidence = file, evidence
-        super().__init__(f"{file} is not whole: {evidence}. Nothing was published")
+        super().__init__(f"{file} failed its proof: {evidence}. Nothing was published")
 
 
 class StaleHead(RetryableError):
-    """The endpoint has not come so far that the range is final (RNG-5); `reason` says how far it has come."""
+    """The endpoint does not have the range as final yet (RNG-5); `reason` says how far it is."""
 
     def __init__(self, *, endpoint: str, last_block: int, reason: str) -> None:
         super().__init__(
             f"{endpoint} of the RPC pool does not have block {last_block} as final: {reason}. Try again later, or set "
-            "TRACE_CRYO_CONFIRMATIONS=N to judge by the head less N blocks; Cryo was not started"
+            "TRACE_CRYO_CONFIRMATIONS=N to accept blocks that are N below the head; Cryo was not started"
         )
 
 
 class NodeUnavailable(RetryableError):
-    """An endpoint gave no answer that can be used, after retries."""
+    """An endpoint gave no usable answer, after retries."""
 
     def __init__(self, *, endpoint: str, method: str, reason: str) -> None:
         super().__init__(f"{endpoint} of the RPC pool failed {method}: {reason}. Nothing was published")
@@ -165,27 +166,29 @@ class DiskFull(RetryableError):
 
     def __init__(self, *, path: Path, free_bytes: int, needed_bytes: int) -> None:
         super().__init__(
-            f"the disk under {path} has {free_bytes} bytes free and an attempt wants {needed_bytes}: free some space "
+            f"the disk under {path} has {free_bytes} bytes free and an attempt needs {needed_bytes}: free some space "
             "or set TRACE_CRYO_STAGING_ROOT to a larger disk. Nothing was uploaded"
         )
 
 
 class MachineFailed(RetryableError):
-    """The operating system refused something that an attempt needs: processes, memory, descriptors, the local disk."""
+    """The operating system failed an attempt: processes, memory, descriptors or the local disk."""
 
     def __init__(self, *, reason: str) -> None:
         super().__init__(
-            f"the machine failed the attempt: {reason}. Look at its disk, memory and limits, then try again"
+            f"the operating system failed the attempt: {reason}. Check disk, memory and limits, then try again"
         )
 
 
 class StagingHeld(RetryableError):
-    """A live attempt, or a Cryo that outlived its worker, holds the staging directory (STG-5)."""
+    """A live attempt, or the Cryo of a dead worker, holds the staging directory's lock (STG-5)."""
 
     def __init__(self, *, path: Path) -> None:
-        super().__init__(f"{path} is held by a live attempt or by the Cryo of a dead one: try again when it has ended")
+        super().__init__(
+            f"{path} is locked by a live attempt or by the Cryo of a dead one: try again when it has ended"
+        )
 
 
 def last_lines(tail: Sequence[str]) -> str:
-    """Join the last lines that Cryo printed, already redacted, for the end of a message."""
+    """Return Cryo's last output lines, already redacted, for the end of a message."""
     return f". Cryo's last lines: {' | '.join(tail)}" if tail else ""

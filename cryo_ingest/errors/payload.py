@@ -1,4 +1,4 @@
-"""A payload or an environment that can't be used."""
+"""Errors of the task payload and of the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The object store and what is in it."""
+"""Errors of the object store and its objects."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class DatasetMismatch(FatalError):
     def __init__(self, *, manifest: str, key: str) -> None:
         self.manifest, self.key = manifest, key
         super().__init__(
-            f"{manifest} publishes {key}, which is not a file of this task: one dataset_uuid, config_hash, chain and "
-            "range were used for two datasets. Nothing was replaced or deleted; give each dataset a dataset_uuid of "
-            "its own and submit the task again"
+            f"{manifest} lists {key}, which is not a file of this task: the same dataset_uuid, config_hash, chain and "
+            "range were used for two datasets. Nothing was replaced or deleted; give each dataset its own "
+            "dataset_uuid and submit the task again"
         )
 
 
 class StoreDenied(FatalError):
-    """The object store refused the credentials or the permission."""
+    """The object store rejected the credentials, or a permission is missing."""
 
     def __init__(self, *, operation: str, key: str, reason: str) -> None:
         super().__init__(
@@ -39,16 +39,17 @@ class StoreDenied(FatalError):
 
 
 class NoSuchBucket(FatalError):
-    """The bucket does not exist, or not in this region; `reason` is the store's own short word."""
+    """The bucket does not exist, or is in another region; `reason` is the store's error code."""
 
     def __init__(self, *, bucket: str, reason: str) -> None:
         super().__init__(
-            f"there is no bucket {bucket!r} here ({reason}): create it, or correct S3_BUCKET, S3_ENDPOINT or AWS_REGION"
+            f"the bucket {bucket!r} does not exist here ({reason}): create it, or correct "
+            "S3_BUCKET, S3_ENDPOINT or AWS_REGION"
         )
 
 
 class StoreUnfit(FatalError):
-    """The store lacks what publishing once needs: conditional writes that it obeys."""
+    """The store lacks conditional writes, or ignores their conditions."""
 
     def __init__(self, *, operation: str, reason: str) -> None:
         super().__init__(
@@ -58,53 +59,53 @@ class StoreUnfit(FatalError):
 
 
 class UnmanageableKey(FatalError):
-    """A key below the prefix can be neither addressed nor deleted, so the prefix can't be made exact."""
+    """A key below the prefix can't be addressed or deleted, so the prefix can't be made exact."""
 
     def __init__(self, *, prefix: str, key: str | None) -> None:
         self.key = key
         found = f"the key {key!r}" if key else "a key with an empty or special segment"
         super().__init__(
-            f"below {prefix} lies {found}, which this worker can't address and readers must not find. Nothing was "
+            f"below {prefix} is {found}, which this worker can't address and readers must not find. Nothing was "
             "replaced or deleted; delete it by hand and submit the task again"
         )
 
 
 class StoreUnavailable(RetryableError):
-    """The object store did not answer, or answered with a fault of its own."""
+    """The object store did not answer, or failed."""
 
     def __init__(self, *, operation: str, key: str, reason: str) -> None:
         super().__init__(f"the object store failed {operation} on {key}: {reason}")
 
 
 class StoredBytesDiffer(RetryableError):
-    """The store took an object and keeps other bytes than were sent."""
+    """The store accepted an object but holds other bytes than were sent."""
 
     def __init__(self, *, key: str, difference: str) -> None:
         self.key = key
         super().__init__(
-            f"the object store does not hold {key} as it was sent: {difference}. Nothing was published; the next "
-            "attempt replaces it. If this repeats, a proxy before the store or the store itself is broken"
+            f"the object store does not hold the bytes of {key} that were sent: {difference}. Nothing was published; "
+            "the next attempt replaces it. If this repeats, a proxy before the store or the store itself is broken"
         )
 
 
-LEAST_SKEW_SECONDS = 60.0
-"""S3 refuses clocks that are 15 minutes off; a smaller difference was measured after the clock had been set."""
+MIN_SKEW_SECONDS = 60.0
+"""S3 rejects clocks that are 15 minutes off; a difference below this was measured after a correction."""
 
 
 class ClockSkewed(RetryableError):
-    """The store refuses requests because this machine's clock is wrong."""
+    """The store rejects requests because this machine's clock is wrong."""
 
     hits_every_attempt = True
 
     def __init__(self, *, difference_seconds: float | None) -> None:
         self.difference_seconds = difference_seconds
-        if difference_seconds is None or abs(difference_seconds) < LEAST_SKEW_SECONDS:
+        if difference_seconds is None or abs(difference_seconds) < MIN_SKEW_SECONDS:
             how = "differs from the object store's"
         else:
             direction = "ahead of" if difference_seconds > 0 else "behind"
             how = f"is {abs(difference_seconds):.0f} s {direction} the object store's"
         super().__init__(
-            f"this machine's clock {how}, so the object store refuses its requests: synchronize it (NTP, chrony). "
+            f"this machine's clock {how}, so the object store rejects its requests: synchronize it (NTP, chrony). "
             "Nothing was published"
         )
 
@@ -122,7 +123,7 @@ class CredentialsExpired(RetryableError):
 
 
 class PrefixContended(RetryableError):
-    """Another writer keeps changing the prefix, so it could not be brought to its exact state."""
+    """Another writer keeps changing the prefix, so it could not be made exact."""
 
     def __init__(self, *, prefix: str, reason: str) -> None:
-        super().__init__(f"the prefix {prefix} would not settle: {reason}. Another attempt is writing there")
+        super().__init__(f"the prefix {prefix} keeps changing: {reason}. Another attempt is writing there")

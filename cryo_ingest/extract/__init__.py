@@ -1,1 +1,1 @@
-"""Cryo as a process, and the local disk that it writes to. Judging what it wrote is `prove`'s."""
+"""Runs Cryo in a staging directory on the local disk. Proving its files is in `prove`."""

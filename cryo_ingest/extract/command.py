@@ -1,4 +1,4 @@
-"""The command line and the environment of one Cryo process. Running it is `process.py`'s."""
+"""The command line and the environment of a Cryo process; `process.py` runs it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Settings
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""All that Cryo gets of our environment: `MESC_*` would override its endpoint, a proxy would see its keys.
+"""The variables that Cryo inherits: `MESC_*` would override its endpoint, and a proxy would see its keys.
 
-The certificate variables are for a Cryo that was built to read them; 0.3.2 trusts the roots it was compiled with alone.
+The certificate variables are for builds of Cryo that read them; 0.3.2 trusts only the roots it was compiled with.
 """
 
 
 def find_executable(settings: Settings) -> Path:
-    """Return the executable that the mode picks: `TRACE_CRYO_BIN`, or this distribution's own `fake-cryo`.
+    """Return the executable of the mode: `TRACE_CRYO_BIN`, or this distribution's `fake-cryo`.
 
-    A bare name is looked for on the PATH, then beside this interpreter, where this package's own commands are.
+    A name without a slash is searched on the PATH, then in this interpreter's directory, which has our commands.
 
     Raises:
         CryoNotRunnable: it is missing, or not executable.
@@ -38,14 +38,14 @@ def find_executable(settings: Settings) -> Path:
     found = found or shutil.which(name) or shutil.which(name, path=beside)
     if found is None:
         present = "/" in name and Path(name).exists()
-        raise CryoNotRunnable(executable=name, reason="is not executable" if present else "is not there")
+        raise CryoNotRunnable(executable=name, reason="is not executable" if present else "does not exist")
     return Path(found)
 
 
-def command_line(executable: Path, order: ExtractionOrder, settings: Settings) -> list[str]:
-    """Build Cryo's arguments: the dataset first, then the range as the payload has it (RNG-1).
+def command_line(executable: Path, order: ExtractionOrder, *, settings: Settings) -> list[str]:
+    """Build Cryo's arguments: the dataset first, then the payload's range (RNG-1).
 
-    The output directory is the working directory, so no path has to survive anybody's splitting on white space.
+    The output directory is the working directory, so that no path with white space can be split.
     """
     task = order.task
     arguments = [task.cryo_dataset_name, "--blocks", task.block_range, "--output-dir", ".", "--no-report"]
@@ -54,25 +54,25 @@ def command_line(executable: Path, order: ExtractionOrder, settings: Settings) -
         arguments += ["--requests-per-second", str(settings.requests_per_second)]
     if settings.max_concurrent_requests is not None:
         arguments += ["--max-concurrent-requests", str(settings.max_concurrent_requests)]
-    return [*dies_with_its_parent(), str(executable), *arguments]
+    return [*kill_with_parent(), str(executable), *arguments]
 
 
-def dies_with_its_parent() -> list[str]:
-    """Return the wrapper that has the kernel kill Cryo when its worker dies, even by SIGKILL (STG-5).
+def kill_with_parent() -> list[str]:
+    """Return a wrapper command that makes the kernel kill Cryo when its worker dies, even by SIGKILL (STG-5).
 
-    An exec wrapper rather than `preexec_fn`, which is unsafe with threads. It is part of util-linux, so on every Linux.
-    Without it (macOS) Cryo can outlive a killed worker; its inherited lock still guards the staging directory.
+    It replaces `preexec_fn`, which is unsafe with threads, and is part of util-linux, so every Linux has it. Without it
+    (macOS) Cryo can outlive a killed worker; its inherited lock still protects the staging directory.
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def environment(
-    order: ExtractionOrder, settings: Settings, inherited: Mapping[str, str] = os.environ
+    order: ExtractionOrder, settings: Settings, *, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """Build Cryo's environment; the endpoint's URL travels here and nowhere else (SEC-2).
+    """Build Cryo's environment, the only place that gets the endpoint's URL (SEC-2).
 
-    Cryo obeys the proxy variables of itself, so it gets them where our own client uses them too, and only there.
+    Cryo uses the proxy variables that it gets, so it gets them only if our own client uses them too.
     """
     variables = {name: inherited[name] for name in INHERITED if name in inherited} | dict(settings.proxies.variables)
     if order.rpc_url is None:

@@ -1,7 +1,7 @@
-"""The extractor: Cryo run, and run again, until every chunk of the range is on disk and proved (OUT-5).
+"""The extractor: runs Cryo until every chunk of the range is on disk and proved (OUT-5).
 
-Cryo fails a whole chunk on one bad answer, exits 0 with rows missing, and has no deadline of its own; so each run is
-watched, judged file by file, and repeated in the same directory with only what is proved kept.
+Cryo fails a complete chunk for one bad answer, exits 0 with rows missing, and has no deadline. So each run is watched,
+its files are proved one by one, and it is repeated in the same directory, where only proved files are kept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryo_ingest import from_wheel
+from cryo_ingest.backoff import backoff_seconds
 from cryo_ingest.datasets import extractable
 from cryo_ingest.errors import (
     CryoFailed,
@@ -34,36 +35,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cryo_ingest.extract.process import Ended
+    from cryo_ingest.extract.process import ProcessResult
     from cryo_ingest.ports import Clock, ExtractionOrder, ProveFile
     from cryo_ingest.settings import Settings
 
 MAX_RUNS_WITHOUT_PROGRESS = 3
-"""Runs in a row that add nothing before an attempt gives up (OUT-5)."""
+"""Runs in a row that add no chunk before the attempt fails (OUT-5)."""
 
 FIRST_BACKOFF_SECONDS = 0.5
-LONGEST_BACKOFF_SECONDS = 30.0
 
-LOOK_SECONDS = 0.25
-"""Between two looks at the staging directory; a runaway writes at most this long past a cap."""
+WATCH_INTERVAL_SECONDS = 0.25
+"""Between two checks of the staging directory, and so the longest time that Cryo can write past a cap."""
 
-PROGRESS_SECONDS = 30.0
+PROGRESS_INTERVAL_SECONDS = 30.0
 
 USAGE_EXIT_CODE = 2
 NOT_STARTED_EXIT_CODES = (126, 127)
-"""What `setpriv` ends with when it could not execute the command behind it."""
+"""Exit codes of `setpriv` if it can't execute its command."""
 
 
 @dataclass(frozen=True, slots=True)
 class CryoExtractor:
-    """Runs the executable that the settings pick; `redact` takes secrets out of what it prints."""
+    """Runs the executable of the settings; `redact` removes secrets from its output."""
 
     settings: Settings
     clock: Clock
     redact: Callable[[str], str]
 
     async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
-        """Run Cryo until the range is whole; see `ports.Extractor`."""
+        """Run Cryo until the range is complete; see `ports.Extractor`."""
         executable = command.find_executable(self.settings)
         extracted = ExtractedFiles(order, prove)
         digest = asyncio.create_task(asyncio.to_thread(executable_sha256, executable))
@@ -72,7 +72,7 @@ class CryoExtractor:
                 runs = await self._run_until_complete(executable, order, extracted)
             return Extraction(extracted.files, runs, await digest)
         except TimeoutError:
-            raise self._past_deadline(order, extracted) from None
+            raise self._deadline_exceeded(order, extracted) from None
         finally:
             digest.cancel()
 
@@ -80,30 +80,31 @@ class CryoExtractor:
         runs = without_progress = 0
         while True:
             before = len(extracted.files)
-            ended = await self._run_watched(executable, order, extracted)
+            result = await self._run_watched(executable, order, extracted)
             runs += 1
-            await extracted.gather()
-            extracted.check_written(self.settings.caps)
-            self._check_final_failure(executable, ended, order, extracted)
-            log.info("cryo.ended", run=runs, how=ended.how, chunks_done=len(extracted.files), chunks=len(order.chunks))
-            if ended.return_code == 0 and extracted.is_complete():
+            await extracted.prove_new_files()
+            extracted.check_caps(self.settings.caps)
+            self._check_final_failure(executable, result, order, extracted)
+            done = len(extracted.files)
+            log.info("cryo.ended", run=runs, result=result.description, chunks_done=done, chunks=len(order.chunks))
+            if result.return_code == 0 and extracted.is_complete():
                 return runs
             without_progress = 0 if len(extracted.files) > before else without_progress + 1
             if without_progress == MAX_RUNS_WITHOUT_PROGRESS:
-                raise self._gave_up(ended, order, extracted)
-            extracted.clean()
-            delay = min(FIRST_BACKOFF_SECONDS * 2**without_progress, LONGEST_BACKOFF_SECONDS)
+                raise self._failure(result, order, extracted)
+            extracted.delete_unproved()
+            delay = backoff_seconds(without_progress + 1, first_seconds=FIRST_BACKOFF_SECONDS)
             log.warning("cryo.again", missing=len(order.chunks) - len(extracted.files), delay_seconds=delay)
             await self.clock.sleep(delay)
 
-    async def _run_watched(self, executable: Path, order: ExtractionOrder, extracted: ExtractedFiles) -> Ended:
-        """Run Cryo once while its directory is watched; what the watch refuses stops Cryo."""
-        arguments = command.command_line(executable, order, self.settings)
+    async def _run_watched(self, executable: Path, order: ExtractionOrder, extracted: ExtractedFiles) -> ProcessResult:
+        """Run Cryo once while its directory is watched; an error of the watch stops Cryo."""
+        arguments = command.command_line(executable, order, settings=self.settings)
         log.info("cryo.started", executable=executable.name, blocks=order.task.block_range)
         try:
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(self._watch(order, extracted))
-                ended = await run_process(
+                result = await run_process(
                     arguments,
                     directory=order.directory,
                     environment=command.environment(order, self.settings),
@@ -111,60 +112,60 @@ class CryoExtractor:
                     redact=self.redact,
                 )
                 watching.cancel()
-        except* OSError as failed:
-            first = _unstartable(failed.exceptions[0], arguments[0], executable)
-        except* IngestError as refused:
-            first = refused.exceptions[0]
+        except* OSError as errors:
+            first = _start_error(errors.exceptions[0], arguments[0], executable)
+        except* IngestError as errors:
+            first = errors.exceptions[0]
         else:
-            return ended
+            return result
         raise first
 
     async def _watch(self, order: ExtractionOrder, extracted: ExtractedFiles) -> None:
-        """Prove files as they are finished, stop a runaway, and tell every 30 s how far Cryo has come."""
+        """Prove files as Cryo finishes them, check the caps and the disk, and log the progress every 30 s."""
         started = reported = self.clock.monotonic()
         while True:
-            await self.clock.sleep(LOOK_SECONDS)
-            extracted.check_written(self.settings.caps)
+            await self.clock.sleep(WATCH_INTERVAL_SECONDS)
+            extracted.check_caps(self.settings.caps)
             check_free_space(order.directory)
-            await extracted.gather()
+            await extracted.prove_new_files()
             now = self.clock.monotonic()
-            if now - reported >= PROGRESS_SECONDS:
+            if now - reported >= PROGRESS_INTERVAL_SECONDS:
                 reported = now
                 log.info("cryo.progress", **progress(order, extracted, elapsed_seconds=now - started))
 
     def _check_final_failure(
-        self, executable: Path, ended: Ended, order: ExtractionOrder, extracted: ExtractedFiles
+        self, executable: Path, result: ProcessResult, order: ExtractionOrder, extracted: ExtractedFiles
     ) -> None:
-        """Raise for the ends of a run that another run would only repeat (OUT-2, STG-7)."""
+        """Raise an error if another run would only fail the same way (OUT-2, STG-7)."""
         block_range = order.task.block_range
-        if ended.return_code == USAGE_EXIT_CODE:
-            raise CryoRejectedArguments(block_range=block_range, tail=ended.tail)
-        if ended.return_code in NOT_STARTED_EXIT_CODES and any("setpriv:" in line for line in ended.tail):
+        if result.return_code == USAGE_EXIT_CODE:
+            raise CryoRejectedArguments(block_range=block_range, tail=result.tail)
+        if result.return_code in NOT_STARTED_EXIT_CODES and any("setpriv:" in line for line in result.tail):
             raise CryoNotRunnable(executable=str(executable), reason="can't be executed")
-        if ended.return_code == 0 and not any(order.directory.rglob("*.parquet")):
-            raise CryoWroteNothing(block_range=block_range, tail=ended.tail)
-        if any("No space left on device" in line for line in ended.tail):
+        if result.return_code == 0 and not any(order.directory.rglob("*.parquet")):
+            raise CryoWroteNothing(block_range=block_range, tail=result.tail)
+        if any("No space left on device" in line for line in result.tail):
             free = shutil.disk_usage(order.directory).free
             raise DiskFull(path=order.directory, free_bytes=free, needed_bytes=extracted.written_bytes())
 
-    def _gave_up(self, ended: Ended, order: ExtractionOrder, extracted: ExtractedFiles) -> IngestError:
-        if ended.return_code == 0 and extracted.problems:
+    def _failure(self, result: ProcessResult, order: ExtractionOrder, extracted: ExtractedFiles) -> IngestError:
+        if result.return_code == 0 and extracted.problems:
             return next(iter(extracted.problems.values()))
         unexpected_files = extracted.unexpected_files()
-        how = ended.how
-        if ended.return_code == 0 and unexpected_files:
+        description = result.description
+        if result.return_code == 0 and unexpected_files:
             names = ", ".join(path.name for path in unexpected_files[:3])
-            how = f"wrote files that the range does not call for ({names})"
+            description = f"wrote files that do not belong to the range ({names})"
         return CryoFailed(
             block_range=order.task.block_range,
-            ended=how,
+            ended=description,
             chunks_done=len(extracted.files),
             chunks=len(order.chunks),
             hint=hint(order, extracted),
-            tail=ended.tail,
+            tail=result.tail,
         )
 
-    def _past_deadline(self, order: ExtractionOrder, extracted: ExtractedFiles) -> DeadlineExceeded:
+    def _deadline_exceeded(self, order: ExtractionOrder, extracted: ExtractedFiles) -> DeadlineExceeded:
         return DeadlineExceeded(
             block_range=order.task.block_range,
             deadline_seconds=self.settings.deadline_seconds,
@@ -174,11 +175,11 @@ class CryoExtractor:
         )
 
 
-def _unstartable(error: Exception, program: str, executable: Path) -> Exception:
-    """Tell a program that can't be executed, which stays so, from the machine's fault, which may be over next time.
+def _start_error(error: Exception, program: str, executable: Path) -> Exception:
+    """Return a fatal error if the program itself can't be executed, otherwise the system's error, which may pass.
 
-    Only the former names the program: a fork that is refused, descriptors that have run out, and a staging directory
-    that somebody deleted under us do not.
+    Only the former has the program as `filename`: a failed fork, missing descriptors and a deleted staging directory
+    do not.
     """
     if isinstance(error, OSError) and error.filename == program:
         return CryoNotRunnable(executable=str(executable), reason=f"can't be started ({error.strerror})")
@@ -186,15 +187,15 @@ def _unstartable(error: Exception, program: str, executable: Path) -> Exception:
 
 
 def hint(order: ExtractionOrder, extracted: ExtractedFiles) -> str:
-    """Say what is known to make Cryo fail on such a range, or nothing."""
+    """Return a known reason for a failure on such a range, or an empty string."""
     first_is_missing = all(file.chunk.start != 0 for file in extracted.files)
     if order.task.range_start == 0 and first_is_missing and extractable(order.task.cryo_dataset_name).traces_by_debug:
-        return "Nodes such as geth refuse to trace block 0 by debug_*: start the range at block 1."
+        return "Nodes such as geth reject debug_* calls for block 0: start the range at block 1."
     return ""
 
 
 def progress(order: ExtractionOrder, extracted: ExtractedFiles, *, elapsed_seconds: float) -> dict[str, object]:
-    """Return the fields of a progress event; the remaining time is an estimate by chunks."""
+    """Return the fields of a progress event; the remaining time is estimated from the chunks."""
     done, all_chunks = len(extracted.files), len(order.chunks)
     remaining = round(elapsed_seconds / done * (all_chunks - done)) if done else None
     return {
@@ -207,10 +208,10 @@ def progress(order: ExtractionOrder, extracted: ExtractedFiles, *, elapsed_secon
 
 
 def check_free_space(directory: Path) -> None:
-    """Stop before the disk is full to the last byte.
+    """Check that the disk is not nearly full.
 
     Raises:
-        DiskFull: less is free than what was asked for before the start.
+        DiskFull: less than a quarter of the free space that an attempt needs at its start is left.
     """
     free = shutil.disk_usage(directory).free
     if free < MINIMUM_FREE_BYTES // 4:
@@ -218,9 +219,9 @@ def check_free_space(directory: Path) -> None:
 
 
 def executable_sha256(executable: Path) -> str:
-    """Return the SHA-256 of the program that really runs: for `cryo-from-wheel`, of the Cryo inside the wheel.
+    """Return the SHA-256 of the program that runs: for `cryo-from-wheel`, of Cryo inside the wheel.
 
-    A link counts as what it leads to: in the worker's image `cryo` is one to `cryo-from-wheel`.
+    Links are followed: in the worker's image `cryo` is a link to `cryo-from-wheel`.
     """
     genuine = from_wheel.genuine_binary() if executable.resolve().name == "cryo-from-wheel" else None
     with (genuine or executable).open("rb") as file:

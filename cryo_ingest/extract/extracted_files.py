@@ -1,4 +1,4 @@
-"""What lies in the staging directory: which of the expected files are there, which are proved, what does not belong."""
+"""The files in the staging directory: which expected ones exist, which are proved, which are unexpected."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.caps import check_caps
+from cryo_ingest import caps as range_caps
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.ports import ExtractedFile
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Caps
 
 Signature = tuple[int, int, int]
-"""Inode, size and time of change: a file with the same three has not been written to since it was proved."""
+"""Inode, size and time of change: a proved file with the same three is unchanged."""
 
 
 @dataclass(slots=True)
 class ExtractedFiles:
     """The files of one attempt, proved one by one as Cryo finishes them.
 
-    Cryo renames a file into place when it is complete, so any `.parquet` name can be read while it runs.
+    Cryo renames a file to its final name when it is complete, so any `.parquet` file can be read while Cryo runs.
     """
 
     order: ExtractionOrder
     prove: ProveFile
     problems: dict[str, ProofFailed] = field(default_factory=dict)
     _proved: dict[str, tuple[Signature, ExtractedFile]] = field(default_factory=dict)
-    _refused: dict[str, Signature] = field(default_factory=dict)
+    _failed: dict[str, Signature] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[ExtractedFile, ...]:
@@ -43,37 +43,37 @@ class ExtractedFiles:
         """How many blocks the proved files cover."""
         return sum(file.chunk.end - file.chunk.start for file in self.files)
 
-    async def gather(self) -> None:
-        """Prove every expected file that is there and new, and forget those that are gone or changed."""
-        here = _regular_files(self.order.directory)
+    async def prove_new_files(self) -> None:
+        """Prove expected files that are new or changed, and drop proofs of files that are gone."""
+        existing = _regular_files(self.order.directory)
         for chunk in self.order.chunks:
-            signature = here.get(chunk.name)
+            signature = existing.get(chunk.name)
             known = self._proved.get(chunk.name)
             if known is not None and known[0] != signature:
                 del self._proved[chunk.name]
-            if signature is None or (known and known[0] == signature) or self._refused.get(chunk.name) == signature:
+            if signature is None or (known and known[0] == signature) or self._failed.get(chunk.name) == signature:
                 continue
             path = self.order.directory / chunk.name
             try:
                 proof = await self.prove(path, chunk)
             except ProofFailed as problem:
-                self._refused[chunk.name], self.problems[chunk.name] = signature, problem
+                self._failed[chunk.name], self.problems[chunk.name] = signature, problem
             else:
                 self._proved[chunk.name] = (signature, ExtractedFile(chunk, path, proof))
                 self.problems.pop(chunk.name, None)
 
     def unexpected_files(self) -> list[Path]:
-        """List what ends in `.parquet` below the directory and is no expected file, or no regular one."""
-        here = _regular_files(self.order.directory)
-        expected = {self.order.directory / chunk.name for chunk in self.order.chunks if chunk.name in here}
+        """Return the `.parquet` paths below the directory that are not expected, or not regular files."""
+        existing = _regular_files(self.order.directory)
+        expected = {self.order.directory / chunk.name for chunk in self.order.chunks if chunk.name in existing}
         return sorted(path for path in self.order.directory.rglob("*.parquet") if path not in expected)
 
     def is_complete(self) -> bool:
-        """Tell whether every expected file is proved and nothing else claims to be data."""
+        """Return whether every expected file is proved and there is no unexpected one."""
         return len(self._proved) == len(self.order.chunks) and not self.unexpected_files()
 
-    def clean(self) -> None:
-        """Delete every file that is not proved, so that Cryo, which skips what exists, writes it again."""
+    def delete_unproved(self) -> None:
+        """Delete every file that is not proved: Cryo skips existing files, and must write these again."""
         keep = {file.path for file in self.files}
         for folder, folders, names in os.walk(self.order.directory, topdown=False):
             for name in names:
@@ -83,21 +83,21 @@ class ExtractedFiles:
             for name in folders:
                 path = self.order.directory / folder / name
                 path.unlink() if path.is_symlink() else path.rmdir()
-        self._refused.clear()
+        self._failed.clear()
 
     def written_bytes(self) -> int:
-        """Return how much is on disk, unfinished files included."""
+        """Return the size of all files, including unfinished ones."""
         return sum(size for _, size, _ in _regular_files(self.order.directory).values())
 
-    def check_written(self, caps: Caps) -> None:
-        """Stop an extraction that has outgrown a cap already (CAP-5)."""
+    def check_caps(self, caps: Caps) -> None:
+        """Check what Cryo has written so far against the caps (CAP-5)."""
         sizes = {name: size for name, (_, size, _) in _regular_files(self.order.directory).items()}
         files = sum(name.endswith(".parquet") for name in sizes)
-        check_caps(caps, self.order.task.block_range, files=files, sizes_bytes=sizes)
+        range_caps.check_caps(caps, self.order.task.block_range, files=files, sizes_bytes=sizes)
 
 
 def _regular_files(directory: Path) -> dict[str, Signature]:
-    """Return name and signature of each regular file directly in the directory; one that vanishes meanwhile is none."""
+    """Return name and signature of each regular file directly in the directory."""
     found: dict[str, Signature] = {}
     with os.scandir(directory) as entries:
         for entry in entries:

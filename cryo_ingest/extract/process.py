@@ -1,4 +1,4 @@
-"""One child process in its own group: started, drained, and gone when the call returns, however it returns."""
+"""Runs one child process in its own process group, which is gone when the call returns or raises."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 TAIL_LINES = 12
 LINE_CHARACTERS = 400
-LONGEST_LINE_BYTES = 64 * 1024
+MAX_LINE_BYTES = 64 * 1024
 READ_BYTES = 64 * 1024
 
 TERM_GRACE_SECONDS = 5.0
-"""How long the group has between SIGTERM and SIGKILL. Cryo has no handler, so in practice it ends at once."""
+"""Time between SIGTERM and SIGKILL. Cryo has no handler, so in practice it ends at once."""
 
 DRAIN_SECONDS = 2.0
-"""How long to read on after the child's end: only a stranger that left the group can keep the pipe open."""
+"""Time to read output after the child's end: only a process that left the group can keep the pipe open."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProcessResult:
     """How a process ended: its exit code (negative for a signal) and the last lines it printed, redacted."""
 
     return_code: int
     tail: tuple[str, ...]
 
     @property
-    def how(self) -> str:
-        """The end in words, for a message."""
+    def description(self) -> str:
+        """How the process ended, for a message."""
         if self.return_code < 0:
             return f"was killed by {signal.Signals(-self.return_code).name}"
         return f"ended with exit code {self.return_code}"
@@ -47,16 +47,16 @@ async def run_process(
     environment: Mapping[str, str],
     descriptors: tuple[int, ...],
     redact: Callable[[str], str],
-) -> Ended:
-    """Run a command to its end in `directory`, in a process group of its own, and return how it ended.
+) -> ProcessResult:
+    """Run a command in `directory`, in its own process group, and return how it ended.
 
-    Its output is read as fast as it comes and all but the last lines thrown away. When the call is cancelled the group
-    gets SIGTERM, a grace, then SIGKILL; whatever the child left behind in its group is killed too.
+    Its output is read at once, and only the last lines are kept. If the call is cancelled, the group gets SIGTERM and,
+    after a grace period, SIGKILL. Processes that the child leaves in its group are killed too.
     """
     read_end, write_end = os.pipe()
     tail = _Tail(redact)
     try:
-        # Own pipe: asyncio's process would not count as ended while a grandchild holds its output open.
+        # Our own pipe: with asyncio's, the process would not count as ended while a grandchild has its output open.
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=directory,
@@ -77,8 +77,8 @@ async def run_process(
     try:
         return_code = await process.wait()
     finally:
-        await _to_its_end(_end_group(process, reading))
-    return Ended(return_code, tail.lines())
+        await _finish(_end_group(process, reading))
+    return ProcessResult(return_code, tail.lines())
 
 
 async def _end_group(process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
@@ -101,8 +101,8 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         return
 
 
-async def _to_its_end(cleaning: Awaitable[None]) -> None:
-    """Await something even though this task is cancelled meanwhile, then let the cancellation through."""
+async def _finish(cleaning: Awaitable[None]) -> None:
+    """Await something to its end even if this task is cancelled meanwhile, then raise the cancellation."""
     task = asyncio.ensure_future(cleaning)
     cancelled = False
     while not task.done():
@@ -129,28 +129,28 @@ async def _drain(read_end: int, tail: _Tail) -> None:
 
 
 class _Tail:
-    """The last lines of a byte stream, in bounded memory; each is redacted before it is cut short."""
+    """The last lines of a byte stream, in bounded memory; each is redacted before it is shortened."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
         self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
-        self._open = b""
+        self._unfinished = b""
         self._skipping = False
 
     def feed(self, data: bytes) -> None:
-        *whole, rest = (self._open + data).split(b"\n")
-        for line in whole:
+        *lines, rest = (self._unfinished + data).split(b"\n")
+        for line in lines:
             if not self._skipping and line.strip():
-                self._lines.append(line[:LONGEST_LINE_BYTES])
+                self._lines.append(line[:MAX_LINE_BYTES])
             self._skipping = False
-        self._open = rest
-        if len(rest) > LONGEST_LINE_BYTES:
+        self._unfinished = rest
+        if len(rest) > MAX_LINE_BYTES:
             if not self._skipping:
-                self._lines.append(rest[:LONGEST_LINE_BYTES])
-            self._open, self._skipping = b"", True
+                self._lines.append(rest[:MAX_LINE_BYTES])
+            self._unfinished, self._skipping = b"", True
 
     def lines(self) -> tuple[str, ...]:
-        pending = [] if self._skipping or not self._open.strip() else [self._open]
+        pending = [] if self._skipping or not self._unfinished.strip() else [self._unfinished]
         kept = [*self._lines, *pending][-TAIL_LINES:]
         texts = (self._redact(line.decode(errors="replace")).strip() for line in kept)
         return tuple(text if len(text) <= LINE_CHARACTERS else text[:LINE_CHARACTERS] + "…" for text in texts)

@@ -1,7 +1,7 @@
-"""Private directories on local disk, one an attempt: locked, swept when old, never reached through a link.
+"""Private directories on local disk, one for each attempt: locked, deleted when old, never opened through a link.
 
-The lock is `flock` on the directory itself. Its descriptor is handed to Cryo, so a Cryo that outlives its worker keeps
-the directory held (STG-5). Every step below the root goes by descriptor, without following links (STG-6).
+The lock is `flock` on the directory itself. Cryo inherits its descriptor, so the directory stays locked if Cryo
+outlives its worker (STG-5). Everything below the root is opened by descriptor, without following links (STG-6).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 PRIVATE = 0o700
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ENOLCK}
-"""Faults that say nothing of the path and that may be over at the next attempt (OUT-4)."""
+TRANSIENT_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ENOLCK}
+"""Errors that are not about the path and that may be over at the next attempt (OUT-4)."""
 
 ATTEMPT_PATTERN = r"[0-9]+"
 
 MINIMUM_FREE_BYTES = 64 * 1024**2
-"""Less room than this is a full disk: one chunk of a busy chain's widest dataset would not fit."""
+"""With less free space the disk counts as full: one chunk of a busy chain's widest dataset would not fit."""
 
 
 @dataclass(slots=True)
@@ -56,18 +56,18 @@ class DirectoryStaging:
         try:
             return await asyncio.shield(acquiring)
         except asyncio.CancelledError:
-            # The thread goes on: without waiting for it, `discard` would miss the lock that it is about to take.
+            # The thread continues: without waiting for it, `discard` would miss the lock that it may still acquire.
             await asyncio.wait([acquiring])
             raise
 
     async def discard(self, task_id: str, attempt: int) -> None:
-        """Delete the attempt's directory, if this process holds it, and let go of its lock."""
+        """Delete the attempt's directory, if this process holds its lock, and release the lock."""
         lock = self._locks.pop((task_id, attempt), None)
         if lock is not None:
             await asyncio.to_thread(self._discard, task_id, attempt, lock)
 
     async def sweep(self) -> int:
-        """Delete attempt directories older than the TTL that nobody holds (STG-4)."""
+        """Delete unlocked attempt directories that are older than the TTL (STG-4)."""
         return await asyncio.to_thread(self._sweep)
 
     def _acquire(self, task_id: str, attempt: int) -> Workspace:
@@ -75,9 +75,9 @@ class DirectoryStaging:
         if (task_id, attempt) in self._locks:
             raise StagingHeld(path=directory)
         try:
-            lock = self._lock_fresh(task_id, str(attempt))
+            lock = self._open_locked(task_id, str(attempt))
         except OSError as error:
-            raise _refusal(error, directory, self.minimum_free_bytes) from None
+            raise _mapped_error(error, directory, self.minimum_free_bytes) from None
         self._locks[task_id, attempt] = lock
         _empty(lock)
         free = os.fstatvfs(lock)
@@ -89,8 +89,8 @@ class DirectoryStaging:
             )
         return Workspace(directory, lock)
 
-    def _lock_fresh(self, task_id: str, attempt: str) -> int:
-        """Return a locked descriptor of the attempt's directory, making what is missing of the path."""
+    def _open_locked(self, task_id: str, attempt: str) -> int:
+        """Return a locked descriptor of the attempt's directory, creating missing directories of the path."""
         path = self.root / task_id / attempt
         root = _open_root(self.root)
         try:
@@ -100,10 +100,10 @@ class DirectoryStaging:
                     if not _try_lock(lock):
                         os.close(lock)
                         raise StagingHeld(path=path)
-                    if _is_still(lock, attempt, task):
+                    if _is_current(lock, attempt, task):
                         return lock
                     os.close(lock)
-                # A sweep, or the end of another attempt at this task, deleted one of the two as we opened it.
+                # A sweep, or the end of another attempt at this task, deleted one of the two directories meanwhile.
         finally:
             os.close(root)
 
@@ -115,7 +115,7 @@ class DirectoryStaging:
             with suppress(OSError):
                 directory.parent.rmdir()
         except OSError as error:
-            # The outcome has been reported; the sweep will find what is left.
+            # The outcome has been reported already; a later sweep deletes the rest.
             log.warning("staging.discard_failed", directory=str(directory), reason=error.strerror)
         finally:
             os.close(lock)
@@ -124,12 +124,14 @@ class DirectoryStaging:
         if self.root.is_symlink():
             return 0
         oldest_kept = self.clock.time() - self.ttl_hours * 3600
-        attempts = [path for task in _folders(self.root, UUID_PATTERN) for path in _folders(task, ATTEMPT_PATTERN)]
+        attempts = [
+            path for task in _subdirectories(self.root, UUID_PATTERN) for path in _subdirectories(task, ATTEMPT_PATTERN)
+        ]
         return sum(_delete_if_old(path, oldest_kept) for path in attempts)
 
 
 def _open_root(root: Path) -> int:
-    """Make the root where it is missing, check every component of it, and open it."""
+    """Create the root if it is missing, check all components of its path, and open it."""
     for ancestor in [*reversed(root.parents), root]:
         with suppress(FileExistsError):
             ancestor.mkdir(PRIVATE)
@@ -144,7 +146,7 @@ def _open_root(root: Path) -> int:
 
 
 def _open_private(parent: int, name: str, path: Path) -> int:
-    """Open a directory that must be ours, making it with mode 0700 where it is missing (STG-2)."""
+    """Open a directory that must belong to this user; create it with mode 0700 if it is missing (STG-2)."""
     with suppress(FileExistsError):
         os.mkdir(name, PRIVATE, dir_fd=parent)
     seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -177,8 +179,8 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _is_still(descriptor: int, name: str, parent: int) -> bool:
-    """Tell whether the opened directory is the one that the name leads to now."""
+def _is_current(descriptor: int, name: str, parent: int) -> bool:
+    """Return whether the opened directory still has this name."""
     try:
         seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -187,7 +189,7 @@ def _is_still(descriptor: int, name: str, parent: int) -> bool:
 
 
 def _empty(directory: int) -> None:
-    """Delete everything in a directory that we hold; links are deleted, not followed."""
+    """Delete everything in a directory that we have locked; links are deleted, not followed."""
     for name in os.listdir(directory):
         if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
             shutil.rmtree(name, dir_fd=directory)
@@ -195,11 +197,11 @@ def _empty(directory: int) -> None:
             os.unlink(name, dir_fd=directory)
 
 
-def _folders(directory: Path, pattern: str) -> list[Path]:
-    """List the directories of a name; one that another process is deleting just now has none.
+def _subdirectories(directory: Path, pattern: str) -> list[Path]:
+    """Return the subdirectories whose names match a pattern; none if the directory is being deleted.
 
-    Nothing but `<task's UUID>/<attempt>` may be swept: the root can be a folder that holds other things, a directory
-    store with everything that was ever published among them.
+    Only `<task's UUID>/<attempt>` may be deleted: the root can contain other directories, even a directory store with
+    published versions.
     """
     try:
         with os.scandir(directory) as entries:
@@ -213,7 +215,7 @@ def _folders(directory: Path, pattern: str) -> list[Path]:
 
 
 def _delete_if_old(path: Path, oldest_kept: float) -> bool:
-    """Delete an attempt's directory that is old, ours and held by nobody."""
+    """Delete an attempt's directory if it is old, belongs to this user and is not locked."""
     try:
         descriptor = os.open(path, OPEN_DIRECTORY)
     except OSError:
@@ -235,9 +237,9 @@ def _delete_if_old(path: Path, oldest_kept: float) -> bool:
     return True
 
 
-def _refusal(error: OSError, path: Path, needed_bytes: int) -> Exception:
+def _mapped_error(error: OSError, path: Path, needed_bytes: int) -> Exception:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull(path=path, free_bytes=0, needed_bytes=needed_bytes)
-    if error.errno in OF_THE_MACHINE:
+    if error.errno in TRANSIENT_ERRORS:
         return MachineFailed(reason=f"{error.strerror}, at the staging directory")
     return UnsafeStaging(path=path, reason=f"can't be used ({error.strerror})")

@@ -1,5 +1,5 @@
-"""Proof that a file holds what its chunk calls for, at the level that was asked (RNG-4).
+"""Proves that a file holds its chunk's rows, at the configured level (RNG-4).
 
-`rows`, from the files alone, is in `rows.py`. The levels `chain` and `receipts`, which ask a node, have their place
-here beside it: each is another `ports.Proof` that first proves by rows.
+Level `rows`, which needs only the file, is in `rows.py`. The levels `chain` and `receipts`, which first prove by rows
+and then compare the rows with a node's answers, are in `chain.py`.
 """

@@ -1,4 +1,4 @@
-"""Reads columns of a proved file in bounded batches: a dictionary's long value can stand in every row of a file."""
+"""Reads columns of a proved file in bounded batches: every row of a file can refer to one long value."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 BATCH_ROWS = 16_384
 SLICE_ROWS = 1024
 
-MOST_SLICE_BYTES = 256 * 1024**2
-"""The byte strings of one slice: a quarter of a MiB in each of 1,024 rows on end, which no chain's gas pays for."""
+MAX_SLICE_BYTES = 256 * 1024**2
+"""The byte strings of one slice: a quarter of a MiB in each of 1,024 consecutive rows, more than any gas limit."""
 
-MOST_FILE_BYTES = 4 * 1024**3
-"""Those of a whole file, so that reading one ends in time too: calldata for all the gas of a thousand full blocks."""
+MAX_FILE_BYTES = 4 * 1024**3
+"""The byte strings of a file, to limit the time as well: calldata for all the gas of a thousand full blocks."""
 
 
 def batches(path: Path, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
-    """Yield some columns of a file slice by slice as Python values, doubles as their 64 bits.
+    """Yield some columns of a file slice by slice as Python values, doubles as 64-bit integers.
 
     Raises:
         ProofFailed: its rows would not fit into memory.
         ArrowException, OSError, ValueError: it can't be read (`footer.UNREADABLE`).
     """
-    left = MOST_FILE_BYTES
-    # Byte strings are read as indexes into dictionaries, so that what pages hold is all that there is in memory.
+    left = MAX_FILE_BYTES
+    # Byte strings are read as indexes into dictionaries, so that memory holds each value of a page once.
     with (
         pa.memory_map(str(path)) as source,
         pq.ParquetFile(source, pre_buffer=False, read_dictionary=columns) as parquet,
@@ -42,8 +42,8 @@ def batches(path: Path, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
             for start in range(0, batch.num_rows, SLICE_ROWS):
                 size = sum(pc.sum(each.slice(start, SLICE_ROWS)).as_py() or 0 for each in lengths)
                 left -= size
-                if size > MOST_SLICE_BYTES or left < 0:
-                    raise ProofFailed(file=path.name, evidence=f"{SLICE_ROWS} of its many rows hold {size} bytes")
+                if size > MAX_SLICE_BYTES or left < 0:
+                    raise ProofFailed(file=path.name, evidence=f"{SLICE_ROWS} of its rows hold {size} bytes")
                 part = batch.slice(start, SLICE_ROWS)
                 yield {name: _values(part.column(name)) for name in columns}
 

@@ -1,4 +1,4 @@
-"""The logs bloom of a block, as in the yellow paper's section 4.3.1, on integers of 2048 bits."""
+"""The logs bloom of a block, as in section 4.3.1 of the yellow paper, as integers of 2048 bits."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def bits_of(item: bytes) -> int:
     return bits
 
 
-def may_hold(bloom: int, item: bytes) -> bool:
-    """Tell whether a bloom does not rule an item out."""
+def may_contain(bloom: int, item: bytes) -> bool:
+    """Return whether a bloom may hold an item."""
     bits = bits_of(item)
     return bloom & bits == bits
 

@@ -1,8 +1,8 @@
-"""Levels `chain` and `receipts`: a file's rows compared with a node's answers, after Cryo has ended (RNG-4).
+"""Levels `chain` and `receipts`: compares a file's rows with a node's answers, after Cryo has ended (RNG-4).
 
-A mismatch is looked at twice before it counts. What is confirmed holds for one chunk and its bytes together: equal
-bytes under another chunk (two files without rows, say) are another claim. What the rows are summed up to is
-`summaries.py`'s, how a node is asked `evidence.py`'s.
+A mismatch counts only if a second request confirms it. A confirmation is valid for one chunk and its bytes: equal bytes
+of another chunk (two files without rows, for example) are confirmed separately. Summaries of the rows are in
+`summaries.py`, requests to the node in `evidence.py`.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ LISTED_PROBLEMS = 3
 
 @dataclass(slots=True)
 class ChainProof:
-    """Proves files of one task by their rows and then by what the attempt's endpoint says; see `ports.Proof`."""
+    """Proves files of one task by their rows and then by the answers of the attempt's endpoint; see `ports.Proof`."""
 
     rows: RowsProof
     endpoint: Endpoint
     level: Level
     _confirmed: dict[tuple[Chunk, str], FileProof] = field(default_factory=dict)
     _missing_methods: set[str] = field(default_factory=set)
-    _ends: dict[int, bytes] = field(default_factory=dict)
-    _parents: dict[int, bytes] = field(default_factory=dict)
+    _last_hashes: dict[int, bytes] = field(default_factory=dict)
+    _parent_hashes: dict[int, bytes] = field(default_factory=dict)
 
     async def prove(self, path: Path, chunk: Chunk) -> FileProof:
-        """Prove one file by its rows: Cryo may still be running."""
+        """Prove one file by its rows, while Cryo may still be running."""
         return await self.rows.prove(path, chunk)
 
     async def same_rows(self, left: Path, right: Path) -> bool:
@@ -59,9 +59,9 @@ class ChainProof:
         return self.rows.is_fake(footer)
 
     async def confirm(
-        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
-        """Compare one file with the node, unless this very file of this very chunk was confirmed before."""
+        """Compare one file with the node, unless the same bytes were confirmed for the same chunk before."""
         known = self._confirmed.get((chunk, seen.sha256))
         if known is not None:
             return known
@@ -73,7 +73,7 @@ class ChainProof:
         await check_chain_id(node, self.rows.task.chain_id)
         summary, evidence = await asyncio.to_thread(self._open, path, chunk, seen.sha256, node)
         digest = hashlib.sha256()
-        for number, block_hash in await _check(evidence, summary, path.name):
+        for number, block_hash in await _compare_blocks(evidence, summary, path.name):
             digest.update(number.to_bytes(8, "big") + block_hash)
         self._check_links(evidence, chunk, path.name)
         details = {"of": subject, "blocks": str(len(summary.blocks)), "digest": digest.hexdigest()}
@@ -94,7 +94,7 @@ class ChainProof:
         return confirmed
 
     def _open(self, path: Path, chunk: Chunk, digest: str, node: Node) -> tuple[Summary, Evidence]:
-        """Read the file; in a thread, and with imports here, since pyarrow and keccak are loaded for it."""
+        """Summarize the file; runs in a thread, and imports pyarrow and keccak here because they load slowly."""
         from cryo_ingest.prove.evidence import Evidence  # noqa: PLC0415 - see above
         from cryo_ingest.prove.sources import Sources  # noqa: PLC0415 - as above
         from cryo_ingest.prove.summarize import summarize  # noqa: PLC0415 - as above
@@ -104,46 +104,46 @@ class ChainProof:
         return summary, Evidence(sources, receipts_for_all=self.level == "receipts")
 
     def _check_links(self, evidence: Evidence, chunk: Chunk, name: str) -> None:
-        """Link a file's first block to the last one of the file below it, where there is one (the node's words)."""
+        """Check that a file's first block is the child of the preceding file's last block, by the node's headers."""
         first, last = evidence.headers.get(chunk.start), evidence.headers.get(chunk.end - 1)
         if first is not None:
-            self._parents[chunk.start] = first.parent_hash
+            self._parent_hashes[chunk.start] = first.parent_hash
         if last is not None:
-            self._ends[chunk.end] = last.hash
+            self._last_hashes[chunk.end] = last.hash
         for border in (chunk.start, chunk.end):
-            below, parent = self._ends.get(border), self._parents.get(border)
-            if below is not None and parent is not None and below != parent:
-                problem = f"block {border} is not the child of the block below it, the last of the file below"
+            last_hash, parent_hash = self._last_hashes.get(border), self._parent_hashes.get(border)
+            if last_hash is not None and parent_hash is not None and last_hash != parent_hash:
+                problem = f"block {border} is not the child of the block before it, the last of the preceding file"
                 raise ProofFailed(file=name, evidence=problem)
 
 
-async def _check(evidence: Evidence, summary: Summary, name: str) -> list[tuple[int, bytes]]:
-    """Return number and hash of each block that is asked for, once the node confirms the file's rows.
+async def _compare_blocks(evidence: Evidence, summary: Summary, name: str) -> list[tuple[int, bytes]]:
+    """Compare a file with the node and return number and hash of each compared block.
 
     Raises:
-        ProofFailed: it does not, asked twice.
+        ProofFailed: the node does not confirm the rows, in two requests.
     """
-    first = await evidence.check(summary, summary.blocks)
+    first = await evidence.compare(summary, summary.blocks)
     failed = [number for number in summary.blocks if first[number].problem is not None]
     if failed:
-        again = await evidence.check(summary, failed)
+        again = await evidence.compare(summary, failed)
         evidence.resolved += sum(again[number].problem is None for number in failed)
         failed = [number for number in failed if again[number].problem is not None]
         if failed:
-            raise ProofFailed(file=name, evidence=_words(evidence.sources.node, failed, first, again))
+            raise ProofFailed(file=name, evidence=_describe(evidence.sources.node, failed, first, again))
     return [(number, evidence.headers[number].hash) for number in summary.blocks]
 
 
-def _words(node: Node, failed: list[int], first: dict[int, BlockResult], again: dict[int, BlockResult]) -> str:
-    """Say which blocks failed, by what evidence, and whether the node said the same twice."""
+def _describe(node: Node, failed: list[int], first: dict[int, BlockResult], again: dict[int, BlockResult]) -> str:
+    """List the blocks that failed, the mismatches, and whether the node gave the same answer twice."""
     by_problem: dict[str, list[int]] = {}
     for number in failed:
         by_problem.setdefault(again[number].problem or "", []).append(number)
     parts = [_listed(numbers, problem) for problem, numbers in list(by_problem.items())[:LISTED_PROBLEMS]]
     if len(by_problem) > LISTED_PROBLEMS:
-        parts.append(f"{len(by_problem) - LISTED_PROBLEMS} problems more")
+        parts.append(f"{len(by_problem) - LISTED_PROBLEMS} more problems")
     same = all(first[number] == again[number] for number in failed)
-    twice = "gave the same answer twice" if same else "gave another answer the second time, which does not fit either"
+    twice = "gave the same answer twice" if same else "gave another answer the second time, which does not match either"
     return f"{node.name} does not confirm its rows: {'; '.join(parts)}. The same node {twice}"
 
 

@@ -1,7 +1,7 @@
-"""Walks over structures in Thrift's compact protocol without building them, at a cost that is bounded beforehand.
+"""Walks over structures in Thrift's compact protocol without building them, at a bounded cost.
 
-Parquet's own reader allocates what such a structure claims before it looks at what is there; whoever has walked over
-it first knows how much that will be. Source: thrift-compact-protocol.md of Apache Thrift.
+Parquet's own reader allocates the sizes that a structure claims before it reads the data; a walk beforehand finds out
+whether those sizes are acceptable. Source: thrift-compact-protocol.md of Apache Thrift.
 """
 
 from __future__ import annotations
@@ -13,59 +13,59 @@ if TYPE_CHECKING:
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 SIZES_BYTES = {TRUE: 0, FALSE: 0, BYTE: 1, DOUBLE: 8}
-"""Of what has one size; a field's type is its truth value."""
+"""Sizes of the types with a fixed size; a boolean field has its value in the type."""
 
-DEEPEST = 24
-LONGEST_VARINT_BYTES = 10
+MAX_DEPTH = 24
+MAX_VARINT_BYTES = 10
 
 ELEMENT_COST = 10
-"""What a structure or a list's element costs of a budget, since a reader makes objects of them; a field costs one."""
+"""The cost of a structure or a list element, since a reader makes objects of them; a field costs 1."""
 
 
 class Malformed(Exception):
-    """What was walked over is no such structure, or more than the budget allows; the message says so in few words."""
+    """The bytes are not a structure of this protocol, or the structure exceeds the budget."""
 
 
 class Walker:
-    """A place in some bytes, moved on by reading; `budget` bounds how many fields and elements are walked over."""
+    """A position in some bytes that reading moves forward; `budget` limits the number of fields and elements."""
 
-    def __init__(self, data: bytes | memoryview, position: int, end: int, *, budget: int) -> None:
+    def __init__(self, data: bytes | memoryview, position: int, *, end: int, budget: int) -> None:
         self.position = position
-        self._data, self._end, self._left = memoryview(data).cast("B"), end, budget
+        self._data, self._end, self._budget = memoryview(data).cast("B"), end, budget
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """Yield number and type of each field of a structure; whoever asks reads or skips the value before the next.
+        """Yield number and type of each field of a structure; the caller reads or skips each value.
 
         Raises:
-            Malformed: as all that is read here.
+            Malformed: as all methods.
         """
         self._spend(ELEMENT_COST)
         number = 0
-        while (head := self._byte()) != 0:
+        while (header := self._byte()) != 0:
             self._spend(1)
-            number = number + (head >> 4) if head >> 4 else self._signed()
-            yield number, head & 15
+            number = number + (header >> 4) if header >> 4 else self._signed()
+            yield number, header & 15
 
     def integer(self, kind: int) -> int:
-        """Read an integer; a value of another type is refused."""
+        """Read an integer; a value of another type is malformed."""
         if kind not in {I16, I32, I64}:
             raise Malformed("a number is of another type")
         return self._signed()
 
-    def list_head(self) -> tuple[int, int]:
+    def list_header(self) -> tuple[int, int]:
         """Read a list's number of elements and their type."""
-        head = self._byte()
-        size = head >> 4
-        if size == 15:  # noqa: PLR2004 - longer lists say so by 15
+        header = self._byte()
+        size = header >> 4
+        if size == 15:  # noqa: PLR2004 - the mark of a longer list
             size = self._varint()
-        if size * ELEMENT_COST > self._left:
+        if size * ELEMENT_COST > self._budget:
             raise Malformed(f"a list claims {size} elements")
-        return size, head & 15
+        return size, header & 15
 
     def skip(self, kind: int, depth: int = 0) -> None:
-        """Walk over the value of a field."""
-        if depth > DEEPEST:
-            raise Malformed("its structures nest too deep")
+        """Skip the value of a field."""
+        if depth > MAX_DEPTH:
+            raise Malformed("its structures are nested too deeply")
         if kind in {I16, I32, I64}:
             self._varint()
         elif kind in SIZES_BYTES:
@@ -73,7 +73,7 @@ class Walker:
         elif kind == BINARY:
             self._move(self._varint())
         elif kind in {LIST, SET}:
-            size, element = self.list_head()
+            size, element = self.list_header()
             for _ in range(size):
                 self._skip_element(element, depth)
         elif kind == MAP:
@@ -87,7 +87,7 @@ class Walker:
     def _skip_element(self, kind: int, depth: int) -> None:
         self._spend(ELEMENT_COST)
         if kind in {TRUE, FALSE}:
-            self._move(1)  # in a list a truth value is a byte of its own
+            self._move(1)  # in a list a boolean has one byte
         else:
             self.skip(kind, depth + 1)
 
@@ -100,9 +100,9 @@ class Walker:
                 self._skip_element(kinds & 15, depth)
 
     def _spend(self, cost: int) -> None:
-        self._left -= cost
-        if self._left < 0:
-            raise Malformed("it has more parts than any of Cryo's")
+        self._budget -= cost
+        if self._budget < 0:
+            raise Malformed("it has more parts than any file of Cryo's")
 
     def _move(self, count: int) -> None:
         if count > self._end - self.position:
@@ -115,10 +115,10 @@ class Walker:
 
     def _varint(self) -> int:
         value = 0
-        for place in range(LONGEST_VARINT_BYTES):
+        for position in range(MAX_VARINT_BYTES):
             byte = self._byte()
-            value |= (byte & 127) << (7 * place)
-            if byte < 128:  # noqa: PLR2004 - the highest bit says that more follow
+            value |= (byte & 127) << (7 * position)
+            if byte < 128:  # noqa: PLR2004 - the highest bit is set if more bytes follow
                 return value
         raise Malformed("a number is too long")
 

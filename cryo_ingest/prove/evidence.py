@@ -1,6 +1,6 @@
-"""Compares the blocks of a file with what a node says: headers, then receipts and logs of suspected blocks, or of all.
+"""Compares a file's blocks with a node: headers, then receipts and logs of suspect blocks, or of all blocks.
 
-How a node is asked for receipts and logs is `sources.py`'s, what follows from them `resolve.py`'s.
+Requests for receipts and logs are in `sources.py`, conclusions from them in `resolve.py`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from cryo_ingest.ports import Call
 from cryo_ingest.prove.log_summaries import LogRows
 from cryo_ingest.prove.resolve import (
-    Decision,
-    Suspect,
+    Resolution,
+    SuspectBlock,
     blooms_are_useful,
-    decide_by_both,
-    decide_by_logs,
-    decide_by_receipts,
+    resolve_by_both,
+    resolve_by_logs,
+    resolve_by_receipts,
 )
 from cryo_ingest.prove.summaries import Mismatch
-from cryo_ingest.rpc.results import BadAnswer, parse_header
+from cryo_ingest.rpc.results import UnusableResult, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cryo_ingest.rpc.results import Header
 
 HEADERS_WINDOW_BLOCKS = 400
-"""Blocks that are asked for at once; their headers are kept, the answers' JSON is not."""
+"""Blocks in one request; their headers are kept, the answers' JSON is not."""
 
 RECEIPTS_WINDOW_BLOCKS = 25
 """Blocks whose receipts are held at once: full blocks have megabytes of them."""
@@ -37,7 +37,7 @@ RECEIPTS_WINDOW_BLOCKS = 25
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """What a node's answers say about one block's rows: the problem, or None, with the header that it gave."""
+    """The result for one block: its header, and the problem with its rows, None if there is none."""
 
     header: Header | None
     problem: str | None = None
@@ -47,8 +47,8 @@ class BlockResult:
 class Evidence:
     """One node's answers about one file.
 
-    `resolved` counts the mismatches that better evidence explained, `example` describes the first; `rows_only` is set
-    once some block rests on its rows alone, since the chain has nothing to confirm them by.
+    `resolved` counts the heuristic mismatches that receipts or logs explained, `example` describes the first;
+    `rows_only` is set once a block is proved by its rows alone, because the chain has nothing to compare them with.
     """
 
     sources: Sources
@@ -58,26 +58,26 @@ class Evidence:
     example: str | None = None
     rows_only: bool = False
 
-    async def check(self, summary: Summary, numbers: list[int]) -> dict[int, BlockResult]:
+    async def compare(self, summary: Summary, numbers: list[int]) -> dict[int, BlockResult]:
         """Compare some blocks of a file and return the result for each.
 
         Raises:
-            NodeUnavailable: some question got no answer.
+            NodeUnavailable: a request failed.
         """
         results = await self._read_headers(numbers)
         blooms_are_unset = isinstance(summary, LogRows) and not any(each.bloom for each in self.headers.values())
-        suspects: dict[int, Suspect] = {}
+        suspects: dict[int, SuspectBlock] = {}
         for number in numbers:
             if number in results:
                 continue
             header = self.headers[number]
-            mismatch = self._unlinked(header) or summary.compare_header(header)
+            mismatch = self._parent_mismatch(header) or summary.compare_header(header)
             if mismatch is None and blooms_are_unset and header.transactions:
-                mismatch = Mismatch("the blooms of its chain are not set", heuristic=True)
+                mismatch = Mismatch("its chain does not set blooms", heuristic=True)
             if mismatch is not None and not mismatch.heuristic:
                 results[number] = BlockResult(header, mismatch.text)
             elif mismatch is not None or self.receipts_for_all:
-                suspects[number] = Suspect(header, None if mismatch is None else mismatch.text)
+                suspects[number] = SuspectBlock(header, None if mismatch is None else mismatch.text)
             else:
                 results[number] = BlockResult(header)
         waiting = list(suspects.items())
@@ -86,82 +86,81 @@ class Evidence:
         return results
 
     async def _read_headers(self, numbers: list[int]) -> dict[int, BlockResult]:
-        """Keep the headers of some blocks and return the results of those that have none."""
+        """Read the headers of some blocks into `headers`, and return the results of blocks without one."""
         failed: dict[int, BlockResult] = {}
         for start in range(0, len(numbers), HEADERS_WINDOW_BLOCKS):
             window = numbers[start : start + HEADERS_WINDOW_BLOCKS]
             calls = [Call("eth_getBlockByNumber", (hex(number), False)) for number in window]
-            for number, answer in zip(window, await self.sources.node.ask(calls), strict=True):
+            for number, answer in zip(window, await self.sources.node.request(calls), strict=True):
                 try:
                     self.headers[number] = parse_header(answer, number)
-                except BadAnswer as problem:
+                except UnusableResult as problem:
                     self.headers.pop(number, None)
                     failed[number] = BlockResult(None, str(problem))
         return failed
 
-    def _unlinked(self, header: Header) -> Mismatch | None:
-        """Notice a node that answers from two chains at once."""
+    def _parent_mismatch(self, header: Header) -> Mismatch | None:
+        """Detect a node that answers from two branches of the chain."""
         below = self.headers.get(header.number - 1)
         if below is None or below.hash == header.parent_hash:
             return None
         return Mismatch(f"the node's own block {header.number - 1} is not its parent")
 
-    async def _resolve(self, summary: Summary, suspects: dict[int, Suspect]) -> dict[int, BlockResult]:
-        """Resolve some suspected blocks, at level `receipts` all of them."""
+    async def _resolve(self, summary: Summary, suspects: dict[int, SuspectBlock]) -> dict[int, BlockResult]:
+        """Resolve suspect blocks by receipts and logs; at level `receipts` all blocks are suspect."""
         receipts = await self.sources.receipts([suspect.header for suspect in suspects.values()])
-        decisions: dict[int, Decision] = {}
         if isinstance(summary, LogRows):
-            decisions = await self._decide_on_logs(summary, suspects, receipts)
+            resolutions = await self._resolve_logs(summary, suspects, receipts)
         else:
-            for number, suspect in suspects.items():
-                decisions[number] = _decide_on_receipts(summary, suspect, receipts[number])
-        return {number: self._result(suspects[number], decision) for number, decision in decisions.items()}
+            resolutions = {
+                number: _compare_receipts(summary, suspect, receipts[number]) for number, suspect in suspects.items()
+            }
+        return {number: self._result(suspects[number], resolution) for number, resolution in resolutions.items()}
 
-    async def _decide_on_logs(
-        self, rows: LogRows, suspects: dict[int, Suspect], receipts: Mapping[int, Receipts | str]
-    ) -> dict[int, Decision]:
-        """Decide by receipts where they suffice, and by the logs of the block's hash where they don't."""
+    async def _resolve_logs(
+        self, rows: LogRows, suspects: dict[int, SuspectBlock], receipts: Mapping[int, Receipts | str]
+    ) -> dict[int, Resolution]:
+        """Resolve blocks by their receipts if those suffice, otherwise by the logs of the block's hash."""
         useful = blooms_are_useful(self.headers.values())
-        decisions: dict[int, Decision] = {}
+        resolutions: dict[int, Resolution] = {}
         for number, suspect in suspects.items():
             found = receipts[number]
             if isinstance(found, dict):
-                decision = decide_by_receipts(rows, suspect, found, useful=useful)
-            elif self.receipts_for_all:
-                decision = _without_receipts(found)
+                resolution = resolve_by_receipts(rows, suspect, receipts=found, useful=useful)
             else:
-                decision = None
-            if decision is not None:
-                decisions[number] = decision
-        waiting = {number: suspect for number, suspect in suspects.items() if number not in decisions}
+                resolution = _without_receipts(found) if self.receipts_for_all else None
+            if resolution is not None:
+                resolutions[number] = resolution
+        waiting = {number: suspect for number, suspect in suspects.items() if number not in resolutions}
         logs = await self.sources.logs([suspect.header for suspect in waiting.values()])
         for number, suspect in waiting.items():
             found = receipts[number]
             if isinstance(found, dict):
-                decisions[number] = decide_by_both(rows, suspect, found, logs[number], useful=useful)
+                resolutions[number] = resolve_by_both(rows, suspect, receipts=found, logs=logs[number], useful=useful)
                 continue
             no_methods = self.sources.has_no_receipt_methods(suspect.header)
-            decisions[number] = decide_by_logs(
-                rows, suspect, logs[number], useful=useful, no_methods=no_methods, reason=found
+            resolutions[number] = resolve_by_logs(
+                rows, suspect, logs=logs[number], useful=useful, no_methods=no_methods, reason=found
             )
-        return decisions
+        return resolutions
 
-    def _result(self, suspect: Suspect, decision: Decision) -> BlockResult:
-        if decision.problem is not None:
-            about = f"; {suspect.suspicion}" if suspect.suspicion else ""
-            return BlockResult(suspect.header, f"{decision.problem} ({decision.by}{about})")
-        self.rows_only |= decision.rows_only
-        if suspect.suspicion is not None:
+    def _result(self, suspect: SuspectBlock, resolution: Resolution) -> BlockResult:
+        if resolution.problem is not None:
+            mismatch = f"; {suspect.mismatch}" if suspect.mismatch else ""
+            return BlockResult(suspect.header, f"{resolution.problem} ({resolution.source}{mismatch})")
+        self.rows_only |= resolution.rows_only
+        if suspect.mismatch is not None:
             self.resolved += 1
-            self.example = self.example or f"block {suspect.header.number}: {suspect.suspicion}; by {decision.by}"
+            example = f"block {suspect.header.number}: {suspect.mismatch}; resolved by {resolution.source}"
+            self.example = self.example or example
         return BlockResult(suspect.header)
 
 
-def _decide_on_receipts(summary: Summary, suspect: Suspect, receipts: Receipts | str) -> Decision:
+def _compare_receipts(summary: Summary, suspect: SuspectBlock, receipts: Receipts | str) -> Resolution:
     if isinstance(receipts, str):
         return _without_receipts(receipts)
-    return Decision(summary.compare_receipts(suspect.header, receipts), "its receipts")
+    return Resolution(summary.compare_receipts(suspect.header, receipts), "its receipts")
 
 
-def _without_receipts(reason: str) -> Decision:
-    return Decision(f"the node has no receipts for it ({reason})", "no receipts")
+def _without_receipts(reason: str) -> Resolution:
+    return Resolution(f"the node has no receipts for it ({reason})", "no receipts")

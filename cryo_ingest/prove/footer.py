@@ -1,6 +1,6 @@
-"""What a Parquet footer says: is it one, are its columns the pinned ones, does it bear the mark of fake data.
+"""Checks a Parquet footer: its structure, its columns against the pinned schema, and the mark of fake data.
 
-A footer is untrusted: it is walked over before pyarrow reads it, whose memory for one is a hundred times its bytes.
+A footer is untrusted: it is walked over before pyarrow reads it, which takes a hundred times its size in memory.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ FAKE_MARK = b"cryo_ingest.fake"
 """The key-value metadata that fake data carries with the value `true` (MOD-5)."""
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
-"""What pyarrow raises over a malformed file; ValueError for the name of a column that is no UTF-8."""
+"""The exceptions of pyarrow for a malformed file; ValueError if a column's name is not UTF-8."""
 
 TAIL_BYTES = 8
-"""At a file's end: the footer's length, four bytes, and the magic word."""
+"""The end of a file: the footer's length in four bytes, and the magic bytes `PAR1`."""
 
-MOST_FOOTER_BYTES = 64 * 1024**2
-"""Real ones have kilobytes, and the longest byte string of each column as its statistics."""
+MAX_FOOTER_BYTES = 64 * 1024**2
+"""Real footers have kilobytes, and each column's longest byte string in its statistics."""
 
-MOST_SCHEMA_ELEMENTS = 256
+MAX_SCHEMA_ELEMENTS = 256
 """The pinned schemas are flat and have 21 columns at most; pyarrow recurses into nested ones."""
 
 FOOTER_BUDGET = 1_000_000
 """Enough for 600 row groups of 13 columns, which are more rows than any file may have."""
 
-LISTED_DIFFERENCES, LONGEST_NAME = 20, 80
-"""How much of a foreign schema a message repeats."""
+LISTED_DIFFERENCES, MAX_NAME = 20, 80
+"""How much of an unknown schema a message repeats."""
 
 _SCHEMA_FIELD = 2
 
@@ -44,27 +44,27 @@ def check_footer_size(tail: bytes | memoryview) -> None:
     """Walk over the footer at the end of some bytes.
 
     Raises:
-        Malformed: it is none, or claims more parts than any of Cryo's.
+        Malformed: there is no footer, or it has more parts than Cryo's files have.
     """
     if len(tail) < TAIL_BYTES or bytes(tail[-4:]) != b"PAR1":
-        raise Malformed("the file does not end as Parquet does")
+        raise Malformed("the file does not end with PAR1")
     length = int.from_bytes(tail[-TAIL_BYTES:-4], "little")
     end = len(tail) - TAIL_BYTES
-    if length > min(end, MOST_FOOTER_BYTES):
+    if length > min(end, MAX_FOOTER_BYTES):
         raise Malformed(f"it claims {length} bytes")
-    walker = Walker(tail, end - length, end, budget=FOOTER_BUDGET)
+    walker = Walker(tail, end - length, end=end, budget=FOOTER_BUDGET)
     for number, kind in walker.fields():
         if number == _SCHEMA_FIELD and kind == LIST:
-            place = walker.position
-            size, _ = walker.list_head()
-            if size > MOST_SCHEMA_ELEMENTS:
+            start = walker.position
+            size, _ = walker.list_header()
+            if size > MAX_SCHEMA_ELEMENTS:
                 raise Malformed(f"its schema claims {size} elements")
-            walker.position = place
+            walker.position = start
         walker.skip(kind)
 
 
 def read_footer(footer: bytes) -> pq.FileMetaData | None:
-    """Parse the footer in a file's last bytes; None where there is none, or only part of one."""
+    """Parse the footer in a file's last bytes; None if there is no complete one."""
     try:
         check_footer_size(footer)
         return pq.read_metadata(pa.BufferReader(footer))
@@ -73,15 +73,15 @@ def read_footer(footer: bytes) -> pq.FileMetaData | None:
 
 
 def has_fake_mark(metadata: pq.FileMetaData) -> bool:
-    """Tell whether the file says that its data are fake."""
+    """Return whether a file is marked as fake data."""
     return (metadata.metadata or {}).get(FAKE_MARK) == b"true"
 
 
 def open_parquet(source: pa.Buffer, name: str) -> pq.ParquetFile:
-    """Open a file, mapped into memory, whose columns are still to be judged.
+    """Open a file that is mapped into memory; its columns are not checked yet.
 
     Raises:
-        ProofFailed: it is no readable Parquet file.
+        ProofFailed: it is not a readable Parquet file.
     """
     try:
         check_footer_size(memoryview(source))
@@ -94,21 +94,21 @@ def check_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str, execut
     """Compare names, order and types of the columns with the pinned schema.
 
     Raises:
-        SchemaDrift: listing every difference.
+        SchemaDrift: they differ; lists the differences.
     """
     try:
-        seen = [(column.name[:LONGEST_NAME], str(column.type)[:LONGEST_NAME]) for column in parquet.schema_arrow]
+        seen = [(column.name[:MAX_NAME], str(column.type)[:MAX_NAME]) for column in parquet.schema_arrow]
     except UNREADABLE as error:
         raise ProofFailed(file=name, evidence=f"its schema can't be read ({first_line(error)})") from None
     differences = schema_differences(seen, dataset.columns)
     if len(differences) > LISTED_DIFFERENCES:
-        differences[LISTED_DIFFERENCES:] = [f"and {len(differences) - LISTED_DIFFERENCES} differences more"]
+        differences[LISTED_DIFFERENCES:] = [f"and {len(differences) - LISTED_DIFFERENCES} more differences"]
     if differences:
         raise SchemaDrift(file=name, dataset=dataset.name, differences=differences, executable=executable)
 
 
 def schema_differences(seen: list[tuple[str, str]], pinned: tuple[tuple[str, str], ...]) -> list[str]:
-    """List in words how columns (name, Arrow type) differ from the pinned ones; empty means equal."""
+    """List the differences between columns (name, Arrow type) and the pinned ones; empty means equal."""
     seen_types, pinned_types = dict(seen), dict(pinned)
     differences = [f"column {name} is missing" for name in pinned_types if name not in seen_types]
     differences += [f"column {name} is not expected" for name in seen_types if name not in pinned_types]
@@ -123,5 +123,5 @@ def schema_differences(seen: list[tuple[str, str]], pinned: tuple[tuple[str, str
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of a foreign error's text, cut to what a message can carry."""
+    """Return the first line of an exception's text, at most 200 characters."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,4 +1,4 @@
-"""Which proof an attempt gets: by rows alone, or by rows and then by the chain (RNG-4)."""
+"""Chooses the proof of an attempt: by rows alone, or by rows and then by the chain (RNG-4)."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Settings
 
 
-def proof_of(task: Task, dataset: Dataset, *, settings: Settings, endpoint: Endpoint) -> Proof:
-    """Return the proof that the settings ask for."""
+def make_proof(task: Task, dataset: Dataset, *, settings: Settings, endpoint: Endpoint) -> Proof:
+    """Return the proof at the configured level, or at the highest one that the dataset allows."""
     rows = RowsProof(task, dataset, executable=settings.executable)
     level = dataset.attainable(settings.coverage)
     return rows if level == "rows" else ChainProof(rows, endpoint, level)
 
 
 async def confirm_files(extraction: Extraction, *, proof: Proof) -> Extraction:
-    """Prove the files of a range at the level that is asked, one after the other, now that Cryo has ended.
+    """Prove a range's files at the configured level, one after another, after Cryo has ended.
 
     Raises:
-        ProofFailed, NodeUnavailable, WrongChain: as `ports.Proof.confirm`.
+        ProofFailed, NodeUnavailable, WrongChain: see `ports.Proof.confirm`.
     """
-    files = [replace(file, proof=await proof.confirm(file.path, file.chunk, file.proof)) for file in extraction.files]
+    files = [
+        replace(file, proof=await proof.confirm(file.path, file.chunk, seen=file.proof)) for file in extraction.files
+    ]
     return replace(extraction, files=tuple(files))

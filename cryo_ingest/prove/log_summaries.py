@@ -1,7 +1,7 @@
-"""Summaries of the datasets made of logs: `logs`, `erc20_transfers`, `erc721_transfers`. Loads pyarrow, so late.
+"""Summaries of the datasets made of logs: `logs`, `erc20_transfers`, `erc721_transfers`. Imported late: loads pyarrow.
 
-The rows of a block are kept as a multiset (their number and the sum of their digests), so that a block's logs can be
-compared with them at a few bytes a block.
+A block's rows are kept as a multiset (their number and the sum of their digests), a few bytes that a block's logs can
+be compared with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.prove.batches import batches
-from cryo_ingest.prove.bloom import TRANSFER_TOPIC, bits_of, may_hold
+from cryo_ingest.prove.bloom import TRANSFER_TOPIC, bits_of, may_contain
 from cryo_ingest.prove.summaries import Mismatch, check_size
 from cryo_ingest.rpc.results import ADDRESS_BYTES, HASH_BYTES
 
@@ -28,13 +28,13 @@ ERC721_TOPICS = 4
 
 
 class LogRows:
-    """What these datasets have in common: each row's transaction, and a block's rows as a multiset."""
+    """The summary that these datasets share: each row's transaction, and each block's rows as a multiset."""
 
     columns: tuple[str, ...]
 
     def __init__(self, path: Path, chunk: Chunk) -> None:
         self.blocks = list(range(chunk.start, chunk.end))
-        self.members: dict[int, set[tuple[int, bytes]]] = defaultdict(set)
+        self.transactions: dict[int, set[tuple[int, bytes]]] = defaultdict(set)
         self.rows: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         self.indexes: dict[int, set[int]] = defaultdict(set)
         names = ["block_number", "transaction_index", "log_index", "transaction_hash", *self.columns]
@@ -43,26 +43,26 @@ class LogRows:
                 if index is None or log_index is None:
                     raise ProofFailed(file=path.name, evidence=f"block {number}: a row has no index in its block")
                 check_size(transaction_hash, HASH_BYTES, path=path, number=number)
-                self.members[number].add((index, transaction_hash))
+                self.transactions[number].add((index, transaction_hash))
                 self.indexes[number].add(log_index)
                 _add(self.rows[number], index, transaction_hash, *rest)
-                self.note(path, number, rest)
+                self.add_row(path, number, rest)
 
-    def note(self, path: Path, number: int, rest: list[Any]) -> None:
-        """Keep more of a row."""
+    def add_row(self, path: Path, number: int, rest: list[Any]) -> None:
+        """Add a row to what a subclass keeps; by default nothing."""
 
     def row_of(self, log: Log) -> tuple[Any, ...] | None:
-        """Return the row that Cryo makes of a log, without its log index; None where the dataset leaves it out."""
+        """Return the row that Cryo writes for a log, without its log index; None if the dataset has none."""
         raise NotImplementedError
 
     def has_block_logs(self, header: Header) -> bool:
-        """Tell whether some row belongs to no transaction of the block: system logs and state syncs do not."""
+        """Return whether a row belongs to no transaction of the block, such as system logs and state syncs."""
         hashes = set(header.transactions)
-        return any(each not in hashes for _, each in self.members.get(header.number, ()))
+        return any(each not in hashes for _, each in self.transactions.get(header.number, ()))
 
-    def outside(self, header: Header) -> Mismatch | None:
+    def membership_mismatch(self, header: Header) -> Mismatch | None:
         """Find a row whose transaction is not at its index in the block."""
-        for index, transaction_hash in sorted(self.members.get(header.number, ())):
+        for index, transaction_hash in sorted(self.transactions.get(header.number, ())):
             if header.transactions[index : index + 1] != (transaction_hash,):
                 return Mismatch(f"a row's transaction is not the block's transaction {index}", heuristic=True)
         return None
@@ -72,25 +72,25 @@ class LogRows:
         return self.compare_logs(header, (log for receipt in receipts.values() for log in receipt.logs))
 
     def compare_logs(self, header: Header, logs: Iterable[Log]) -> str | None:
-        """Compare a block's true logs with its rows; a log index that alone differs is an oddity of the chain."""
+        """Compare a block's logs with its rows, except for their log indexes, in which honest chains differ."""
         expected = [0, 0]
         for row in map(self.row_of, logs):
             if row is not None:
                 _add(expected, *row)
         seen = self.rows.get(header.number, [0, 0])
         if seen[0] != expected[0]:
-            return f"it has {expected[0]} of them, the file {seen[0]}"
-        return None if seen == expected else "its rows are not the node's"
+            return f"it has {expected[0]} such logs, the file {seen[0]}"
+        return None if seen == expected else "its rows differ from the node's logs"
 
 
 def _add(sums: list[int], *row: int | bytes | None) -> None:
-    """Add a row to a multiset: how many there are, and the sum of their digests."""
+    """Add a row to a multiset: its number of rows, and the sum of their digests."""
     sums[0] += 1
     sums[1] += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest(), "big")
 
 
 class LogsSummary(LogRows):
-    """`logs`: every row, the bloom rebuilt from the rows, and the log indexes."""
+    """`logs`: every row, the bloom computed from the rows, and the log indexes."""
 
     columns = ("address", "topic0", "topic1", "topic2", "topic3", "data")
 
@@ -99,7 +99,7 @@ class LogsSummary(LogRows):
         self._blooms: dict[int, int] = defaultdict(int)
         super().__init__(path, chunk)
 
-    def note(self, path: Path, number: int, rest: list[Any]) -> None:
+    def add_row(self, path: Path, number: int, rest: list[Any]) -> None:
         """Add a row to its block's bloom."""
         address, *topics, _ = rest
         if address is not None:
@@ -111,13 +111,13 @@ class LogsSummary(LogRows):
                 self._blooms[number] |= bits_of(check_size(topic, HASH_BYTES, path=path, number=number, what="topic"))
 
     def compare_header(self, header: Header) -> Mismatch | None:
-        """Compare bloom, membership and log indexes, which are heuristics all three."""
+        """Compare bloom, membership and log indexes: all three are heuristics."""
         number = header.number
         if header.bloom != self._blooms.get(number, 0):
-            return Mismatch("the bloom of its rows is not the header's", heuristic=True)
-        outside = self.outside(header)
-        if outside is not None:
-            return outside
+            return Mismatch("the bloom of its rows differs from the header's", heuristic=True)
+        mismatch = self.membership_mismatch(header)
+        if mismatch is not None:
+            return mismatch
         count = self.rows[number][0] if number in self.rows else 0
         indexes = self.indexes.get(number, set())
         if count and (len(indexes) != count or max(indexes) - min(indexes) != count - 1):
@@ -131,7 +131,7 @@ class LogsSummary(LogRows):
 
 
 class TransfersSummary(LogRows):
-    """`erc20_transfers`, `erc721_transfers`: every row, and blocks that may hold a transfer but have no row."""
+    """`erc20_transfers`, `erc721_transfers`: every row, and blocks without rows whose bloom may have a transfer."""
 
     def __init__(self, path: Path, chunk: Chunk, *, dataset: str, digest: str) -> None:
         del digest
@@ -141,12 +141,12 @@ class TransfersSummary(LogRows):
         super().__init__(path, chunk)
 
     def compare_header(self, header: Header) -> Mismatch | None:
-        """Compare membership and repeats, and ask the bloom of a block without rows: heuristics all three."""
-        outside = self.outside(header)
-        if outside is not None:
-            return outside
-        if header.number not in self.rows and (header.bloom is None or may_hold(header.bloom, TRANSFER_TOPIC)):
-            return Mismatch("its bloom may hold a Transfer, the file has none", heuristic=True)
+        """Compare membership and repeats, and the bloom of a block without rows: all three are heuristics."""
+        mismatch = self.membership_mismatch(header)
+        if mismatch is not None:
+            return mismatch
+        if header.number not in self.rows and (header.bloom is None or may_contain(header.bloom, TRANSFER_TOPIC)):
+            return Mismatch("its bloom may have a Transfer, but the file has none", heuristic=True)
         if header.number in self.rows and len(self.indexes[header.number]) != self.rows[header.number][0]:
             return Mismatch("its log indexes have repeats", heuristic=True)
         return None

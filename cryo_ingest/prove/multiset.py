@@ -1,4 +1,4 @@
-"""Whether two Parquet files hold the same rows, in whatever order: some of Cryo's datasets are not byte-stable."""
+"""Compares the rows of two Parquet files in any order: Cryo does not write every dataset byte for byte the same."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DIGEST_BYTES = 32
 
 
 def equal_rows(left: Path, right: Path) -> bool:
-    """Compare two files that were proved by rows as multisets of rows; unreadable ones are never equal.
+    """Compare two files that were proved by rows as multisets of rows; an unreadable file is never equal.
 
-    Rows are summed up by their digests, slice by slice, so that memory does not grow with the files.
+    The digests of the rows are added up, slice by slice, so that memory does not grow with the files.
     """
     try:
         first, second = _schema(left), _schema(right)
-        return first == second and _sums(left, first.names) == _sums(right, second.names)
+        return first == second and _digest_sum(left, first.names) == _digest_sum(right, second.names)
     except (ProofFailed, *UNREADABLE):
         return False
 
@@ -35,8 +35,8 @@ def _schema(path: Path) -> pa.Schema:
         return parquet.schema_arrow.remove_metadata()
 
 
-def _sums(path: Path, columns: list[str]) -> tuple[int, int]:
-    """Return how many rows there are, and the sum of their digests."""
+def _digest_sum(path: Path, columns: list[str]) -> tuple[int, int]:
+    """Return the number of rows and the sum of their digests."""
     rows = total = 0
     for batch in batches(path, columns):
         for row in zip(*batch.values(), strict=True):

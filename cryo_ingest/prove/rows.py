@@ -1,8 +1,8 @@
-"""Level `rows`: what a file can show by itself (RNG-4).
+"""Level `rows`: proves a file by its own content (RNG-4).
 
-Block numbers inside the chunk, every block once in datasets with a row per block, contiguous transaction indexes, one
-chain id. It can't show a row that is missing elsewhere: that is what the levels that ask a node are for. The judgement
-itself is in `judge.py`, which loads pyarrow and so is loaded when first needed, or beforehand while Cryo runs.
+Block numbers must be inside the chunk, datasets with a row per block must have every block once, transaction indexes
+must be contiguous, and there must be one chain id. Other missing rows can only be found at the levels that ask a node.
+The checks are in `file_rows.py`, which loads pyarrow and is therefore imported when first needed, or while Cryo runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RowsProof:
-    """Proves files of one task; `executable` is named when a schema is not the pinned one."""
+    """Proves files of one task; a schema error names the `executable`."""
 
     task: Task
     dataset: Dataset
@@ -35,9 +35,9 @@ class RowsProof:
         return await asyncio.to_thread(self._prove, path, chunk)
 
     async def confirm(
-        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
-        """Return the proof by rows itself: no more is asked."""
+        """Return the proof by rows."""
         del path, chunk, recorded
         return seen
 
@@ -60,8 +60,8 @@ class RowsProof:
 
 
 def load(level: Level = "rows") -> None:
-    """Load what proving needs; done in a thread while Cryo starts, it costs an attempt nothing."""
-    from cryo_ingest.prove import file_rows, multiset  # noqa: F401, PLC0415 - loaded for their own sake
+    """Import the modules of a proof; in a thread while Cryo starts, so that no attempt waits for it."""
+    from cryo_ingest.prove import file_rows, multiset  # noqa: F401, PLC0415 - to load them
 
     if level != "rows":
         from cryo_ingest.prove import evidence, summarize  # noqa: F401, PLC0415 - as above

@@ -1,6 +1,6 @@
-"""Asks a node for the receipts and logs of suspected blocks, each by as few calls as the node allows.
+"""Requests the receipts and logs of suspect blocks, with as few calls as the node allows.
 
-An answer that can't be used is returned as a reason in words, not raised: what follows from it is `resolve.py`'s.
+An unusable answer is returned as a reason, not raised: `resolve.py` draws the conclusion.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.prove.bloom import ALL_SET, bloom_of_logs
-from cryo_ingest.rpc.results import BadAnswer, parse_logs, parse_receipts
+from cryo_ingest.rpc.results import UnusableResult, parse_logs, parse_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,20 +26,21 @@ Receipts = dict[bytes, "Receipt"]
 
 @dataclass(slots=True)
 class Sources:
-    """The node's receipts and logs; `missing` collects the methods that the node says it does not have."""
+    """A node's receipts and logs; `missing_methods` collects the methods that the node does not have."""
 
     node: Node
-    missing: set[str] = field(default_factory=set)
+    missing_methods: set[str] = field(default_factory=set)
 
     def has_no_receipt_methods(self, header: Header) -> bool:
-        """Tell whether the node offers no method that could give this block's receipts."""
-        return BLOCK_RECEIPTS in self.missing and (not header.transactions or RECEIPT in self.missing)
+        """Return whether the node has no method that returns this block's receipts."""
+        no_receipt = not header.transactions or RECEIPT in self.missing_methods
+        return BLOCK_RECEIPTS in self.missing_methods and no_receipt
 
     async def receipts(self, headers: list[Header]) -> dict[int, Receipts | str]:
-        """Return each block's receipts by transaction, by block or else one a transaction, or why there are none."""
+        """Return each block's receipts by transaction hash, or the reason why there are none."""
         found: dict[int, Receipts | str] = {}
-        if BLOCK_RECEIPTS not in self.missing:
-            answers = await self._ask(BLOCK_RECEIPTS, [(hex(header.number),) for header in headers])
+        if BLOCK_RECEIPTS not in self.missing_methods:
+            answers = await self._request(BLOCK_RECEIPTS, [(hex(header.number),) for header in headers])
             for header, answer in zip(headers, answers, strict=True):
                 found[header.number] = _receipts(answer, header)
         lacking = [header for header in headers if not isinstance(found.get(header.number), dict)]
@@ -48,29 +49,29 @@ class Sources:
         return found
 
     async def logs(self, headers: list[Header]) -> dict[int, tuple[Log, ...] | str]:
-        """Return each block's logs by the block's hash, or why there are none."""
+        """Return each block's logs, requested by the block's hash, or the reason why there are none."""
         found: dict[int, tuple[Log, ...] | str] = {}
-        answers = await self._ask("eth_getLogs", [({"blockHash": f"0x{header.hash.hex()}"},) for header in headers])
+        answers = await self._request("eth_getLogs", [({"blockHash": f"0x{header.hash.hex()}"},) for header in headers])
         for header, answer in zip(headers, answers, strict=True):
             try:
                 found[header.number] = parse_logs(answer, header)
-            except BadAnswer as problem:
+            except UnusableResult as problem:
                 found[header.number] = str(problem)
         return found
 
     async def _receipts_one_by_one(
         self, headers: list[Header], reasons: Mapping[int, Receipts | str]
     ) -> dict[int, Receipts | str]:
-        """Ask for each transaction's receipt, as Cryo does where a node has no receipts by block.
+        """Request each transaction's receipt, as Cryo does if a node has no receipts by block.
 
-        The first of each block is asked for alone: a node that has pruned them then costs a call a block, not one a
-        transaction. A block without transactions has no receipts to ask for.
+        Each block's first receipt is requested alone: if the node has pruned them, that is one call a block and not one
+        a transaction. A block without transactions has no receipts.
         """
         found: dict[int, Receipts | str] = {header.number: {} for header in headers if not header.transactions}
         waiting = [header for header in headers if header.transactions]
-        if RECEIPT in self.missing:
+        if RECEIPT in self.missing_methods:
             return found | {each.number: reasons.get(each.number, f"it has no {RECEIPT}") for each in waiting}
-        firsts = await self._ask(RECEIPT, [_hash(header.transactions[0]) for header in waiting])
+        firsts = await self._request(RECEIPT, [_hash(header.transactions[0]) for header in waiting])
         answers = {header.number: [first] for header, first in zip(waiting, firsts, strict=True)}
         rest = [
             (header, each)
@@ -78,34 +79,36 @@ class Sources:
             if isinstance(answers[header.number][0], dict)
             for each in header.transactions[1:]
         ]
-        for (header, _), answer in zip(rest, await self._ask(RECEIPT, [_hash(each) for _, each in rest]), strict=True):
+        more = await self._request(RECEIPT, [_hash(each) for _, each in rest])
+        for (header, _), answer in zip(rest, more, strict=True):
             answers[header.number].append(answer)
         for header in waiting:
             receipts = _receipts(answers[header.number], header)
             found[header.number] = receipts if isinstance(receipts, dict) else reasons.get(header.number, receipts)
         return found
 
-    async def _ask(self, method: str, parameters: list[tuple[object, ...]]) -> list[object]:
-        answers = await self.node.ask([Call(method, each) for each in parameters], optional=True) if parameters else []
+    async def _request(self, method: str, parameters: list[tuple[object, ...]]) -> list[object]:
+        calls = [Call(method, each) for each in parameters]
+        answers = await self.node.request(calls, optional=True) if calls else []
         if any(isinstance(answer, NodeError) and answer.method_is_missing for answer in answers):
-            self.missing.add(method)
+            self.missing_methods.add(method)
         return answers
 
 
-def unexplained(bloom: int, logs: Iterable[Log]) -> bool:
-    """Tell whether a bloom holds something that none of these logs puts there."""
+def has_bits_beyond(bloom: int, logs: Iterable[Log]) -> bool:
+    """Return whether a bloom has bits that none of these logs sets."""
     return bloom & ~bloom_of_logs((log.address, *log.topics) for log in logs) != 0
 
 
 def _receipts(answer: object, header: Header) -> Receipts | str:
-    """Parse receipts; those whose own bloom holds logs that they don't list have lost them."""
+    """Parse receipts; a receipt whose bloom has more than the logs that it lists is unusable."""
     try:
         receipts = parse_receipts(answer, header)
-    except BadAnswer as problem:
+    except UnusableResult as problem:
         return str(problem)
     for receipt in receipts.values():
-        if receipt.bloom and receipt.bloom != ALL_SET and unexplained(receipt.bloom, receipt.logs):
-            return "a receipt's own bloom holds logs that the receipt does not list"
+        if receipt.bloom and receipt.bloom != ALL_SET and has_bits_beyond(receipt.bloom, receipt.logs):
+            return "a receipt's bloom has logs that the receipt does not list"
     return receipts
 
 

@@ -1,7 +1,7 @@
-"""What the rows of a file say about each block, in a few bytes a block, so that a node's answers can be compared.
+"""Summarizes a file's rows by block, in a few bytes for each, so that a node's answers can be compared with them.
 
-A summary reads its file batch by batch. `blocks` lists the blocks to ask for, `compare_header` compares a header with
-the rows, `compare_receipts` the block's receipts. Those of datasets made of logs are in `log_summaries.py`. Loads
+A summary reads its file batch by batch. `blocks` lists the blocks to request, `compare_header` compares a header with
+the rows, `compare_receipts` the block's receipts. Summaries of datasets made of logs are in `log_summaries.py`. Loads
 pyarrow, so it is imported late.
 """
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from cryo_ingest.rpc.results import Header, Receipt
 
 SAMPLED_BLOCKS = 30
-"""Blocks of a file of `blocks` that are compared besides its ends; each also checks the hash of the row below."""
+"""Blocks of a `blocks` file that are compared besides its first and last; each also checks its parent's hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A difference between rows and header, in words.
+    """A difference between a block's rows and its header.
 
-    A `heuristic` one (blooms, log indexes, membership in a transaction) is broken by several honest chains, so it only
-    counts if the block's receipts or logs confirm it.
+    A `heuristic` mismatch (blooms, log indexes, membership in a transaction) also occurs on several honest chains, so
+    it counts only if the block's receipts or logs confirm it.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Mismatch:
 
 
 class Summary(Protocol):
-    """One file, summed up by block; see the module."""
+    """One file's rows, summarized by block; see the module."""
 
     blocks: list[int]
 
@@ -49,12 +49,12 @@ class Summary(Protocol):
         ...
 
     def compare_receipts(self, header: Header, receipts: Mapping[bytes, Receipt]) -> str | None:
-        """Compare a block's receipts with the file's rows; None where they agree, else the difference in words."""
+        """Compare a block's receipts with the file's rows; return the difference, None if they match."""
         ...
 
 
 def check_size(value: bytes | None, size: int, *, path: Path, number: int, what: str = "transaction hash") -> bytes:
-    """Return a value once its length is right, so that what is kept of a file is bounded.
+    """Return a value if it has the right length, so that the memory for a file is bounded.
 
     Raises:
         ProofFailed: it has another length.
@@ -65,7 +65,7 @@ def check_size(value: bytes | None, size: int, *, path: Path, number: int, what:
 
 
 class BlocksSummary:
-    """`blocks`: whole rows at both ends and at sampled blocks, and the hashes of the rows below them."""
+    """`blocks`: all columns of the first, last and sampled blocks, and the hashes of their parents' rows."""
 
     _FIELDS = ("block_hash", "gas_used", "timestamp", "base_fee_per_gas", "author", "extra_data")
 
@@ -83,7 +83,7 @@ class BlocksSummary:
                     self._rows[number] = {name: batch[name][index] for name in self._FIELDS}
 
     def compare_header(self, header: Header) -> Mismatch | None:
-        """Compare the sampled row, and the hash of the row below it."""
+        """Compare the row, and the hash of its parent's row."""
         row = self._rows[header.number]
         expected = {"block_hash": header.hash, "gas_used": header.gas_used}
         optional = {name: getattr(header, name) for name in ("timestamp", "author", "extra_data", "base_fee_per_gas")}
@@ -97,13 +97,13 @@ class BlocksSummary:
         return None
 
     def compare_receipts(self, header: Header, receipts: Mapping[bytes, Receipt]) -> str | None:
-        """Agree: receipts add nothing to the header."""
+        """Return None: receipts add nothing to the header."""
         del header, receipts
         return None
 
 
 class TransactionsSummary:
-    """`transactions`: each block's hashes in order; gas used and success for the receipts."""
+    """`transactions`: each block's hashes in order; gas used and success, to compare with the receipts."""
 
     def __init__(self, path: Path, chunk: Chunk, *, dataset: str, digest: str) -> None:
         del dataset, digest
@@ -122,16 +122,16 @@ class TransactionsSummary:
             return None
         if len(hashes) != len(header.transactions):
             return Mismatch(f"it has {len(header.transactions)} transactions, the file {len(hashes)}")
-        return Mismatch("its transactions are not those of the file, or in another order")
+        return Mismatch("its transactions differ from the file's, or are in another order")
 
     def compare_receipts(self, header: Header, receipts: Mapping[bytes, Receipt]) -> str | None:
         """Compare gas and success, transaction by transaction."""
         for index, transaction_hash, gas_used, success in self._rows.get(header.number, ()):
             receipt = receipts[transaction_hash]
             if receipt.gas_used != gas_used:
-                return f"the gas used by transaction {index} is not its receipt's"
+                return f"the gas used by transaction {index} differs from its receipt"
             if receipt.success is not None and receipt.success != success:
-                return f"the success of transaction {index} is not its receipt's"
+                return f"the success of transaction {index} differs from its receipt"
         return None
 
 
@@ -149,13 +149,13 @@ class TracesSummary:
                     self._transactions[number].add(check_size(transaction_hash, HASH_BYTES, path=path, number=number))
 
     def compare_header(self, header: Header) -> Mismatch | None:
-        """Look for a block that used gas and has no row, for foreign rows, and for transactions without a row.
+        """Find gas without rows, rows of unknown transactions, and transactions without rows.
 
-        Only a transaction that used no gas (a system transaction of some chains) may have none.
+        Only a transaction that used no gas (a system transaction of some chains) may have no row.
         """
         seen = self._transactions.get(header.number, set())
         if header.gas_used and not seen:
-            return Mismatch(f"it used {header.gas_used} gas, the file has no row of it")
+            return Mismatch(f"it used {header.gas_used} gas, but the file has no row of it")
         if not seen <= set(header.transactions):
             return Mismatch("a row's transaction is not in the block")
         missing = [index for index, each in enumerate(header.transactions) if each not in seen]
@@ -168,5 +168,5 @@ class TracesSummary:
         seen = self._transactions.get(header.number, set())
         for index, each in enumerate(header.transactions):
             if each not in seen and receipts[each].gas_used:
-                return f"its transaction {index} used {receipts[each].gas_used} gas, the file has no row of it"
+                return f"its transaction {index} used {receipts[each].gas_used} gas, but the file has no row of it"
         return None

@@ -1,4 +1,4 @@
-"""Picks the summary that fits a file's dataset. Loads pyarrow, so it is imported late."""
+"""Chooses the summary for a file's dataset. Loads pyarrow, so it is imported late."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUMMARIES: dict[str, Any] = {
 
 
 def summarize(path: Path, chunk: Chunk, *, dataset: str, digest: str) -> Summary:
-    """Sum up a file that was proved by rows; `digest` picks the sampled blocks, so that all attempts pick the same.
+    """Summarize a file that was proved by rows; `digest` selects the sampled blocks, the same ones in every attempt.
 
     Raises:
         ProofFailed: its rows can't be read.

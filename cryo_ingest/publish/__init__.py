@@ -1,5 +1,5 @@
-"""Bringing a proved range into an object store exactly once, whatever other attempts do on the same prefix.
+"""Publishes a proved range in an object store exactly once, even if other attempts write to the same prefix.
 
-`version.py` is where a version lies and whether it is there; `upload.py` brings it there; the stores are adapters. What
-counts as whole is a callable from the spine (`ports.Proof`), never decided here.
+`version.py` has a version's keys, `prefix.py` reads what is stored, `upload.py` writes it; the stores are adapters. The
+caller passes the proof of a file (`ports.Proof`).
 """

@@ -1,4 +1,4 @@
-"""What an object's user metadata say about its bytes, and whether that is true (LAY-8)."""
+"""Writes and checks an object's user metadata (LAY-8)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cryo_ingest.ports import FileProof
-    from cryo_ingest.publish.prefix import Judged
+    from cryo_ingest.publish.prefix import ProvedObject
 
 
 def object_metadata(seen: FileProof, more: Mapping[str, str]) -> dict[str, str]:
-    """Return the user metadata of an object (LAY-8); what was proved goes before all else that is said."""
+    """Return an object's user metadata (LAY-8); the values of the proof take precedence over `more`."""
     details = {f"evidence-{name}": value for name, value in seen.details.items()}
-    return dict(more) | details | _facts_of_bytes(seen) | {"evidence": seen.evidence}
+    return dict(more) | details | _content_metadata(seen) | {"evidence": seen.evidence}
 
 
-def _facts_of_bytes(seen: FileProof) -> dict[str, str]:
+def _content_metadata(seen: FileProof) -> dict[str, str]:
     return {
         "sha256": seen.sha256,
         "rows": str(seen.rows),
@@ -29,11 +29,11 @@ def _facts_of_bytes(seen: FileProof) -> dict[str, str]:
 
 
 def wrong_metadata(metadata: Mapping[str, str], seen: FileProof) -> list[str]:
-    """Name the metadata that are wrong about an object's bytes (LAY-8); its evidence is not among them."""
-    return [name for name, value in _facts_of_bytes(seen).items() if metadata.get(name, "") != value]
+    """Return the names of metadata that are wrong about an object's bytes (LAY-8), without its evidence."""
+    return [name for name, value in _content_metadata(seen).items() if metadata.get(name, "") != value]
 
 
-def metadata_is_correct(judged: Judged) -> bool:
-    """Tell whether a stored object's metadata say about its bytes what was just proved, or a higher level."""
-    recorded = judged.metadata.get("evidence")
-    return recorded in at_least(judged.proof.evidence) and not wrong_metadata(judged.metadata, judged.proof)
+def metadata_is_correct(stored: ProvedObject) -> bool:
+    """Return whether a stored object's metadata match its proof, or record a higher level."""
+    recorded = stored.metadata.get("evidence")
+    return recorded in at_least(stored.proof.evidence) and not wrong_metadata(stored.metadata, stored.proof)

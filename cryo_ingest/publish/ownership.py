@@ -1,7 +1,7 @@
-"""Published data of others under our prefix: what any manifest there lists is theirs, however it is written (LAY-12).
+"""Protects other datasets' published data under our prefix: all files that a manifest there lists (LAY-12).
 
-Our own parser of manifests is strict, since readers are. A manifest that it rejects may all the same be somebody's way
-to their data, so here any JSON will do, and every text in it that names a stored object counts.
+Our parser of manifests is strict, since readers are. A manifest that it rejects may still be the reference to published
+data. So any JSON counts here, and every string in it that is the key of a stored object.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import ObjectStore, StoredObject
     from cryo_ingest.publish.version import Version
 
-LARGEST_MANIFEST_BYTES = 64 * 1024**2
-"""A manifest of every chunk that uint32 block numbers allow would be larger; a cap of 256 files makes one of 50 KB."""
+MAX_MANIFEST_BYTES = 64 * 1024**2
+"""More than any manifest needs: one with the default cap of 256 files has 50 KB."""
 
 
-async def check_owner(store: ObjectStore, version: Version, stored: Mapping[str, StoredObject]) -> None:
-    """Make sure that no manifest below the prefix publishes files which this version would not write.
+async def check_owner(store: ObjectStore, version: Version, *, stored: Mapping[str, StoredObject]) -> None:
+    """Check that no manifest below the prefix lists files that this version does not write.
 
-    `stored` is a listing of the prefix. A listed file that is not there is nobody's data.
+    `stored` is a listing of the prefix. A file in a manifest that does not exist is ignored.
 
     Raises:
-        DatasetMismatch: one does; nothing was replaced or deleted.
+        DatasetMismatch: a manifest lists such a file; nothing was replaced or deleted.
     """
     for key in sorted(stored):
         if key.rpartition("/")[2] != layout.MANIFEST_NAME:
             continue
-        content = await store.read(key, max_bytes=LARGEST_MANIFEST_BYTES)
+        content = await store.read(key, max_bytes=MAX_MANIFEST_BYTES)
         if content is None:
             continue
-        for listed in keys_listed(content, folder=key.removesuffix(layout.MANIFEST_NAME)):
+        for listed in listed_keys(content, folder=key.removesuffix(layout.MANIFEST_NAME)):
             if listed in version.keys or listed in {key, version.prefix}:
                 continue
             if listed in stored or await _is_elsewhere(store, version, listed):
                 raise DatasetMismatch(manifest=key, key=listed)
 
 
-def keys_listed(content: bytes, *, folder: str) -> set[str]:
-    """Return every text in some JSON that may be a key, and the key that it is if relative to the manifest's folder."""
+def listed_keys(content: bytes, *, folder: str) -> set[str]:
+    """Return all strings in some JSON that may be keys, absolute or relative to the manifest's folder."""
     try:
         texts = set(_texts(json.loads(content)))
     except (ValueError, RecursionError):
@@ -53,7 +53,7 @@ def keys_listed(content: bytes, *, folder: str) -> set[str]:
 
 
 async def _is_elsewhere(store: ObjectStore, version: Version, key: str) -> bool:
-    """Tell whether a Parquet file that lies outside the prefix exists: whoever lists it there has published it."""
+    """Return whether a key outside the prefix is an existing Parquet file, which the manifest then publishes."""
     folder, separator, _ = key.rpartition("/")
     outside = separator and key.endswith(".parquet") and not key.startswith(version.prefix)
     if not outside or not key.startswith("cryo/"):
@@ -73,6 +73,6 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _without_bucket(text: str) -> str:
-    """Return the key in `s3://bucket/key`; empty for any other text."""
+    """Return the key in `s3://bucket/key`; an empty string for any other text."""
     scheme, separator, rest = text.partition("://")
     return rest.partition("/")[2] if separator and scheme in {"s3", "s3a"} else ""

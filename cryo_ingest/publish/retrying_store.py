@@ -1,7 +1,7 @@
-"""Patience with a store once a range has been extracted: hours of work are not lost to a store's bad minute.
+"""Retries store operations after an extraction, so that a short outage does not discard hours of work.
 
-The adapter's own client retries each request for seconds; this adds minutes, bounded by the attempt's end. In a service
-the store below checks the lease before each try, so a lost lease ends the waiting.
+The adapter's client retries each request for seconds; this store retries for minutes, until the attempt's deadline. In
+a service the wrapped store checks the lease before each try, so a lost lease ends the retries.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_PATIENCE_SECONDS = 300.0
-"""For one operation: a store that stays down for longer is left to the next attempt."""
+MAX_RETRY_SECONDS = 300.0
+"""For one operation; after a longer outage another attempt is needed."""
 
 FIRST_PAUSE_SECONDS = 1.0
 
 
 class RetryingStore(StoreWrapper):
-    """A store whose operations are repeated while it is unavailable, not past the monotonic time `until`."""
+    """A store that retries operations while it is unavailable, until the monotonic time `deadline`."""
 
-    def __init__(self, store: ObjectStore, clock: Clock, random: Random, *, until: float) -> None:
+    def __init__(self, store: ObjectStore, *, clock: Clock, random: Random, deadline: float) -> None:
         super().__init__(store)
-        self._clock, self._random, self._until = clock, random, until
+        self._clock, self._random, self._deadline = clock, random, deadline
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
         backoff = Backoff(self._random, first_seconds=FIRST_PAUSE_SECONDS)
-        end = min(self._until, self._clock.monotonic() + LONGEST_PATIENCE_SECONDS)
+        end = min(self._deadline, self._clock.monotonic() + MAX_RETRY_SECONDS)
         while True:
             try:
                 return await operation()

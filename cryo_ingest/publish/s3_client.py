@@ -1,8 +1,8 @@
-"""Opens a bucket with obstore so that `S3Settings` alone says where it is and with which keys.
+"""Opens a bucket with obstore, with the location and the keys of `S3Settings` only.
 
-obstore reads every `AWS_*` variable by itself, beneath the configuration that it is given; `AWS_ENDPOINT_URL_S3` even
-goes before a given endpoint (seen with 0.12). So whatever could lead requests elsewhere, unsigned or unconditional is
-given here, always. The credential chain reads its own variables, and only where no keys are given.
+obstore reads all `AWS_*` variables that its configuration does not override; `AWS_ENDPOINT_URL_S3` even overrides a
+configured endpoint (seen with 0.12). So everything that could make requests go elsewhere, unsigned or unconditional is
+configured here. The credential chain reads its own variables, but only without configured keys.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 DEFAULT_REGION = "us-east-1"
 
-LONGEST_REQUEST = timedelta(hours=2)
-"""Above every timeout that we set ourselves (5 GiB at 1 MiB/s is 86 minutes), so that obstore's never cuts in first."""
+MAX_REQUEST = timedelta(hours=2)
+"""Longer than all our timeouts (5 GiB at 1 MiB/s takes 86 minutes), so that obstore's never ends a request first."""
 
 RETRIES: dict[str, Any] = {
     "max_retries": 4,
     "retry_timeout": timedelta(seconds=30),
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5), "base": 2},
 }
-"""For 5xx, 429 and connection faults. A PUT whose answer was lost comes back as AlreadyStored, which callers settle."""
+"""For 5xx, 429 and connection errors. A PUT whose response was lost raises AlreadyStored in its retry."""
 
 NO_PROXY: dict[str, Any] = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
-"""obstore obeys the proxy variables by itself unless it is given a proxy: this one is used for no host."""
+"""obstore uses the proxy variables unless a proxy is configured; this one excludes all hosts."""
 
 
 def open_bucket(bucket: str, settings: S3Settings) -> Any:
-    """Open a bucket with the keys that are given, else with the usual AWS credential chain.
+    """Open a bucket with the configured keys, or with the AWS credential chain.
 
     Raises:
-        obstore.exceptions.BaseError: half a pair of keys, or a variable of the chain that can't be read.
+        obstore.exceptions.BaseError: only one key of a pair is set, or a variable of the chain is invalid.
     """
     from obstore.store import S3Store  # noqa: PLC0415 - loaded when first needed
 
@@ -52,14 +52,14 @@ def open_bucket(bucket: str, settings: S3Settings) -> Any:
         "s3_express": False,
     }
     given = {"access_key_id": settings.access_key_id, "secret_access_key": settings.secret_access_key}
-    provider = _given_keys(settings) if all(given.values()) else None
+    provider = _configured_keys(settings) if all(given.values()) else None
     config |= {} if provider else {name: value for name, value in given.items() if value}
     return S3Store(
         bucket,
         config=config,  # type: ignore[arg-type]
         client_options={  # type: ignore[arg-type]
             "allow_http": endpoint.startswith("http://"),
-            "timeout": LONGEST_REQUEST,
+            "timeout": MAX_REQUEST,
             "connect_timeout": timedelta(seconds=10),
             **({} if settings.proxies.variables else NO_PROXY),
         },
@@ -69,7 +69,7 @@ def open_bucket(bucket: str, settings: S3Settings) -> Any:
 
 
 def endpoint_url(bucket: str, settings: S3Settings) -> str:
-    """Return what the URLs of all requests begin with, the bucket's name in it where the host name has it."""
+    """Return the start of all request URLs, with the bucket's name if it is in the host name."""
     if settings.endpoint is not None:
         return settings.endpoint
     region = settings.region or DEFAULT_REGION
@@ -78,12 +78,12 @@ def endpoint_url(bucket: str, settings: S3Settings) -> str:
 
 
 def _in_host_name(bucket: str, settings: S3Settings) -> bool:
-    """Tell whether the bucket's name goes into the host name; one with a dot would fit no certificate of AWS."""
+    """Return whether the host name has the bucket's name; with a dot it would not match AWS's certificates."""
     return settings.endpoint is None and "." not in bucket
 
 
-def _given_keys(settings: S3Settings) -> Callable[[], dict[str, Any]]:
-    """Return the given keys, their token or none: a token of the environment's would belong to other keys."""
+def _configured_keys(settings: S3Settings) -> Callable[[], dict[str, Any]]:
+    """Return a provider of the configured keys; a token from the environment would belong to other keys."""
     keys = {
         "access_key_id": settings.access_key_id,
         "secret_access_key": settings.secret_access_key,

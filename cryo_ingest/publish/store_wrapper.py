@@ -1,4 +1,4 @@
-"""An object store around another one: each operation goes through one method, for what has to happen around it."""
+"""A base class for object stores that wrap another one and send each operation through one method."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 class StoreWrapper:
-    """Another store's operations, each made by `_run`; see `ports.ObjectStore`."""
+    """Another store's operations, each called in `_run`; see `ports.ObjectStore`."""
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Make an operation; a subclass says what happens around it."""
+        """Call an operation; a subclass adds what happens before and after."""
         raise NotImplementedError
 
     @property
@@ -30,7 +30,7 @@ class StoreWrapper:
         return self.store.keeps_metadata
 
     def reference(self, prefix: str) -> StorageRef:
-        """Return how the publication names `prefix`; nothing is asked of the store."""
+        """Return the reference to `prefix`; sends no request."""
         return self.store.reference(prefix)
 
     async def list(self, prefix: str) -> dict[str, StoredObject]:
@@ -38,15 +38,15 @@ class StoreWrapper:
         return await self._run(lambda: self.store.list(prefix))
 
     async def read(self, key: str, *, max_bytes: int) -> bytes | None:
-        """Read first bytes."""
+        """Read an object's first bytes."""
         return await self._run(lambda: self.store.read(key, max_bytes=max_bytes))
 
     async def read_tail(self, stored: StoredObject, *, max_bytes: int) -> bytes | None:
-        """Read last bytes."""
+        """Read an object's last bytes."""
         return await self._run(lambda: self.store.read_tail(stored, max_bytes=max_bytes))
 
     async def download(self, stored: StoredObject, into: Path) -> Mapping[str, str] | None:
-        """Download to a new file, begun anew each time."""
+        """Download to a new file, from its start in each try."""
 
         async def download() -> Mapping[str, str] | None:
             into.unlink(missing_ok=True)  # noqa: ASYNC240 - one entry of a local directory
@@ -55,7 +55,7 @@ class StoreWrapper:
         return await self._run(download)
 
     async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
-        """Compare a listed object with local bytes; nothing is asked of the store."""
+        """Compare a listed object with local bytes; sends no request."""
         return await self.store.matches(stored, body)
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
-"""Whether the store holds what was sent: the last listing compared with the files, before the manifest is written.
+"""Checks that the store holds the bytes that were sent, before and after the manifest is written.
 
-A store, or a proxy before it, may answer 200 and keep other bytes. Sizes are compared always, contents where the
-store's ETags are digests of them. Where they are not (SSE-KMS, a directory), one object is read back as a sample.
+A store, or a proxy in front of it, may answer 200 and store other bytes. Sizes are always compared, contents if the
+store's ETags are digests. If they are not (SSE-KMS, a directory), one object is read back as a sample.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a key has to hold: the proved bytes, ours in `body`, or another attempt's, judged under `etag`."""
+class ExpectedObject:
+    """The expected content of a key: our bytes in `body`, or another attempt's object that was proved with `etag`."""
 
     proof: FileProof
     body: Path | None = None
@@ -32,22 +32,22 @@ class Expected:
 
 
 async def check_stored(
-    prefix: VersionPrefix, stored: Mapping[str, StoredObject], expected: Mapping[str, Expected]
+    prefix: VersionPrefix, stored: Mapping[str, StoredObject], *, expected: Mapping[str, ExpectedObject]
 ) -> None:
-    """Compare a listing with what was sent.
+    """Compare a listing with the expected objects.
 
     Raises:
         StoredBytesDiffer: an object has other bytes.
-        PrefixContended: an object is no longer the one that was judged.
+        PrefixContended: an adopted object was replaced.
     """
-    unclear: list[tuple[StoredObject, Path]] = []
+    unverified: list[tuple[StoredObject, Path]] = []
     same = 0
     for key, wanted in expected.items():
         found = stored[key]
         if wanted.etag is not None and found.etag != wanted.etag:
             raise PrefixContended(prefix=prefix.version.prefix, reason=f"{key} was replaced")
         if found.size_bytes != wanted.proof.size_bytes:
-            difference = f"it lists {found.size_bytes} bytes, and {wanted.proof.size_bytes} were sent"
+            difference = f"it lists {found.size_bytes} bytes, but {wanted.proof.size_bytes} were sent"
             raise StoredBytesDiffer(key=key, difference=difference)
         if wanted.body is None:
             continue
@@ -57,9 +57,9 @@ async def check_stored(
         if matches:
             same += 1
         else:
-            unclear.append((found, wanted.body))
-    # Where no ETag is a digest, one object stands for all; where some are, one that is not is suspicious.
-    samples = unclear if same else sorted(unclear, key=lambda each: each[0].size_bytes)[:1]
+            unverified.append((found, wanted.body))
+    # If no ETag is a digest, one object is a sample for all; if some are, every other ETag is suspect.
+    samples = unverified if same else sorted(unverified, key=lambda each: each[0].size_bytes)[:1]
     for sample, body in samples:
         await _read_back(prefix, sample, body)
 

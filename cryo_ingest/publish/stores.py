@@ -1,4 +1,4 @@
-"""Picks the store that a URL names."""
+"""Opens the store of a URL."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import S3Settings
 
 BUCKET_PATTERN = r"[A-Za-z0-9._-]+"
-"""Wider than S3's own rule, which the store knows best; narrow enough to mean nothing else in a URL."""
+"""Less strict than S3's rule, which the store checks; strict enough for a URL."""
 
 
 def open_store(url: str, s3: S3Settings) -> ObjectStore:
-    """Return the store of `s3://bucket` or `file:///absolute/directory`; nothing is contacted or made yet.
+    """Return the store of `s3://bucket` or `file:///absolute/directory`; sends no request and creates nothing.
 
     Raises:
-        ValueError: the URL is neither.
+        ValueError: the URL has another form.
     """
     scheme, separator, rest = url.partition("://")
     if scheme == "s3" and separator and re.fullmatch(BUCKET_PATTERN, rest.removesuffix("/")):
@@ -31,5 +31,5 @@ def open_store(url: str, s3: S3Settings) -> ObjectStore:
         path = unquote(rest)
         if path.startswith("/") and "\0" not in path and path.strip("/"):
             return DirectoryStore(Path(path))
-    message = "must be s3://bucket or file:///absolute/directory, without a key: the contract names those"
+    message = "must be s3://bucket or file:///absolute/directory, without a key"
     raise ValueError(message)

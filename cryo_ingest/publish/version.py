@@ -1,4 +1,4 @@
-"""One dataset version's place in a store: its prefix, its keys and its manifest. What is there is `prefix.py`'s."""
+"""A dataset version's prefix, keys and manifest. Reading what is stored there is in `prefix.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One dataset version's place: its prefix, the chunk that each key must hold, and its manifest."""
+    """A dataset version: its prefix, the chunk of each key, and its manifest."""
 
     dataset_version: str
     prefix: str
@@ -24,8 +24,8 @@ class Version:
     mode: str
 
     @classmethod
-    def of(cls, task: Task, *, mode: str) -> Version:
-        """Compute the place of a task's output; every attempt computes the same."""
+    def from_task(cls, task: Task, *, mode: str) -> Version:
+        """Return the version of a task's output; every attempt computes the same."""
         prefix, chunks = layout.prefix(task), layout.chunks(task)
         manifest = make_manifest(
             dataset_uuid=task.dataset_uuid,
@@ -41,7 +41,7 @@ class Version:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Every key that the finished version has, the manifest's included."""
+        """All keys of the complete version, including the manifest's."""
         return frozenset({*self.manifest.parquet_keys, self.manifest_key})
 
     def key(self, chunk: Chunk) -> str:

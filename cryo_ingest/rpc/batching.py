@@ -1,7 +1,7 @@
-"""Asks calls until each has an answer: in batches while batches work, and alone where only a single call can decide.
+"""Sends calls until each has an answer: in batches while batches work, and singly where only a single call can decide.
 
-Whatever the form of a failure, a batch that fails is tried smaller, down to single calls, and a bad member of a good
-batch is asked again alone. An error is an answer only when a single call got it and it is final.
+A batch that fails, in whatever form, is split into smaller ones, down to single calls. A call that fails in a batch
+that succeeds is sent again singly. An error counts as an answer only if it is final and a single call received it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,19 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cryo_ingest.backoff import backoff_seconds
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.logs import log
 from cryo_ingest.ports import NodeError
-from cryo_ingest.rpc.limits import ONCE, OPTIONAL, BatchSize, InFlight, Outage, RetryPolicy, backoff_seconds
+from cryo_ingest.rpc.limits import (
+    FIRST_BACKOFF_SECONDS,
+    ONE_TRY_POLICY,
+    OPTIONAL_POLICY,
+    BatchSize,
+    InFlightLimiter,
+    Outage,
+    RetryPolicy,
+)
 from cryo_ingest.rpc.replies import RequestFailed, failure_of, is_final, is_missing_method
 
 if TYPE_CHECKING:
@@ -21,236 +30,237 @@ if TYPE_CHECKING:
 
     from cryo_ingest.ports import Call, Clock
 
-Indexed = tuple[int, "Call"]
-"""A call and its place among those that were asked."""
+IndexedCall = tuple[int, "Call"]
+"""A call and its index among the calls of the request."""
 
 
 @dataclass(slots=True)
-class Learned:
-    """What earlier answers of one endpoint have taught, for as long as it is open."""
+class EndpointState:
+    """What one endpoint's responses have shown so far, kept while it is open."""
 
-    most_calls: int
+    max_batch_calls: int
     outage: Outage
-    in_flight: InFlight
-    missing: dict[str, NodeError] = field(default_factory=dict)
-    """Methods that the endpoint does not have, by the error of a single call that showed it."""
-    failing: set[str] = field(default_factory=set)
-    """Methods of optional calls that failed to the end of their patience: the next such call is tried once."""
-    _sizes: dict[str, BatchSize] = field(default_factory=dict)
+    in_flight: InFlightLimiter
+    missing_methods: dict[str, NodeError] = field(default_factory=dict)
+    """Methods that the endpoint does not have, with the error that a single call received."""
+    failing_methods: set[str] = field(default_factory=set)
+    """Methods of optional calls that failed until their policy's end: the next such call is tried once."""
+    _batch_sizes: dict[str, BatchSize] = field(default_factory=dict)
 
-    def size_of(self, method: str) -> BatchSize:
-        """Return the batch size of a method: some providers take batches, but not of every method."""
-        if method not in self._sizes:
-            self._sizes[method] = BatchSize(self.most_calls, self.most_calls)
-        return self._sizes[method]
+    def batch_size(self, method: str) -> BatchSize:
+        """Return the batch size of a method: some providers accept batches, but not of every method."""
+        if method not in self._batch_sizes:
+            self._batch_sizes[method] = BatchSize(self.max_batch_calls, self.max_batch_calls)
+        return self._batch_sizes[method]
 
 
 @dataclass(slots=True)
-class Question:
-    """One question to an endpoint, of any number of calls; `answers` fills up by place.
+class CallSender:
+    """Sends any number of calls to one endpoint and collects `answers` by index.
 
-    `post` sends one request and returns its answers by place, or raises RequestFailed.
+    `post` sends one HTTP request and returns its answers by index, or raises RequestFailed. `deadline` is a monotonic
+    time.
     """
 
     name: str
-    until: float
+    deadline: float
     clock: Clock
-    learned: Learned
-    post: Callable[[list[Indexed], float], Awaitable[dict[int, Any]]]
+    endpoint: EndpointState
+    post: Callable[[list[IndexedCall], float], Awaitable[dict[int, Any]]]
     policy: RetryPolicy
     optional: bool
     answers: dict[int, Any] = field(default_factory=dict)
 
-    async def ask_all(self, calls: list[Indexed], *, most: int | None = None) -> None:
-        """Ask calls of one method: batches side by side where their size is known to work, else one before the others.
+    async def send(self, calls: list[IndexedCall], *, first_batch_calls: int | None = None) -> None:
+        """Send calls of one method: batches concurrently if their size is known to work, otherwise one after another.
 
-        The first batch has at most `most` calls.
+        `first_batch_calls` limits the first batch.
 
         Raises:
-            NodeUnavailable: within groups.
+            NodeUnavailable: in an exception group.
         """
         while calls:
-            if (missing := self.learned.missing.get(calls[0][1].method)) is not None:
+            if (missing := self.endpoint.missing_methods.get(calls[0][1].method)) is not None:
                 self.answers |= {index: missing for index, _ in calls}
                 return
-            if self.optional and calls[0][1].method in self.learned.failing:
-                await self._ask_each(calls)
+            if self.optional and calls[0][1].method in self.endpoint.failing_methods:
+                await self._send_each(calls)
                 return
-            size = self.learned.size_of(calls[0][1].method)
-            if most is None and size.is_known_to_work and self.learned.outage.failures == 0:
-                pieces = [calls[start : start + size.size] for start in range(0, len(calls), size.size)]
+            size = self.endpoint.batch_size(calls[0][1].method)
+            if first_batch_calls is None and size.is_known_to_work and self.endpoint.outage.failures == 0:
                 async with asyncio.TaskGroup() as group:
-                    for piece in pieces:
-                        group.create_task(self._ask_piece(piece))
+                    for start in range(0, len(calls), size.size):
+                        group.create_task(self._send_batch(calls[start : start + size.size]))
                 return
-            end = size.size if most is None else max(1, min(size.size, most))
-            await self._ask_piece(calls[:end])
-            calls, most = calls[end:], None
+            end = size.size if first_batch_calls is None else max(1, min(size.size, first_batch_calls))
+            await self._send_batch(calls[:end])
+            calls, first_batch_calls = calls[end:], None
 
-    async def _ask_piece(self, piece: list[Indexed]) -> None:
-        await (self._ask_batch(piece) if len(piece) > 1 else self._ask_alone(piece[0]))
-
-    async def _ask_each(self, calls: list[Indexed]) -> None:
-        """Ask calls side by side, each alone."""
+    async def _send_each(self, calls: list[IndexedCall]) -> None:
+        """Send each call singly, all concurrently."""
         async with asyncio.TaskGroup() as group:
-            for indexed in calls:
-                group.create_task(self._ask_alone(indexed))
+            for call in calls:
+                group.create_task(self._send_single(call))
 
-    async def _ask_batch(self, batch: list[Indexed]) -> None:
-        """Ask a batch; what of it is not answered is asked again in smaller ones."""
+    async def _send_batch(self, batch: list[IndexedCall]) -> None:
+        """Send a batch, then its unanswered calls in smaller batches."""
+        if len(batch) == 1:
+            await self._send_single(batch[0])
+            return
         sent_at = self.clock.monotonic()
         try:
-            found = await self._send_batch(batch)
-        except _Shrunk:
-            await self.ask_all(batch)
+            answers = await self._try_batch(batch)
+        except _BatchTooLarge:
+            await self.send(batch)
             return
         except RequestFailed as failure:
             if not failure.about_size and not failure.final:
-                await self._pause(batch, failure, self._pause_seconds(failure, tries=1), sent_at)
-            # A refusal that looks final is put to a single call at once.
-            await self.ask_all(batch, most=1 if failure.final else len(batch) // 2)
+                await self._pause(batch, failure, seconds=self._pause_seconds(failure, tries=1), since=sent_at)
+            # A single call finds out at once whether a failure that looks final is final.
+            await self.send(batch, first_batch_calls=1 if failure.final else len(batch) // 2)
             return
-        self.answers |= {index: answer for index, answer in found.items() if not isinstance(answer, NodeError)}
-        rest = [indexed for indexed in batch if indexed[0] not in self.answers]
-        if any(not isinstance(answer, NodeError) for answer in found.values()):
-            await self._ask_rest(rest, found)
+        self.answers |= {index: answer for index, answer in answers.items() if not isinstance(answer, NodeError)}
+        rest = [call for call in batch if call[0] not in self.answers]
+        if any(not isinstance(answer, NodeError) for answer in answers.values()):
+            await self._send_rest(rest, answers)
         elif isinstance(self.answers[batch[0][0]], NodeError):
-            await self._ask_each(rest)
+            await self._send_each(rest)
         else:
-            await self.ask_all(rest, most=len(batch) // 2)
+            await self.send(rest, first_batch_calls=len(batch) // 2)
 
-    async def _ask_rest(self, rest: list[Indexed], found: dict[int, Any]) -> None:
-        """Ask again what a good batch left over: at once and alone where the error looks final, else after a pause."""
-        errors = {index: answer for index, answer in found.items() if isinstance(answer, NodeError)}
-        final = [indexed for indexed in rest if indexed[0] in errors and is_final(errors[indexed[0]])]
-        passing = [indexed for indexed in rest if indexed not in final]
+    async def _send_rest(self, rest: list[IndexedCall], answers: dict[int, Any]) -> None:
+        """Send the rest of a successful batch: at once and singly if the error looks final, else after a pause."""
+        errors = {index: answer for index, answer in answers.items() if isinstance(answer, NodeError)}
+        final = [call for call in rest if call[0] in errors and is_final(errors[call[0]])]
+        passing = [call for call in rest if call not in final]
 
-        async def ask_passing() -> None:
-            await self.clock.sleep(backoff_seconds(1))
-            await self.ask_all(passing, most=len(passing) // 2)
+        async def send_passing() -> None:
+            await self.clock.sleep(FIRST_BACKOFF_SECONDS)
+            await self.send(passing, first_batch_calls=len(passing) // 2)
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._ask_each(final))
+            group.create_task(self._send_each(final))
             if passing:
-                group.create_task(ask_passing())
+                group.create_task(send_passing())
 
-    async def _send_batch(self, batch: list[Indexed]) -> dict[int, Any]:
-        """Send a batch; where all of it fails in a way that looks final, let its first call alone decide.
+    async def _try_batch(self, batch: list[IndexedCall]) -> dict[int, Any]:
+        """Send a batch; if every call fails, find out with the first one alone whether the batch was the cause.
 
         Raises:
-            RequestFailed, _Shrunk: see `_send`.
+            RequestFailed, _BatchTooLarge: see `_request`.
         """
-        size = self.learned.size_of(batch[0][1].method)
-        async with size.turn(len(batch)):
-            found = await self._send(batch)
-            if all(isinstance(answer, NodeError) for answer in found.values()):
-                await self._ask_alone(batch[0])
+        size = self.endpoint.batch_size(batch[0][1].method)
+        async with size.one_untested_batch(len(batch)):
+            answers = await self._request(batch)
+            if all(isinstance(answer, NodeError) for answer in answers.values()):
+                await self._send_single(batch[0])
                 if not isinstance(self.answers[batch[0][0]], NodeError):
                     size.failed(len(batch))
-            return found
+            return answers
 
-    async def _ask_alone(self, indexed: Indexed) -> None:
-        """Ask one call until it is answered, or nothing more can be hoped for.
+    async def _send_single(self, indexed: IndexedCall) -> None:
+        """Send one call until it has an answer or the retry policy ends.
 
         Raises:
-            NodeUnavailable: it never was.
+            NodeUnavailable: it has no answer.
         """
         index, call = indexed
         tries, first_sent_at = 0, self.clock.monotonic()
-        while call.method not in self.learned.missing:
+        while call.method not in self.endpoint.missing_methods:
             sent_at = self.clock.monotonic()
             try:
-                found = await self._send([indexed])
+                answers = await self._request([indexed])
             except RequestFailed as failure:
                 tries += 1
-                since = min(first_sent_at if tries > 1 else sent_at, self.learned.outage.since or sent_at)
+                since = min(first_sent_at if tries > 1 else sent_at, self.endpoint.outage.since or sent_at)
                 pause = self._pause_seconds(failure, tries)
-                if self._takes_the_error(call, failure, tries, since):
+                if self._error_is_answer(call, failure, tries=tries, since=since):
                     self.answers[index] = failure.error
                     return
-                tried = max(tries, self.learned.outage.failures)
-                if failure.final or self.policy.is_exhausted(tried, self.clock.monotonic() - since):
+                tried = max(tries, self.endpoint.outage.failures)
+                if failure.final or self.policy.should_stop(tried, self.clock.monotonic() - since):
                     raise self._unavailable(call, failure, tries=tried, since=since) from None
                 first_sent_at = since
-                await self._pause([indexed], failure, pause, since)
+                await self._pause([indexed], failure, seconds=pause, since=since)
                 continue
-            self.answers[index] = answer = found[index]
+            self.answers[index] = answer = answers[index]
             if not isinstance(answer, NodeError):
-                self.learned.failing.discard(call.method)
+                self.endpoint.failing_methods.discard(call.method)
             elif is_missing_method(answer):
-                self.learned.missing[call.method] = answer
+                self.endpoint.missing_methods[call.method] = answer
             return
-        self.answers[index] = self.learned.missing[call.method]
+        self.answers[index] = self.endpoint.missing_methods[call.method]
 
-    def _takes_the_error(self, call: Call, failure: RequestFailed, tries: int, since: float) -> bool:
-        """Tell whether an optional call's error object has persisted long enough to be its answer."""
+    def _error_is_answer(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> bool:
+        """Return whether an optional call's error object has persisted long enough to count as its answer."""
         if not self.optional or failure.error is None or failure.final:
             return False
-        allowed = ONCE if call.method in self.learned.failing else min(OPTIONAL, self.policy, key=lambda p: p.seconds)
-        if not allowed.is_exhausted(tries, self.clock.monotonic() - since):
+        policy = min(OPTIONAL_POLICY, self.policy, key=lambda each: each.min_seconds)
+        if call.method in self.endpoint.failing_methods:
+            policy = ONE_TRY_POLICY
+        if not policy.should_stop(tries, self.clock.monotonic() - since):
             return False
-        self.learned.failing.add(call.method)
-        self.learned.outage.ended()  # the endpoint does answer, if only with this
+        self.endpoint.failing_methods.add(call.method)
+        self.endpoint.outage.succeeded()  # the endpoint does respond, although with this error
         return True
 
-    async def _send(self, batch: list[Indexed]) -> dict[int, Any]:
-        """Send one request when it is its turn, and note what its answer says of the endpoint.
+    async def _request(self, batch: list[IndexedCall]) -> dict[int, Any]:
+        """Send one request as soon as the limits allow it, and record what the response shows about the endpoint.
 
         Raises:
-            RequestFailed: no call of it got a result, or an error that is final.
-            _Shrunk: while it waited, the size of a batch has become less than this one's.
+            RequestFailed: no call received a result or a final error.
+            _BatchTooLarge: while this batch waited, the batch size became smaller.
         """
-        learned, method = self.learned, batch[0][1].method
-        size = learned.size_of(method)
-        async with learned.in_flight.hold(len(batch)), learned.outage.turn():
-            if len(batch) > 1 and (size.size < len(batch) or method in learned.missing):
-                raise _Shrunk
+        endpoint, method = self.endpoint, batch[0][1].method
+        size = endpoint.batch_size(method)
+        async with endpoint.in_flight.acquire(len(batch)), endpoint.outage.wait_to_send():
+            if len(batch) > 1 and (size.size < len(batch) or method in endpoint.missing_methods):
+                raise _BatchTooLarge
             sent_at = self.clock.monotonic()
             try:
-                found = await self.post(batch, self.policy.timeout_seconds)
-                if not any(not isinstance(answer, NodeError) or is_final(answer) for answer in found.values()):
-                    errors = [answer for answer in found.values() if isinstance(answer, NodeError)]
+                answers = await self.post(batch, self.policy.timeout_seconds)
+                if not any(not isinstance(answer, NodeError) or is_final(answer) for answer in answers.values()):
+                    errors = [answer for answer in answers.values() if isinstance(answer, NodeError)]
                     raise failure_of(errors[0]) if errors else RequestFailed("it left calls unanswered")
             except RequestFailed as failure:
-                self._note(failure, batch, sent_at)
+                self._record_failure(failure, batch, sent_at=sent_at)
                 raise
-            learned.outage.ended()
-            if any(not isinstance(answer, NodeError) for answer in found.values()):
-                size.worked(len(batch))
-            return found
+            endpoint.outage.succeeded()
+            if any(not isinstance(answer, NodeError) for answer in answers.values()):
+                size.succeeded(len(batch))
+            return answers
 
-    def _note(self, failure: RequestFailed, batch: list[Indexed], sent_at: float) -> None:
-        """Learn from a request that failed, before the next one is sent."""
-        method, outage = batch[0][1].method, self.learned.outage
+    def _record_failure(self, failure: RequestFailed, batch: list[IndexedCall], *, sent_at: float) -> None:
+        """Update the endpoint's state after a failed request, before the next one is sent."""
+        method, outage = batch[0][1].method, self.endpoint.outage
         if len(batch) > 1:
-            self.learned.size_of(method).failed(len(batch))
+            self.endpoint.batch_size(method).failed(len(batch))
             if failure.about_size:
                 return
         before = outage.failures
         pause = outage.failed(sent_at=sent_at, retry_after_seconds=failure.retry_after_seconds)
         if outage.failures > max(before, 1):
-            delay = round(pause, 1)
             log.warning(
                 "endpoint.failing",
                 endpoint=self.name,
                 method=method,
                 reason=failure.reason,
                 failures=outage.failures,
-                delay_seconds=delay,
+                delay_seconds=round(pause, 1),
             )
 
     def _pause_seconds(self, failure: RequestFailed, tries: int) -> float:
         if failure.retry_after_seconds is not None:
             return failure.retry_after_seconds
-        return backoff_seconds(max(tries, self.learned.outage.failures))
+        return backoff_seconds(max(tries, self.endpoint.outage.failures), first_seconds=FIRST_BACKOFF_SECONDS)
 
-    async def _pause(self, batch: list[Indexed], failure: RequestFailed, seconds: float, since: float) -> None:
-        """Wait before a call is asked again, but never past the attempt's deadline.
+    async def _pause(self, batch: list[IndexedCall], failure: RequestFailed, *, seconds: float, since: float) -> None:
+        """Wait before a call is sent again, but never past the attempt's deadline.
 
         Raises:
-            NodeUnavailable: the wait would end after it.
+            NodeUnavailable: the wait would end after the deadline.
         """
-        if self.clock.monotonic() + seconds >= self.until:
+        if self.clock.monotonic() + seconds >= self.deadline:
             raise self._unavailable(batch[0][1], failure, tries=1, since=since) from None
         await self.clock.sleep(seconds)
 
@@ -260,5 +270,5 @@ class Question:
         return NodeUnavailable(endpoint=self.name, method=call.method, reason=failure.reason + tried)
 
 
-class _Shrunk(Exception):
-    """A batch waited until it was too large, or its method was known to be missing; it is split and asked again."""
+class _BatchTooLarge(Exception):
+    """While a batch waited, the batch size became smaller or its method turned out to be missing; it is split."""

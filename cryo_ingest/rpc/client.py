@@ -1,8 +1,8 @@
 """Our own JSON-RPC client over HTTP: opens an endpoint of a pool and sends its requests.
 
-What Cryo lacks is here: errors are asked again, `Retry-After` is obeyed, nothing waits past the attempt's deadline, no
-answer can fill the memory. How calls are asked is `rpc_asking.py`'s, how answers look `rpc_answers.py`'s, when a
-request may be sent `rpc_pacing.py`'s; what an answer means for the data is `prove`'s.
+It does what Cryo lacks: it retries errors, obeys `Retry-After`, never waits past the attempt's deadline, and limits the
+memory that a response can take. Grouping calls is in `batching`, parsing responses in `replies`, rate limits and
+backoff in `limits`; comparing answers with the data is in `prove`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 from cryo_ingest.errors import EndpointUnusable, NodeUnavailable
-from cryo_ingest.rpc.batching import Learned, Question
-from cryo_ingest.rpc.limits import LONG, MOST_REQUESTS, SHORT, InFlight, Outage, RateLimiter
+from cryo_ingest.rpc.batching import CallSender, EndpointState
+from cryo_ingest.rpc.limits import (
+    DEFAULT_POLICY,
+    MAX_REQUESTS_IN_FLIGHT,
+    QUICK_POLICY,
+    InFlightLimiter,
+    Outage,
+    RateLimiter,
+)
 from cryo_ingest.rpc.replies import OK, REDIRECTS, RequestFailed, check_status, parse_answers, retry_after
 
 if TYPE_CHECKING:
@@ -27,28 +34,28 @@ if TYPE_CHECKING:
     import aiohttp
 
     from cryo_ingest.ports import Call, Clock
-    from cryo_ingest.rpc.batching import Indexed
+    from cryo_ingest.rpc.batching import IndexedCall
     from cryo_ingest.settings import Settings
 
 BATCH_CALLS = 50
-"""Calls in one HTTP request: what most providers take; one that refuses gets smaller ones."""
+"""Calls in one HTTP request: what most providers accept; one that rejects it gets smaller batches."""
 
 CALLS_IN_FLIGHT = 400
-"""Eight batches, unless `TRACE_CRYO_MAX_CONCURRENT_REQUESTS` says otherwise; Cryo itself has 100 requests in flight."""
+"""Eight batches; the default of `TRACE_CRYO_MAX_CONCURRENT_REQUESTS`. Cryo itself has 100 requests in flight."""
 
-LARGEST_ANSWER_BYTES = 64 * 1024**2
-"""Of one HTTP request, unpacked; a batch that exceeds it is halved. A full block's receipts are below 10 MB."""
+MAX_ANSWER_BYTES = 64 * 1024**2
+"""Of one HTTP response, decompressed; a batch that exceeds it is halved. A full block's receipts are below 10 MB."""
 
-LARGEST_REFUSAL_BYTES = 256 * 1024
-"""Of the body under a status other than 200, which is only looked at for an error object."""
+MAX_ERROR_BYTES = 256 * 1024
+"""Of the body under a status other than 200, which is only searched for an error object."""
 
-LARGEST_HEADER_BYTES = 256 * 1024
-MOST_HEADERS = 1000
-MOST_REDIRECTS = 5
+MAX_HEADER_BYTES = 256 * 1024
+MAX_HEADERS = 1000
+MAX_REDIRECTS = 5
 
 _READ_BYTES = 256 * 1024
 _THREAD_BYTES = 1024**2
-"""Answers longer than this are parsed off the event loop."""
+"""Longer responses are parsed in a thread."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -61,37 +68,37 @@ class HttpChain:
     clock: Clock
 
     @asynccontextmanager
-    async def open(self, url: str, *, name: str, until: float) -> AsyncIterator[HttpNode]:
-        """Open one endpoint; as with Cryo, a URL without a scheme is one of `http://`."""
+    async def open(self, url: str, *, name: str, deadline: float) -> AsyncIterator[HttpNode]:
+        """Open one endpoint; as in Cryo, a URL without a scheme gets `http://`."""
         address, headers = parse_endpoint(url, name=name)
 
-        import aiohttp  # noqa: PLC0415 - fake mode never pays for it
+        import aiohttp  # noqa: PLC0415 - slow to import, and fake mode does not need it
 
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MOST_REQUESTS),
+            connector=aiohttp.TCPConnector(limit=MAX_REQUESTS_IN_FLIGHT),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Content-Type": "application/json"} | headers,
             proxy=self.settings.proxies.for_url(address),
-            max_line_size=LARGEST_HEADER_BYTES,
-            max_field_size=LARGEST_HEADER_BYTES,
-            max_headers=MOST_HEADERS,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
         ) as session:
-            in_flight = self.settings.max_concurrent_requests or CALLS_IN_FLIGHT
+            max_calls = self.settings.max_concurrent_requests or CALLS_IN_FLIGHT
             per_second = self.settings.requests_per_second
-            most = min(BATCH_CALLS, in_flight, per_second or BATCH_CALLS)
-            learned = Learned(most, Outage(self.clock), InFlight(in_flight))
-            yield HttpNode(session, address, name, until, RateLimiter(self.clock, per_second), learned)
+            max_batch_calls = min(BATCH_CALLS, max_calls, per_second or BATCH_CALLS)
+            state = EndpointState(max_batch_calls, Outage(self.clock), InFlightLimiter(max_calls))
+            yield HttpNode(session, address, name, deadline, RateLimiter(self.clock, per_second), state)
 
 
 def parse_endpoint(url: str, *, name: str) -> tuple[str, dict[str, str]]:
-    """Return an endpoint's URL without its user info, and the header that carries it, in UTF-8 as Cryo sends it.
+    """Return an endpoint's URL without its user info, and the header with the user info, in UTF-8 as Cryo sends it.
 
     Raises:
         EndpointUnusable: it is not an HTTP URL.
     """
-    whole = url if "://" in url else f"http://{url}"
+    complete = url if "://" in url else f"http://{url}"
     try:
-        parts = urlsplit(whole)
+        parts = urlsplit(complete)
         usable = parts.scheme in DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
@@ -102,7 +109,7 @@ def parse_endpoint(url: str, *, name: str) -> tuple[str, dict[str, str]]:
     if not at or user_info in {"", ":"}:
         return address, {}
     user, _, password = user_info.partition(":")
-    # An environment can hold bytes that are not UTF-8, which Python hands over as lone surrogates.
+    # An environment can hold bytes that are not UTF-8, which Python represents as lone surrogates.
     credentials = b":".join(unquote_to_bytes(part.encode(errors="surrogateescape")) for part in (user, password))
     return address, {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
 
@@ -114,35 +121,37 @@ class HttpNode:
     session: aiohttp.ClientSession
     url: str = field(repr=False)
     name: str
-    until: float
-    pace: RateLimiter
-    learned: Learned
+    deadline: float
+    rate_limiter: RateLimiter
+    state: EndpointState
     billed_calls: int = 0
 
-    async def ask(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
-        """Ask all calls, batches of them side by side."""
-        policy = SHORT if quick else LONG
-        asking = Question(self.name, self.until, self.pace.clock, self.learned, self._post, policy, optional)
-        by_method: dict[str, list[Indexed]] = {}
+    async def request(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
+        """Send all calls, in concurrent batches; see `ports.Node`."""
+        policy = QUICK_POLICY if quick else DEFAULT_POLICY
+        sender = CallSender(
+            self.name, self.deadline, self.rate_limiter.clock, self.state, self._post, policy, optional=optional
+        )
+        by_method: dict[str, list[IndexedCall]] = {}
         for index, call in enumerate(calls):
             by_method.setdefault(call.method, []).append((index, call))
         try:
             async with asyncio.TaskGroup() as group:
                 for indexed in by_method.values():
-                    group.create_task(asking.ask_all(indexed))
+                    group.create_task(sender.send(indexed))
         except* (NodeUnavailable, EndpointUnusable) as failures:
             first: BaseException = failures
             while isinstance(first, BaseExceptionGroup):
                 first = first.exceptions[0]
         else:
-            return [asking.answers[index] for index in range(len(calls))]
+            return [sender.answers[index] for index in range(len(calls))]
         raise first
 
-    async def _post(self, batch: list[Indexed], timeout_seconds: float) -> dict[int, Any]:
-        """Send one request, a plain call where there is but one, and return the answers by place.
+    async def _post(self, batch: list[IndexedCall], timeout_seconds: float) -> dict[int, Any]:
+        """Send one HTTP request, a single call outside a list, and return the answers by index.
 
         Raises:
-            RequestFailed: the request as a whole got no answer that can be used.
+            RequestFailed: the response can't be used for any of the calls.
         """
         import aiohttp  # noqa: PLC0415 - loaded by `open` already
 
@@ -150,10 +159,10 @@ class HttpNode:
             {"jsonrpc": "2.0", "id": index, "method": call.method, "params": list(call.params)} for index, call in batch
         ]
         body = json.dumps(requests if len(requests) > 1 else requests[0], separators=(",", ":")).encode()
-        await self.pace.take(len(batch))
-        remaining = self.until - self.pace.clock.monotonic()
+        await self.rate_limiter.acquire(len(batch))
+        remaining = self.deadline - self.rate_limiter.clock.monotonic()
         if remaining <= 0:
-            raise RequestFailed("the attempt's deadline has come", final=True)
+            raise RequestFailed("the attempt's deadline has passed", final=True)
         self.billed_calls += len(batch)
         try:
             async with asyncio.timeout(min(timeout_seconds, remaining)):
@@ -161,43 +170,42 @@ class HttpNode:
         except TimeoutError:
             raise RequestFailed("no answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Not the error's own words: they hold the URL.
+            # Without the error's own text, which contains the URL.
             raise RequestFailed(f"no answer ({type(error).__name__})") from None
         indices = [index for index, _ in batch]
         if status != OK:
-            wait = retry_after(headers, self.pace.clock.time())
+            wait = retry_after(headers, self.rate_limiter.clock.time())
             return check_status(status, content, retry_after_seconds=wait, indices=indices)
         if len(content) > _THREAD_BYTES:
             return await asyncio.to_thread(parse_answers, content, indices)
         return parse_answers(content, indices)
 
     async def _exchange(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """Post a body and return status, headers and body of the answer, redirects on the same host followed.
+        """Post a body, follow redirects on the same host, and return status, headers and body of the response.
 
         Raises:
-            EndpointUnusable: it redirects elsewhere, or for ever.
+            EndpointUnusable: it redirects to another host, or in a circle.
         """
         import aiohttp  # noqa: PLC0415 - loaded by `open` already
 
         url = self.url
         timeout = aiohttp.ClientTimeout(total=None)
-        for _ in range(MOST_REDIRECTS + 1):
-            async with self.session.post(url, data=body, timeout=timeout, allow_redirects=False) as answer:
-                location = answer.headers.get("Location")
-                if answer.status not in REDIRECTS or location is None:
-                    most = LARGEST_ANSWER_BYTES if answer.status == OK else LARGEST_REFUSAL_BYTES
-                    return answer.status, answer.headers, await _read(answer.content, most, whole=answer.status == OK)
+        for _ in range(MAX_REDIRECTS + 1):
+            async with self.session.post(url, data=body, timeout=timeout, allow_redirects=False) as response:
+                location = response.headers.get("Location")
+                if response.status not in REDIRECTS or location is None:
+                    return response.status, response.headers, await _read_body(response)
             url = self._redirected(url, location)
         raise EndpointUnusable(endpoint=self.name, problem="redirects requests in a circle")
 
     def _redirected(self, url: str, location: str) -> str:
-        """Return where a redirect leads on the same host; the key in the URL must not reach another one."""
+        """Return the target of a redirect on the same host; the key in the URL must not reach another host."""
         try:
             target = urlsplit(urljoin(url, location))
-            same = _origin(target) == _origin(urlsplit(url))
+            is_same = _origin(target) == _origin(urlsplit(url))
         except ValueError:
-            same = False
-        if not same:
+            is_same = False
+        if not is_same:
             raise EndpointUnusable(endpoint=self.name, problem="redirects requests to another host")
         return urlunsplit(target._replace(netloc=target.netloc.rpartition("@")[2], fragment=""))
 
@@ -206,14 +214,15 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
-async def _read(stream: aiohttp.StreamReader, most_bytes: int, *, whole: bool) -> bytes:
-    """Read a body; one that is too long is cut, or refused where all of it is needed."""
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body; one that is too long is an error, or is cut off under a status other than 200."""
+    max_bytes = MAX_ANSWER_BYTES if response.status == OK else MAX_ERROR_BYTES
     parts, size = [], 0
-    while part := await stream.read(_READ_BYTES):
+    while part := await response.content.read(_READ_BYTES):
         size += len(part)
-        if size > most_bytes:
-            if whole:
-                raise RequestFailed(f"an answer of more than {most_bytes} bytes", final=True, about_size=True)
+        if size > max_bytes:
+            if response.status == OK:
+                raise RequestFailed(f"an answer of more than {max_bytes} bytes", final=True, about_size=True)
             break
         parts.append(part)
     return b"".join(parts)

@@ -1,6 +1,6 @@
-"""Which endpoint of a pool serves an attempt: the first that has the right chain, far enough (RNG-5, MOD-7).
+"""Chooses a pool's endpoint for an attempt: the first with the right chain and a final range (RNG-5, MOD-7).
 
-It is asked when first needed, before Cryo starts, as a quick refusal: an endpoint can still fall behind later.
+The choice is made when an endpoint is first needed, before Cryo starts; an endpoint can still fall behind later.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cryo_ingest.errors import FatalError, IngestError, NodeUnavailable, StaleHead, WrongChain
 from cryo_ingest.logs import log
 from cryo_ingest.ports import Call, NodeError
+from cryo_ingest.rpc.replies import INVALID_PARAMS
 from cryo_ingest.rpc.results import quantity
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import Chain, Clock, Node
     from cryo_ingest.settings import Settings
 
-INVALID_PARAMS = -32602
 _INVALID_TAG = re.compile(
     r"invalid|unknown block tag|unsupported|not supported|hex string|unmarshal|parse", re.IGNORECASE
 )
@@ -31,28 +31,28 @@ _NOT_FOUND = re.compile(r"not found|unknown block\b(?! tag)|not available|no fin
 
 @dataclass(slots=True)
 class Endpoint:
-    """The endpoint that serves one attempt: chosen by the first `choose`, kept after."""
+    """The endpoint of one attempt: the first `choose` chooses it, later ones return the same."""
 
     task: Task
     settings: Settings
     chain: Chain
-    until: float
+    deadline: float
     stack: AsyncExitStack
     url: str | None = field(default=None, repr=False)
     _node: Node | None = None
 
     async def choose_url(self) -> str | None:
-        """Return the URL of the endpoint that serves, a secret; see `choose`."""
+        """Return the URL of the chosen endpoint, a secret; see `choose`."""
         await self.choose()
         return self.url
 
     async def choose(self) -> Node:
-        """Return the first endpoint of the pool that passes RNG-5; what the others failed by is logged.
+        """Return the first endpoint of the pool that passes RNG-5; log why the ones before it failed.
 
         Raises:
             RpcPoolUnresolved: the pool has no endpoint.
-            StaleHead, NodeUnavailable: none passes, and one may later.
-            WrongChain, EndpointUnusable: none passes, and none ever will.
+            StaleHead, NodeUnavailable: none passes, but one may later.
+            WrongChain, EndpointUnusable: none passes, and none will later.
         """
         if self._node is not None:
             return self._node
@@ -62,12 +62,12 @@ class Endpoint:
             name = f"endpoint {index} of {len(urls)}"
             stack = AsyncExitStack()
             try:
-                node = await stack.enter_async_context(self.chain.open(url, name=name, until=self.until))
+                node = await stack.enter_async_context(self.chain.open(url, name=name, deadline=self.deadline))
                 await check_endpoint(node, self.task, confirmations=self.settings.confirmations)
             except IngestError as problem:
                 await stack.aclose()
                 problems.append(problem)
-                log.warning("endpoint.refused", endpoint=name, error=type(problem).__name__, message=str(problem))
+                log.warning("endpoint.rejected", endpoint=name, error=type(problem).__name__, message=str(problem))
             else:
                 self.stack.push_async_callback(stack.aclose)
                 self._node, self.url = node, url
@@ -77,16 +77,17 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def endpoint_of(task: Task, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Endpoint]:
-    """Hold an attempt's endpoint; it is closed at the end, and never asked where nobody chooses it."""
+async def open_endpoint(task: Task, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Endpoint]:
+    """Provide an attempt's endpoint and close it at the end; no request is sent until `choose`."""
     async with AsyncExitStack() as stack:
         yield Endpoint(task, settings, chain, clock.monotonic() + settings.deadline_seconds, stack)
 
 
 async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -> None:
-    """Refuse an endpoint of another chain, or one that has not the range as final.
+    """Check that an endpoint serves the task's chain and has the range as final.
 
-    `confirmations` judges by the head less so many blocks instead of by the tag `finalized`.
+    With `confirmations`, a block is final if the head is at least that many blocks above it; otherwise the tag
+    `finalized` decides.
 
     Raises:
         WrongChain: fatal.
@@ -95,43 +96,41 @@ async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -
     await check_chain_id(node, task.chain_id, quick=True)
     last = task.range_end - 1
     if confirmations is not None:
-        head = await _head(node)
+        head = await _request_number(node, "eth_blockNumber", quick=True)
         if head - confirmations < last:
-            reason = f"its head is {head}, and {confirmations} confirmations are asked for"
+            reason = f"its head is {head}, and {confirmations} confirmations are required"
             raise StaleHead(endpoint=node.name, last_block=last, reason=reason)
         return
     final = await _finalized(node, last)
     if final is None:
         log.warning("endpoint.no_finality", endpoint=node.name)
-        final = await _head(node)
+        final = await _request_number(node, "eth_blockNumber", quick=True)
     if final < last:
-        raise StaleHead(endpoint=node.name, last_block=last, reason=f"it has come to block {final}")
+        raise StaleHead(endpoint=node.name, last_block=last, reason=f"its last one is block {final}")
 
 
 async def check_chain_id(node: Node, chain_id: int, *, quick: bool = False) -> None:
-    """Refuse an endpoint of another chain; also asked after Cryo has ended, and then with patience.
+    """Check an endpoint's chain; after Cryo has ended too, and then with the long retry policy.
 
     Raises:
         WrongChain: fatal.
-        NodeUnavailable: it does not say.
+        NodeUnavailable: it returns no chain id.
     """
-    seen = quantity((await node.ask([Call("eth_chainId")], quick=quick))[0])
-    if seen is None:
-        raise NodeUnavailable(endpoint=node.name, method="eth_chainId", reason="its answer is no number")
+    seen = await _request_number(node, "eth_chainId", quick=quick)
     if seen != chain_id:
         raise WrongChain(endpoint=node.name, wanted=chain_id, seen=seen)
 
 
-async def _head(node: Node) -> int:
-    head = quantity((await node.ask([Call("eth_blockNumber")], quick=True))[0])
-    if head is None:
-        raise NodeUnavailable(endpoint=node.name, method="eth_blockNumber", reason="its answer is no number")
-    return head
+async def _request_number(node: Node, method: str, *, quick: bool) -> int:
+    number = quantity((await node.request([Call(method)], quick=quick))[0])
+    if number is None:
+        raise NodeUnavailable(endpoint=node.name, method=method, reason="its answer is not a number")
+    return number
 
 
 async def _finalized(node: Node, last: int) -> int | None:
-    """Return the number of the final block; None where the node rejects the tag itself."""
-    (answer,) = await node.ask([Call("eth_getBlockByNumber", ("finalized", False))], quick=True, optional=True)
+    """Return the number of the last final block; None if the node rejects the tag itself."""
+    (answer,) = await node.request([Call("eth_getBlockByNumber", ("finalized", False))], quick=True, optional=True)
     if isinstance(answer, NodeError):
         if _NOT_FOUND.search(answer.message):
             raise StaleHead(endpoint=node.name, last_block=last, reason="it has no final block yet")

@@ -1,6 +1,6 @@
-"""When the next request may be sent, and how many calls it may hold: what a node's earlier answers have taught.
+"""When the next request may be sent and how many calls it may hold, given an endpoint's earlier responses.
 
-It holds no connection; sending is `rpc.py`'s.
+Sending the requests is in `client`.
 """
 
 from __future__ import annotations
@@ -10,61 +10,58 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cryo_ingest.backoff import backoff_seconds
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from cryo_ingest.ports import Clock
 
 FIRST_BACKOFF_SECONDS = 0.5
-LONGEST_BACKOFF_SECONDS = 30.0
 
-MOST_REQUESTS = 32
-"""In flight at once, however few calls each holds; Cryo itself has 100."""
+MAX_REQUESTS_IN_FLIGHT = 32
+"""Whatever the number of calls in each; Cryo itself has 100."""
 
 OUTAGE_FAILURES = 2
-"""After so many failures in a row requests go one at a time, so that an outage is not answered by a flood."""
+"""After this many failures in a row, requests go one at a time, so that an outage does not cause a flood of retries."""
 
-GROWTH_PATIENCE = 4
+GROWTH_FACTOR = 4
+"""A batch size that fails again is tried again after this many times as many successes."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a call that keeps failing is asked again: at least so often, and at least for so long."""
+    """How long a failing call is retried: at least `min_tries` times and for at least `min_seconds`."""
 
-    tries: int
-    seconds: float
+    min_tries: int
+    min_seconds: float
     timeout_seconds: float
 
-    def is_exhausted(self, tries: int, waited_seconds: float) -> bool:
-        """Tell whether both bounds are reached."""
-        return tries >= self.tries and waited_seconds >= self.seconds
+    def should_stop(self, tries: int, elapsed_seconds: float) -> bool:
+        """Return whether both bounds are reached."""
+        return tries >= self.min_tries and elapsed_seconds >= self.min_seconds
 
 
-LONG = RetryPolicy(tries=6, seconds=120.0, timeout_seconds=30.0)
-"""What took hours to extract is not given up for a node's bad minute."""
+DEFAULT_POLICY = RetryPolicy(min_tries=6, min_seconds=120.0, timeout_seconds=30.0)
+"""Two minutes: a short outage must not discard an extraction that took hours."""
 
-SHORT = RetryPolicy(tries=3, seconds=0.0, timeout_seconds=10.0)
-OPTIONAL = RetryPolicy(tries=3, seconds=15.0, timeout_seconds=30.0)
-"""For an error object in answer to a question for which the caller has another source."""
+QUICK_POLICY = RetryPolicy(min_tries=3, min_seconds=0.0, timeout_seconds=10.0)
+OPTIONAL_POLICY = RetryPolicy(min_tries=3, min_seconds=15.0, timeout_seconds=30.0)
+"""For an error object in reply to an optional call: the caller has another source."""
 
-ONCE = RetryPolicy(tries=1, seconds=0.0, timeout_seconds=30.0)
-
-
-def backoff_seconds(failures: int) -> float:
-    """Return the pause after so many failures in a row."""
-    return float(min(FIRST_BACKOFF_SECONDS * 2 ** min(max(failures, 1) - 1, 16), LONGEST_BACKOFF_SECONDS))
+ONE_TRY_POLICY = RetryPolicy(min_tries=1, min_seconds=0.0, timeout_seconds=30.0)
 
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Spreads calls over time: `per_second` of them at most, None for no bound."""
+    """Allows at most `per_second` calls a second; None for no limit."""
 
     clock: Clock
     per_second: int | None
     _next: float = 0.0
 
-    async def take(self, calls: int) -> None:
-        """Wait until so many calls may be sent."""
+    async def acquire(self, calls: int) -> None:
+        """Wait until this many calls may be sent."""
         if self.per_second is None:
             return
         now = self.clock.monotonic()
@@ -74,125 +71,127 @@ class RateLimiter:
             await self.clock.sleep(start - now)
 
 
-class InFlight:
-    """Bounds the calls in flight, those of a batch counted singly, and the requests."""
+class InFlightLimiter:
+    """Limits the requests in flight, and the calls in all of them together."""
 
-    def __init__(self, calls: int) -> None:
-        self._calls, self._requests = asyncio.Semaphore(calls), asyncio.Semaphore(MOST_REQUESTS)
-        # One batch at a time takes its places, or two could each wait for those that the other has.
-        self._entry = asyncio.Lock()
+    def __init__(self, max_calls: int) -> None:
+        self._calls, self._requests = asyncio.Semaphore(max_calls), asyncio.Semaphore(MAX_REQUESTS_IN_FLIGHT)
+        # Without this lock two batches could each hold a part of the calls and wait for the other's part.
+        self._acquiring = asyncio.Lock()
 
     @asynccontextmanager
-    async def hold(self, calls: int) -> AsyncIterator[None]:
-        """Wait for room for so many calls and keep it while the block lasts."""
-        held = 0
+    async def acquire(self, calls: int) -> AsyncIterator[None]:
+        """Wait until this many calls may be in flight, and count them until the block ends."""
+        acquired = 0
         async with self._requests:
             try:
-                async with self._entry:
-                    while held < calls:
+                async with self._acquiring:
+                    while acquired < calls:
                         await self._calls.acquire()
-                        held += 1
+                        acquired += 1
                 yield
             finally:
-                for _ in range(held):
+                for _ in range(acquired):
                     self._calls.release()
 
 
 @dataclass(slots=True)
 class BatchSize:
-    """How many calls of one method an endpoint takes at once: less after a failure, more after successes.
+    """How many calls of one method an endpoint accepts in a batch: less after a failure, more after successes.
 
-    Whether a failure was a refusal or an outage can't be told from its form, so the size always grows back: at once up
-    to where it failed last, and beyond that ever more rarely while it keeps failing there. A size that has not worked
-    yet is tried by one batch at a time.
+    The form of a failure does not show whether the batch was too large or the endpoint was down. So the size always
+    grows again: at once up to the size that failed last, and beyond it less and less often while it keeps failing.
+    Only one batch at a time has a size that has not worked yet.
     """
 
-    most: int
+    max_size: int
     size: int
-    _proved: int = 1
-    _good: int = 0
-    _failed_at: int | None = None
-    _refused_at: int | None = None
-    _wanted: int = 1
-    _first: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _largest_success: int = 1
+    _successes: int = 0
+    _failed_size: int | None = None
+    _suspected_limit: int | None = None
+    _successes_to_grow: int = 1
+    _untested: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def is_known_to_work(self) -> bool:
-        """Whether a batch of the present size has been answered since one failed."""
-        return self.size <= self._proved
+        """Whether a batch of the present size has succeeded since the last failure."""
+        return self.size <= self._largest_success
 
     @asynccontextmanager
-    async def turn(self, calls: int) -> AsyncIterator[None]:
-        """Wait until a batch of so many calls may be sent: while its size is untried, until the one before is over."""
+    async def one_untested_batch(self, calls: int) -> AsyncIterator[None]:
+        """Wait until a batch of this size may be sent: while its size is untested, after the previous one has ended."""
         async with AsyncExitStack() as stack:
-            if calls > self._proved:
-                await stack.enter_async_context(self._first)
-                if calls <= self._proved:
+            if calls > self._largest_success:
+                await stack.enter_async_context(self._untested)
+                if calls <= self._largest_success:
                     await stack.aclose()
             yield
 
     def failed(self, calls: int) -> None:
-        """Note that a batch of so many calls got no answer."""
-        self._failed_at = min(calls, self._failed_at or calls)
+        """Record that a batch of this size failed."""
+        self._failed_size = min(calls, self._failed_size or calls)
         if calls <= self.size:
-            self.size, self._good = max(1, calls // 2), 0
-            self._proved = min(self._proved, self.size)
+            self.size, self._successes = max(1, calls // 2), 0
+            self._largest_success = min(self._largest_success, self.size)
 
-    def worked(self, calls: int) -> None:
-        """Note that a batch of so many calls was answered."""
-        self._proved = max(self._proved, calls)
-        if self._failed_at is not None and calls < self._failed_at:
-            self._wanted = GROWTH_PATIENCE * (self._wanted if self._refused_at == self._failed_at else 1)
-            self._refused_at = self._failed_at
-        self._failed_at = None
-        if self._refused_at is not None and calls >= self._refused_at:
-            self._refused_at, self._wanted = None, 1
-        if calls < self.size or self.size == self.most:
+    def succeeded(self, calls: int) -> None:
+        """Record that a batch of this size succeeded."""
+        self._largest_success = max(self._largest_success, calls)
+        if self._failed_size is not None and calls < self._failed_size:
+            failed_again = self._suspected_limit == self._failed_size
+            self._successes_to_grow = GROWTH_FACTOR * (self._successes_to_grow if failed_again else 1)
+            self._suspected_limit = self._failed_size
+        self._failed_size = None
+        if self._suspected_limit is not None and calls >= self._suspected_limit:
+            self._suspected_limit, self._successes_to_grow = None, 1
+        if calls < self.size or self.size == self.max_size:
             return
-        self._good += 1
-        larger = min(2 * self.size, self.most)
-        if self._refused_at is None or larger < self._refused_at or self._good >= self._wanted:
-            self.size, self._good = larger, 0
+        self._successes += 1
+        larger = min(2 * self.size, self.max_size)
+        limit = self._suspected_limit
+        if limit is None or larger < limit or self._successes >= self._successes_to_grow:
+            self.size, self._successes = larger, 0
 
 
 @dataclass(slots=True)
 class Outage:
-    """What an endpoint's last failures mean for its next request."""
+    """An endpoint's failures in a row, and how they delay its next request."""
 
     clock: Clock
     failures: int = 0
     since: float | None = None
-    _not_before: float = 0.0
-    _told_until: float = 0.0
+    _backoff_until: float = 0.0
+    _retry_after_until: float = 0.0
     _counted_at: float = float("-inf")
-    _one: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait until a request may be sent; during an outage the others wait until the block has ended."""
+    async def wait_to_send(self) -> AsyncIterator[None]:
+        """Wait until a request may be sent; during an outage only one block at a time runs."""
         async with AsyncExitStack() as stack:
             if self.failures >= OUTAGE_FAILURES:
-                await stack.enter_async_context(self._one)
+                await stack.enter_async_context(self._lock)
                 if self.failures < OUTAGE_FAILURES:
                     await stack.aclose()
-            while (pause := max(self._not_before, self._told_until) - self.clock.monotonic()) > 0:
+            while (pause := max(self._backoff_until, self._retry_after_until) - self.clock.monotonic()) > 0:
                 await self.clock.sleep(pause)
             yield
 
     def failed(self, *, sent_at: float, retry_after_seconds: float | None) -> float:
-        """Note a request that failed and return how long to wait; those of one moment count as one failure."""
+        """Record a failed request and return the seconds to wait; simultaneous failures count as one."""
         now = self.clock.monotonic()
         if self.since is None:
             self.since = sent_at
         if sent_at >= self._counted_at:
             self.failures, self._counted_at = self.failures + 1, now
         if retry_after_seconds is not None:
-            self._told_until = max(self._told_until, now + retry_after_seconds)
+            self._retry_after_until = max(self._retry_after_until, now + retry_after_seconds)
             return retry_after_seconds
-        pause = backoff_seconds(self.failures)
-        self._not_before = max(self._not_before, now + pause)
+        pause = backoff_seconds(self.failures, first_seconds=FIRST_BACKOFF_SECONDS)
+        self._backoff_until = max(self._backoff_until, now + pause)
         return pause
 
-    def ended(self) -> None:
-        """Note an answer: what is left is what the endpoint itself asked for by `Retry-After`."""
-        self.failures, self.since, self._not_before = 0, None, 0.0
+    def succeeded(self) -> None:
+        """Record a response, which ends the failures but not a wait that `Retry-After` requires."""
+        self.failures, self.since, self._backoff_until = 0, None, 0.0

@@ -1,7 +1,7 @@
-"""How JSON-RPC answers look on the wire and what their errors mean. Pure functions over untrusted bytes.
+"""Parses JSON-RPC responses and classifies their errors. Pure functions over untrusted bytes.
 
-An error is final when the node has said something that another try won't change: the method is missing, the parameters
-are invalid, the data are gone. Every other error may pass: a rate limit, a node that is behind, a provider's fault.
+An error is final if a retry would return it again: the method is missing, the parameters are invalid, the data are
+gone. Every other error may pass: a rate limit, a node that is behind, an internal error of the provider.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, HISTORY_PRUNED = -32600, -32601, -32602, 4444
 RATE_LIMIT_CODES = frozenset((429, -32005, -32007, -32016, -32029, -32097))
-"""Of JSON-RPC error objects: what providers answer when they limit the rate (real-cryo-0.3.2.md, section 4)."""
+"""JSON-RPC error codes of providers that limit the rate (real-cryo-0.3.2.md, section 4)."""
 
-LONGEST_RETRY_AFTER_SECONDS = 300.0
-MOST_TEXT = 2000
-"""Characters of a message that are looked at."""
+MAX_RETRY_AFTER_SECONDS = 300.0
+MAX_TEXT = 2000
+"""Characters of a message that are searched."""
 
 OK = 200
 REDIRECTS = frozenset((307, 308))
 UNAUTHORIZED, FORBIDDEN = 401, 403
 PAYMENT_REQUIRED = 402
 PASSING_STATUS = frozenset((408, 425, 429))
-SERVER_FAULTS = range(500, 600)
+SERVER_ERRORS = range(500, 600)
 
 
 def _words(*patterns: str) -> re.Pattern[str]:
@@ -67,10 +67,10 @@ _PASSES = _words(
     _BEHIND.pattern,
     r"try again|retry|temporar|timed? ?out|overload|busy|backend|upstream|currently|in progress|service",
 )
-"""Words that speak against an error being final, whatever else it says."""
+"""Words that show that an error is not final, whatever else it says."""
 
 _ABOUT_BATCHES = _words(r"\bbatch|too (?:large|big|long)|payload|request (?:entity|body|size)|content.?length")
-_SPENT = _words(
+_QUOTA_EXHAUSTED = _words(
     r"\b(?:month(?:ly)?|day|daily|yearly|annual)\b.{0,60}(?:limit|capacity|quota|request|usage|credit|allowance)",
     r"(?:limit|capacity|quota|credits?|requests?|usage).{0,60}\b(?:month(?:ly)?|daily|billing|(?:per|this|a) day)\b",
     r"(?:out of|no more|insufficient|exhausted) (?:\w+ )?credits?|credits?.{0,30}(?:exhausted|used up|depleted)",
@@ -80,10 +80,10 @@ _SHORT_TERM = _words(r"(?:per|a|/) ?(?:second|minute)|/s\b")
 
 
 class RequestFailed(Exception):
-    """A request got no answer that can be used; `reason` holds none of the endpoint's own words.
+    """A request got no usable response; `reason` does not quote the endpoint.
 
-    `final`: the same request will fail again; `about_size`: a smaller batch may be tried at once; `error`: the error
-    object behind it, where there is one.
+    `final`: the same request will fail again; `about_size`: a smaller batch may be sent at once; `error`: the error
+    object in the response, if there is one.
     """
 
     def __init__(
@@ -101,16 +101,16 @@ class RequestFailed(Exception):
 
 
 def is_missing_method(error: NodeError) -> bool:
-    """Tell whether the node says that it does not have the method."""
-    text = error.message[:MOST_TEXT]
+    """Return whether an error means that the node does not have the method."""
+    text = error.message[:MAX_TEXT]
     if _PASSES.search(text) and not (error.code == METHOD_NOT_FOUND and not _RATE_LIMIT.search(text)):
         return False
     return error.code == METHOD_NOT_FOUND or (not _NO_DATA.search(text) and _MISSING_METHOD.search(text) is not None)
 
 
 def is_final(error: NodeError) -> bool:
-    """Tell whether another try won't change an error: method missing, invalid parameters, a tag rejected, no data."""
-    text = error.message[:MOST_TEXT]
+    """Return whether a retry would return the same error: missing method, invalid parameters or tag, no data."""
+    text = error.message[:MAX_TEXT]
     if is_missing_method(error):
         return True
     if _PASSES.search(text):
@@ -123,10 +123,10 @@ def is_final(error: NodeError) -> bool:
 
 
 def failure_of(error: NodeError) -> RequestFailed:
-    """Say in our own words what an error that is not final means."""
-    text = error.message[:MOST_TEXT]
-    if is_spent(text):
-        return RequestFailed(SPENT, final=True, error=error)
+    """Describe an error that is not final, without quoting it."""
+    text = error.message[:MAX_TEXT]
+    if is_quota_exhausted(text):
+        return RequestFailed(QUOTA_EXHAUSTED, final=True, error=error)
     about_size = error.code == INVALID_REQUEST or _ABOUT_BATCHES.search(text) is not None
     if error.code in RATE_LIMIT_CODES or _RATE_LIMIT.search(text):
         reason = "it limits the rate"
@@ -137,31 +137,31 @@ def failure_of(error: NodeError) -> RequestFailed:
     return RequestFailed(reason, about_size=about_size, error=error)
 
 
-SPENT = "the plan of its account is used up, so it answers no more"
+QUOTA_EXHAUSTED = "the quota of its account's plan is exhausted"
 
 
-def is_spent(text: str) -> bool:
-    """Tell whether a provider's words say that the account's plan is used up, rather than a limit on the rate."""
-    return _SPENT.search(text) is not None and _SHORT_TERM.search(text) is None
+def is_quota_exhausted(text: str) -> bool:
+    """Return whether a provider's text says that the account's quota is exhausted, and not that it limits the rate."""
+    return _QUOTA_EXHAUSTED.search(text) is not None and _SHORT_TERM.search(text) is None
 
 
 def check_status(status: int, body: bytes, *, retry_after_seconds: float | None, indices: list[int]) -> dict[int, Any]:
-    """Accept nothing under an HTTP status other than 200 but a final error object, in answer to a single call.
+    """Return the final error object in a response with an HTTP status other than 200, if it answers a single call.
 
-    Cryo does not look at the status, so a node that answers «method not found» under 404 works with it.
+    Cryo ignores the status, so a node that answers «method not found» with status 404 works with Cryo.
 
     Raises:
-        RequestFailed: saying whether another try, when, or a smaller batch can help.
+        RequestFailed: the response is anything else.
     """
-    text = body[:MOST_TEXT].decode(errors="replace")
+    text = body[:MAX_TEXT].decode(errors="replace")
     error = _error_in(body)
-    if status == PAYMENT_REQUIRED or is_spent(text):
-        raise RequestFailed(SPENT, final=True, error=error)
-    passing = status in PASSING_STATUS or status in SERVER_FAULTS
+    if status == PAYMENT_REQUIRED or is_quota_exhausted(text):
+        raise RequestFailed(QUOTA_EXHAUSTED, final=True, error=error)
+    passing = status in PASSING_STATUS or status in SERVER_ERRORS
     # Some providers answer 403 to a method that the account's plan does not include.
-    says_final = is_missing_method if status == FORBIDDEN else is_final
-    looked_at = len(indices) == 1 and status not in {UNAUTHORIZED, *PASSING_STATUS}
-    if looked_at and error is not None and says_final(error):
+    is_answer = is_missing_method if status == FORBIDDEN else is_final
+    may_be_answer = len(indices) == 1 and status not in {UNAUTHORIZED, *PASSING_STATUS}
+    if may_be_answer and error is not None and is_answer(error):
         return {indices[0]: error}
     raise RequestFailed(
         f"it answered {status}",
@@ -173,14 +173,14 @@ def check_status(status: int, body: bytes, *, retry_after_seconds: float | None,
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Read `Retry-After` as seconds from now; a date is compared with the answer's own `Date`, else with our clock."""
+    """Read `Retry-After` as seconds; a date is compared with the response's `Date`, or with our clock without one."""
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
-        return min(float(value), LONGEST_RETRY_AFTER_SECONDS)
+        return min(float(value), MAX_RETRY_AFTER_SECONDS)
     at, answered = _timestamp(value), _timestamp(headers.get("Date", ""))
     if at is None:
         return None
-    return min(max(0.0, at - (now if answered is None else answered)), LONGEST_RETRY_AFTER_SECONDS)
+    return min(max(0.0, at - (now if answered is None else answered)), MAX_RETRY_AFTER_SECONDS)
 
 
 def _timestamp(date: str) -> float | None:
@@ -195,17 +195,17 @@ def _timestamp(date: str) -> float | None:
 
 
 def parse_answers(content: bytes, indices: list[int]) -> dict[int, Any]:
-    """Return the answers of a response by the ids that were asked; what answers none of them is left out.
+    """Return the answers in a response by the ids of the calls; answers with other ids are left out.
 
     Raises:
-        RequestFailed: it is not JSON-RPC at all, or one error for a whole batch.
+        RequestFailed: it is not JSON-RPC at all, or one error for the complete batch.
     """
     try:
         parsed = json.loads(content)
     except (ValueError, RecursionError):
         raise _unusable("its answer is not JSON", content) from None
     if isinstance(parsed, list) and len(indices) > 1:
-        return _by_place(parsed, set(indices))
+        return _by_index(parsed, set(indices))
     if isinstance(parsed, list) and len(parsed) == 1:
         parsed = parsed[0]
     answer = _answer_of(parsed) if isinstance(parsed, dict) else _NOTHING
@@ -220,7 +220,7 @@ def parse_answers(content: bytes, indices: list[int]) -> dict[int, Any]:
     )
 
 
-def _by_place(items: list[Any], indices: set[int]) -> dict[int, Any]:
+def _by_index(items: list[Any], indices: set[int]) -> dict[int, Any]:
     found = {}
     for item in items:
         if isinstance(item, dict) and type(item.get("id")) is int and item["id"] in indices:
@@ -231,10 +231,10 @@ def _by_place(items: list[Any], indices: set[int]) -> dict[int, Any]:
 
 
 def _unusable(reason: str, content: bytes) -> RequestFailed:
-    """Describe an answer that is not JSON-RPC: some gateways report a rate limit in a text of their own."""
-    text = content[:MOST_TEXT].decode(errors="replace")
-    if is_spent(text):
-        return RequestFailed(SPENT, final=True)
+    """Describe a response that is not JSON-RPC: some gateways report a rate limit as plain text."""
+    text = content[:MAX_TEXT].decode(errors="replace")
+    if is_quota_exhausted(text):
+        return RequestFailed(QUOTA_EXHAUSTED, final=True)
     about_size = _ABOUT_BATCHES.search(text) is not None
     return RequestFailed("it limits the rate" if _RATE_LIMIT.search(text) else reason, about_size=about_size)
 
@@ -243,7 +243,7 @@ _NOTHING = object()
 
 
 def _answer_of(envelope: dict[str, Any]) -> Any:
-    """Return what an envelope holds: its result, or its error where that is an object, else nothing."""
+    """Return the result in an envelope, or its error if that is an object; `_NOTHING` if it has neither."""
     error = envelope.get("error")
     if isinstance(error, dict):
         code, message = error.get("code"), error.get("message")

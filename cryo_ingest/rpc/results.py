@@ -1,4 +1,4 @@
-"""A node's blocks, receipts and logs, parsed from untrusted JSON into plain values; what can't be used is BadAnswer."""
+"""Parses a node's blocks, receipts and logs from untrusted JSON; a result that can't be used raises UnusableResult."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from cryo_ingest.ports import NodeError
 HASH_BYTES = 32
 ADDRESS_BYTES = 20
 BLOOM_BYTES = 256
-MOST_TOPICS = 4
+MAX_TOPICS = 4
 
 
-class BadAnswer(Exception):
-    """An answer is not what the method gives; the message says in a few words why, with no text of the node's."""
+class UnusableResult(Exception):
+    """An answer is not a result of its method; the message gives the reason, without quoting the node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What `eth_getBlockByNumber(n, false)` says; `bloom` is None where the chain has none, as are missing fields."""
+    """The result of `eth_getBlockByNumber(n, false)`; optional fields that are missing are None."""
 
     number: int
     hash: bytes
@@ -36,7 +36,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One log with its place."""
+    """One log with its position in the block."""
 
     transaction_index: int
     log_index: int
@@ -48,9 +48,9 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One transaction's outcome; `success` is None before Byzantium, when receipts had no status.
+    """One transaction's receipt; `success` is None before Byzantium, when receipts had no status.
 
-    `bloom` is the receipt's own logs bloom, None where the node gives none.
+    `bloom` is the receipt's own logs bloom, None if the node returns none.
     """
 
     transaction_hash: bytes
@@ -62,18 +62,18 @@ class Receipt:
 
 
 def parse_header(answer: object, number: int) -> Header:
-    """Return the header of the block that was asked for.
+    """Return the header of block `number`.
 
     Raises:
-        BadAnswer: it is none, or another block's.
+        UnusableResult: the answer is no header, or another block's.
     """
     fields = _object(answer, "block")
     seen = _integer(fields, "number")
     if seen != number:
-        raise BadAnswer(f"the node answered with block {seen}")
+        raise UnusableResult(f"the node answered with block {seen}")
     listed = fields.get("transactions")
     if not isinstance(listed, list):
-        raise BadAnswer("the block lists no transactions")
+        raise UnusableResult("the block lists no transactions")
     return Header(
         number=number,
         hash=_data(fields, "hash", HASH_BYTES),
@@ -91,20 +91,20 @@ def parse_header(answer: object, number: int) -> Header:
 def parse_receipts(answers: object, header: Header) -> dict[bytes, Receipt]:
     """Return a block's receipts by transaction, in any order.
 
-    Some chains add receipts that belong to no transaction of the block (system logs, state syncs); those are kept.
+    Some chains add receipts without a transaction in the block (system logs, state syncs); those are kept.
 
     Raises:
-        BadAnswer: the answer lacks the receipt of one of the block's transactions, or is not of this block.
+        UnusableResult: the answer lacks the receipt of one of the block's transactions, or is not of this block.
     """
     if isinstance(answers, NodeError):
-        raise BadAnswer(f"error {answers.code} instead of receipts")
+        raise UnusableResult(f"error {answers.code} instead of receipts")
     if not isinstance(answers, list):
-        raise BadAnswer("null instead of receipts" if answers is None else "no list of receipts")
+        raise UnusableResult("null instead of receipts" if answers is None else "no list of receipts")
     receipts = {}
     for item in answers:
         fields = _object(item, "receipt")
         if _data(fields, "blockHash", HASH_BYTES) != header.hash:
-            raise BadAnswer("a receipt is of another block")
+            raise UnusableResult("a receipt belongs to another block")
         receipt = Receipt(
             transaction_hash=_data(fields, "transactionHash", HASH_BYTES),
             transaction_index=_integer(fields, "transactionIndex"),
@@ -115,28 +115,30 @@ def parse_receipts(answers: object, header: Header) -> dict[bytes, Receipt]:
         )
         receipts[receipt.transaction_hash] = receipt
     if len(answers) != len(receipts) or not receipts.keys() >= set(header.transactions):
-        raise BadAnswer(f"{len(answers)} receipts do not match the block's {len(header.transactions)} transactions")
+        raise UnusableResult(
+            f"{len(answers)} receipts do not match the block's {len(header.transactions)} transactions"
+        )
     return receipts
 
 
 def parse_logs(answer: object, header: Header) -> tuple[Log, ...]:
-    """Return logs of one block.
+    """Return the logs of one block.
 
     Raises:
-        BadAnswer: they are none, or not of this block.
+        UnusableResult: the answer is no list of logs, or of another block.
     """
     if isinstance(answer, NodeError):
-        raise BadAnswer(f"error {answer.code} instead of logs")
+        raise UnusableResult(f"error {answer.code} instead of logs")
     if not isinstance(answer, list):
-        raise BadAnswer("no list of logs")
+        raise UnusableResult("no list of logs")
     logs = []
     for item in answer:
         fields = _object(item, "log")
         if _data(fields, "blockHash", HASH_BYTES) != header.hash:
-            raise BadAnswer("a log is of another block")
+            raise UnusableResult("a log belongs to another block")
         topics = fields.get("topics")
-        if not isinstance(topics, list) or len(topics) > MOST_TOPICS:
-            raise BadAnswer("a log has no list of topics")
+        if not isinstance(topics, list) or len(topics) > MAX_TOPICS:
+            raise UnusableResult("a log has no list of topics")
         logs.append(
             Log(
                 transaction_index=_integer(fields, "transactionIndex"),
@@ -151,7 +153,7 @@ def parse_logs(answer: object, header: Header) -> tuple[Log, ...]:
 
 
 def _transaction_hash(item: object) -> bytes:
-    """Read one entry of a block's list: a hash, or the whole transaction, which some nodes send unasked."""
+    """Read an item of a block's transaction list: a hash, or the full transaction that some nodes send instead."""
     return _bytes(item.get("hash") if isinstance(item, dict) else item, "a transaction's hash", HASH_BYTES)
 
 
@@ -162,9 +164,9 @@ def _optional_bloom(fields: dict[str, Any]) -> int | None:
 
 def _object(value: object, what: str) -> dict[str, Any]:
     if isinstance(value, NodeError):
-        raise BadAnswer(f"error {value.code} instead of a {what}")
+        raise UnusableResult(f"error {value.code} instead of a {what}")
     if not isinstance(value, dict):
-        raise BadAnswer(f"no {what}")
+        raise UnusableResult(f"no {what}")
     return value
 
 
@@ -178,7 +180,7 @@ def quantity(value: object) -> int | None:
 def _integer(fields: dict[str, Any], name: str) -> int:
     value = quantity(fields.get(name))
     if value is None:
-        raise BadAnswer(f"its {name} is no number")
+        raise UnusableResult(f"its {name} is not a number")
     return value
 
 
@@ -202,4 +204,4 @@ def _bytes(value: object, what: str, size: int | None) -> bytes:
                 return data
     except ValueError:
         pass
-    raise BadAnswer(f"{what} is not {'hexadecimal' if size is None else f'{size} bytes'}")
+    raise UnusableResult(f"{what} is not {'hexadecimal' if size is None else f'{size} bytes'}")

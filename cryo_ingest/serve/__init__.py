@@ -1,1 +1,1 @@
-"""The worker as a service: wake-ups in, claims, leases, completions, shutdown; an attempt itself is `attempt.py`'s."""
+"""The worker as a service: wake-ups, claims, leases, completions, shutdown. The attempt itself is in `attempt.py`."""

@@ -1,4 +1,4 @@
-"""A claimed task: the attempt run under its lease, reported, and its staging deleted. Nothing of the queue is here."""
+"""Runs a claimed task's attempt under its lease, reports it, and deletes its staging directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ E = TypeVar("E", bound=Exception)
 
 @dataclass(frozen=True, slots=True)
 class AttemptRunner:
-    """Runs claimed attempts, any number at once; what they share is safe to share."""
+    """Runs claimed attempts, any number of them concurrently."""
 
     dispatcher: Dispatcher
     ports: WorkerPorts
@@ -44,40 +44,40 @@ class AttemptRunner:
     status: Status
 
     async def run(self, claim: Claim) -> bool:
-        """Run one attempt from its claim to its report; return whether the task's wake-up has done its work.
+        """Run one attempt from its claim to its report; return whether its wake-up can be acknowledged.
 
-        It has once the attempt is reported, or the dispatcher has fenced it off.
+        It can if the attempt is reported, or if the dispatcher has fenced it off.
         """
         lease = Lease(claim.grant, self.clock)
-        with self.redactor.knowing(claim.lease_token, claim.capability_token):
+        with self.redactor.with_secrets(claim.lease_token, claim.capability_token):
             try:
                 outcome = await self._run_under_lease(claim, lease)
-                self.status.note(outcome)
+                self.status.record_outcome(outcome)
                 return await self._report(claim, lease, outcome)
             except LeaseLost as lost:
                 log.warning("attempt.lease_lost", reason=str(lost), fenced=lost.fenced)
                 return lost.fenced
             finally:
-                # After the report, and whatever has happened (STG-3, STG-8).
+                # After the report, and after any failure (STG-3, STG-8).
                 await self.ports.staging.discard(claim.assignment.task_id, claim.assignment.attempt)
 
     async def _run_under_lease(self, claim: Claim, lease: Lease) -> Outcome:
-        """Run the attempt while its lease is kept; a lost lease, a stop and a bug all end it by cancellation.
+        """Run the attempt and its background tasks; a lost lease, a stop or a bug cancels all of them.
 
         Raises:
-            LeaseLost: the lease went; nothing of the attempt is running any more.
+            LeaseLost: the lease is lost, and the attempt has ended.
         """
         ports = replace(self.ports, store=LeaseCheckedStore(self.ports.store, lease))
         try:
             async with asyncio.TaskGroup() as group:
-                keepers = [
+                background = [
                     group.create_task(watch(lease, self.clock)),
                     group.create_task(self._renew(lease, claim)),
                     group.create_task(self.shutdown.wait_for_stop()),
                 ]
                 outcome = await run_attempt(claim.assignment, ports=ports, settings=self.settings)
-                for keeper in keepers:
-                    keeper.cancel()
+                for task in background:
+                    task.cancel()
         except ExceptionGroup as failed:
             if (lost := first_of(failed, LeaseLost)) is not None:
                 raise lost from None

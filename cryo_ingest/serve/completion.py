@@ -1,4 +1,4 @@
-"""The end of an attempt as the dispatcher is told it: the body, once, and again until it is known to have arrived."""
+"""Reports the end of an attempt to the dispatcher, and retries until the dispatcher has answered."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.attempt import Success
 from cryo_ingest.logs import log
-from cryo_ingest.serve.lease import LONGEST_REQUEST_SECONDS
-from cryo_ingest.serve.ports import CompletionRefused, DispatcherUnavailable, Report
+from cryo_ingest.serve.lease import MAX_REQUEST_SECONDS
+from cryo_ingest.serve.ports import CompletionRejected, DispatcherUnavailable, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from cryo_ingest.serve.lease import Lease
     from cryo_ingest.serve.ports import Claim, Dispatcher
 
-TRIES_A_REST = 3
-"""A request may take this part of what is left of the lease, so that after a lost answer there is time to ask again."""
+TRIES_IN_LEASE = 3
+"""A request may take a third of the remaining lease, so that there is time for a retry."""
 
-SHORTEST_REQUEST_SECONDS = 1.0
+MIN_REQUEST_SECONDS = 1.0
 
 
 def report_of(outcome: Outcome, redact: Callable[[str], str]) -> Report:
-    """Return what to report of an attempt; the message is redacted once more, since the platform shows it around."""
+    """Return the report of an attempt; its message is redacted again, since the platform displays it."""
     if isinstance(outcome, Success):
         return Report(outcome.outcome, publication=outcome.publication)
     return Report(outcome.outcome, error_message=redact(str(outcome.error)))
@@ -49,21 +49,21 @@ def completion_body(claim: Claim, report: Report) -> dict[str, Any]:
 async def complete(
     claim: Claim, report: Report, *, lease: Lease, dispatcher: Dispatcher, clock: Clock, backoff: Backoff
 ) -> bool:
-    """Report an attempt, asking again with the same body while no answer comes and the lease is held.
+    """Report an attempt; retry with the same body while the dispatcher does not answer and the lease is held.
 
-    Return whether the report was taken; False is a bug of ours, logged.
+    Return whether the report was accepted; if not, it is a bug in the worker, and logged.
 
     Raises:
-        LeaseLost: it is held no longer, or the dispatcher says so (PUB-5).
+        LeaseLost: the lease is lost, or the dispatcher says that it is (PUB-5).
     """
     while True:
-        lease.require()
-        share = lease.remaining_seconds() / TRIES_A_REST
-        timeout_seconds = min(LONGEST_REQUEST_SECONDS, max(SHORTEST_REQUEST_SECONDS, share))
+        lease.check()
+        share = lease.remaining_seconds() / TRIES_IN_LEASE
+        timeout_seconds = min(MAX_REQUEST_SECONDS, max(MIN_REQUEST_SECONDS, share))
         try:
             await dispatcher.complete(claim, report, timeout_seconds=timeout_seconds)
-        except CompletionRefused as refused:
-            log.error("attempt.report_refused", status=refused.status, body=shape(completion_body(claim, report)))
+        except CompletionRejected as error:
+            log.error("attempt.report_rejected", status=error.status, body=shape(completion_body(claim, report)))
             return False
         except DispatcherUnavailable as error:
             log.warning("attempt.report_unanswered", reason=error.reason)
@@ -73,7 +73,7 @@ async def complete(
 
 
 def shape(value: object) -> object:
-    """Describe a JSON value by its fields and types, with no value of it: what may be logged of a body with tokens."""
+    """Describe a JSON value by its fields and types, without values, so that a body with tokens can be logged."""
     match value:
         case dict():
             return {name: shape(item) for name, item in value.items()}

@@ -1,7 +1,7 @@
-"""A slot: one wake-up at a time, from the queue to its acknowledgement. A service has as many as attempts may run.
+"""Processes one wake-up at a time. A service has one consumer for each concurrent attempt.
 
-A message is received only by a slot that is free, hidden from others while its attempt runs, and deleted only after the
-attempt is reported, or when its task is not to be had (LSE-1). Whatever goes wrong with one message, the slot goes on.
+A consumer receives a message only when it is idle, hides it from others while its attempt runs, and deletes it only
+after the attempt is reported, or if the task can't be claimed (LSE-1). An error with one message does not end it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """Takes wake-ups until the service drains."""
+    """Processes wake-ups until the service drains."""
 
     queue: WakeupQueue
     dispatcher: Dispatcher
@@ -48,10 +48,10 @@ class Consumer:
     poll_seconds: int
 
     async def run(self) -> None:
-        """Take one wake-up after the other; the first poll does not wait, so that a bad queue is known at once.
+        """Process wake-ups one after another; the first poll does not wait, so that a bad queue is detected at once.
 
-        A poll that is under way when the service drains is waited for: a message that it brings is handed back at
-        once. SQS may have given it out already, and would hide it from others for a minute.
+        When the service drains, a running poll is completed, and its message is returned to the queue at once. SQS may
+        have delivered the message already, and would hide it from others for a minute.
         """
         wait_seconds = 0
         while not self.shutdown.draining:
@@ -61,17 +61,17 @@ class Consumer:
                 wait_seconds = self.poll_seconds
                 if message is not None:
                     await self._handle(message)
-                    await self._pause_if_unfit()
+                    await self._pause_after_machine_problem()
             except QueueUnavailable as error:
                 self.status.queue_ok = False
                 log.warning("queue.unavailable", operation=error.operation, reason=error.reason)
                 await self._pause(self.backoff.failed())
-            except Exception:  # noqa: BLE001 - a bug met with one message must not end the service
+            except Exception:  # noqa: BLE001 - a bug with one message must not end the service
                 log.exception("wakeup.crashed")
                 await self._pause(self.backoff.failed())
 
     async def _handle(self, message: Message) -> None:
-        task_id = task_of(message.body)
+        task_id = parse_wakeup(message.body)
         if task_id is None:
             self.status.count("malformed")
             log.warning("wakeup.malformed", length=len(message.body), so_far=self.status.counts["malformed"])
@@ -84,7 +84,7 @@ class Consumer:
                 await self.queue.acknowledge(message)
 
     async def _claim_and_run(self, task_id: str, message: Message) -> bool:
-        """Return whether the wake-up has done its work and is to be deleted."""
+        """Return whether the wake-up can be acknowledged."""
         if self.shutdown.draining:
             await self.queue.hide(message, seconds=0)
             return False
@@ -109,7 +109,7 @@ class Consumer:
 
     @asynccontextmanager
     async def _hidden(self, message: Message) -> AsyncIterator[None]:
-        """Keep a message from others while the block lasts."""
+        """Hide a message from other consumers until the block ends."""
         hiding = asyncio.create_task(self._keep_hidden(message))
         try:
             yield
@@ -123,22 +123,22 @@ class Consumer:
             try:
                 await self.queue.hide(message, seconds=VISIBILITY_SECONDS)
             except QueueUnavailable as error:
-                # It may be delivered again: then its claim finds the task running.
+                # The message may be delivered again: then a claim finds that the task is running.
                 log.warning("wakeup.not_hidden", reason=error.reason)
 
-    async def _pause_if_unfit(self) -> None:
-        """Take nothing for a while where attempts on this machine all fail: others may have the tasks meanwhile."""
+    async def _pause_after_machine_problem(self) -> None:
+        """Pause if all attempts on this machine fail, so that other workers can run the tasks meanwhile."""
         if self.status.machine_problem is None:
             self.machine_backoff.succeeded()
         else:
             await self._pause(self.machine_backoff.failed())
 
     async def _pause(self, seconds: float) -> None:
-        await self.shutdown.unless_draining(self.clock.sleep(seconds))
+        await self.shutdown.cancel_on_drain(self.clock.sleep(seconds))
 
 
-def task_of(body: str) -> str | None:
-    """Return the task id of a wake-up's body, lower-cased, or None where it is no wake-up."""
+def parse_wakeup(body: str) -> str | None:
+    """Return the task id in a wake-up, in lower case, or None if the body is not a wake-up."""
     try:
         task_id = json.loads(body)["task_id"]
         return task_id.lower() if re.fullmatch(UUID_PATTERN, task_id) else None

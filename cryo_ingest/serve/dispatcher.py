@@ -1,6 +1,6 @@
-"""The dispatcher over HTTP: three calls, each one request, its answer one of our own values or errors.
+"""The dispatcher over HTTP: three calls, each one request without retries.
 
-What an answer holds is `answers.py`'s; when to ask again is the caller's.
+Parsing responses is in `responses.py`; the caller decides about retries.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import ClientTimeout
 
-from cryo_ingest.serve.answers import BadAnswer, parse_claim, parse_renewal
 from cryo_ingest.serve.completion import completion_body
-from cryo_ingest.serve.ports import FENCED, CompletionRefused, DispatcherUnavailable, LeaseLost, NotClaimed
+from cryo_ingest.serve.ports import FENCED, CompletionRejected, DispatcherUnavailable, LeaseLost, NotClaimed
+from cryo_ingest.serve.responses import InvalidResponse, parse_claim, parse_renewal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -29,17 +29,17 @@ WORKER_HEADER = "X-Trace-Worker-Token"
 CAPABILITY_HEADER = "X-Trace-Task-Capability"
 
 CLAIM_TIMEOUT_SECONDS = 10.0
-LARGEST_ANSWER_BYTES = 4 * 1024**2
+MAX_RESPONSE_BYTES = 4 * 1024**2
 
 OK = 200
-REFUSED_CREDENTIALS = (401, 403)
-ASK_AGAIN = (408, 425, 429)
+REJECTED_CREDENTIALS = (401, 403)
+RETRYABLE = (408, 425, 429)
 CLIENT_ERRORS = range(400, 500)
-GOOD = range(200, 300)
+SUCCESS = range(200, 300)
 
 
 class HttpDispatcher:
-    """The wire of contract.md; see `ports.Dispatcher`."""
+    """The HTTP interface in contract.md; see `ports.Dispatcher`."""
 
     def __init__(
         self, session: aiohttp.ClientSession, url: str, *, worker_token: str, worker_id: str, clock: Clock
@@ -59,10 +59,10 @@ class HttpDispatcher:
         if status == FENCED:
             return NotClaimed("Conflict")
         if status != OK:
-            raise DispatcherUnavailable("claim", described(status))
+            raise DispatcherUnavailable("claim", f"answered {status}")
         try:
             return parse_claim(body, headers, task_id=task_id, sent_at=sent_at)
-        except BadAnswer as error:
+        except InvalidResponse as error:
             raise DispatcherUnavailable("claim", f"its answer can't be used ({error})") from None
 
     async def heartbeat(self, claim: Claim, *, timeout_seconds: float) -> Grant:
@@ -75,30 +75,30 @@ class HttpDispatcher:
         }
         status, headers, body = await self._post_as_task(HEARTBEAT_PATH, claim, fields, timeout_seconds)
         if status != OK:
-            raise DispatcherUnavailable("heartbeat", described(status))
+            raise DispatcherUnavailable("heartbeat", f"answered {status}")
         try:
             return parse_renewal(body, headers, sent_at=sent_at)
-        except BadAnswer as error:
+        except InvalidResponse as error:
             raise DispatcherUnavailable("heartbeat", f"its answer can't be used ({error})") from None
 
     async def complete(self, claim: Claim, report: Report, *, timeout_seconds: float) -> None:
         """Report the end of an attempt."""
         fields = completion_body(claim, report)
         status, _, _ = await self._post_as_task(COMPLETE_PATH, claim, fields, timeout_seconds)
-        if status in GOOD:
+        if status in SUCCESS:
             return
-        if status in CLIENT_ERRORS and status not in ASK_AGAIN:
-            raise CompletionRefused(status)
-        raise DispatcherUnavailable("complete", described(status))
+        if status in CLIENT_ERRORS and status not in RETRYABLE:
+            raise CompletionRejected(status)
+        raise DispatcherUnavailable("complete", f"answered {status}")
 
     async def _post_as_task(
         self, path: str, claim: Claim, fields: Mapping[str, Any], timeout_seconds: float
     ) -> tuple[int, Mapping[str, str], bytes]:
         headers = {CAPABILITY_HEADER: claim.capability_token}
-        status, answered, body = await self._post(path, fields, headers, timeout_seconds=timeout_seconds)
-        if status == FENCED or status in REFUSED_CREDENTIALS:
-            raise LeaseLost(f"the dispatcher {described(status)} to {path}", fenced=status == FENCED)
-        return status, answered, body
+        status, response_headers, body = await self._post(path, fields, headers, timeout_seconds=timeout_seconds)
+        if status == FENCED or status in REJECTED_CREDENTIALS:
+            raise LeaseLost(f"the dispatcher answered {status} to {path}", fenced=status == FENCED)
+        return status, response_headers, body
 
     async def _post(
         self, path: str, fields: Mapping[str, Any], headers: Mapping[str, str], *, timeout_seconds: float
@@ -111,29 +111,24 @@ class HttpDispatcher:
                 headers={"Content-Type": "application/json"} | dict(headers),
                 timeout=ClientTimeout(total=timeout_seconds),
                 allow_redirects=False,
-            ) as answer:
-                body = await answer.content.read(LARGEST_ANSWER_BYTES)
-                while len(body) < LARGEST_ANSWER_BYTES and (more := await answer.content.read(LARGEST_ANSWER_BYTES)):
+            ) as response:
+                body = await response.content.read(MAX_RESPONSE_BYTES)
+                while len(body) < MAX_RESPONSE_BYTES and (more := await response.content.read(MAX_RESPONSE_BYTES)):
                     body += more
-                return answer.status, answer.headers, body
+                return response.status, response.headers, body
         except TimeoutError:
             raise DispatcherUnavailable(operation, f"no answer within {timeout_seconds:.1f} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Not the error's own words: they hold the URL.
+            # Without the error's own text, which contains the URL.
             raise DispatcherUnavailable(operation, f"no answer ({type(error).__name__})") from None
-
-
-def described(status: int) -> str:
-    """Say a status in words."""
-    return f"answered {status}"
 
 
 @asynccontextmanager
 async def open_session(proxy: str | None = None) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the HTTP session of a service, through a proxy where one is given.
+    """Open the HTTP session of a service, through a proxy if one is given.
 
-    Each request has a connection of its own: a kept one that the other side has just closed can't be told from a lost
-    answer, and a claim must not be sent twice. A task costs a handful of requests.
+    Each request has its own connection: on a reused one, a close by the server looks like a lost response, and a claim
+    must not be sent twice. A task needs few requests.
     """
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), proxy=proxy) as session:

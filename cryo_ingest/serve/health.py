@@ -1,4 +1,4 @@
-"""An optional HTTP port for whoever supervises the worker: `/healthz` while it runs, `/readyz` while it takes tasks."""
+"""An optional HTTP port for health checks: `/healthz` while the worker runs, `/readyz` while it accepts tasks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ READY, NOT_READY = 200, 503
 
 @asynccontextmanager
 async def health_port(address: tuple[str, int] | None, status: Status) -> AsyncIterator[None]:
-    """Serve health on an address while the block lasts; without one do nothing.
+    """Serve health checks until the block ends; without an address do nothing.
 
     Raises:
-        ConfigurationError: the address can't be listened on.
+        ConfigurationError: the address can't be used.
     """
     if address is None:
         yield
@@ -33,7 +33,7 @@ async def health_port(address: tuple[str, int] | None, status: Status) -> AsyncI
         return web.json_response({"counts": dict(status.counts)})
 
     async def readyz(_: web.Request) -> web.Response:
-        reasons = status.not_ready()
+        reasons = status.reasons_not_ready()
         return web.json_response({"ready": not reasons, "reasons": reasons}, status=NOT_READY if reasons else READY)
 
     application = web.Application()

@@ -1,7 +1,7 @@
-"""The lease on one attempt: when it ends by our own clock, how it is renewed, and what must not start without it.
+"""The lease of an attempt: when it ends by our clock, its renewal, and the check before each irreversible step.
 
-Our clock is a `Clock`; the dispatcher's never enters (LSE-3). Cancelling the attempt is left to its `TaskGroup`, which
-a lost lease fails.
+The dispatcher's clock is never compared with ours (LSE-3). A lost lease fails the attempt's `TaskGroup`, which cancels
+the attempt.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import Clock
     from cryo_ingest.serve.ports import Claim, Dispatcher, Grant
 
-LONGEST_MARGIN_SECONDS = 5.0
-SHORTEST_MARGIN_SECONDS = 1.0
-"""`Date` has whole seconds, so the term may be up to a second too long."""
+MAX_MARGIN_SECONDS = 5.0
+MIN_MARGIN_SECONDS = 1.0
+"""`Date` has full seconds, so the term may be up to a second too long."""
 
-RENEWALS_A_TERM = 3
-TRIES_A_RENEWAL = 2
-LONGEST_REQUEST_SECONDS = 10.0
+RENEWALS_IN_TERM = 3
+TRIES_IN_RENEWAL = 2
+MAX_REQUEST_SECONDS = 10.0
 
 
 def margin_seconds(term_seconds: float) -> float:
     """Return how long before its end a lease counts as lost (LSE-3)."""
-    return max(SHORTEST_MARGIN_SECONDS, min(LONGEST_MARGIN_SECONDS, term_seconds / 3))
+    return max(MIN_MARGIN_SECONDS, min(MAX_MARGIN_SECONDS, term_seconds / 3))
 
 
 class Lease:
-    """What is known of a lease: the last good grant."""
+    """A lease, by its last grant."""
 
     def __init__(self, grant: Grant, clock: Clock) -> None:
         self._clock = clock
@@ -39,47 +39,47 @@ class Lease:
 
     @property
     def local_end(self) -> float:
-        """The monotonic time from which on the lease is lost."""
+        """The monotonic time at which the lease is lost."""
         return self.grant.sent_at + self.grant.term_seconds - margin_seconds(self.grant.term_seconds)
 
     def remaining_seconds(self) -> float:
-        """Return how long it is held still; zero or less when it is lost."""
+        """Return how long the lease is still held; zero or less if it is lost."""
         return self.local_end - self._clock.monotonic()
 
-    def require(self) -> None:
-        """Do nothing while the lease is held: what comes before each irreversible step.
+    def check(self) -> None:
+        """Check that the lease is held; called before each irreversible step.
 
-        It looks at the clock itself, because after a pause of the whole process other tasks may run before the timer
-        that would have ended the attempt.
+        This reads the clock, because after a pause of the process other tasks may run before the timer that cancels the
+        attempt.
 
         Raises:
-            LeaseLost: its local end has come.
+            LeaseLost: it has reached its local end.
         """
         if self.remaining_seconds() <= 0:
-            raise LeaseLost("its local end has come without a renewal")
+            raise LeaseLost("it ended without a renewal")
 
 
 async def watch(lease: Lease, clock: Clock) -> Never:
-    """Raise at the lease's local end, however often that is put off.
+    """Wait for the lease's local end, which renewals postpone.
 
     Raises:
-        LeaseLost: it has come.
+        LeaseLost: it is reached.
     """
     while True:
-        lease.require()
+        lease.check()
         await clock.sleep(lease.remaining_seconds())
 
 
 async def renew(lease: Lease, claim: Claim, *, dispatcher: Dispatcher, clock: Clock, backoff: Backoff) -> Never:
-    """Renew the lease at every third of its term (LSE-2); a renewal that fails is tried again until the local end.
+    """Renew the lease at every third of its term (LSE-2); a failed renewal is retried until the local end.
 
     Raises:
-        LeaseLost: the dispatcher says so.
+        LeaseLost: the dispatcher says that it is lost.
     """
     while True:
         grant = lease.grant
-        await clock.sleep(grant.sent_at + grant.term_seconds / RENEWALS_A_TERM - clock.monotonic())
-        timeout_seconds = min(LONGEST_REQUEST_SECONDS, grant.term_seconds / RENEWALS_A_TERM / TRIES_A_RENEWAL)
+        await clock.sleep(grant.sent_at + grant.term_seconds / RENEWALS_IN_TERM - clock.monotonic())
+        timeout_seconds = min(MAX_REQUEST_SECONDS, grant.term_seconds / RENEWALS_IN_TERM / TRIES_IN_RENEWAL)
         try:
             lease.grant = await dispatcher.heartbeat(claim, timeout_seconds=timeout_seconds)
         except DispatcherUnavailable as error:

@@ -1,4 +1,4 @@
-"""An object store that starts no request unless the lease is held (LSE-3). What the requests are is `publish`'s."""
+"""An object store that sends no request unless the lease is held (LSE-3)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ T = TypeVar("T")
 
 
 class LeaseCheckedStore(StoreWrapper):
-    """Another store's operations, each refused with `LeaseLost` once the lease is lost."""
+    """Another store's operations, each of which raises `LeaseLost` if the lease is lost."""
 
     def __init__(self, store: ObjectStore, lease: Lease) -> None:
         super().__init__(store)
         self._lease = lease
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
-        self._lease.require()
+        self._lease.check()
         return await operation()

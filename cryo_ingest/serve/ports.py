@@ -1,6 +1,6 @@
 """The service's own collaborators, as narrow Protocols, and the values that pass between them.
 
-Implementations: `dispatcher.py` (HTTP) and `queue.py` (SQS). What an attempt itself is given is `cryo_ingest.ports`.
+Implementations: `dispatcher.py` (HTTP) and `queue.py` (SQS). An attempt's collaborators are in `cryo_ingest.ports`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from cryo_ingest.errors import OutcomeName
 from cryo_ingest.model import Assignment, Publication
 
 FENCED = 409
-"""The dispatcher's word for a stale attempt, a stale lease, a cancelled task, a task that somebody else has."""
+"""The status for a stale attempt, a stale lease, a cancelled task, or a task elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a good claim or heartbeat gave: a lease of `term_seconds`, counted from `sent_at`.
+    """The lease that a claim or heartbeat granted: `term_seconds`, counted from `sent_at`.
 
-    `sent_at` is our monotonic clock just before the request was sent; the term is `lease_expires_at` minus the answer's
-    `Date`, so that no clock of ours is ever compared with one of the dispatcher's (LSE-3).
+    `sent_at` is our monotonic time just before the request was sent; the term is `lease_expires_at` minus the
+    response's `Date`, so that our clock is never compared with the dispatcher's (LSE-3).
     """
 
     sent_at: float
@@ -29,7 +29,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claimed task: the attempt at it, its two tokens (secrets both), and the lease as first granted."""
+    """A claimed task: the attempt, the first lease, and the two tokens, which are secrets."""
 
     assignment: Assignment
     grant: Grant
@@ -39,7 +39,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class NotClaimed:
-    """The task is not to be had: running elsewhere, over, cancelled or unknown (LSE-1); `reason` is only for a log."""
+    """The task can't be claimed: running elsewhere, finished, cancelled or unknown (LSE-1); `reason` is for the log."""
 
     reason: str
 
@@ -54,9 +54,9 @@ class Report:
 
 
 class LeaseLost(Exception):
-    """The lease is not held any more: nothing may be stored or reported under it (LSE-3, LSE-5).
+    """The lease is lost: nothing may be stored or reported under it (LSE-3, LSE-5).
 
-    `fenced` tells that the dispatcher itself said so by a 409, after which the task's wake-up has done its work.
+    `fenced` is set if the dispatcher answered 409; then the task's wake-up can be acknowledged.
     """
 
     def __init__(self, reason: str, *, fenced: bool = False) -> None:
@@ -65,23 +65,23 @@ class LeaseLost(Exception):
 
 
 class DispatcherUnavailable(Exception):
-    """The dispatcher gave no answer, or none that can be used; asking again may help. Holds no URL and no token."""
+    """The dispatcher gave no usable response; a retry may succeed. Contains no URL and no token."""
 
     def __init__(self, operation: str, reason: str) -> None:
         self.operation, self.reason = operation, reason
         super().__init__(f"the dispatcher failed {operation}: {reason}")
 
 
-class CompletionRefused(Exception):
-    """The dispatcher called our completion malformed (400, or another 4xx that the contract has not): a bug of ours."""
+class CompletionRejected(Exception):
+    """The dispatcher rejected our completion (400, or a 4xx outside the contract): a bug in the worker."""
 
     def __init__(self, status: int) -> None:
         self.status = status
-        super().__init__(f"the dispatcher refused the completion with status {status}")
+        super().__init__(f"the dispatcher rejected the completion with status {status}")
 
 
 class QueueUnavailable(Exception):
-    """The queue did not do what it was asked; `reason` is its own short code."""
+    """A queue operation failed; `reason` is the queue's error code."""
 
     def __init__(self, operation: str, reason: str) -> None:
         self.operation, self.reason = operation, reason
@@ -89,31 +89,31 @@ class QueueUnavailable(Exception):
 
 
 class Dispatcher(Protocol):
-    """The platform's side of a task. No call tries again by itself."""
+    """The platform's dispatcher. No call retries."""
 
     async def claim(self, task_id: str) -> Claim | NotClaimed:
-        """Claim a task. Not idempotent: a claim whose answer is lost runs out by itself.
+        """Claim a task. Not idempotent: a claim whose response is lost expires.
 
         Raises:
-            DispatcherUnavailable: refused credentials, a fault of the dispatcher's, no answer, or none to be used.
+            DispatcherUnavailable: rejected credentials, an error of the dispatcher, or no usable response.
         """
         ...
 
     async def heartbeat(self, claim: Claim, *, timeout_seconds: float) -> Grant:
-        """Renew the lease, and return it as it is now.
+        """Renew the lease, and return the new grant.
 
         Raises:
             LeaseLost: 401, 403 or 409.
-            DispatcherUnavailable: anything else; the lease is as it was.
+            DispatcherUnavailable: anything else; the lease is unchanged.
         """
         ...
 
     async def complete(self, claim: Claim, report: Report, *, timeout_seconds: float) -> None:
-        """Report the end of an attempt, the one call that publishes (PUB-5). The same report may be sent again.
+        """Report the end of an attempt, the only call that publishes (PUB-5). The same report may be sent again.
 
         Raises:
             LeaseLost: 401, 403 or 409.
-            CompletionRefused: 400 or another 4xx.
+            CompletionRejected: 400 or another 4xx.
             DispatcherUnavailable: anything else; whether it took effect is unknown.
         """
         ...
@@ -121,7 +121,7 @@ class Dispatcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery of a wake-up; `receipt` names this delivery, not the message."""
+    """One delivery of a wake-up; `receipt` identifies the delivery, not the message."""
 
     body: str
     receipt: str = field(repr=False)
@@ -131,14 +131,14 @@ class WakeupQueue(Protocol):
     """Delivers wake-ups at least once, in any order. Every method may raise QueueUnavailable."""
 
     async def receive(self, *, wait_seconds: int) -> Message | None:
-        """Wait for one message and hide it from others for a while; None where none came.
+        """Wait for one message and hide it from other consumers for a while; None if there was none.
 
-        When the call is cancelled, a message that arrives all the same is given back.
+        If the call is cancelled, a message that still arrives is returned to the queue.
         """
         ...
 
     async def hide(self, message: Message, *, seconds: int) -> None:
-        """Keep a delivered message from others for `seconds` from now; with 0 it can be had again at once."""
+        """Hide a delivered message for `seconds` from now; with 0 it can be delivered again at once."""
         ...
 
     async def acknowledge(self, message: Message) -> None:

@@ -1,6 +1,6 @@
-"""The wake-up queue on SQS, through boto3 in threads of its own. What a message means is `slot.py`'s.
+"""The wake-up queue on SQS, with boto3 in threads. Parsing messages is in `consumer.py`.
 
-boto3 comes with the extra `sqs` and is imported only here, when a service starts.
+boto3 comes with the extra `sqs`; it is imported only here, when a service starts.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import S3Settings
 
 VISIBILITY_SECONDS = 60
-"""How long a delivered message is hidden at first, and by each extension: a dead worker's comes back after this."""
+"""How long a delivery or an extension hides a message; after a worker's death it is delivered again then."""
 
-LONGEST_POLL_SECONDS = 20
+MAX_POLL_SECONDS = 20
 """SQS's longest long poll."""
 
 
 def poll_seconds(grace_seconds: float) -> int:
-    """Return how long a poll may take: a service that drains waits for its answer, well within the grace period."""
-    return min(LONGEST_POLL_SECONDS, max(1, int(grace_seconds / 3)))
+    """Return how long a poll may take: a service that drains waits for it, and must stay in its grace period."""
+    return min(MAX_POLL_SECONDS, max(1, int(grace_seconds / 3)))
 
 
 class SqsQueue:
-    """One SQS queue; see `ports.WakeupQueue`. `slots` is how many may wait for a message at once.
+    """One SQS queue; see `ports.WakeupQueue`. `concurrency` is the number of consumers.
 
-    `certificates` is a file that the client reads, and that is deleted when the queue is closed.
+    `certificates` is a file for the client, deleted when the queue is closed.
     """
 
-    def __init__(self, client: Any, url: str, *, slots: int, certificates: IO[bytes] | None = None) -> None:
+    def __init__(self, client: Any, url: str, *, concurrency: int, certificates: IO[bytes] | None = None) -> None:
         self._client, self._url, self._certificates = client, url, certificates
-        # A poll holds its thread for 20 s, so polls and all other calls have threads apart.
-        self._polls = ThreadPoolExecutor(slots, thread_name_prefix="sqs-poll")
-        self._calls = ThreadPoolExecutor(slots, thread_name_prefix="sqs-call")
+        # A poll uses its thread for 20 s, so polls and other calls have separate threads.
+        self._polls = ThreadPoolExecutor(concurrency, thread_name_prefix="sqs-poll")
+        self._calls = ThreadPoolExecutor(concurrency, thread_name_prefix="sqs-call")
 
     async def receive(self, *, wait_seconds: int) -> Message | None:
-        """Long-poll in a thread, which goes on after a cancellation and then gives back what it got."""
+        """Long-poll in a thread, which continues after a cancellation and then returns its message to the queue."""
         polling = self._polls.submit(self._receive, wait_seconds)
         try:
             return await asyncio.wrap_future(polling)
         except asyncio.CancelledError:
-            polling.add_done_callback(self._give_back)
+            polling.add_done_callback(self._return_message)
             raise
 
     async def hide(self, message: Message, *, seconds: int) -> None:
@@ -66,11 +66,11 @@ class SqsQueue:
         """Delete the message."""
         arguments = {"ReceiptHandle": message.receipt}
         await asyncio.wrap_future(
-            self._calls.submit(self._ask, "DeleteMessage", self._client.delete_message, arguments)
+            self._calls.submit(self._call, "DeleteMessage", self._client.delete_message, arguments)
         )
 
     def close(self) -> None:
-        """Let the threads go; a poll that is on its way ends by itself."""
+        """Stop the threads; a running poll ends later."""
         self._polls.shutdown(wait=False)
         self._calls.shutdown(wait=False)
         if self._certificates is not None:
@@ -82,51 +82,55 @@ class SqsQueue:
             "WaitTimeSeconds": wait_seconds,
             "VisibilityTimeout": VISIBILITY_SECONDS,
         }
-        answer = self._ask("ReceiveMessage", self._client.receive_message, arguments)
-        messages = answer.get("Messages") or []
+        response = self._call("ReceiveMessage", self._client.receive_message, arguments)
+        messages = response.get("Messages") or []
         return Message(messages[0]["Body"], messages[0]["ReceiptHandle"]) if messages else None
 
     def _hide(self, message: Message, seconds: int) -> None:
         arguments = {"ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
-        self._ask("ChangeMessageVisibility", self._client.change_message_visibility, arguments)
+        self._call("ChangeMessageVisibility", self._client.change_message_visibility, arguments)
 
-    def _give_back(self, polling: Future[Message | None]) -> None:
+    def _return_message(self, polling: Future[Message | None]) -> None:
         if polling.cancelled() or polling.exception() is not None:
             return
         message = polling.result()
         if message is not None:
-            with suppress(RuntimeError):  # closed meanwhile: the message comes back by itself
+            with suppress(
+                RuntimeError
+            ):  # closed meanwhile: the message is delivered again after its visibility timeout
                 self._calls.submit(self._hide, message, 0)
 
-    def _ask(self, operation: str, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    def _call(self, operation: str, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only in a service
 
         try:
             return call(QueueUrl=self._url, **arguments)
         except ClientError as error:
-            # Not the error's own words: they hold the queue's URL.
+            # Without the error's own text, which contains the queue's URL.
             raise QueueUnavailable(operation, error.response.get("Error", {}).get("Code", "unknown")) from None
         except (BotoCoreError, OSError, ValueError) as error:
             raise QueueUnavailable(operation, type(error).__name__) from None
 
 
-async def open_queue(service: ServiceSettings, s3: S3Settings, environment: Mapping[str, str] = os.environ) -> SqsQueue:
-    """Make the client, half a second of boto3's, in a thread; nothing is contacted yet.
+async def open_queue(
+    service: ServiceSettings, s3: S3Settings, *, environment: Mapping[str, str] = os.environ
+) -> SqsQueue:
+    """Create the client in a thread, since boto3 takes half a second; no request is sent yet.
 
     Raises:
-        ConfigurationError: the extra `sqs` is not installed, or no region is known.
+        ConfigurationError: the extra `sqs` is not installed, or the region is unknown.
     """
     certificates = _certificates(environment)
     client = await asyncio.to_thread(_client, service, s3, certificates)
-    return SqsQueue(client, service.queue_url, slots=service.concurrency, certificates=certificates)
+    return SqsQueue(client, service.queue_url, concurrency=service.concurrency, certificates=certificates)
 
 
 def _certificates(environment: Mapping[str, str]) -> IO[bytes] | None:
-    """Write the authorities that the environment names to a file, the one form that botocore takes them in."""
+    """Write the certificate authorities of the environment to a file, since botocore only accepts a file."""
     bundle = None if environment.get("AWS_CA_BUNDLE") else certificate_bundle(environment)
     if bundle is None:
         return None
-    file = tempfile.NamedTemporaryFile(prefix="cryo-ingest-certificates-", suffix=".pem")  # noqa: SIM115 - the queue's
+    file = tempfile.NamedTemporaryFile(prefix="cryo-ingest-certificates-", suffix=".pem")  # noqa: SIM115 - the queue closes it
     file.write(bundle)
     file.flush()
     return file
@@ -152,10 +156,10 @@ def _client(service: ServiceSettings, s3: S3Settings, certificates: IO[bytes] | 
         region_name=_region(service.queue_url, s3),
         config=Config(
             connect_timeout=5,
-            read_timeout=LONGEST_POLL_SECONDS + 10,
+            read_timeout=MAX_POLL_SECONDS + 10,
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=2 * service.concurrency,
-            # Without this botocore obeys the proxy variables by itself.
+            # Without this setting botocore uses the proxy variables.
             proxies=None if s3.proxies.variables else {},
         ),
         verify=None if certificates is None else certificates.name,
@@ -166,19 +170,19 @@ def _client(service: ServiceSettings, s3: S3Settings, certificates: IO[bytes] | 
 def _region(queue_url: str, s3: S3Settings) -> str:
     region = region_of(queue_url) or s3.region
     if region is None:
-        problem = "names no region to sign requests for: use the URL that AWS gives, or set AWS_REGION"
+        problem = "names no region, which signatures need: use the queue's URL on AWS, or set AWS_REGION"
         raise ConfigurationError({"TASK_WAKEUP_QUEUE": problem})
     return region
 
 
 def origin(queue_url: str) -> str:
-    """Return the part of a queue's URL that requests go to."""
+    """Return the endpoint in a queue's URL."""
     parts = urlsplit(queue_url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def region_of(queue_url: str) -> str | None:
-    """Return the region that a queue's URL names: it need not be the bucket's.
+    """Return the region in a queue's URL, which may differ from the bucket's.
 
     AWS has the forms `sqs.REGION.…`, `sqs-fips.REGION.…`, `VPCE.sqs.REGION.vpce.…`, `REGION.queue.…` and, for
     us-east-1, `queue.amazonaws.com` (AWS General Reference, Amazon SQS endpoints).

@@ -1,4 +1,4 @@
-"""The service: its slots side by side, its housekeeping, and its end. What a slot does is `slot.py`'s."""
+"""Runs the consumers of the service and its background tasks until it has drained."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ SWEEP_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything that runs until the service has drained."""
+    """The consumers and background tasks of a worker."""
 
-    slots: Sequence[Consumer]
+    consumers: Sequence[Consumer]
     staging: Staging
     shutdown: Shutdown
     clock: Clock
 
     async def run(self) -> bool:
-        """Work until drained; return whether every attempt was finished or handed back in time."""
+        """Run until drained; return whether every attempt was finished or handed back in time."""
         with suppress(DrainTimedOut):
             await self._run_all()
             return True
@@ -39,11 +39,11 @@ class Service:
     async def _run_all(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                lasting = [group.create_task(self._sweep()), group.create_task(self.shutdown.enforce())]
-                async with asyncio.TaskGroup() as working:
-                    for consumer in self.slots:
-                        working.create_task(consumer.run())
-                for task in lasting:
+                background = [group.create_task(self._sweep()), group.create_task(self.shutdown.enforce())]
+                async with asyncio.TaskGroup() as consumers:
+                    for consumer in self.consumers:
+                        consumers.create_task(consumer.run())
+                for task in background:
                     task.cancel()
         except* DrainTimedOut:
             timed_out = True
@@ -53,7 +53,7 @@ class Service:
             raise DrainTimedOut
 
     async def _sweep(self) -> Never:
-        """Delete dead attempts' old directories now and every hour (STG-4, STG-8)."""
+        """Delete old directories of dead attempts, now and every hour (STG-4, STG-8)."""
         while True:
             try:
                 await self.staging.sweep()

@@ -1,24 +1,24 @@
-"""What only the service reads of the environment; every bad variable, an attempt's own too, is named at once."""
+"""Reads the service's settings from the environment; an error names all invalid variables, also an attempt's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.settings import Reader, read_settings
+from cryo_ingest.settings import ADDRESS, COUNT, HTTP_URL, PLAIN_URL, PROVIDED, SECONDS, TOKEN, Reader, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cryo_ingest.settings import Settings
 
-MOST_CONCURRENCY = 64
-"""Each attempt is a Cryo process and two threads; a machine that bears more is not known."""
+MAX_CONCURRENCY = 64
+"""Each attempt is a Cryo process and two threads; more have not been tested."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Where tasks come from and how many run at once; see docs/reference.md."""
+    """The source of tasks and the number of concurrent attempts; see docs/reference.md."""
 
     dispatcher_url: str
     worker_token: str = field(repr=False)
@@ -31,26 +31,28 @@ class ServiceSettings:
 
 
 def service_from_environment(environment: Mapping[str, str]) -> tuple[Settings, ServiceSettings]:
-    """Check the environment of a service and return an attempt's settings and the service's own.
+    """Check the environment of a service and return the settings of attempts and of the service.
 
     Raises:
-        ConfigurationError: some variables can't be used; it names every one of them.
+        ConfigurationError: some variables are invalid; it names all of them.
     """
     reader = Reader(environment)
     settings = read_settings(reader)
     service = ServiceSettings(
-        dispatcher_url=reader.required("DISPATCHER_URL", reader.http_url("DISPATCHER_URL")),
-        worker_token=reader.required("TRACE_WORKER_TOKEN", reader.token("TRACE_WORKER_TOKEN")),
-        queue_url=reader.required("TASK_WAKEUP_QUEUE", reader.http_url("TASK_WAKEUP_QUEUE")),
-        bucket=reader.required("S3_BUCKET", settings.s3.bucket),
-        sqs_endpoint=reader.plain_url("SQS_ENDPOINT"),
-        concurrency=reader.count("TRACE_WORKER_CONCURRENCY", default=1),
-        shutdown_grace_seconds=reader.seconds("TRACE_SHUTDOWN_GRACE_SECONDS", default=25.0),
-        health=reader.address("TRACE_HEALTH_ADDR"),
+        dispatcher_url=reader.required("DISPATCHER_URL", HTTP_URL),
+        worker_token=reader.required("TRACE_WORKER_TOKEN", TOKEN),
+        queue_url=reader.required("TASK_WAKEUP_QUEUE", HTTP_URL),
+        bucket=reader.required("S3_BUCKET", PROVIDED),
+        sqs_endpoint=reader.read("SQS_ENDPOINT", PLAIN_URL, default=None),
+        concurrency=reader.read("TRACE_WORKER_CONCURRENCY", COUNT, default=1),
+        shutdown_grace_seconds=reader.read("TRACE_SHUTDOWN_GRACE_SECONDS", SECONDS, default=25.0),
+        health=reader.read("TRACE_HEALTH_ADDR", ADDRESS, default=None),
     )
     if "@" in service.dispatcher_url:
-        reader.problems["DISPATCHER_URL"] = "must hold no credentials: the worker's token goes into TRACE_WORKER_TOKEN"
-    if service.concurrency > MOST_CONCURRENCY:
-        reader.problems["TRACE_WORKER_CONCURRENCY"] = f"must be at most {MOST_CONCURRENCY}"
+        reader.problems["DISPATCHER_URL"] = (
+            "must not contain credentials: the worker's token belongs in TRACE_WORKER_TOKEN"
+        )
+    if service.concurrency > MAX_CONCURRENCY:
+        reader.problems["TRACE_WORKER_CONCURRENCY"] = f"must be at most {MAX_CONCURRENCY}"
     reader.raise_if_bad()
     return settings, service

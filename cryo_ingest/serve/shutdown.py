@@ -1,4 +1,4 @@
-"""The stages of an orderly end (LSE-4): draining takes nothing new, stopping hands back what still runs."""
+"""The stages of a shutdown (LSE-4): draining accepts no new tasks, stopping hands back running attempts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_RESERVE_SECONDS = 8.0
-"""Kept of the grace for handing back: Cryo has 5 s to end (in practice it ends at once), then one report goes out."""
+MAX_RESERVE_SECONDS = 8.0
+"""Reserved for handing back attempts: Cryo has 5 s to end (in practice it ends at once), then a report is sent."""
 
 
 class DrainTimedOut(Exception):
-    """The grace period is over and an attempt has not been handed back."""
+    """The grace period is over, but an attempt has not been handed back."""
 
 
 class Shutdown:
-    """Where the end stands; `begin` is for the first signal, everything else waits on it."""
+    """The state of a shutdown; the first signal calls `begin`, and everything else waits for it."""
 
     def __init__(self, grace_seconds: float, clock: Clock) -> None:
         self._grace_seconds, self._clock = grace_seconds, clock
@@ -34,7 +34,7 @@ class Shutdown:
 
     @property
     def draining(self) -> bool:
-        """Whether nothing new is to be taken."""
+        """Whether no new tasks are accepted."""
         return self._draining.is_set()
 
     def begin(self, number: signal.Signals) -> None:
@@ -42,36 +42,36 @@ class Shutdown:
         self.signal = number
         self._draining.set()
 
-    async def unless_draining(self, asked: Coroutine[None, None, T]) -> T | None:
-        """Await something, or cancel it and return None as soon as the service drains."""
-        asking = asyncio.ensure_future(asked)
-        told = asyncio.ensure_future(self._draining.wait())
+    async def cancel_on_drain(self, coroutine: Coroutine[None, None, T]) -> T | None:
+        """Await a coroutine; when the service drains, cancel it and return None."""
+        task = asyncio.ensure_future(coroutine)
+        draining = asyncio.ensure_future(self._draining.wait())
         try:
-            await asyncio.wait({asking, told}, return_when=asyncio.FIRST_COMPLETED)
-            return asking.result() if asking.done() else None
+            await asyncio.wait({task, draining}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
         finally:
-            asking.cancel()
-            told.cancel()
-            await asyncio.gather(asking, told, return_exceptions=True)
+            task.cancel()
+            draining.cancel()
+            await asyncio.gather(task, draining, return_exceptions=True)
 
     async def wait_for_stop(self) -> Never:
-        """Fail an attempt's group when running attempts are to be handed back.
+        """Wait until running attempts must be handed back.
 
         Raises:
-            AttemptStopped: now.
+            AttemptStopped: at that time.
         """
         await self._stopping.wait()
         raise AttemptStopped(grace_seconds=self._grace_seconds)
 
     async def enforce(self) -> Never:
-        """From the first signal on, keep to the grace period.
+        """Wait for the first signal, then enforce the grace period.
 
         Raises:
-            DrainTimedOut: it is over.
+            DrainTimedOut: the grace period is over.
         """
         await self._draining.wait()
         log.info("service.draining", signal=self.signal and self.signal.name, grace_seconds=self._grace_seconds)
-        reserve = min(LONGEST_RESERVE_SECONDS, self._grace_seconds / 3)
+        reserve = min(MAX_RESERVE_SECONDS, self._grace_seconds / 3)
         await self._clock.sleep(self._grace_seconds - reserve)
         self._stopping.set()
         await self._clock.sleep(reserve)

@@ -1,4 +1,4 @@
-"""`cryo-ingest worker`: the service put together from the environment's settings and run to its end."""
+"""`cryo-ingest worker`: creates the service from its settings and runs it."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from cryo_ingest.serve.settings import ServiceSettings
     from cryo_ingest.settings import Settings
 
-LONGEST_PAUSE_SECONDS = 60.0
-"""Between two claims while the dispatcher is down: a wake-up is delivered at most once a minute then."""
+MAX_PAUSE_SECONDS = 60.0
+"""Between two claims while the dispatcher is down, so that a wake-up is delivered at most once a minute."""
 
 
 def serve(settings: Settings, service: ServiceSettings) -> int:
-    """Run the service until it is told to end; return 0 after a clean drain, else 128 and the signal's number.
+    """Run the service until a signal; return 0 after a clean drain, otherwise 128 plus the signal's number.
 
     Raises:
-        ConfigurationError: the bucket's name is none, boto3 is missing, or the health port is taken.
+        ConfigurationError: the bucket's name is invalid, boto3 is missing, or the health port is in use.
     """
     redactor = Redactor([*settings.secrets(), service.worker_token])
     logs.configure(settings.log_format, redactor)
@@ -59,7 +59,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
     shutdown = Shutdown(service.shutdown_grace_seconds, clock)
     on_first_signal(shutdown.begin)
     status = Status(shutdown)
-    ports = make_ports(settings, store, redactor)
+    ports = make_ports(settings, store, redactor=redactor)
     worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     queue = await open_queue(service, settings.s3)
     proxy = settings.proxies.for_url(service.dispatcher_url)
@@ -69,7 +69,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
         )
         jitter = random.SystemRandom()
         runner = AttemptRunner(dispatcher, ports, settings, shutdown, clock, jitter, redactor, status)
-        slots = [
+        consumers = [
             Consumer(
                 queue,
                 dispatcher,
@@ -77,8 +77,8 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
                 shutdown,
                 status,
                 clock,
-                Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
-                Backoff(jitter, longest_seconds=LONGEST_PAUSE_SECONDS),
+                Backoff(jitter, longest_seconds=MAX_PAUSE_SECONDS),
+                Backoff(jitter, longest_seconds=MAX_PAUSE_SECONDS),
                 poll_seconds(service.shutdown_grace_seconds),
             )
             for _ in range(service.concurrency)
@@ -90,7 +90,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
             mode=settings.mode,
             concurrency=service.concurrency,
         )
-        clean = await Service(slots, ports.staging, shutdown, clock).run()
+        clean = await Service(consumers, ports.staging, shutdown, clock).run()
         log.info("service.stopped", clean=clean, **status.counts)
     queue.close()
     return 0 if clean or shutdown.signal is None else 128 + shutdown.signal

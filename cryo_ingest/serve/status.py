@@ -1,4 +1,4 @@
-"""How the service is doing: what the health port tells, and the last log event. Numbers and words only, no secrets."""
+"""The state of the service, for the health port and the last log event; contains no secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Status:
-    """The last word of each collaborator, None before its first, and counts since the start."""
+    """Whether each collaborator answered last time, None before the first time, and counts since the start."""
 
     shutdown: Shutdown
     queue_ok: bool | None = None
@@ -27,12 +27,12 @@ class Status:
     counts: Counter[str] = field(default_factory=Counter)
 
     def count(self, what: str) -> None:
-        """Count one more."""
+        """Increment a count."""
         self.counts[what] += 1
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Count an attempt, as running while the block lasts."""
+        """Count an attempt, and count it as running until the block ends."""
         self.counts["attempts"] += 1
         self.counts["running"] += 1
         try:
@@ -40,22 +40,22 @@ class Status:
         finally:
             self.counts["running"] -= 1
 
-    def not_ready(self) -> list[str]:
-        """Say why no task would be taken just now; empty when ready (LSE-5).
+    def reasons_not_ready(self) -> list[str]:
+        """Return why no task would be accepted now; empty if ready (LSE-5).
 
-        The dispatcher is trusted before its first answer: until a wake-up comes there is nothing to ask it.
+        Before the first claim the dispatcher counts as ready: without a wake-up there is no request to send.
         """
         reasons = {
             "draining": self.shutdown.draining,
             "the queue has not answered yet": self.queue_ok is None,
             "the queue does not answer": self.queue_ok is False,
-            "the dispatcher does not let tasks be claimed": self.dispatcher_ok is False,
+            "the dispatcher rejects claims": self.dispatcher_ok is False,
         }
         problem = [self.machine_problem] if self.machine_problem is not None else []
         return [reason for reason, holds in reasons.items() if holds] + problem
 
-    def note(self, outcome: Outcome) -> None:
-        """Remember whether the last attempt ended by something that hits every attempt on this machine."""
+    def record_outcome(self, outcome: Outcome) -> None:
+        """Record whether the last attempt ended with an error that every attempt on this machine has."""
         error = outcome.error if isinstance(outcome, Failure) else None
         hits_all = error is not None and error.hits_every_attempt
         self.machine_problem = f"the last attempt ended as {type(error).__name__}" if hits_all else None

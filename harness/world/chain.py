@@ -48,7 +48,7 @@ _TYPES = (2, 2, 2, 2, 2, 2, 0, 0, 1, 1, 3, 3, 4, 2, 2, 0x6A)
 
 
 @dataclass(frozen=True, slots=True)
-class Reorg:
+class ChainReorg:
     """A reorganisation: from block `at` on, the canonical chain is the one with this `branch` number."""
 
     at: int
@@ -62,7 +62,7 @@ class Chain:
     chain_id: int
     seed: int = 0
     quirks: Quirks = field(default_factory=Quirks)
-    reorgs: tuple[Reorg, ...] = ()
+    reorgs: tuple[ChainReorg, ...] = ()
 
     def __post_init__(self) -> None:
         keys = tuple(Entropy.of(self.seed, self.chain_id, reorg.at, reorg.branch) for reorg in self.reorgs)
@@ -78,7 +78,7 @@ class Chain:
 
     def reorganised(self, *, at: int, branch: int = 1) -> Chain:
         """Return the chain after a reorg that replaced all blocks from `at` on."""
-        return replace(self, reorgs=(*self.reorgs, Reorg(at, branch)))
+        return replace(self, reorgs=(*self.reorgs, ChainReorg(at, branch)))
 
     def entropy(self, number: int) -> Entropy:
         """Return the source of bytes for the canonical block of a number."""

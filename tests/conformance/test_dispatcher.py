@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from harness.contract import dataset_version, prefix
-from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Request, TaskStatus
+from harness.fakes.dispatcher import Dispatcher, DispatcherRequest, DispatcherServer, ManualClock, TaskStatus
 
 PAYLOAD: dict[str, Any] = {
     "dataset_uuid": "7F3C5C1E-6a0e-4f0e-9d7e-2f6a3b1c9d10",
@@ -91,7 +91,7 @@ def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
 def in_process(dispatcher: Dispatcher) -> Post:
     def post(path: str, headers: dict[str, str], body: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
         lower = {name.lower(): value for name, value in headers.items()}
-        delivery = dispatcher.handle(Request("POST", path, lower, bytes_of(body)))
+        delivery = dispatcher.handle(DispatcherRequest("POST", path, lower, bytes_of(body)))
         return delivery.answer.status, dict(delivery.answer.body), {}
 
     return post

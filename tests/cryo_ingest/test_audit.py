@@ -1,4 +1,4 @@
-"""`verify` and `gaps`: planted defects are found, all of them and no others."""
+"""`verify` and `gaps` find all added defects and nothing else."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.audited import make_store, plant, survey_store, unexpected, verify_store
+from support.audited import add_defects, differences, make_store, survey_store, verify_store
 from support.proving import task_of
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bucket_target, prefix_of, real_mode
 
@@ -30,7 +30,7 @@ WIDTH = 1000
 
 
 def listing(ranges: int) -> dict[str, int]:
-    """Return keys and sizes of so many published ranges of a dataset."""
+    """Return keys and sizes of a number of published ranges of a dataset."""
     sizes = {}
     for start in range(0, ranges * WIDTH, WIDTH):
         task = task_of("logs", start, start + WIDTH)
@@ -40,17 +40,16 @@ def listing(ranges: int) -> dict[str, int]:
 
 
 def keys_at(sizes: dict[str, int], start: int) -> tuple[str, str]:
-    """Return the manifest's and the file's key of a range."""
+    """Return the keys of a range's manifest and file."""
     found = sorted(key for key in sizes if f"/{start}_{start + WIDTH}/" in key)
     return found[0], found[1]
 
 
-def test_gaps_finds_ten_planted_defects_among_10000_ranges_and_invents_none():
-    """Issue 9, 5: from a listing alone; what lacks coverage is given back as tasks of the usual width."""
+def test_gaps_finds_exactly_ten_defects_in_10000_ranges():
+    """Issue 9, 5: a listing is enough; missing blocks are returned as tasks of the usual size."""
     sizes = listing(RANGES)
-    places = random.Random(9).sample(range(1, RANGES - 2), 9)
-    starts = [place * WIDTH for place in places]
-    for start in starts[:2]:  # lost altogether
+    starts = [number * WIDTH for number in random.Random(9).sample(range(1, RANGES - 2), 9)]
+    for start in starts[:2]:  # no version
         for key in keys_at(sizes, start):
             del sizes[key]
     del sizes[keys_at(sizes, starts[2])[0]]  # no manifest
@@ -69,8 +68,8 @@ def test_gaps_finds_ten_planted_defects_among_10000_ranges_and_invents_none():
     coverage = survey(stored, start=0, end=RANGES * WIDTH)
     kinds = {kind: sorted(gap.start for gap in coverage.gaps if gap.kind == kind) for kind in KINDS}
     assert kinds["unpublished"] == [starts[2]]
-    assert kinds["torn"] == sorted(starts[3:5])
-    assert kinds["doubled"] == sorted(starts[5:7])
+    assert kinds["incomplete"] == sorted(starts[3:5])
+    assert kinds["duplicate"] == sorted(starts[5:7])
     assert set(kinds["overlapping"]) == {starts[7], starts[7] + WIDTH}
     assert kinds["stray"] == sorted([0, starts[8]])
     wanted = sorted(starts[:5])
@@ -80,19 +79,19 @@ def test_gaps_finds_ten_planted_defects_among_10000_ranges_and_invents_none():
     assert [task["range_start"] for task in tasks_for(coverage, prefix)] == wanted
 
 
-KINDS = ("missing", "unpublished", "torn", "doubled", "overlapping", "stray")
+KINDS = ("missing", "unpublished", "incomplete", "duplicate", "overlapping", "stray")
 
 
-def test_verify_and_gaps_find_ten_planted_defects_in_a_store_and_invent_none(tmp_path: Path):
-    """Issue 9, 5, on 300 ranges: what listings show and what reading shows (10,000: `scripts/audit_scale.py`)."""
+def test_verify_and_gaps_find_exactly_ten_defects_in_a_store(tmp_path: Path):
+    """Issue 9, 5, with 300 ranges; `scripts/audit_scale.py` has 10,000."""
     store = make_store(300, tmp_path)
-    starts = plant(store, 300, seed=9)
+    starts = add_defects(store, 300, seed=9)
     assert len(starts) == 10
-    assert unexpected(starts, survey_store(store, 300), asyncio.run(verify_store(store))) == []
+    assert differences(starts, survey_store(store, 300), asyncio.run(verify_store(store))) == []
 
 
-def test_gaps_of_nothing_is_all_of_it():
-    """A dataset that is not there is missing from end to end."""
+def test_gaps_of_an_empty_dataset_is_the_complete_range():
+    """A dataset without versions is missing completely."""
     coverage = survey([], start=5, end=2005)
     assert [(gap.kind, gap.start, gap.end) for gap in coverage.gaps] == [("missing", 5, 2005)]
     assert coverage.missing() == [(5, 1005), (1005, 2005)]
@@ -102,8 +101,8 @@ def test_gaps_of_nothing_is_all_of_it():
     "text",
     ["", "s3://bucket", "s3://bucket/cryo/1/x/", "/cryo/1/", "{}", '{"storage_ref": 1}', "[" * 10_000, "{" * 100_000],
 )
-def test_what_is_no_reference_is_refused_in_words(text: str):
-    """Usage, not a traceback."""
+def test_an_invalid_reference_is_a_usage_error(text: str):
+    """It raises BadReference, never another exception."""
     with pytest.raises(BadReference):
         read_reference(text)
     with pytest.raises(BadReference):
@@ -111,7 +110,7 @@ def test_what_is_no_reference_is_refused_in_words(text: str):
 
 
 def cryo_ingest(words: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command of the worker's."""
+    """Run a command of the worker."""
     return subprocess.run([BIN / "cryo-ingest", *words], env=environment, capture_output=True, text=True, check=False)
 
 
@@ -121,8 +120,8 @@ def worker(tmp_path: Path) -> Worker:
     return Worker(tmp_path)
 
 
-def test_verify_finds_nothing_wrong_with_what_was_just_published(worker: Worker, moto_bucket: Bucket):
-    """Exit 0; the publication itself is a reference, and a node bears the rows out."""
+def test_verify_finds_no_problem_in_a_new_version(worker: Worker, moto_bucket: Bucket):
+    """Exit code 0: a publication is a valid reference, and the node confirms the rows."""
     target = bucket_target(moto_bucket)
     with RpcPool(Node(Chain(CHAIN_ID), head=1_000_000)) as pool:
         mode = real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo"}
@@ -146,7 +145,7 @@ def test_verify_finds_nothing_wrong_with_what_was_just_published(worker: Worker,
 
 
 def rewritten(**fields: Any) -> Callable[[Path, list[Path]], object]:
-    """Return what changes fields of a manifest."""
+    """Return a function that changes fields of a manifest."""
 
     def rewrite(manifest: Path, _: list[Path]) -> None:
         content = json.loads(manifest.read_text()) | fields
@@ -155,7 +154,7 @@ def rewritten(**fields: Any) -> Callable[[Path, list[Path]], object]:
     return rewrite
 
 
-def one_key_less(manifest: Path, _: list[Path]) -> None:
+def without_a_key(manifest: Path, _: list[Path]) -> None:
     content = json.loads(manifest.read_text())
     rewritten(parquet_keys=content["parquet_keys"][1:])(manifest, [])
 
@@ -163,26 +162,26 @@ def one_key_less(manifest: Path, _: list[Path]) -> None:
 DEFECTS: dict[str, tuple[str, Callable[[Path, list[Path]], object]]] = {
     "no manifest": ("_manifest.json", lambda manifest, _: manifest.unlink()),
     "another form": ("_manifest.json", lambda manifest, _: manifest.write_text(manifest.read_text() + " ")),
-    "one key less": ("00000500_to_00001499.parquet", one_key_less),
-    "a field more": ("_manifest.json", rewritten(more=1)),
-    "a file less": ("00001500_to_00002499.parquet", lambda _, files: files[1].unlink()),
-    "a file more": ("extra.parquet", lambda manifest, _: (manifest.parent / "extra.parquet").write_bytes(b"x")),
-    "cut short": ("00000500_to_00001499.parquet", lambda _, files: files[0].write_bytes(files[0].read_bytes()[:-100])),
+    "a missing key": ("00000500_to_00001499.parquet", without_a_key),
+    "an additional field": ("_manifest.json", rewritten(more=1)),
+    "a missing file": ("00001500_to_00002499.parquet", lambda _, files: files[1].unlink()),
+    "an additional file": ("extra.parquet", lambda manifest, _: (manifest.parent / "extra.parquet").write_bytes(b"x")),
+    "truncated": ("00000500_to_00001499.parquet", lambda _, files: files[0].write_bytes(files[0].read_bytes()[:-100])),
     "exchanged": ("00000500_to_00001499.parquet", lambda _, files: files[0].write_bytes(files[1].read_bytes())),
     "empty": ("00002500_to_00002699.parquet", lambda _, files: files[2].write_bytes(b"")),
     "another dataset": ("/", lambda _, files: files[0].rename(str(files[0]).replace("__blocks", "__logs"))),
 }
 
 
-def test_verify_finds_each_of_ten_planted_defects_and_names_its_place(worker: Worker, tmp_path: Path):
-    """Exit 1, the key named, nothing wrong with its neighbours."""
+def test_verify_finds_each_of_ten_defects_and_names_its_key(worker: Worker, tmp_path: Path):
+    """Exit code 1: only the changed key has a finding."""
     target = Target(f"file://{tmp_path}/out", {}, directory=tmp_path / "out")
     assert worker.run(target).returncode == 0
     references = [f"file://{tmp_path}/out/{prefix_of(PAYLOAD)}"]
-    for place, (_, spoil) in enumerate(DEFECTS.values()):
-        shutil.copytree(tmp_path / "out", tmp_path / str(place))
-        folder = tmp_path / str(place) / prefix_of(PAYLOAD)
-        spoil(folder / "_manifest.json", sorted(folder.glob("*.parquet")))
+    for number, (_, change) in enumerate(DEFECTS.values()):
+        shutil.copytree(tmp_path / "out", tmp_path / str(number))
+        folder = tmp_path / str(number) / prefix_of(PAYLOAD)
+        change(folder / "_manifest.json", sorted(folder.glob("*.parquet")))
         references.append(f"file://{folder}/")
     result = cryo_ingest(["verify", *references, "--json"], worker.variables(target, {}))
     assert result.returncode == 1, result.stderr
@@ -194,8 +193,8 @@ def test_verify_finds_each_of_ten_planted_defects_and_names_its_place(worker: Wo
         assert all(key.endswith(where) for key in keys), (defect, keys)
 
 
-def test_a_publication_of_another_version_is_no_reference():
-    """PUB-1, PUB-2: its fields and its storage_ref have to agree."""
+def test_pub_1_an_inconsistent_publication_is_an_invalid_reference():
+    """PUB-1, PUB-2: its fields and its storage_ref must name the same version."""
     task = task_of("logs", 0, 1000)
     publication = {
         "dataset_uuid": task.dataset_uuid,
@@ -205,8 +204,8 @@ def test_a_publication_of_another_version_is_no_reference():
         "range_start": 0,
         "range_end": 1000,
     }
-    url, place = read_reference(json.dumps(publication))
-    assert (url, place.config_hash, place.prefix) == ("s3://b", "h", layout.prefix(task))
-    assert replace(place, config_hash=None) == read_reference(f"s3://b/{layout.prefix(task)}")[1]
+    url, location = read_reference(json.dumps(publication))
+    assert (url, location.config_hash, location.prefix) == ("s3://b", "h", layout.prefix(task))
+    assert replace(location, config_hash=None) == read_reference(f"s3://b/{layout.prefix(task)}")[1]
     with pytest.raises(BadReference, match="different versions"):
         read_reference(json.dumps(publication | {"range_end": 2000}))

@@ -1,4 +1,4 @@
-"""How the command line ends its process."""
+"""How the command line ends its process and reports usage errors."""
 
 import subprocess
 import sys
@@ -16,16 +16,16 @@ main()
 
 
 @pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["--no-such-option"], 64)])
-def test_out_2_the_exit_code_is_told_without_finalizing_the_interpreter(words: list[str], code: int):
-    """OUT-2: obstore's threads can abort an interpreter that is being finalized, and the exit code would be lost."""
+def test_out_2_the_process_exits_without_finalizing_the_interpreter(words: list[str], code: int):
+    """OUT-2: obstore's threads can abort the process during finalization, which would replace the exit code."""
     done = subprocess.run([sys.executable, "-c", WATCHED, *words], capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert "finalized" not in done.stdout
     assert "cryo-ingest" in done.stdout + done.stderr
 
 
-def test_an_empty_store_is_a_usage_error_and_never_a_bucket_named_none(tmp_path: Path):
-    """PUB-2: `--store ""` is told as what it is, though no S3_BUCKET is set: nothing is published anywhere."""
+def test_pub_2_an_empty_store_is_a_usage_error(tmp_path: Path):
+    """PUB-2: `--store ""` is not the bucket `None`, even without S3_BUCKET."""
     (tmp_path / "task.json").write_text("{}")
     command = [Path(sys.executable).parent / "cryo-ingest", "run", tmp_path / "task.json", "--store", ""]
     done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)

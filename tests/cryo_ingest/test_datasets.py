@@ -1,4 +1,4 @@
-"""The dataset table: what a payload may name."""
+"""The datasets that a payload may name."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_table_is_the_one_derived_from_the_measured_schemas():
-    """`datasets.json` says what `scripts/derive_datasets.py` derives from the goldens, no more and no less."""
+    """`datasets.json` is what `scripts/derive_datasets.py` derives from the golden files."""
     spec = importlib.util.spec_from_file_location("derive_datasets", ROOT / "scripts" / "derive_datasets.py")
     assert spec is not None
     assert spec.loader is not None
@@ -23,8 +23,8 @@ def test_the_table_is_the_one_derived_from_the_measured_schemas():
     assert json.loads((ROOT / "cryo_ingest" / "datasets.json").read_text(encoding="utf-8")) == script.derive(measured)
 
 
-def test_pay_4_25_of_36_datasets_can_be_had_by_range_alone():
-    """PAY-4: 25 of Cryo's 36 datasets need nothing but a range."""
+def test_pay_4_25_of_36_datasets_need_only_a_range():
+    """PAY-4: the other 11 need more arguments."""
     datasets = all_datasets()
     assert len(datasets) == 36
     assert sum(not dataset.requires for dataset in datasets.values()) == 25
@@ -41,7 +41,7 @@ def test_pay_4_25_of_36_datasets_can_be_had_by_range_alone():
         ("nonsense", "no such dataset"),
     ],
 )
-def test_pay_4_a_name_that_a_range_cannot_extract_is_refused_with_what_to_write_instead(name: str, words: str):
+def test_pay_4_an_unusable_name_is_rejected_with_advice(name: str, words: str):
     """PAY-4: unknown names, aliases, groups and datasets with arguments are bad payloads, each with advice."""
     with pytest.raises(BadPayload, match="cryo_dataset_name") as caught:
         extractable(name)

@@ -1,4 +1,4 @@
-"""`cryo-from-wheel`: the genuine command line inside the wheel, with main.rs's exit codes."""
+"""`cryo-from-wheel`: Cryo's command line inside the wheel, with the exit codes of its main.rs."""
 
 import json
 import os
@@ -36,8 +36,8 @@ def run(*arguments: str, **environment: str):
         (["blocks", "--nope"], 2, "unexpected argument '--nope'"),
     ],
 )
-def test_exit_codes_are_those_of_the_real_main(arguments: list[str], code: int, words: str):
-    """Success is 0, an error before collecting 1, a refused command line 2, each with Cryo's own words."""
+def test_exit_codes_are_those_of_cryos_main(arguments: list[str], code: int, words: str):
+    """Success is 0, an error before collecting 1, a usage error 2, each with Cryo's message."""
     ended = run(*arguments)
     assert ended.returncode == code
     assert words in ended.stdout + ended.stderr
@@ -45,8 +45,8 @@ def test_exit_codes_are_those_of_the_real_main(arguments: list[str], code: int, 
 
 @real_cryo
 @needs_wheel
-def test_arguments_arrive_untouched(tmp_path: Path):
-    """What Cryo reports as its arguments is what was given, in order."""
+def test_arguments_are_passed_unchanged(tmp_path: Path):
+    """Cryo's report lists the given arguments in order."""
     with RpcPool(Node(Chain(1))) as pool:
         ended = run("blocks", "--blocks", "5:9", "--label", "a-b", "-o", str(tmp_path), ETH_RPC_URL=pool.url)
         assert ended.returncode == 0
@@ -59,15 +59,15 @@ def test_arguments_arrive_untouched(tmp_path: Path):
 
 
 @needs_wheel
-def test_an_argument_with_white_space_is_refused():
-    """The wheel would split it, so it is refused with exit code 2 and named."""
+def test_an_argument_with_white_space_is_rejected():
+    """The wheel would split it, so it is named in an error with exit code 2."""
     ended = run("blocks", "--output-dir", "a b")
     assert ended.returncode == 2
     assert "'a b'" in ended.stderr
 
 
 def test_without_the_wheel_the_extra_is_named():
-    """Where there is no wheel the exit code is 127 and the message says which extra and interpreter to use."""
+    """Without the wheel the exit code is 127, and the message names the extra and the interpreter."""
     script = "import sys; sys.modules['cryo'] = None; from cryo_ingest.from_wheel import main; main()"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == 127
@@ -77,7 +77,7 @@ def test_without_the_wheel_the_extra_is_named():
 
 @needs_wheel
 def test_the_genuine_binary_is_found_without_loading_it():
-    """Its path is that of the wheel's extension module, and asking for it imports nothing."""
+    """The path is that of the wheel's extension module, and finding it imports nothing."""
     before = set(sys.modules)
     path = genuine_binary()
     assert path is not None

@@ -27,11 +27,11 @@ def test_ver_2_the_version_is_the_uuid5_of_the_identity():
 
 
 def test_ver_1_the_version_is_the_same_on_every_machine_and_day():
-    """VER-1: a literal, so that no change of code moves it unseen."""
+    """VER-1: the expected version is a literal, so that a change of the code is noticed."""
     assert layout.dataset_version(TASK) == "1281b6a2-812f-5b0a-92f9-ebc5125c02c2"
 
 
-def test_lay_1_the_prefix_is_to_the_letter():
+def test_lay_1_the_prefix_has_the_documented_form():
     """LAY-1: no zero padding, a trailing slash."""
     version = layout.dataset_version(TASK)
     expected = f"cryo/143/0f8fad5b-d9cb-469f-a165-70867728950e/99999500_100001000/{version}/"
@@ -39,7 +39,7 @@ def test_lay_1_the_prefix_is_to_the_letter():
 
 
 def test_lay_9_chunks_start_at_the_range_and_names_grow_past_eight_digits():
-    """LAY-9: unaligned chunks of 1,000 blocks, inclusive ends, the network name that Cryo gives the chain."""
+    """LAY-9: unaligned chunks of 1,000 blocks, inclusive ends, Cryo's network name."""
     assert layout.chunks(TASK) == (
         layout.Chunk(99_999_500, 100_000_500, "network_143__logs__99999500_to_100000499.parquet"),
         layout.Chunk(100_000_500, 100_001_000, "network_143__logs__100000500_to_100000999.parquet"),
@@ -47,7 +47,7 @@ def test_lay_9_chunks_start_at_the_range_and_names_grow_past_eight_digits():
     assert layout.file_count(TASK) == 2
 
 
-def test_lay_9_known_chains_have_cryos_own_names():
-    """LAY-9: mainnet is `ethereum`, and what Cryo does not know is `network_<id>`."""
+def test_lay_9_known_chains_have_cryos_names():
+    """LAY-9: mainnet is `ethereum`, and chains unknown to Cryo are `network_<id>`."""
     assert layout.network_name(1) == "ethereum"
     assert layout.network_name(84532) == "network_84532"

@@ -58,8 +58,8 @@ def test_pay_1_each_field_is_required(field: str):
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field in BAD_VALUES for value in BAD_VALUES[field]])
-def test_pay_5_each_field_is_refused_each_way_without_repeating_it(field: str, value: Any):
-    """PAY-2, PAY-5: a bad value names its field and is never repeated, since it may be a secret."""
+def test_pay_5_each_bad_value_is_rejected_without_repeating_it(field: str, value: Any):
+    """PAY-2, PAY-5: the message names the field but not the value, which may be a secret."""
     with pytest.raises(BadPayload) as caught:
         parse_task(GOOD | {field: value})
     assert field in caught.value.problems
@@ -82,20 +82,20 @@ def test_pay_1_the_end_must_be_past_the_start(end: int):
 
 
 def test_pay_3_unknown_fields_are_ignored():
-    """PAY-3: a field that the worker does not know changes nothing."""
+    """PAY-3: a payload may have more fields."""
     assert parse_task(GOOD | {"surprise": {"deep": [1]}}) == parse_task(GOOD)
 
 
 @pytest.mark.parametrize("payload", [None, [], "text", 7, [GOOD]])
-def test_pay_1_what_is_no_object_is_refused(payload: Any):
+def test_pay_1_a_payload_that_is_not_an_object_is_rejected(payload: Any):
     """PAY-1: the payload is a JSON object."""
     with pytest.raises(BadPayload, match="JSON object"):
         parse_task(payload)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000, b"1" * 5000])
-def test_pay_1_text_that_is_no_json_is_a_bad_payload(text: bytes):
-    """PAY-2: broken JSON, foreign encodings and bombs of nesting or digits are bad payloads, not crashes."""
+def test_pay_1_text_that_is_not_json_is_a_bad_payload(text: bytes):
+    """PAY-2: broken JSON, other encodings, deep nesting and huge numbers are bad payloads, not crashes."""
     with pytest.raises(BadPayload, match="payload"):
         parse_task_text(text)
 
@@ -136,8 +136,8 @@ def test_lay_7_the_manifest_has_one_form():
         b'{"version":1,"dataset_uuid":"u","dataset_version":"v"}',
     ],
 )
-def test_lay_4_what_is_not_exactly_a_manifest_is_none(content: bytes):
-    """LAY-4: unknown fields, other versions, unsorted or repeated keys make no manifest."""
+def test_lay_4_an_inexact_manifest_is_rejected(content: bytes):
+    """LAY-4: unknown fields, other versions, and unsorted or repeated keys make a manifest invalid."""
     assert parse_manifest(content) is None
 
 
@@ -148,8 +148,8 @@ def test_lay_4_what_is_not_exactly_a_manifest_is_none(content: bytes):
         ('{"range_start": 1, "x": {"deep": [{"y": 1, "y": 2}]}}', "y"),
     ],
 )
-def test_pay_1_a_key_that_appears_twice_is_named(text: str, named: str):
-    """PAY-1, PAY-2: readers of JSON differ on which of two values counts, so neither does."""
+def test_pay_1_a_repeated_key_is_named(text: str, named: str):
+    """PAY-1, PAY-2: JSON parsers differ in which of the two values they use, so neither counts."""
     with pytest.raises(BadPayload) as caught:
         parse_task(parse_task_text(text))
     assert caught.value.problems == {named: "must appear once"}

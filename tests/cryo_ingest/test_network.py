@@ -1,4 +1,4 @@
-"""Proxies and certificate authorities: used where the environment says so, and proxies only when told to."""
+"""Proxies and certificate authorities of the environment; proxies are used only with `TRACE_PROXY`."""
 
 from pathlib import Path
 
@@ -30,43 +30,45 @@ PROXY = "http://us3r:p4ss-canary@proxy.example:3128"
         ({"HTTP_PROXY": PROXY, "NO_PROXY": "ample,xample.com,11.0.0.0/8"}, "http://node.example/", PROXY),
     ],
 )
-def test_the_proxy_of_a_url_is_what_the_usual_variables_say(variables: dict[str, str], url: str, proxy: str | None):
-    """Proxies: by scheme, lower case first, with the exceptions of `NO_PROXY`; credentials stay out of sight."""
-    proxies = Proxies.of(variables)
+def test_the_proxy_of_a_url_is_that_of_the_usual_variables(variables: dict[str, str], url: str, proxy: str | None):
+    """The scheme selects the variable, lower case first, except for `NO_PROXY`; `repr` has no credentials."""
+    proxies = Proxies.from_environment(variables)
     assert proxies.for_url(url) == proxy
     assert "canary" not in repr(proxies)
 
 
-def test_proxy_variables_do_nothing_unless_told_to():
-    """`TRACE_PROXY`: a proxy would see the keys in the URLs of nodes, so one that happens to be there is not used."""
+def test_proxy_variables_are_ignored_without_trace_proxy():
+    """A proxy would see the keys in the URLs of nodes, so it must be turned on."""
     variables = {"HTTP_PROXY": PROXY, "https_proxy": "socks5://no-proxy-of-ours"}
     assert from_environment(variables).proxies.for_url("http://node.example") is None
-    told = from_environment({"HTTP_PROXY": PROXY, "TRACE_PROXY": "environment"})
-    assert told.proxies.for_url("http://node.example") == told.s3.proxies.for_url("http://node.example") == PROXY
-    assert PROXY in told.secrets()
+    settings = from_environment({"HTTP_PROXY": PROXY, "TRACE_PROXY": "environment"})
+    assert (
+        settings.proxies.for_url("http://node.example") == settings.s3.proxies.for_url("http://node.example") == PROXY
+    )
+    assert PROXY in settings.secrets()
 
 
 @pytest.mark.parametrize("value", ["socks5://proxy:1080", "http://", "http://[", "proxy:0"])
 def test_a_proxy_that_cannot_be_used_is_a_configuration_error_that_names_its_variable(value: str):
-    """Exit 78: found at the start, not at the first request."""
+    """Exit code 78: it is found at the start, not at the first request."""
     with pytest.raises(ConfigurationError) as caught:
         from_environment({"TRACE_PROXY": "environment", "ALL_PROXY": value})
     assert set(caught.value.problems) == {"ALL_PROXY"}
 
 
-def test_cryo_gets_the_proxy_variables_where_our_own_client_uses_them_and_only_there(tmp_path: Path):
-    """SEC-1: Cryo obeys them of itself, so what it is not given it does not use."""
+def test_cryo_gets_the_proxy_variables_only_if_our_own_client_uses_them(tmp_path: Path):
+    """SEC-1: Cryo uses all proxy variables that it gets."""
     order = ExtractionOrder(None, (), tmp_path, (), "http://node.example")  # type: ignore[arg-type]
     inherited = {"PATH": "/bin", "HTTP_PROXY": PROXY, "no_proxy": "x", "SECRET": "y"}
     off = from_environment(inherited)
-    told = from_environment(inherited | {"TRACE_PROXY": "environment"})
+    on = from_environment(inherited | {"TRACE_PROXY": "environment"})
     base = {"PATH": "/bin", "ETH_RPC_URL": "http://node.example"}
-    assert command.environment(order, off, inherited) == base
-    assert command.environment(order, told, inherited) == base | {"HTTP_PROXY": PROXY, "no_proxy": "x"}
+    assert command.environment(order, off, inherited=inherited) == base
+    assert command.environment(order, on, inherited=inherited) == base | {"HTTP_PROXY": PROXY, "no_proxy": "x"}
 
 
 def test_the_certificates_of_a_file_and_of_directories_are_one_bundle(tmp_path: Path):
-    """`SSL_CERT_FILE`, `SSL_CERT_DIR`: each certificate once, and what can't be read is left out."""
+    """`SSL_CERT_FILE`, `SSL_CERT_DIR`: each certificate is included once, and unreadable files are skipped."""
     one, two = (f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in ("one", "two"))
     (tmp_path / "certs").mkdir()
     (tmp_path / "one.pem").write_text(one)

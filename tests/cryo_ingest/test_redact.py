@@ -25,7 +25,7 @@ URL = "https://us3r-name:p4ss%2Fword@node.example:8545/v2/pathk3y-0123?apikey=qu
     ],
 )
 def test_sec_1_no_part_of_a_secret_url_survives(leak: str):
-    """SEC-1: user, password, path, query and host are taken out in every form in which they can turn up."""
+    """SEC-1: user, password, path, query and host are removed in every form in which they can appear."""
     text = Redactor([URL])(f"before {leak} after")
     for secret in ("us3r", "p4ss", "pathk3y", "qu3ry", "node.example", "dXMzci1u"):
         assert secret not in text
@@ -35,8 +35,8 @@ def test_sec_1_no_part_of_a_secret_url_survives(leak: str):
 @pytest.mark.parametrize(
     "url", ["http://[::1/k3y-in-path", "https://us3r:p4ss℀word@node.example/k3y-in-path?q=k3y%2Din"]
 )
-def test_sec_1_a_url_that_no_parser_takes_is_a_secret_all_the_same(url: str):
-    """SEC-1: a typo in a variable is no reason to fail before the first event, nor to let any piece of it out."""
+def test_sec_1_a_url_that_cannot_be_parsed_is_a_secret_too(url: str):
+    """SEC-1: a typo in a variable neither fails the worker before its first event nor reveals a part of the URL."""
     rest = url.partition("//")[2]
     text = Redactor([url])(f"before {url} {rest} {rest.replace('/', ' ').replace('@', ' ')} after")
     assert text.startswith("before ")
@@ -44,21 +44,21 @@ def test_sec_1_a_url_that_no_parser_takes_is_a_secret_all_the_same(url: str):
     assert not any(secret in text for secret in ("k3y", "us3r", "p4ss"))
 
 
-def test_sec_1_any_url_is_taken_out_even_an_unknown_one():
-    """SEC-1: a node may redirect or name another endpoint, whose key nobody told us."""
+def test_sec_1_any_url_is_removed_even_an_unknown_one():
+    """SEC-1: a node may redirect to or name another endpoint with an unknown key."""
     assert Redactor([])("see wss://other.example/k3y now") == "see <redacted> now"
 
 
 def test_common_words_of_a_url_leave_text_readable():
-    """Parts of under four characters, such as `v2` and `rpc`, are no keys."""
+    """Parts of less than four characters, such as `v2` and `rpc`, are not keys."""
     assert Redactor(["http://localhost/v2/rpc"])("v2 of rpc") == "v2 of rpc"
 
 
-def test_sec_1_secrets_that_arrive_at_run_time_are_known_for_as_long_as_asked():
-    """SEC-1: blocks of several attempts overlap; each takes away its own alone."""
+def test_sec_1_secrets_added_at_run_time_are_redacted_until_their_block_ends():
+    """SEC-1: blocks of several attempts overlap; each removes only its own secrets."""
     redactor = Redactor(["first-secret"])
-    with redactor.knowing("second-secret"):
-        with redactor.knowing("second-secret", "third-secret"):
+    with redactor.with_secrets("second-secret"):
+        with redactor.with_secrets("second-secret", "third-secret"):
             assert redactor("first-secret second-secret third-secret") == " ".join(["<redacted>"] * 3)
         assert redactor("second-secret third-secret") == "<redacted> third-secret"
     assert redactor("first-secret second-secret") == "<redacted> second-secret"
@@ -69,15 +69,15 @@ def test_sec_1_secrets_that_arrive_at_run_time_are_known_for_as_long_as_asked():
     ["NODE.Example:8545", "P4SS%2fword", "PATHK3Y-0123", quote(URL, safe=""), quote(URL.partition("?")[0], safe="")],
 )
 def test_sec_1_a_secret_in_another_case_or_encoded_is_the_same_secret(leak: str):
-    """SEC-1: hosts and hexadecimal come back in either case, and whatever is put into a query is percent-encoded."""
+    """SEC-1: hosts and hexadecimal may be printed in either case, and parts of a query are percent-encoded."""
     text = Redactor([URL])(f"before {leak} after")
     assert text.startswith("before ")
     assert text.endswith(" after")
     assert not any(secret in text.lower() for secret in ("p4ss", "pathk3y", "node.example"))
 
 
-def test_sec_1_a_key_is_taken_out_as_it_stands_in_a_query():
-    """SEC-1: AWS secret keys hold slashes and pluses, which a signed URL encodes, in either case of hexadecimal."""
+def test_sec_1_a_key_is_removed_in_its_form_in_a_query():
+    """SEC-1: AWS secret keys contain slashes and pluses, which a signed URL encodes in either case."""
     redactor = Redactor(["wJalr/XUtn+FEMI/K7MDENG"])
     for leak in ("wJalr%2FXUtn%2BFEMI%2FK7MDENG", "wJalr%2fXUtn%2bFEMI%2fK7MDENG"):
         assert redactor(leak) == "<redacted>"

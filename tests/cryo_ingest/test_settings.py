@@ -10,7 +10,7 @@ from cryo_ingest.settings import Caps, Settings, from_environment, pool_variable
 
 
 def test_mod_1_an_empty_environment_is_fake_mode_with_the_documented_defaults():
-    """MOD-1, CAP-4, STG-1, STG-4: the defaults are the contract's."""
+    """MOD-1, CAP-4, STG-1, STG-4: these are the defaults in the contract."""
     settings = from_environment({})
     assert settings == Settings()
     assert (settings.mode, settings.cryo_bin, settings.staging_ttl_hours) == ("fake", "cryo", 24)
@@ -39,28 +39,28 @@ BAD = {
 
 @pytest.mark.parametrize(("variable", "value"), [(name, value) for name, values in BAD.items() for value in values])
 def test_cap_3_a_bad_value_is_a_configuration_error_that_names_its_variable(variable: str, value: str):
-    """CAP-3, MOD-1: what can't be used is refused at start-up by name, with exit code 78."""
+    """CAP-3, MOD-1: an invalid value is an error at start-up with exit code 78."""
     with pytest.raises(ConfigurationError) as caught:
         from_environment({variable: value})
     assert set(caught.value.problems) == {variable}
     assert caught.value.exit_code == 78
 
 
-def test_cap_3_a_file_cap_above_what_one_put_takes_is_refused():
-    """Architecture, Upload: S3 takes 5 GiB in one PUT, so a cap above that could never be honoured."""
+def test_cap_3_a_file_cap_above_the_limit_of_one_put_is_rejected():
+    """Architecture, Upload: S3 accepts at most 5 GiB in one PUT."""
     with pytest.raises(ConfigurationError, match="5 GiB"):
         from_environment({"MAX_PARQUET_BYTES_PER_FILE": str(5 * 1024**3 + 1)})
 
 
 def test_every_bad_variable_is_named_at_once():
-    """One run shows everything that has to be mended."""
+    """One run shows everything that must be corrected."""
     bad = {"TRACE_CRYO_MODE": "x", "MAX_PARQUET_FILES_PER_RANGE": "0", "TRACE_CRYO_STAGING_TTL_HOURS": "soon"}
     with pytest.raises(ConfigurationError) as caught:
         from_environment(bad)
     assert set(caught.value.problems) == set(bad)
 
 
-def test_stg_4_a_ttl_of_zero_or_a_fraction_of_an_hour_is_legal():
+def test_stg_4_a_ttl_of_zero_or_a_fraction_of_an_hour_is_valid():
     """STG-4: the TTL is any number from zero up."""
     assert from_environment({"TRACE_CRYO_STAGING_TTL_HOURS": "0"}).staging_ttl_hours == 0
     assert from_environment({"TRACE_CRYO_STAGING_TTL_HOURS": "0.5"}).staging_ttl_hours == 0.5
@@ -74,26 +74,26 @@ def test_stg_4_a_ttl_of_zero_or_a_fraction_of_an_hour_is_legal():
         ("ÉTÉ1", "TRACE_RPC_POOL__T_1_URL"),
     ],
 )
-def test_mod_6_the_pools_variable_is_its_name_upper_cased_with_the_rest_underscores(pool: str, variable: str):
-    """MOD-6: every character outside A-Z and 0-9 turns into an underscore."""
+def test_mod_6_the_pools_variable_is_derived_from_its_name(pool: str, variable: str):
+    """MOD-6: the name in upper case, each character outside A-Z and 0-9 replaced by an underscore."""
     assert pool_variable(pool) == variable
 
 
 def test_mod_4_a_pools_own_variable_comes_before_the_default():
-    """MOD-4, MOD-7: the pool's variable wins, the default serves the rest, white space separates several."""
+    """MOD-4, MOD-7: the default is for pools without a variable; white space separates several endpoints."""
     rpc = from_environment({"TRACE_RPC_POOL_ETH_URL": "http://a http://b", "TRACE_CRYO_RPC_URL": "http://c"}).rpc
     assert rpc.resolve("eth") == ("http://a", "http://b")
     assert rpc.resolve("polygon") == ("http://c",)
 
 
 def test_mod_4_with_neither_variable_the_message_names_both():
-    """MOD-4: the reader learns which two variables would help."""
+    """MOD-4: the user can set either variable."""
     with pytest.raises(RpcPoolUnresolved, match=r"TRACE_RPC_POOL_ETH_URL.*TRACE_CRYO_RPC_URL"):
         from_environment({"TRACE_CRYO_RPC_URL": "  "}).rpc.resolve("eth")
 
 
 def test_sec_1_no_secret_is_in_the_settings_text():
-    """SEC-1: the text form of settings, which a traceback may show, holds no URL and no key."""
+    """SEC-1: a traceback may show the settings, which must not contain a URL or a key."""
     secrets = {
         "TRACE_CRYO_RPC_URL": "https://rpc.example/s3cret-one",
         "TRACE_RPC_POOL_A_URL": "https://rpc.example/s3cret-two",
@@ -109,8 +109,8 @@ def test_sec_1_no_secret_is_in_the_settings_text():
 @pytest.mark.parametrize(
     "value", ["https://k3y:s3cret@s3.example", "https://s3.example/?k3y=s3cret", "http://h/#s3cret"]
 )
-def test_sec_1_an_endpoint_with_credentials_is_refused_without_repeating_them(name: str, value: str):
-    """SEC-1: keys have variables of their own; in an endpoint they would be in every error of the store's."""
+def test_sec_1_an_endpoint_with_credentials_is_rejected_without_repeating_them(name: str, value: str):
+    """SEC-1: credentials in an endpoint would be in every error of the store; they have other variables."""
     with pytest.raises(ConfigurationError) as caught:
         service_from_environment({name: value})
     assert name in caught.value.problems

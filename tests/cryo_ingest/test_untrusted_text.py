@@ -1,4 +1,4 @@
-"""Whatever is read from outside, payload to node, ends in a value or in an error of ours; what was found is kept."""
+"""Any input from outside is parsed or raises one of our errors; found examples are kept."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ from cryo_ingest.errors import BadPayload, ConfigurationError
 from cryo_ingest.model import make_manifest, parse_manifest, parse_task, parse_task_text
 from cryo_ingest.redact import Redactor
 from cryo_ingest.rpc.replies import RequestFailed, check_status, parse_answers, retry_after
-from cryo_ingest.rpc.results import BadAnswer, Header, parse_header, parse_logs, parse_receipts
-from cryo_ingest.serve import answers
+from cryo_ingest.rpc.results import Header, UnusableResult, parse_header, parse_logs, parse_receipts
+from cryo_ingest.serve import responses
 from cryo_ingest.serve.settings import service_from_environment
 
 BOUNDED = bounded(max_examples=150, derandomize=True, deadline=None, database=None)
@@ -28,7 +28,7 @@ BOUNDED = bounded(max_examples=150, derandomize=True, deadline=None, database=No
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=20)
 )
-"""Text of Hypothesis's has no lone surrogates, which JSON can spell: those stand among the examples."""
+"""Hypothesis generates no lone surrogates, which JSON can contain, so the examples have them."""
 
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
@@ -38,7 +38,7 @@ HASH = "0x" + "11" * 32
 
 
 def changed(honest: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Return objects like an honest one, with some fields replaced by anything and some left out."""
+    """Generate variants of an object, with some fields replaced and some left out."""
     return st.tuples(
         st.dictionaries(st.sampled_from(sorted(honest)), JSON, max_size=3),
         st.sets(st.sampled_from(sorted(honest)), max_size=2),
@@ -50,8 +50,8 @@ def changed(honest: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 @example(PAYLOAD | {"config_hash": LONE})
 @example(PAYLOAD | {"dataset_key": LONE})
 @example(PAYLOAD | {"rpc_pool": LONE, LONE: 1})
-def test_pay_2_any_payload_is_a_task_with_a_place_or_a_bad_payload(payload: object):
-    """PAY-2: what is accepted has a version, a prefix and a line in the log; all else is refused and named."""
+def test_pay_2_any_payload_is_a_task_with_a_location_or_a_bad_payload(payload: object):
+    """PAY-2: an accepted payload has a version and a prefix, and can be logged; any other raises BadPayload."""
     with suppress(BadPayload):
         task = parse_task(payload)
         assert location_of(layout.prefix(task)) is not None
@@ -66,7 +66,7 @@ def test_pay_2_any_payload_is_a_task_with_a_place_or_a_bad_payload(payload: obje
 @example(b"\xff\xfe{")
 @example(b'{"config_hash": NaN}')
 def test_pay_2_any_text_is_json_or_a_bad_payload(text: bytes):
-    """PAY-2: no text ends in anything else."""
+    """PAY-2: no text raises another error."""
     with suppress(BadPayload):
         parse_task_text(text)
 
@@ -87,7 +87,7 @@ def test_pay_2_any_text_is_json_or_a_bad_payload(text: bytes):
     )
 )
 def test_any_environment_is_settings_or_a_configuration_error(environment: dict[str, str]):
-    """Exit 78: whatever a variable holds; and whatever is secret of it can be made a redactor of."""
+    """Exit code 78: any values are accepted or raise ConfigurationError, and a redactor accepts any secrets."""
     with suppress(ConfigurationError):
         settings, _ = service_from_environment(environment)
         Redactor(settings.secrets())("text")
@@ -106,21 +106,21 @@ MANIFEST = json.loads(
 @example(json.dumps(MANIFEST | {"parquet_keys": [LONE]}).encode())
 @example(b"[" * 100_000)
 def test_lay_4_any_bytes_are_a_manifest_or_none(content: bytes):
-    """LAY-4: no content ends in anything else, and `verify` can say of each what is wrong with it."""
-    place = location_of(layout.prefix(parse_task(PAYLOAD)))
-    assert place is not None
-    assert manifest_problems(content, parse_manifest(content), place)
+    """LAY-4: no content raises an error, and `verify` finds a problem in each."""
+    location = location_of(layout.prefix(parse_task(PAYLOAD)))
+    assert location is not None
+    assert manifest_problems(content, parse_manifest(content), location=location)
 
 
 @BOUNDED
 @given(st.text(max_size=60), JSON)
 @example(LONE, {"storage_ref": {"scheme": "s3", "bucket": LONE, "prefix": "cryo/1/"}})
-def test_any_reference_is_a_place_or_none(text: str, value: object):
-    """64: a reference is a URL or a publication, or refused in words."""
-    for spelled in (text, f"s3://b/cryo/{text}", json.dumps(value)):
+def test_any_reference_is_a_location_or_rejected(text: str, value: object):
+    """Exit code 64: a reference is a URL or a publication, or raises BadReference."""
+    for reference in (text, f"s3://b/cryo/{text}", json.dumps(value)):
         for read in (read_reference, read_dataset_reference):
             with suppress(BadReference):
-                read(spelled)
+                read(reference)
 
 
 CLAIM = {
@@ -144,12 +144,12 @@ DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 @example(json.dumps(CLAIM | {"lease_expires_at": "0001-01-01T00:00:00+23:59"}).encode(), DATE)
 @example(json.dumps(CLAIM | {"lease_expires_at": "9999-12-31T23:59:59-23:59"}).encode(), DATE)
 @example(json.dumps(CLAIM | {"lease_expires_at": 1e300}).encode(), DATE)
-def test_lse_1_any_answer_of_a_dispatcher_is_a_claim_or_a_bad_answer(body: bytes, date: str):
-    """LSE-1, LSE-5: whatever a dispatcher answers with 200, and whatever its clock says."""
-    with suppress(answers.BadAnswer):
-        answers.parse_claim(body, {"Date": date}, task_id="t", sent_at=0.0)
-    with suppress(answers.BadAnswer):
-        answers.parse_renewal(body, {"Date": date}, sent_at=0.0)
+def test_lse_1_any_response_of_a_dispatcher_is_a_claim_or_invalid(body: bytes, date: str):
+    """LSE-1, LSE-5: this holds for any body and any `Date` with status 200."""
+    with suppress(responses.InvalidResponse):
+        responses.parse_claim(body, {"Date": date}, task_id="t", sent_at=0.0)
+    with suppress(responses.InvalidResponse):
+        responses.parse_renewal(body, {"Date": date}, sent_at=0.0)
 
 
 HEADER = {
@@ -198,10 +198,10 @@ READS: list[Callable[[Any], object]] = [
 @example(HEADER | {"transactions": [LONE]})
 @example([RECEIPT | {"logs": [LOG | {"data": "0x" + LONE}]}])
 @example(HEADER | {"gasUsed": "0x" + "f" * 100_000})
-def test_rng_4_any_answer_of_a_node_is_read_or_a_bad_answer(answer: Any):
-    """RNG-4: whatever a node says of a block, a log or a receipt."""
+def test_rng_4_any_answer_of_a_node_is_parsed_or_unusable(answer: Any):
+    """RNG-4: this holds for blocks, logs and receipts."""
     for read in READS:
-        with suppress(BadAnswer):
+        with suppress(UnusableResult):
             read(answer)
 
 
@@ -209,10 +209,10 @@ def test_rng_4_any_answer_of_a_node_is_read_or_a_bad_answer(answer: Any):
 @given(st.one_of(st.binary(max_size=60), JSON.map(lambda value: json.dumps(value).encode())), st.text(max_size=12))
 @example(b'[{"id": 0, "error": {"code": 1e400, "message": ["x"]}}]', "9" * 12)
 def test_rng_5_any_response_of_a_node_is_answers_or_a_failed_request(content: bytes, header: str):
-    """RNG-5: whatever is in the body, in `Retry-After` or in `Date`."""
-    for places in ([0], [0, 1]):
+    """RNG-5: this holds for any body, `Retry-After` and `Date`."""
+    for indices in ([0], [0, 1]):
         with suppress(RequestFailed):
-            parse_answers(content, places)
+            parse_answers(content, indices)
     for headers in ({"Retry-After": header}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT", "Date": header}):
         seconds = retry_after(headers, 0.0)
         assert seconds is None or 0 <= seconds <= 300

@@ -12,7 +12,7 @@ from harness.faults.rpc import Hang, Status
 from harness.world.chain import Chain
 
 NODE = Node(Chain(CHAIN_ID), head=1_000_000)
-MOST_LOOKS = 20
+MAX_LOOKS = 20
 CANARIES = ("us3r-canary", "p4ss-canary", "p4th-canary", "qu3ry-canary")
 
 ENDINGS = {
@@ -42,7 +42,7 @@ class ArgumentsWatch:
     def look(self, *_: object) -> None:
         """Read them all once; done at the first calls that the endpoint gets."""
         self.looks += 1
-        if self.looks > MOST_LOOKS:
+        if self.looks > MAX_LOOKS:
             return
         self.seen.update(command_lines().values())
         # Another test's Cryo may run at the same time.

@@ -14,7 +14,7 @@ from support.processes import command_lines
 from support.service import Platform, Service, platform, small, until
 from support.worker import CHAIN_ID, prefix_of
 
-from harness.fakes.dispatcher import Request
+from harness.fakes.dispatcher import DispatcherRequest
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
 from harness.faults import DispatcherFault
@@ -161,7 +161,7 @@ def test_out_1_a_refused_report_is_logged_as_a_bug_without_its_values(hurried: P
     hurried.machine.add_faults(DispatcherFault("complete", "status", status=400, times=1))
     with hurried.service() as service:
         hurried.machine.add_task(small())
-        refused = service.wait_for("attempt.report_refused")
+        refused = service.wait_for("attempt.report_rejected")
         assert refused["body"]["lease_token"] == "text of 64"
         assert refused["body"]["datasets_published"][0]["range_end"] == "int"
         service.wait_for("attempt.reported")
@@ -176,7 +176,7 @@ def test_stg_8_a_failed_attempts_directory_is_deleted_after_its_report(world: Pl
     old.mkdir(parents=True)
     seen: list[list[str]] = []
 
-    def look(request: Request) -> None:
+    def look(request: DispatcherRequest) -> None:
         if request.kind == "complete":
             seen.append(world.staged())
 
@@ -372,7 +372,7 @@ def test_sec_1_sec_2_no_token_is_in_any_log_message_object_or_argument(hurried: 
     """SEC-1, SEC-2: after a success, a failure, a refused report and a lost answer."""
     arguments: set[bytes] = set()
 
-    def look(_: Request) -> None:
+    def look(_: DispatcherRequest) -> None:
         arguments.update(command_lines().values())
 
     hurried.server.on_request(look)

@@ -1,7 +1,6 @@
-"""A store of many published ranges with defects planted in it, and what `verify` and `gaps` have to find of them.
+"""A store of many published ranges with defects, and what `verify` and `gaps` must find.
 
-All ranges are without rows (as a dataset may well be), so that one file's bytes are every file's and the store costs
-nothing to build.
+No range has rows, which is valid, so that all files have the same bytes and the store is cheap to build.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ Objects = dict[str, tuple[bytes, Mapping[str, str]]]
 
 
 class PrefixStore:
-    """As much of `ports.ObjectStore` as an audit asks for; it finds a version's keys without looking at all others."""
+    """The operations of `ports.ObjectStore` that an audit needs, with an index by version."""
 
     keeps_metadata = True
 
@@ -58,15 +57,15 @@ class PrefixStore:
 
 
 def published(task: Task, body: bytes) -> tuple[str, Objects]:
-    """Return a whole version's prefix and objects."""
-    version = Version.of(task, mode="real")
-    facts = {"sha256": hashlib.sha256(body).hexdigest(), "rows": "0", "block-min": "", "block-max": ""}
-    objects: Objects = {key: (body, facts | {"evidence": "rows"}) for key in version.manifest.parquet_keys}
+    """Return a complete version's prefix and objects."""
+    version = Version.from_task(task, mode="real")
+    metadata = {"sha256": hashlib.sha256(body).hexdigest(), "rows": "0", "block-min": "", "block-max": ""}
+    objects: Objects = {key: (body, metadata | {"evidence": "rows"}) for key in version.manifest.parquet_keys}
     return version.prefix, objects | {version.manifest_key: (version.manifest.to_bytes(), {})}
 
 
 def make_store(ranges: int, folder: Path) -> PrefixStore:
-    """Return a store of so many whole ranges."""
+    """Return a store with a number of complete ranges."""
     body = forge(folder / "empty.parquet", DATASET, Forged(0, groups=0)).read_bytes()
     starts = range(0, ranges * WIDTH, WIDTH)
     return PrefixStore(dict(published(task_of(DATASET, start, start + WIDTH), body) for start in starts))
@@ -84,68 +83,70 @@ def _cut(key: Callable[[Objects], str], end: int) -> Callable[[Objects], object]
     return lambda objects: objects.update({key(objects): (objects[key(objects)][0][:end], objects[key(objects)][1])})
 
 
-def _told(**facts: str) -> Callable[[Objects], object]:
-    def tell(objects: Objects) -> None:
+def _with_metadata(**fields: str) -> Callable[[Objects], object]:
+    def change(objects: Objects) -> None:
         body, metadata = objects[_file(objects)]
-        objects[_file(objects)] = (body, metadata | {name.replace("_", "-"): value for name, value in facts.items()})
+        objects[_file(objects)] = (body, metadata | {name.replace("_", "-"): value for name, value in fields.items()})
 
-    return tell
+    return change
 
 
-PLANTS: dict[str, Callable[[Objects], object]] = {
+DEFECTS: dict[str, Callable[[Objects], object]] = {
     "missing": dict.clear,
     "unpublished": lambda objects: objects.pop(_manifest(objects)),
-    "torn manifest": _cut(_manifest, -40),
+    "truncated manifest": _cut(_manifest, -40),
     "missing object": lambda objects: objects.pop(_file(objects)),
     "truncated file": _cut(_file, -100),
-    "wrong row count": _told(rows="7"),
-    "bad metadata": _told(evidence="hearsay"),
-    "foreign file": lambda objects: objects.update({_file(objects) + "._tmp": (b"x", {})}),
+    "wrong row count": _with_metadata(rows="7"),
+    "bad metadata": _with_metadata(evidence="hearsay"),
+    "unexpected file": lambda objects: objects.update({_file(objects) + "._tmp": (b"x", {})}),
 }
-"""What a range's objects are changed by; two defects more are versions more: `doubled` and `overlapping`."""
+"""Changes of a range's objects; two more defects are additional versions: `duplicate` and `overlapping`."""
 
 BY_LISTING = {
     "missing": {"missing"},
     "unpublished": {"unpublished", "missing"},
-    "missing object": {"torn", "missing"},
-    "foreign file": {"stray"},
-    "doubled": {"doubled"},
+    "missing object": {"incomplete", "missing"},
+    "unexpected file": {"stray"},
+    "duplicate": {"duplicate"},
     "overlapping": {"overlapping"},
 }
-"""The kinds of gap that show a defect; all others have to be read for."""
+"""The kinds of gap for each defect that a listing shows; the other defects need the content of objects."""
 
 
-def plant(store: PrefixStore, ranges: int, seed: int) -> dict[str, int]:
-    """Plant ten defects, each in a range of its own with whole neighbours; return where each range starts."""
-    places = Random(seed).sample(range(1, ranges - 2, 3), len(PLANTS) + 2)
-    starts = dict(zip([*PLANTS, "doubled", "overlapping"], (place * WIDTH for place in places), strict=True))
-    for defect, change in PLANTS.items():
+def add_defects(store: PrefixStore, ranges: int, seed: int) -> dict[str, int]:
+    """Add ten defects, each in a range with complete neighbours; return the start of each range."""
+    positions = Random(seed).sample(range(1, ranges - 2, 3), len(DEFECTS) + 2)
+    starts = dict(zip([*DEFECTS, "duplicate", "overlapping"], (each * WIDTH for each in positions), strict=True))
+    for defect, change in DEFECTS.items():
         change(store.versions[prefix_at(starts[defect])])
     body = next(held[0] for held in store.versions[prefix_at(0)].values() if held[0][:4] == b"PAR1")
-    other = task_of(DATASET, starts["doubled"], starts["doubled"] + WIDTH).model_copy(update={"config_hash": "other"})
+    other = task_of(DATASET, starts["duplicate"], starts["duplicate"] + WIDTH).model_copy(
+        update={"config_hash": "other"}
+    )
     wide = task_of(DATASET, starts["overlapping"], starts["overlapping"] + WIDTH + WIDTH // 2)
     store.versions |= dict(published(task, body) for task in (other, wide))
     return starts
 
 
 def prefix_at(start: int) -> str:
-    """Return the prefix of the range that starts there."""
+    """Return the prefix of the range with this start."""
     return layout.prefix(task_of(DATASET, start, start + WIDTH))
 
 
 async def verify_store(store: PrefixStore) -> list[Verified]:
-    """Judge every version, those that are not there too."""
-    places = [location_of(prefix) for prefix in store.versions]
+    """Verify every version, also missing ones."""
+    locations = [location_of(prefix) for prefix in store.versions]
     with tempfile.TemporaryDirectory() as scratch:
         return [
-            await verify(_as_store(store), place, proof_of=_proof_of, scratch=Path(scratch))
-            for place in places
-            if isinstance(place, Location)
+            await verify(_as_store(store), location, make_proof=_proof_of, scratch=Path(scratch))
+            for location in locations
+            if isinstance(location, Location)
         ]
 
 
 def survey_store(store: PrefixStore, ranges: int) -> Coverage:
-    """Judge the whole listing."""
+    """Survey the complete listing."""
     return survey(store.all_stored(), start=0, end=ranges * WIDTH)
 
 
@@ -157,15 +158,15 @@ def _proof_of(task: Task) -> RowsProof:
     return RowsProof(task, all_datasets()[task.cryo_dataset_name], executable="x")
 
 
-def unexpected(starts: Mapping[str, int], coverage: Coverage, found: list[Verified]) -> list[str]:
-    """Say what was not found, and what was invented; empty means all and nothing but what was planted."""
+def differences(starts: Mapping[str, int], coverage: Coverage, found: list[Verified]) -> list[str]:
+    """Return missed and false findings; empty means that exactly the added defects were found."""
     wanted = {(kind, starts[defect]) for defect, kinds in BY_LISTING.items() for kind in kinds}
     # The wide version shares blocks with two neighbours.
     wanted.add(("overlapping", starts["overlapping"] + WIDTH))
     seen = {(gap.kind, gap.start) for gap in coverage.gaps}
-    told = {int(verified.prefix.split("/")[3].partition("_")[0]) for verified in found if verified.findings}
-    read = {starts[defect] for defect in PLANTS}
+    reported = {int(verified.prefix.split("/")[3].partition("_")[0]) for verified in found if verified.findings}
+    changed = {starts[defect] for defect in DEFECTS}
     problems = [f"gaps did not find {each}" for each in wanted - seen]
-    problems += [f"gaps invented {each}" for each in seen - wanted]
-    problems += [f"verify did not find what is wrong at {start}" for start in read - told]
-    return problems + [f"verify invented something at {start}" for start in told - read]
+    problems += [f"gaps wrongly found {each}" for each in seen - wanted]
+    problems += [f"verify did not find the defect at {start}" for start in changed - reported]
+    return problems + [f"verify wrongly found something at {start}" for start in reported - changed]

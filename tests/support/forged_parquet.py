@@ -1,7 +1,6 @@
-"""Parquet files written by hand, so that each part of one can lie: pages, headers and footer in compact Thrift.
+"""Writes Parquet files by hand, so that any part can be wrong: pages, headers and footer in compact Thrift.
 
-A file has one row group of the columns of a dataset, all of them required; of each column, `Column` says what differs
-from an honest one.
+A file has one row group with a dataset's columns, all required; a `Column` replaces an honest column.
 """
 
 import base64
@@ -37,7 +36,7 @@ def number(value: int) -> bytes:
 
 def struct(*fields: tuple[int, int, bytes]) -> bytes:
     """Return a structure of fields (number, type, value), each number written out."""
-    return b"".join(bytes([kind]) + number(place) + value for place, kind, value in fields) + b"\0"
+    return b"".join(bytes([kind]) + number(index) + value for index, kind, value in fields) + b"\0"
 
 
 def listed(kind: int, items: list[bytes], claimed: int | None = None) -> bytes:
@@ -52,7 +51,7 @@ def text(value: bytes) -> bytes:
 
 @dataclass
 class Page:
-    """One page; `size` is what it says to have when decompressed."""
+    """One page; `size` is its decompressed size according to its header."""
 
     body: bytes
     values: int
@@ -62,21 +61,21 @@ class Page:
 
     def to_bytes(self) -> bytes:
         """Return header and body."""
-        told = [(1, I32, number(self.values)), (2, I32, number(self.encoding))]
+        fields = [(1, I32, number(self.values)), (2, I32, number(self.encoding))]
         if not self.dictionary:
-            told += [(3, I32, number(RLE)), (4, I32, number(RLE))]
+            fields += [(3, I32, number(RLE)), (4, I32, number(RLE))]
         header = struct(
             (1, I32, number(2 if self.dictionary else 0)),
             (2, I32, number(len(self.body) if self.size is None else self.size)),
             (3, I32, number(len(self.body))),
-            (7 if self.dictionary else 5, STRUCT, struct(*told)),
+            (7 if self.dictionary else 5, STRUCT, struct(*fields)),
         )
         return header + self.body
 
 
 @dataclass
 class Column:
-    """What differs from an honest column."""
+    """A column of a forged file."""
 
     pages: list[Page]
     values: int | None = None
@@ -85,37 +84,37 @@ class Column:
 
 @dataclass
 class Forged:
-    """What differs from an honest file of a dataset."""
+    """A file of a dataset, with its differences from an honest file."""
 
     rows: int
     columns: dict[str, Column] = field(default_factory=dict)
     claimed_rows: int | None = None
     groups: int = 1
     claimed_groups: int | None = None
-    chunks_told: bool = True
+    column_metadata: bool = True
     change_footer: Callable[[bytes], bytes] = bytes
 
 
 def zeros(arrow: str, rows: int) -> Column:
-    """Return a column of as many zeros or empty strings, in some bytes: all are the one entry of a dictionary."""
+    """Return a column of zeros or empty strings in a few bytes: all refer to the one entry of a dictionary."""
     width = {"uint32": 4, "bool": 1, "large_binary": 4, "large_string": 4}.get(arrow, 8)
     return one_value(bytes(width), rows) if arrow != "bool" else Column([Page(bytes(-(-rows // 8)), rows)])
 
 
 def one_value(value: bytes, rows: int) -> Column:
-    """Return a column whose rows are all one value, as a dictionary with one entry has it."""
+    """Return a column whose rows all refer to the one entry of a dictionary."""
     run = bytes([1]) + varint(rows << 1) + b"\0"
     return Column([Page(value, 1, dictionary=True), Page(run, rows, RLE_DICTIONARY)])
 
 
 def forge(path: Path, dataset: str, forged: Forged) -> Path:
-    """Write a file."""
+    """Write a forged file."""
     pinned = all_datasets()[dataset].columns
     content, chunks = bytearray(b"PAR1"), []
     for name, arrow in pinned:
         column = forged.columns.get(name) or zeros(arrow, forged.rows)
-        told = _chunk(content, column, name, PHYSICAL[arrow], forged.rows)
-        chunks.append(told if forged.chunks_told else struct((2, I64, number(4))))
+        metadata = _column_chunk(content, column, name, PHYSICAL[arrow], forged.rows)
+        chunks.append(metadata if forged.column_metadata else struct((2, I64, number(4))))
     group = struct((1, LIST, listed(STRUCT, chunks)), (2, I64, number(1)), (3, I64, number(forged.rows)))
     schema = pa.schema([(name, pa.type_for_alias(arrow)) for name, arrow in pinned])
     mark = struct(
@@ -123,11 +122,11 @@ def forge(path: Path, dataset: str, forged: Forged) -> Path:
     )
     elements = [struct((4, BINARY, text(b"root")), (5, I32, number(len(pinned))))]
     for name, arrow in pinned:
-        told: list[tuple[int, int, bytes]] = [(1, I32, number(PHYSICAL[arrow])), (3, I32, number(0))]
-        told.append((4, BINARY, text(name.encode())))
+        element: list[tuple[int, int, bytes]] = [(1, I32, number(PHYSICAL[arrow])), (3, I32, number(0))]
+        element.append((4, BINARY, text(name.encode())))
         if arrow in CONVERTED:
-            told.append((6, I32, number(CONVERTED[arrow])))
-        elements.append(struct(*told))
+            element.append((6, I32, number(CONVERTED[arrow])))
+        elements.append(struct(*element))
     all_rows = forged.rows * forged.groups if forged.claimed_rows is None else forged.claimed_rows
     footer = struct(
         (1, I32, number(2)),
@@ -141,13 +140,13 @@ def forge(path: Path, dataset: str, forged: Forged) -> Path:
     return path
 
 
-def _chunk(content: bytearray, column: Column, name: str, physical: int, rows: int) -> bytes:
-    """Append a column's pages, and return what the footer says of them."""
-    start, places = len(content), []
+def _column_chunk(content: bytearray, column: Column, name: str, physical: int, rows: int) -> bytes:
+    """Append a column's pages, and return their entry in the footer."""
+    start, offsets = len(content), []
     for page in column.pages:
-        places.append(len(content))
+        offsets.append(len(content))
         content += page.to_bytes()
-    told: list[tuple[int, int, Any]] = [
+    fields: list[tuple[int, int, Any]] = [
         (1, I32, number(physical)),
         (2, LIST, listed(I32, [number(PLAIN)])),
         (3, LIST, listed(BINARY, [text(name.encode())])),
@@ -155,8 +154,8 @@ def _chunk(content: bytearray, column: Column, name: str, physical: int, rows: i
         (5, I64, number(rows if column.values is None else column.values)),
         (6, I64, number(len(content) - start)),
         (7, I64, number(len(content) - start)),
-        (9, I64, number(places[1] if column.pages[0].dictionary else places[0])),
+        (9, I64, number(offsets[1] if column.pages[0].dictionary else offsets[0])),
     ]
     if column.pages[0].dictionary:
-        told.append((11, I64, number(places[0])))
-    return struct((2, I64, number(start)), (3, STRUCT, struct(*told)))
+        fields.append((11, I64, number(offsets[0])))
+    return struct((2, I64, number(start)), (3, STRUCT, struct(*fields)))

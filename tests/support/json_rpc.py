@@ -1,4 +1,4 @@
-"""A JSON-RPC server on loopback whose every HTTP answer a test decides by a function of the request's body."""
+"""A JSON-RPC server on loopback; a test's function computes each HTTP response from the request's body."""
 
 import http.server
 import json
@@ -11,12 +11,12 @@ from typing import Any
 from support.scripted_http import Answer
 
 Reply = Callable[[Any], "Answer | None"]
-"""Takes the parsed body, a call or a batch of them; None gives every call its result."""
+"""Takes the parsed body, a call or a batch; None gives every call its true result."""
 
 
 @dataclass
 class Served:
-    """Where the server is, and the bodies and headers that came."""
+    """The server's URL, and the requests that it received."""
 
     url: str
     bodies: list[Any] = field(default_factory=list)
@@ -25,12 +25,12 @@ class Served:
 
     @property
     def sizes(self) -> list[int]:
-        """How many calls each request had."""
+        """The number of calls in each request."""
         return [len(body) if isinstance(body, list) else 1 for body in self.bodies]
 
 
 def result_of(call: Any) -> str:
-    """Return the result of a call: its method and its parameters, so that no two are alike."""
+    """Return the result of a call: its method and its parameters, so that no two are equal."""
     return f"{call['method']}{call['params']}"
 
 
@@ -42,27 +42,27 @@ def truth(body: Any) -> Any:
 
 
 def error(code: int, message: str, call: Any = None) -> dict[str, Any]:
-    """Return an error's envelope, with a null id where it is about no one call."""
+    """Return an error's envelope, with a null id if it is not about one call."""
     return {"jsonrpc": "2.0", "id": call and call["id"], "error": {"code": code, "message": message}}
 
 
 def answer(value: Any, status: int = 200, **headers: str) -> Answer:
-    """Return a JSON body as an HTTP answer."""
+    """Return an HTTP response with a JSON body."""
     return Answer(status, json.dumps(value).encode(), tuple(headers.items()))
 
 
 def each(body: Any, make: Callable[[Any], Any]) -> Answer:
-    """Answer every call of a body by itself."""
+    """Answer every call of a body separately."""
     return answer([make(call) for call in body] if isinstance(body, list) else make(body))
 
 
 @contextmanager
 def json_rpc(reply: Reply) -> Iterator[Served]:
-    """Serve until the `with` block ends; an answer without a status closes the connection instead."""
+    """Serve until the `with` block ends; a response without a status closes the connection instead."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # one segment an answer: two would wait for each other's acknowledgement
+        wbufsize = -1  # one TCP segment for each response: two would wait for an acknowledgement
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -81,11 +81,11 @@ def json_rpc(reply: Reply) -> Iterator[Served]:
             self.wfile.write(given.body)
 
         def log_message(self, *_: object) -> None:
-            """Keep silent."""
+            """Log nothing."""
 
     class Server(http.server.ThreadingHTTPServer):
         daemon_threads = True
-        request_queue_size = 128  # the usual 5 costs a second for each connection that is one too many
+        request_queue_size = 128  # with the default of 5, each further connection takes a second
 
     with Server(("127.0.0.1", 0), Handler) as server:
         served = Served(f"http://127.0.0.1:{server.server_port}")

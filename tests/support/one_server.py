@@ -1,7 +1,7 @@
-"""One HTTP server for all that a worker asks: a node of another chain, an empty bucket, a queue, a dispatcher.
+"""One HTTP server as node of another chain, empty bucket, queue and dispatcher.
 
-It answers whatever host a request names, so it also stands in for a proxy, and it can speak TLS with a certificate that
-a private authority signed.
+It answers requests for any host, so it also serves as a proxy, and it can use TLS with a certificate of a private
+authority.
 """
 
 import datetime as dt
@@ -28,7 +28,7 @@ EMPTY_LISTING = (
 
 @dataclass
 class OneServer:
-    """Where the server is, and what of it was asked: `node`, `store`, `queue`, `dispatcher`."""
+    """The server's URL, and the services that received requests: `node`, `store`, `queue`, `dispatcher`."""
 
     url: str
     asked: set[str] = field(default_factory=set)
@@ -67,7 +67,7 @@ def one_server(certificate: Path | None = None) -> Iterator[OneServer]:
             return 200, json.dumps({"jsonrpc": "2.0", "id": json.loads(body)["id"], "result": "0x7"}).encode()
 
         def log_message(self, *_: object) -> None:
-            """Keep silent."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         listening.daemon_threads = True
@@ -87,7 +87,7 @@ def one_server(certificate: Path | None = None) -> Iterator[OneServer]:
 
 
 def private_authority(folder: Path) -> tuple[Path, Path]:
-    """Make a private authority; return the file of its certificate, and that of a loopback server's key and its own."""
+    """Create a private authority; return files with its certificate, and with a server's key and certificate."""
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     now = dt.datetime.now(dt.UTC)
 

@@ -1,10 +1,10 @@
-"""The machine's processes, by what is on their command lines."""
+"""Finds processes of this machine by their command lines."""
 
 from pathlib import Path
 
 
 def command_lines() -> dict[int, bytes]:
-    """Return every process's arguments, each ended by a zero byte; one that ends meanwhile is left out."""
+    """Return the arguments of all processes, each terminated by a zero byte."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -16,12 +16,12 @@ def command_lines() -> dict[int, bytes]:
 
 
 def running(program: str) -> list[int]:
-    """Return the processes whose command line names a program's path."""
+    """Return the processes whose command line contains a program's path."""
     return [pid for pid, command in command_lines().items() if program.encode() in command]
 
 
 def descendants(pid: int) -> dict[int, bytes]:
-    """Return what a process has started, and that in turn, with the command lines."""
+    """Return all descendants of a process, with their command lines."""
     found: dict[int, bytes] = {}
     commands = command_lines()
     pending = [pid]

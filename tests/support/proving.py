@@ -1,4 +1,4 @@
-"""A file judged as an attempt would judge it: by rows, then by a node, through our own client."""
+"""Proves files as an attempt does: by rows, then with a node, through our own client."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from cryo_ingest.layout import Chunk, chunks
 from cryo_ingest.levels import Level
 from cryo_ingest.model import Task
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.level import proof_of
+from cryo_ingest.prove.level import make_proof
 from cryo_ingest.rpc.client import HttpChain
-from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.rpc.endpoint import open_endpoint
 from cryo_ingest.settings import RpcPools, Settings
 from harness.world.chain import Chain
 from harness.world.tables import build
@@ -22,21 +22,21 @@ from harness.world.tables import build
 
 @dataclass
 class JumpingClock:
-    """A clock that jumps over every wait and keeps how long each was."""
+    """A clock that skips every wait and records its length."""
 
     now: float = 1000.0
     waits: list[float] = field(default_factory=list)
 
     def monotonic(self) -> float:
-        """Return the time that has passed by waiting."""
+        """Return the current time."""
         return self.now
 
     def time(self) -> float:
-        """Return the same."""
+        """Return the current time."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Jump."""
+        """Move the time forward."""
         self.waits.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
@@ -57,28 +57,28 @@ def task_of(dataset: str, start: int, end: int, chain_id: int = 1) -> Task:
 
 
 def settings_of(urls: str, level: Level | None = None, confirmations: int | None = None) -> Settings:
-    """Return the settings of real mode on some endpoints."""
+    """Return settings of real mode for a pool of endpoints."""
     pools = RpcPools({"TRACE_CRYO_RPC_URL": urls})
-    return Settings(mode="real", asked_coverage=level, confirmations=confirmations, rpc=pools)
+    return Settings(mode="real", configured_coverage=level, confirmations=confirmations, rpc=pools)
 
 
-async def judge_files(task: Task, settings: Settings, files: dict[Chunk, Path]) -> list[FileProof]:
+async def prove_files(task: Task, settings: Settings, files: dict[Chunk, Path]) -> list[FileProof]:
     """Prove some files of a task at the level of the settings."""
     clock = JumpingClock()
-    async with endpoint_of(task, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
-        proof = proof_of(task, all_datasets()[task.cryo_dataset_name], settings=settings, endpoint=endpoint)
-        return [await proof.confirm(path, chunk, await proof.prove(path, chunk)) for chunk, path in files.items()]
+    async with open_endpoint(task, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
+        proof = make_proof(task, all_datasets()[task.cryo_dataset_name], settings=settings, endpoint=endpoint)
+        return [await proof.confirm(path, chunk, seen=await proof.prove(path, chunk)) for chunk, path in files.items()]
 
 
-def judge_tables(task: Task, settings: Settings, tables: list[pa.Table], folder: Path) -> list[FileProof]:
-    """Write a table a chunk and prove them all."""
+def prove_tables(task: Task, settings: Settings, tables: list[pa.Table], folder: Path) -> list[FileProof]:
+    """Write one table for each chunk and prove them all."""
     files = {}
     for chunk, table in zip(chunks(task), tables, strict=True):
         files[chunk] = folder / chunk.name
         pq.write_table(table, files[chunk])
-    return asyncio.run(judge_files(task, settings, files))
+    return asyncio.run(prove_files(task, settings, files))
 
 
 def true_tables(chain: Chain, task: Task) -> list[pa.Table]:
-    """Return what Cryo extracts of a task's chunks from a chain."""
+    """Return the tables that Cryo extracts from a chain, one for each chunk."""
     return [build(chain, task.cryo_dataset_name, range(chunk.start, chunk.end)) for chunk in chunks(task)]

@@ -1,4 +1,4 @@
-"""Publishing in memory: a proof that reads words, a worker's side of a prefix, and stores with something in them."""
+"""Publishing in memory: a proof of text files, a publisher, and preloaded stores."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping
@@ -26,26 +26,26 @@ TASK = Task(
     range_end=2500,
     config_hash="h",
 )
-REAL = Version.of(TASK, mode="real")
+REAL = Version.from_task(TASK, mode="real")
 KEYS = list(REAL.manifest.parquet_keys)
-WHOLE = dict.fromkeys(KEYS, b"real rows abc") | {REAL.manifest_key: REAL.manifest.to_bytes()}
+COMPLETE = dict.fromkeys(KEYS, b"real rows abc") | {REAL.manifest_key: REAL.manifest.to_bytes()}
 
 
 class WordProof:
-    """Reads files as words: «real rows abc» is whole, its rows the letters, in any order."""
+    """Proves text files: `real rows abc` is complete, and its rows are the letters, in any order."""
 
     async def prove(self, path: Path, chunk: Chunk) -> FileProof:
-        """Prove a file of words."""
+        """Prove a text file."""
         words = path.read_bytes().split()
         if len(words) < 3 or words[1] != b"rows":
-            raise ProofFailed(file=chunk.name, evidence="no such words")
+            raise ProofFailed(file=chunk.name, evidence="other words")
         digest = path.read_bytes().hex()
         return FileProof(digest, path.stat().st_size, 3, chunk.start, chunk.end - 1, fake=words[0] == b"fake")
 
     async def confirm(
-        self, path: Path, chunk: Chunk, seen: FileProof, *, recorded: Mapping[str, str] | None = None
+        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
-        """Ask for no more than the words."""
+        """Return the proof by rows."""
         del path, chunk, recorded
         return seen
 
@@ -59,12 +59,12 @@ class WordProof:
 
 
 def make_store(*faults: MemoryFault) -> MemoryStore:
-    """Return an empty store in memory that speaks the port's exceptions."""
+    """Return an empty store in memory that raises the port's exceptions."""
     return MemoryStore(AlreadyStored, Changed, faults)
 
 
 def extracted(folder: Path) -> Extraction:
-    """Three complete files, as Cryo would have left them."""
+    """Return an extraction of three complete files."""
     folder.mkdir()
     files = []
     for chunk in REAL.chunks:
@@ -75,23 +75,23 @@ def extracted(folder: Path) -> Extraction:
 
 
 class Publisher:
-    """One worker's side of it, with a scratch of its own."""
+    """Publishes as one worker, with its own scratch directory."""
 
     def __init__(self, folder: Path, version: Version = REAL) -> None:
         self.scratch = folder / "scratch"
         self.scratch.mkdir()
         self.version = version
 
-    def find(self, store: MemoryStore) -> bool:
-        """Look whether the version is there."""
-        return asyncio.run(self.prefix(store).find_published())
+    def adopt(self, store: MemoryStore) -> bool:
+        """Adopt the version if it is published."""
+        return asyncio.run(self.prefix(store).adopt_published())
 
     def publish(self, store: MemoryStore, extraction: Extraction) -> None:
         """Publish."""
         asyncio.run(self.publishing(store, extraction))
 
     def publishing(self, store: MemoryStore, extraction: Extraction) -> Awaitable[None]:
-        """Return the publishing itself."""
+        """Return a coroutine that publishes."""
         return publish_files(self.prefix(store), extraction, metadata={"cryo-sha256": "binary"})
 
     def prefix(self, store: MemoryStore) -> VersionPrefix:
@@ -100,7 +100,7 @@ class Publisher:
 
 
 def holding(contents: Mapping[str, bytes], *faults: MemoryFault) -> MemoryStore:
-    """Return a store that others have filled."""
+    """Return a store with preloaded objects."""
     store = make_store(*faults)
     for key, content in contents.items():
         store.hold(key, content)

@@ -1,4 +1,4 @@
-"""The reference worker as a service, and what a test looks at around it."""
+"""Runs the reference worker as a service, and inspects its tasks and processes."""
 
 import signal
 import subprocess
@@ -18,7 +18,7 @@ from harness.world.chain import Chain
 
 @contextmanager
 def worker(world: Platform, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the reference worker, or a adversarial_worker, as a service; its log goes to a file."""
+    """Run the reference worker, or an adversarial worker, as a service; its log goes to a file."""
     command = [sys.executable, "-m", *(words or ("harness.reference", "worker"))]
     with (
         (world.folder / "log").open("w") as log,
@@ -38,29 +38,29 @@ def stop(process: subprocess.Popen[str]) -> int:
 
 
 def status(world: Platform, task_id: str) -> tuple[TaskStatus, str | None]:
-    """Return where a task stands and how its last attempt was reported."""
+    """Return a task's status and the outcome of its last attempt."""
     task = world.machine.task(task_id)
     return task.status, task.outcome
 
 
 def hanging(*more: dict[str, Any]) -> RpcPool:
-    """Make a pool whose script has Cryo hang, and do more before."""
+    """Create a pool whose script makes Cryo hang after some other faults."""
     script = {"faults": [*more, {"do": "hang", "when": "before"}]}
     return RpcPool(Node(Chain(PAYLOAD["chain_id"]), head=5000, script=script))
 
 
 def real(pool: RpcPool) -> dict[str, str]:
-    """Return the environment of real mode with fake Cryo on a pool."""
+    """Return the environment of real mode with fake Cryo and a pool."""
     return {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": str(BIN / "fake-cryo"), "TRACE_RPC_POOL_LOCAL_URL": pool.url}
 
 
 def staged_by_cryo(world: Platform) -> bool:
-    """Tell whether an attempt has begun to stage."""
+    """Return whether an attempt has acquired its staging directory."""
     return bool(world.staged())
 
 
 def cryos_in(world: Platform) -> list[int]:
-    """Return the processes whose working directory lies below a platform's staging root."""
+    """Return the processes whose working directory is below a platform's staging root."""
     found = []
     for entry in Path("/proc").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""Scenario files that are wrong, and what is said of them."""
+"""Error messages of invalid scenario files."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ GOOD = 'title = "t"\nclauses = ["PAY-1"]\n'
 
 
 def refusal(text: str, folder: Path) -> str:
-    """Return why a file of this text is refused, which begins with the file's name."""
+    """Return the error message for a file with this text; it starts with the file's name."""
     path = folder / "mine.toml"
     path.write_text(text)
     with pytest.raises(BadScenario, match=r"^mine\.toml") as caught:

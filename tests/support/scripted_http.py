@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that gives one answer to everything and keeps what it was asked."""
+"""An HTTP server on loopback that gives every request the same response and records the requests."""
 
 import http.server
 import threading
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to answer; without a status the connection is closed instead."""
+    """An HTTP response; without a status the connection is closed instead."""
 
     status: int | None
     body: bytes = b""
@@ -18,7 +18,7 @@ class Answer:
 
 @dataclass
 class Scripted:
-    """Where the server is, and the requests that came."""
+    """The server's URL, and the requests that it received."""
 
     url: str
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Scripted:
 
 
 def error(status: int, code: str) -> Answer:
-    """Return S3's form of an error, with words that could be mistaken for another fault."""
+    """Return an error response of S3, with a message that could be mistaken for another error."""
     words = "credentials http://169.254.169.254/latest/ (code: AccessDenied) sending request"
     return Answer(status, f"<Error><Code>{code}</Code><Message>{words}</Message></Error>".encode())
 
@@ -55,7 +55,7 @@ def scripted_http(answer: Answer) -> Iterator[Scripted]:
         do_HEAD = do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - the base class's names
 
         def log_message(self, *_: object) -> None:
-            """Keep silent."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

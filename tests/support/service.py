@@ -1,4 +1,4 @@
-"""`cryo-ingest worker` as its platform runs it: a process on a real queue, a store and the fake dispatcher."""
+"""Runs `cryo-ingest worker` as a process with a real queue, a store and the fake dispatcher."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from harness.stores.bucket import Bucket, S3Endpoint
 from harness.stores.queue import Queue, make_queue
 
 PATIENCE_SECONDS = 30.0
-"""How long a test waits for what must come before it fails; what it waits for comes within a second or two."""
+"""How long a test waits for an event before it fails; events usually take a second or two."""
 
 
 class Service:
-    """A running `cryo-ingest worker`; its log is read as it comes."""
+    """A running `cryo-ingest worker`, whose log is read continuously."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._changed = threading.Condition()
@@ -47,7 +47,7 @@ class Service:
         stdout = self.process.stdout.read()
         self.process.stdout.close()
         self.process.stderr.close()
-        assert stdout == "", "a service has nothing to say on standard output"
+        assert stdout == "", "a service prints nothing on standard output"
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -60,10 +60,10 @@ class Service:
         return [seen for seen in self.events if seen["event"] == event]
 
     def wait_for(self, event: str, times: int = 1) -> dict[str, Any]:
-        """Return the last of so many events of one name, once they have come."""
+        """Wait for a number of events of one name and return the last."""
         with self._changed:
-            came = self._changed.wait_for(lambda: len(self.named(event)) >= times, PATIENCE_SECONDS)
-        assert came, f"{event} did not come: {self.lines}"
+            found = self._changed.wait_for(lambda: len(self.named(event)) >= times, PATIENCE_SECONDS)
+        assert found, f"{event} was not logged: {self.lines}"
         return self.named(event)[times - 1]
 
     def stop(self) -> int:
@@ -81,7 +81,7 @@ class Service:
 
 @dataclass
 class Platform:
-    """What a service works for: a store, a queue and a dispatcher, all on loopback."""
+    """A store, a queue and a dispatcher for a service, all on loopback."""
 
     folder: Path
     bucket: Bucket
@@ -100,7 +100,7 @@ class Platform:
         return self.folder / "staging"
 
     def environment(self, **extra: str) -> dict[str, str]:
-        """Return the whole environment of a worker, nothing of the test's own in it but the PATH."""
+        """Return the complete environment of a worker; it inherits only PATH."""
         own = {"PATH": os.environ["PATH"], "TRACE_LOG_FORMAT": "json", "TRACE_CRYO_STAGING_ROOT": str(self.staging)}
         return (
             own | self.bucket.environment() | self.queue.environment() | self.server.environment() | self.extra | extra
@@ -111,19 +111,19 @@ class Platform:
         return Service(self.environment(**extra))
 
     def staged(self) -> list[str]:
-        """Return the attempt directories that are there, as `task/attempt`."""
+        """Return the existing attempt directories, as `task/attempt`."""
         while True:
             try:
                 return [str(path.relative_to(self.staging)) for path in self.staging.glob("*/*")]
-            except FileNotFoundError:  # deleted while it was looked into
+            except FileNotFoundError:  # a directory was deleted meanwhile
                 continue
 
     def queue_is_empty(self) -> bool:
-        """Tell whether every wake-up has been deleted."""
+        """Return whether every wake-up has been deleted."""
         return (self.queue.depth(), self.queue.in_flight()) == (0, 0)
 
     def holds_exactly(self, payload: dict[str, Any]) -> bool:
-        """Tell whether the bucket holds one version, whole, and nothing else (fake mode's bytes)."""
+        """Return whether the bucket holds exactly one complete version with the bytes of fake mode."""
         bare = self.folder / "bare"
         files = bare_cryo("fake-cryo", bare, payload, {"FAKE_CRYO_CHAIN_ID": str(payload["chain_id"])})
         return self.bucket.contents() == expected_contents(payload, files)
@@ -131,7 +131,7 @@ class Platform:
 
 @contextmanager
 def platform(folder: Path, cryo_moto: S3Endpoint, **machine: Any) -> Iterator[Platform]:
-    """Make a platform whose dispatcher is told `machine`."""
+    """Create a platform whose dispatcher has the options `machine`."""
     queue, bucket = make_queue(cryo_moto), cryo_moto.make_bucket()
     with DispatcherServer(Dispatcher(queue=queue, bucket=bucket.name, **machine)) as server:
         yield Platform(folder, bucket, queue, server)
@@ -143,9 +143,9 @@ def small(**changes: Any) -> dict[str, Any]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that no event tells."""
+    """Wait for a condition without an event."""
     for _ in range(int(PATIENCE_SECONDS * 100)):
         if condition():
             return
         threading.Event().wait(0.01)
-    raise AssertionError("it did not come to pass")
+    raise AssertionError("the condition did not become true")

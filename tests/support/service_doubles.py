@@ -1,4 +1,4 @@
-"""In-process doubles of the service's ports: scripted answers out, a journal of what was asked in."""
+"""In-process doubles of the service's ports, with scripted responses and a journal of the calls."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,10 +15,10 @@ TERM_SECONDS = 60.0
 
 
 class SteadyRandom(Random):
-    """Randomness without any: a backoff waits its full time."""
+    """A random number generator that returns 0, so a backoff waits its full time."""
 
     def random(self) -> float:
-        """Return the least."""
+        """Return the minimum."""
         return 0.0
 
 
@@ -32,13 +32,13 @@ def claim_of(payload: object = None, *, sent_at: float = 1000.0, term_seconds: f
 
 @dataclass
 class ScriptedDispatcher:
-    """Answers each call with the next of its script: a value, an exception to raise, or `hang`; the last one stays."""
+    """Answers each call with the next item of its script: a value, an exception or `Hang`; the last one is repeated."""
 
     clock: Any
     claims: list[Any] = field(default_factory=list)
     heartbeats: list[Any] = field(default_factory=list)
     completions: list[Any] = field(default_factory=list)
-    asked: list[tuple[str, float]] = field(default_factory=list)
+    calls: list[tuple[str, float]] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
 
     async def claim(self, _task_id: str) -> Claim | NotClaimed:
@@ -47,22 +47,22 @@ class ScriptedDispatcher:
         return answer
 
     async def heartbeat(self, _claim: Claim, *, timeout_seconds: float) -> Grant:
-        """Answer a heartbeat; a good one grants a full term from its sending."""
+        """Answer a heartbeat; a successful one grants a full term from its sending."""
         sent_at = self.clock.monotonic()
         await self._next("heartbeat", self.heartbeats, timeout_seconds)
         return Grant(sent_at, TERM_SECONDS)
 
     async def complete(self, _claim: Claim, report: Report, *, timeout_seconds: float) -> None:
-        """Answer a completion and keep what was reported."""
+        """Answer a completion and record the report."""
         self.reports.append(report)
         await self._next("complete", self.completions, timeout_seconds)
 
     def times(self, operation: str) -> list[float]:
-        """Return when an operation was asked for."""
-        return [when for name, when in self.asked if name == operation]
+        """Return the times of an operation's calls."""
+        return [when for name, when in self.calls if name == operation]
 
     async def _next(self, operation: str, script: list[Any], timeout_seconds: float = 10.0) -> Any:
-        self.asked.append((operation, self.clock.monotonic()))
+        self.calls.append((operation, self.clock.monotonic()))
         answer = (script.pop(0) if len(script) > 1 else script[0]) if script else None
         if isinstance(answer, Hang):
             await self.clock.sleep(timeout_seconds)
@@ -74,23 +74,23 @@ class ScriptedDispatcher:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Give no answer until the request's own timeout, then this."""
+    """Wait until the request's timeout, then raise an exception."""
 
     then: Exception
 
 
 @dataclass
 class ListQueue:
-    """A queue of bodies; `asked` is what was done to messages, in order."""
+    """A queue of bodies; `operations` are the calls for messages, in order."""
 
     bodies: list[str]
-    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    operations: list[tuple[Any, ...]] = field(default_factory=list)
     on_empty: Callable[[], None] | None = None
-    on_asked: Callable[[], None] = lambda: None
+    on_operation: Callable[[], None] = lambda: None
     faults: dict[str, list[Exception]] = field(default_factory=dict)
 
     async def receive(self, *, wait_seconds: int) -> Message | None:
-        """Hand the next body out; after the last one, say so and give no message, or wait where nobody listens."""
+        """Return the next body; after the last one call `on_empty` and return None, or wait without one."""
         del wait_seconds
         self._fail("receive")
         if not self.bodies:
@@ -102,16 +102,16 @@ class ListQueue:
         return Message(self.bodies.pop(0), "receipt")
 
     async def hide(self, message: Message, *, seconds: int) -> None:
-        """Note it."""
+        """Record it."""
         self._fail("hide")
-        self.asked.append(("hide", message.body, seconds))
+        self.operations.append(("hide", message.body, seconds))
 
     async def acknowledge(self, message: Message) -> None:
-        """Note it."""
+        """Record it."""
         self._fail("acknowledge")
-        self.asked.append(("acknowledge", message.body))
+        self.operations.append(("acknowledge", message.body))
 
     def _fail(self, operation: str) -> None:
-        self.on_asked()
+        self.on_operation()
         if self.faults.get(operation):
             raise self.faults[operation].pop(0)

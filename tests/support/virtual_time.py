@@ -1,4 +1,4 @@
-"""A clock without waiting: when nothing can run any more, time jumps to the next sleeper."""
+"""A clock that never waits: when no task can run, time jumps to the next wake-up."""
 
 import asyncio
 import heapq
@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 IDLE_ROUNDS = 300
-"""Turns of the loop without which a chain of callbacks can't be taken to have come to rest; doubles do no I/O."""
+"""Iterations of the event loop after which all callbacks count as finished; the doubles do no I/O."""
 
 
-MOST_JUMPS = 300
-"""Far more waits than any test has; what goes on waiting runs away."""
+MAX_JUMPS = 300
+"""More waits than any test has; more of them mean an endless loop."""
 
 
 class VirtualClock:
-    """A `cryo_ingest.ports.Clock` whose time moves only when `run` or a test moves it."""
+    """A `cryo_ingest.ports.Clock` whose time only `run` or a test changes."""
 
     def __init__(self, now: float = 1000.0) -> None:
-        self.now = self._began = now
+        self.now = self._start = now
         self._jumps = 0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
@@ -34,13 +34,13 @@ class VirtualClock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Return once time has come so far."""
+        """Return when the virtual time is reached."""
         waking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self.now + max(0.0, seconds), next(self._order), waking))
         await waking
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run `main` to its end, jumping over every wait."""
+        """Run `main` to its end, skipping every wait."""
         return asyncio.run(self._drive(main))
 
     async def _drive(self, main: Coroutine[Any, Any, T]) -> T:
@@ -58,9 +58,9 @@ class VirtualClock:
             if not waking.done():
                 self.now = max(self.now, due)
                 self._jumps += 1
-                if self._jumps > MOST_JUMPS:
-                    passed = f"{MOST_JUMPS} waits and {self.now - self._began:g} s of virtual time"
-                    raise AssertionError(f"{passed} have passed and nothing has ended: what is tested runs away")
+                if self._jumps > MAX_JUMPS:
+                    passed = f"{MAX_JUMPS} waits and {self.now - self._start:g} s of virtual time"
+                    raise AssertionError(f"{passed} have passed: the test never ends")
                 waking.set_result(None)
                 return
-        raise AssertionError("nothing can run any more and nobody sleeps: a deadlock")
+        raise AssertionError("no task can run and none sleeps: a deadlock")

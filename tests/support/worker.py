@@ -1,6 +1,6 @@
-"""A worker as its users run it: a process with an environment and a payload, into a store that is looked into.
+"""Runs a worker as users do, in a process with an environment and a payload, and reads its store.
 
-Where a version lies is computed by the harness from the contract's words, sharing nothing with the worker.
+The harness computes prefixes from the contract, without the worker's code.
 """
 
 import json
@@ -32,7 +32,7 @@ PAYLOAD: dict[str, Any] = {
 
 @dataclass
 class Target:
-    """A store as a test sees it: how a worker is pointed at it, and what it holds."""
+    """A store for a test: its URL and environment for the worker, and access to its contents."""
 
     url: str
     environment: dict[str, str]
@@ -40,7 +40,7 @@ class Target:
     bucket: Bucket | None = None
 
     def contents(self) -> dict[str, bytes]:
-        """Return all that it holds, by key."""
+        """Return all objects by key."""
         if self.bucket is not None:
             return self.bucket.contents()
         assert self.directory is not None
@@ -56,7 +56,7 @@ class Target:
 
 @dataclass
 class Worker:
-    """Runs `cryo-ingest run`; every run has its payload in a file and its staging below one root."""
+    """Runs `cryo-ingest run`, with the payload in a file and one staging root."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Worker:
         return self.folder / "staging"
 
     def variables(self, target: Target, extra: dict[str, str]) -> dict[str, str]:
-        """Return the whole environment of a run, nothing of the test's own in it but the PATH."""
+        """Return the complete environment of a run; it inherits only PATH."""
         base = {"PATH": os.environ["PATH"], "TRACE_LOG_FORMAT": "json", "TRACE_CRYO_STAGING_ROOT": str(self.staging)}
         return base | target.environment | self.environment | extra
 
@@ -96,7 +96,7 @@ def events(stderr: str) -> list[dict[str, Any]]:
 
 
 def bare_cryo(program: str, folder: Path, payload: dict[str, Any], environment: dict[str, str]) -> dict[str, bytes]:
-    """Run a Cryo without any worker and return the files that it wrote."""
+    """Run Cryo without a worker and return its files."""
     folder.mkdir()
     span = f"{payload['range_start']}:{payload['range_end']}"
     subprocess.run(
@@ -110,17 +110,17 @@ def bare_cryo(program: str, folder: Path, payload: dict[str, Any], environment: 
 
 
 def bucket_target(bucket: Bucket) -> Target:
-    """Point a worker at a bucket."""
+    """Return a target for a bucket."""
     return Target(f"s3://{bucket.name}", bucket.environment(), bucket=bucket)
 
 
 def real_mode(url: str) -> dict[str, str]:
-    """Return the environment of real mode on one endpoint."""
+    """Return the environment of real mode with one endpoint."""
     return {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": "cryo-from-wheel", "TRACE_RPC_POOL_LOCAL_URL": url}
 
 
 def expected_contents(payload: dict[str, Any], files: dict[str, bytes]) -> dict[str, bytes]:
-    """Compute what a store must hold from the contract's words and a bare Cryo's files."""
+    """Compute the expected contents of a store from the contract and the files of `bare_cryo`."""
     prefix = prefix_of(payload)
     keys = sorted(prefix + name for name in files)
     version = prefix.rstrip("/").rpartition("/")[2]
@@ -130,6 +130,6 @@ def expected_contents(payload: dict[str, Any], files: dict[str, bytes]) -> dict[
 
 
 def behind(bucket: Bucket, proxy: StoreProxy) -> Target:
-    """Point a worker at a bucket through the proxy."""
+    """Return a target for a bucket behind the proxy."""
     endpoint = replace(bucket.endpoint, url=proxy.url)
     return Target(f"s3://{bucket.name}", Bucket(endpoint, bucket.name).environment(), bucket=bucket)

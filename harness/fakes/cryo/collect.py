@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.fakes.cryo.faults import CryoFaults, hang
 from harness.fakes.cryo.source import report_written
 from harness.fakes.cryo.write import write_table
-from harness.world.chain import Chain, Reorg
+from harness.world.chain import Chain, ChainReorg
 from harness.world.quirks import Quirks
 from harness.world.tables import build
 
@@ -32,7 +32,7 @@ def chain_of(source: Source) -> Chain:
         chain_id=source.chain_id,
         seed=source.seed,
         quirks=Quirks(**source.script.get("quirks", {})),
-        reorgs=tuple(Reorg(**reorg) for reorg in source.script.get("reorgs", ())),
+        reorgs=tuple(ChainReorg(**reorg) for reorg in source.script.get("reorgs", ())),
     )
 
 

@@ -8,19 +8,19 @@ from harness.fakes.dispatcher.clock import HarnessClock, ManualClock, SystemCloc
 from harness.fakes.dispatcher.dispatcher import Dispatcher, Form
 from harness.fakes.dispatcher.server import DispatcherServer
 from harness.fakes.dispatcher.state import TaskState, TaskStatus
-from harness.fakes.dispatcher.wire import Answer, Exchange, Request, Violation
+from harness.fakes.dispatcher.wire import Answer, DispatcherRequest, Exchange, RequestViolation
 
 __all__ = [
     "Answer",
     "Dispatcher",
+    "DispatcherRequest",
     "DispatcherServer",
     "Exchange",
     "Form",
     "HarnessClock",
     "ManualClock",
-    "Request",
+    "RequestViolation",
     "SystemClock",
     "TaskState",
     "TaskStatus",
-    "Violation",
 ]

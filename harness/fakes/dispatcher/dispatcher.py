@@ -31,10 +31,10 @@ from harness.fakes.dispatcher.wire import (
     TOKEN_HEADERS,
     UUID,
     Answer,
+    DispatcherRequest,
     Exchange,
-    Request,
     RequestRejected,
-    Violation,
+    RequestViolation,
     peek,
     read,
 )
@@ -99,9 +99,9 @@ class Dispatcher:
         self._tasks: dict[str, TaskState] = {}
         self._owners: dict[str, tuple[str, int]] = {}
         self._lease_ended_with: dict[tuple[str, int], int] = {}
-        self._listeners: list[Callable[[Request], None]] = []
+        self._listeners: list[Callable[[DispatcherRequest], None]] = []
         self.registered: dict[str, list[Mapping[str, Any]]] = {}
-        self.violations: list[Violation] = []
+        self.violations: list[RequestViolation] = []
         self.journal: list[Exchange] = []
         self.worker_token = self._tokens.worker(worker_token)
 
@@ -177,7 +177,7 @@ class Dispatcher:
         """The faults that have not fired; a scenario in which one has not fired proves nothing."""
         return self._script.unfired
 
-    def on_request(self, listener: Callable[[Request], None]) -> None:
+    def on_request(self, listener: Callable[[DispatcherRequest], None]) -> None:
         """Register a function that is called with every request before the request has any effect."""
         self._listeners.append(listener)
 
@@ -220,7 +220,7 @@ class Dispatcher:
 
     # Requests of a worker.
 
-    def handle(self, request: Request) -> Delivery:
+    def handle(self, request: DispatcherRequest) -> Delivery:
         """Process one request, record it with its answer, and return what the transport has to do."""
         for listener in self._listeners:
             listener(request)
@@ -247,7 +247,7 @@ class Dispatcher:
             delay_seconds = sum(fault.seconds for fault in fired if fault.do == "delay")
             return Delivery(answer, action, delay_seconds)
 
-    def _apply_faults(self, request: Request, faults: list[DispatcherFault]) -> None:
+    def _apply_faults(self, request: DispatcherRequest, faults: list[DispatcherFault]) -> None:
         task_id = peek(request).get("task_id")
         for fault in faults:
             if fault.do == "take-lease" and task_id in self._tasks:
@@ -260,7 +260,7 @@ class Dispatcher:
                 self.clock.advance(fault.seconds)
                 self._apply_due_changes()
 
-    def _process(self, request: Request, number: int) -> Answer:
+    def _process(self, request: DispatcherRequest, number: int) -> Answer:
         try:
             fields = read(request)
             kind = request.kind
@@ -273,10 +273,12 @@ class Dispatcher:
             return self._complete(fields)
         except RequestRejected as rejected:
             if rejected.clause is not None:
-                self.violations.append(Violation(rejected.clause, self._tokens.scrub_text(rejected.reason), number))
+                self.violations.append(
+                    RequestViolation(rejected.clause, self._tokens.scrub_text(rejected.reason), number)
+                )
             return self._answer(rejected.status, {"error": rejected.reason})
 
-    def _check_token(self, request: Request, fields: Mapping[str, Any]) -> None:
+    def _check_token(self, request: DispatcherRequest, fields: Mapping[str, Any]) -> None:
         """Reject a request with a wrong token: 401 for an unknown token, 403 for that of another task or attempt."""
         kind = str(request.kind)
         given = request.headers.get(TOKEN_HEADERS[kind], "")
@@ -376,7 +378,7 @@ class Dispatcher:
     # The journal.
 
     def _record(
-        self, number: int, request: Request, answer: Answer, action: TransportAction, faults: list[str]
+        self, number: int, request: DispatcherRequest, answer: Answer, action: TransportAction, faults: list[str]
     ) -> None:
         owner = self._owners.get(request.headers.get(TOKEN_HEADERS[HEARTBEAT], "")) if request.kind != CLAIM else None
         if owner is not None and action == "answer" and answer.status in ENDS_THE_LEASE:

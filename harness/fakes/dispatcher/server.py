@@ -20,7 +20,7 @@ from typing import Self
 from aiohttp import web
 
 from harness.fakes.dispatcher.dispatcher import Dispatcher
-from harness.fakes.dispatcher.wire import LARGEST_BODY_BYTES, Exchange, Request
+from harness.fakes.dispatcher.wire import LARGEST_BODY_BYTES, DispatcherRequest, Exchange
 from harness.faults import DispatcherFault
 
 LOOPBACK = "127.0.0.1"
@@ -80,7 +80,7 @@ class DispatcherServer:
         """Every request so far, with its answer."""
         return list(self.dispatcher.journal)
 
-    def on_request(self, listener: Callable[[Request], None]) -> None:
+    def on_request(self, listener: Callable[[DispatcherRequest], None]) -> None:
         """Register a function that the server's thread calls with every request before it has any effect."""
         self.dispatcher.on_request(listener)
 
@@ -152,7 +152,7 @@ class DispatcherServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         # Two headers of one name are joined, so that neither value counts as the token.
         headers = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
-        received = Request(request.method, request.raw_path, headers, await _body(request))
+        received = DispatcherRequest(request.method, request.raw_path, headers, await _body(request))
         # In a thread, because sending a wake-up blocks.
         delivery = await asyncio.to_thread(self.dispatcher.handle, received)
         await asyncio.sleep(delivery.delay_seconds)

@@ -53,7 +53,7 @@ FIELDS: dict[str, dict[str, type]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DispatcherRequest:
     """One request, independent of the transport; header names are in lower case."""
 
     method: str
@@ -77,7 +77,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class RequestViolation:
     """A request that breaks the contract: the clause, the reason, and the request's number in the journal."""
 
     clause: str
@@ -112,7 +112,7 @@ class RequestRejected(Exception):
         super().__init__(reason)
 
 
-def read(request: Request) -> dict[str, Any]:
+def read(request: DispatcherRequest) -> dict[str, Any]:
     """Return the fields of a request.
 
     Raises:
@@ -167,6 +167,6 @@ def difference(expected: dict[str, type], fields: Any) -> list[str]:
     return differences
 
 
-def peek(request: Request) -> Mapping[str, Any]:
+def peek(request: DispatcherRequest) -> Mapping[str, Any]:
     """Return the fields of a body without checking them, empty if it can't be parsed."""
     return json_object(request.body) or {}

@@ -1,4 +1,4 @@
-"""Cryo as a process: RNG-1, RNG-3, MOD-3, OUT-2 to OUT-5, CAP-5, STG-5, STG-7, SEC. Here it is a shell script."""
+"""The extractor, with a shell script as Cryo: RNG-1, RNG-3, MOD-3, OUT-2 to OUT-5, CAP-5, STG-5, STG-7, SEC."""
 
 import asyncio
 import hashlib
@@ -38,39 +38,39 @@ TASK = Task.model_construct(
 )
 CHUNKS = layout.chunks(TASK)
 A, B, C = (chunk.name for chunk in CHUNKS)
-GOOD_RUN = f"for name in {A} {B} {C}; do [ -e $name ] || echo whole > $name; done"
+GOOD_RUN = f"for name in {A} {B} {C}; do [ -e $name ] || echo complete > $name; done"
 
 
 class QuickClock(SystemClock):
-    """A clock on which every wait is cut to 10 ms."""
+    """A clock on which every wait takes at most 10 ms."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, but not long."""
+        """Wait at most 10 ms."""
         await asyncio.sleep(min(seconds, 0.01))
 
 
 class LeapingClock(QuickClock):
-    """A clock on which half a minute passes between two looks at it."""
+    """A clock on which half a minute passes between two readings."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def monotonic(self) -> float:
-        """Return a time half a minute on."""
+        """Return a time half a minute later."""
         self.now += 30
         return self.now
 
 
 async def prove(path: Path, chunk: layout.Chunk) -> FileProof:
-    """Hold for whole what says so."""
+    """Accept a file that contains `complete`."""
     content = path.read_text()
-    if content != "whole\n":
-        raise ProofFailed(file=chunk.name, evidence=f"it says {content!r}")
+    if content != "complete\n":
+        raise ProofFailed(file=chunk.name, evidence=f"it contains {content!r}")
     return FileProof("digest", len(content), 1, chunk.start, chunk.end - 1, fake=False)
 
 
 class Bench:
-    """A directory, a shell script to be Cryo, and one extraction."""
+    """A staging directory, a shell script as Cryo, and one extraction."""
 
     def __init__(self, folder: Path) -> None:
         self.directory = folder / "staging"
@@ -84,14 +84,14 @@ class Bench:
         self.order = ExtractionOrder(TASK, CHUNKS, self.directory, (), SECRET_URL)
 
     def extract(self, script: str, **settings: object) -> Extraction:
-        """Run the script as Cryo; `$NOTES` in it is a directory of its own, `$RUN` the number of the run."""
+        """Run the script as Cryo; `$NOTES` is a directory for its notes, `$RUN` the number of the run."""
         counting = f"NOTES={self.notes}\necho x >> $NOTES/runs\nRUN=$(wc -l < $NOTES/runs)\necho $$ > $NOTES/pid\n"
         self.cryo.write_text(f"#!/bin/sh\n{counting}{script}\n")
         self.cryo.chmod(0o755)
-        return self.extract_as_it_is(**settings)
+        return self.extract_without_script(**settings)
 
-    def extract_as_it_is(self, **settings: object) -> Extraction:
-        """Run whatever `TRACE_CRYO_BIN` names."""
+    def extract_without_script(self, **settings: object) -> Extraction:
+        """Run the executable of `TRACE_CRYO_BIN`."""
         extractor = CryoExtractor(
             replace(self.settings, **settings),  # type: ignore[arg-type]
             self.clock,
@@ -101,15 +101,15 @@ class Bench:
 
     @property
     def runs(self) -> int:
-        """How often the script was started."""
+        """The number of times the script was started."""
         return len((self.notes / "runs").read_text().splitlines())
 
     def note(self, name: str) -> str:
-        """Return what the script wrote under `$NOTES`."""
+        """Return a file that the script wrote in `$NOTES`."""
         return (self.notes / name).read_text()
 
     def group_is_gone(self) -> bool:
-        """Tell whether no live process is left in the last Cryo's group."""
+        """Return whether no live process is left in the last Cryo's group."""
         listed = subprocess.run(
             ["ps", "-o", "stat=", "-g", self.note("pid").strip()], capture_output=True, text=True, check=False
         )
@@ -122,8 +122,8 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_rng_1_the_dataset_comes_first_and_the_range_as_the_payload_has_it(bench: Bench):
-    """RNG-1, RNG-3, LAY-9: dataset, `--blocks start:end` not pre-decremented, Cryo's own network name."""
+def test_rng_1_the_dataset_comes_first_then_the_payloads_range(bench: Bench):
+    """RNG-1, RNG-3, LAY-9: dataset, `--blocks start:end` with the exclusive end, and Cryo's network name."""
     bench.extract('printf "%s\\n" "$@" > $NOTES/arguments\n' + GOOD_RUN, requests_per_second=7)
     arguments = bench.note("arguments").split()
     assert arguments[:3] == ["blocks", "--blocks", "0:2500"]
@@ -132,10 +132,8 @@ def test_rng_1_the_dataset_comes_first_and_the_range_as_the_payload_has_it(bench
     assert "--chunk-size" not in arguments
 
 
-def test_sec_2_the_url_is_in_the_environment_alone_and_the_environment_is_minimal(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-):
-    """SEC-2: `ETH_RPC_URL` in, `MESC_*`, proxies and our own keys out; nothing in the arguments."""
+def test_sec_2_the_url_is_only_in_the_environment_which_is_minimal(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """SEC-2: Cryo gets `ETH_RPC_URL`, but no `MESC_*`, proxies or keys, and no URL in its arguments."""
     for name in ("MESC_PATH", "http_proxy", "HTTPS_PROXY", "AWS_SECRET_ACCESS_KEY", "TRACE_CRYO_RPC_URL"):
         monkeypatch.setenv(name, "surprise")
     bench.extract('env > $NOTES/environment; echo "$@" > $NOTES/arguments\n' + GOOD_RUN)
@@ -145,10 +143,10 @@ def test_sec_2_the_url_is_in_the_environment_alone_and_the_environment_is_minima
     assert "k3y" not in bench.note("arguments")
 
 
-def test_out_5_missing_chunks_are_run_for_again_and_what_is_proved_is_kept(bench: Bench):
-    """OUT-5: the second run finds the proved file, and only it; the broken one and the leftovers are gone."""
+def test_out_5_missing_chunks_are_extracted_again_and_proved_files_are_kept(bench: Bench):
+    """OUT-5: the second run finds only the proved file; the broken one and the leftovers are deleted."""
     extraction = bench.extract(
-        f"if [ $RUN = 1 ]; then echo whole > {A}; echo broken > {B}; echo x > left._tmp; mkdir -p .cryo/reports\n"
+        f"if [ $RUN = 1 ]; then echo complete > {A}; echo broken > {B}; echo x > left._tmp; mkdir -p .cryo/reports\n"
         f"exit 1; else ls -A > $NOTES/found; {GOOD_RUN}; fi"
     )
     assert bench.note("found").split() == [A]
@@ -156,32 +154,32 @@ def test_out_5_missing_chunks_are_run_for_again_and_what_is_proved_is_kept(bench
     assert [file.chunk.name for file in extraction.files] == [A, B, C]
 
 
-def test_out_5_progress_counts_and_three_fruitless_runs_in_a_row_end_it(bench: Bench):
-    """OUT-5, OUT-2: a run that adds a chunk starts the count anew; three that add none are a retryable failure."""
+def test_out_5_three_runs_in_a_row_without_progress_end_the_attempt(bench: Bench):
+    """OUT-5, OUT-2: a run that adds a chunk resets the count; three that add none are a retryable failure."""
     with pytest.raises(CryoFailed, match=r"exit code 1 with 1 of 3 chunks of blocks 0:2500") as caught:
-        bench.extract(f"echo trouble $RUN; [ $RUN = 2 ] && echo whole > {A}; exit 1")
+        bench.extract(f"echo trouble $RUN; [ $RUN = 2 ] && echo complete > {A}; exit 1")
     assert bench.runs == 5
     assert "trouble 5" in str(caught.value)
     assert caught.value.outcome == "retryable_error"
     assert len(list(bench.directory.iterdir())) == 1
 
 
-def test_out_2_a_whole_range_with_a_non_zero_exit_is_not_yet_success(bench: Bench):
-    """OUT-2: the last run must have ended well; Cryo skips what exists, so asking again is cheap."""
+def test_out_2_a_complete_range_with_a_non_zero_exit_is_not_a_success(bench: Bench):
+    """OUT-2: the last run must exit with 0; Cryo skips existing files, so another run is cheap."""
     assert bench.extract(f"{GOOD_RUN}; [ $RUN = 2 ]").runs == 2
 
 
-def test_rng_4_a_file_that_never_proves_is_a_failed_proof(bench: Bench):
-    """RNG-4, OUT-4: exit 0 with a file that is not whole, three times, ends as the retryable failure of its proof."""
+def test_rng_4_a_file_that_always_fails_its_proof_is_a_failed_proof(bench: Bench):
+    """RNG-4, OUT-4: three runs with exit code 0 and an incomplete file raise the retryable ProofFailed."""
     with pytest.raises(ProofFailed, match="broken"):
         bench.extract(f"{GOOD_RUN}; echo broken > {B}")
     assert bench.runs == 4  # the first run added two files
 
 
-def test_rng_2_a_file_too_many_is_never_accepted(bench: Bench):
-    """RNG-2: a stray Parquet file, wherever it is, keeps the range from being whole."""
-    with pytest.raises(CryoFailed, match=r"does not call for \(stray\.parquet\)"):
-        bench.extract(f"{GOOD_RUN}; mkdir -p sub; echo whole > sub/stray.parquet")
+def test_rng_2_an_unexpected_file_is_never_accepted(bench: Bench):
+    """RNG-2: with an unexpected Parquet file, in any directory, the range is not complete."""
+    with pytest.raises(CryoFailed, match=r"do not belong to the range \(stray\.parquet\)"):
+        bench.extract(f"{GOOD_RUN}; mkdir -p sub; echo complete > sub/stray.parquet")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +191,7 @@ def test_rng_2_a_file_too_many_is_never_accepted(bench: Bench):
     ],
 )
 def test_out_2_exit_2_and_exit_0_without_files_are_fatal_at_once(bench: Bench, script: str, error: type[IngestError]):
-    """OUT-2: neither is tried again."""
+    """OUT-2: neither is retried."""
     with pytest.raises(error) as caught:
         bench.extract(script)
     assert bench.runs == 1
@@ -202,56 +200,56 @@ def test_out_2_exit_2_and_exit_0_without_files_are_fatal_at_once(bench: Bench, s
 
 @pytest.mark.parametrize("ending", ["exit 1", "exit 101", "kill -KILL $$", "kill -SEGV $$"])
 def test_out_2_any_other_end_is_retryable(bench: Bench, ending: str):
-    """OUT-2: other exit codes, exit 1 with no file among them, and signals are retryable."""
+    """OUT-2: other exit codes and signals are retryable, also exit code 1 without a file."""
     with pytest.raises(CryoFailed) as caught:
         bench.extract(ending)
     assert caught.value.outcome == "retryable_error"
 
 
-@pytest.mark.parametrize("kind", ["missing", "not executable", "a directory", "no program"])
+@pytest.mark.parametrize("kind", ["missing", "not executable", "a directory", "no interpreter"])
 def test_mod_3_a_binary_that_cannot_run_is_fatal(bench: Bench, kind: str):
-    """MOD-3: missing, not executable, or nothing that the kernel can execute."""
+    """MOD-3: it is missing, not executable, or the kernel can't execute it."""
     if kind == "a directory":
         bench.cryo.mkdir()
     elif kind != "missing":
         bench.cryo.write_bytes(b"#!/no/such/interpreter\n")
-        bench.cryo.chmod(0o755 if kind == "no program" else 0o644)
+        bench.cryo.chmod(0o755 if kind == "no interpreter" else 0o644)
     with pytest.raises(CryoNotRunnable, match="TRACE_CRYO_BIN"):
-        bench.extract_as_it_is()
+        bench.extract_without_script()
 
 
-def test_out_4_a_staging_directory_deleted_under_a_running_cryo_is_no_fault_of_the_binary(bench: Bench):
-    """OUT-4: the machine's fault, retryable: `run_attempt` turns the system's own error into MachineFailed."""
+def test_out_4_a_staging_directory_deleted_during_a_run_does_not_blame_the_binary(bench: Bench):
+    """OUT-4: the system's error is raised, and `run_attempt` turns it into the retryable MachineFailed."""
     with pytest.raises(FileNotFoundError):
         bench.extract(f"rm -rf {bench.directory}; sleep 1000")
     assert bench.group_is_gone()
 
 
-def test_out_4_a_staging_directory_deleted_before_cryo_starts_is_no_fault_of_the_binary(bench: Bench):
-    """OUT-4: as above, where the process could not even be started."""
+def test_out_4_a_staging_directory_deleted_before_a_run_does_not_blame_the_binary(bench: Bench):
+    """OUT-4: the same holds if the process could not be started."""
     bench.directory.rmdir()
     with pytest.raises(FileNotFoundError):
         bench.extract(GOOD_RUN)
 
 
-def test_out_3_at_the_deadline_the_whole_group_is_killed(bench: Bench):
-    """OUT-3: a Cryo that hangs, ignores SIGTERM and has children is gone; the message says what would have fitted."""
-    with pytest.raises(DeadlineExceeded, match=r"1 of 3 chunks.*about 1000 blocks would have fitted") as caught:
+def test_out_3_at_the_deadline_the_process_group_is_killed(bench: Bench):
+    """OUT-3: a Cryo that hangs, ignores SIGTERM and has children is killed; the message says what was finished."""
+    with pytest.raises(DeadlineExceeded, match=r"1 of 3 chunks.*1000 blocks were finished in time") as caught:
         bench.extract(
-            f"trap '' TERM; echo whole > {A}; sleep 1000 & while :; do sleep 1000; done", deadline_seconds=0.7
+            f"trap '' TERM; echo complete > {A}; sleep 1000 & while :; do sleep 1000; done", deadline_seconds=0.7
         )
     assert caught.value.outcome == "retryable_error"
     assert bench.group_is_gone()
 
 
-def test_out_3_children_that_cryo_leaves_behind_are_ended_with_it(bench: Bench):
-    """OUT-3: no process of the attempt is left, not even one that keeps Cryo's output open."""
+def test_out_3_children_that_cryo_leaves_are_killed(bench: Bench):
+    """OUT-3: no process of the attempt is left, even if it has Cryo's output open."""
     bench.extract(f"{GOOD_RUN}; sleep 1000 & exit 0")
     assert bench.group_is_gone()
 
 
 def test_lse_3_cancelling_the_attempt_ends_cryo(bench: Bench):
-    """A lost lease, a signal or a shutdown is a cancellation; when it comes through, Cryo is gone."""
+    """LSE-3: when the cancellation is raised, Cryo has ended."""
 
     async def cancel_when_started() -> None:
         extractor = CryoExtractor(bench.settings, QuickClock(), Redactor([]))
@@ -276,8 +274,8 @@ def test_lse_3_cancelling_the_attempt_ends_cryo(bench: Bench):
         (Caps(max_total_bytes=150_000), "MAX_TOTAL_PARQUET_BYTES_PER_RANGE"),
     ],
 )
-def test_cap_5_a_runaway_is_stopped_while_it_runs(bench: Bench, caps: Caps, variable: str):
-    """CAP-5: whichever cap is outgrown, Cryo is stopped there and then."""
+def test_cap_5_cryo_is_stopped_as_soon_as_it_exceeds_a_cap(bench: Bench, caps: Caps, variable: str):
+    """CAP-5: any exceeded cap stops the running Cryo."""
     grow = "for n in 1 2 3; do head -c 120000 /dev/zero > $n.parquet; done; while :; do sleep 1000; done"
     with pytest.raises(CapExceeded) as caught:
         bench.extract(grow, caps=caps)
@@ -285,15 +283,15 @@ def test_cap_5_a_runaway_is_stopped_while_it_runs(bench: Bench, caps: Caps, vari
     assert bench.group_is_gone()
 
 
-def test_stg_7_a_full_disk_is_told_from_other_failures(bench: Bench):
-    """STG-7: Cryo's own word of a full disk ends the attempt at once, retryably."""
+def test_stg_7_a_full_disk_is_distinguished_from_other_failures(bench: Bench):
+    """STG-7: Cryo's message about a full disk ends the attempt at once with a retryable error."""
     with pytest.raises(DiskFull):
         bench.extract("echo 'IO error: No space left on device (os error 28)'; exit 1")
     assert bench.runs == 1
 
 
-def test_sec_1_what_is_kept_of_the_output_is_redacted_and_bounded(bench: Bench):
-    """SEC-1: Cryo prints its URL; neither it nor a flood of output gets into the message."""
+def test_sec_1_cryos_last_lines_are_redacted_and_bounded(bench: Bench):
+    """SEC-1: the message contains neither the URL that Cryo prints nor a flood of output."""
     flood = "head -c 3000000 /dev/zero | tr '\\0' y; echo; i=0; while [ $i -lt 500 ]; do echo line $i; i=$((i+1)); done"
     with pytest.raises(CryoFailed) as caught:
         bench.extract(f"{flood}; echo rpc url: $ETH_RPC_URL; echo key k3y-in-path >&2; exit 1")
@@ -305,35 +303,35 @@ def test_sec_1_what_is_kept_of_the_output_is_redacted_and_bounded(bench: Bench):
     assert len(message) < 8000
 
 
-def test_progress_is_told_every_half_minute(bench: Bench):
-    """Chunks done of all, bytes and an estimate: a long range is not a silent one."""
+def test_progress_is_logged_every_half_minute(bench: Bench):
+    """The event has the finished chunks, the bytes and an estimate of the remaining time."""
     bench.clock = LeapingClock()
     with structlog.testing.capture_logs() as logged:
-        bench.extract(f"echo whole > {A}; sleep 0.2; {GOOD_RUN}")
-    told = [event for event in logged if event["event"] == "cryo.progress"]
-    assert told[-1]["chunks_done"] >= 1
-    assert told[-1]["chunks"] == 3
-    assert told[-1]["bytes"] >= 6
-    assert told[-1]["estimated_remaining_seconds"] is not None
+        bench.extract(f"echo complete > {A}; sleep 0.2; {GOOD_RUN}")
+    progress = [event for event in logged if event["event"] == "cryo.progress"]
+    assert progress[-1]["chunks_done"] >= 1
+    assert progress[-1]["chunks"] == 3
+    assert progress[-1]["bytes"] >= 6
+    assert progress[-1]["estimated_remaining_seconds"] is not None
 
 
 def test_rng_4_a_file_that_changes_after_its_proof_is_proved_again(bench: Bench):
-    """RNG-4: what is published is what was proved; here the file is spoiled once the watch has seen it whole."""
-    spoil = f"while [ ! -e $NOTES/proved ]; do sleep 0.01; done; echo broken > {A}"
+    """RNG-4: here a file is overwritten after it was proved, so it is extracted again."""
+    overwrite = f"while [ ! -e $NOTES/proved ]; do sleep 0.01; done; echo broken > {A}"
 
-    async def prove_and_tell(path: Path, chunk: layout.Chunk) -> FileProof:
+    async def prove_and_note(path: Path, chunk: layout.Chunk) -> FileProof:
         proof = await prove(path, chunk)
         (bench.notes / "proved").touch()
         return proof
 
-    bench.prove = prove_and_tell
-    extraction = bench.extract(f"{GOOD_RUN}; [ $RUN = 1 ] && {{ {spoil}; }}; exit 0")
+    bench.prove = prove_and_note
+    extraction = bench.extract(f"{GOOD_RUN}; [ $RUN = 1 ] && {{ {overwrite}; }}; exit 0")
     assert extraction.runs == 2
-    assert all(file.path.read_text() == "whole\n" for file in extraction.files)
+    assert all(file.path.read_text() == "complete\n" for file in extraction.files)
 
 
 def test_hint_block_0_of_a_debug_dataset_suggests_block_1(bench: Bench):
-    """A node that refuses to trace the genesis block costs a user a riddle; the message solves it."""
+    """Nodes reject tracing the genesis block; the message names the reason and the remedy."""
     task = TASK.model_copy(update={"cryo_dataset_name": "geth_calls"})
     bench.order = replace(bench.order, task=task, chunks=layout.chunks(task))
     with pytest.raises(CryoFailed, match=r"start the range at block 1\. Cryo's last lines: genesis") as caught:
@@ -342,15 +340,15 @@ def test_hint_block_0_of_a_debug_dataset_suggests_block_1(bench: Bench):
 
 
 def test_stg_5_cryo_dies_with_its_worker_even_on_sigkill(bench: Bench):
-    """STG-5: the kernel ends Cryo when its worker is killed."""
+    """STG-5: the kernel kills Cryo when its worker is killed."""
     bench.cryo.write_text(f"#!/bin/sh\necho $$ > {bench.notes}/pid.part; mv {bench.notes}/pid.part {bench.notes}/pid\n"
                           "exec sleep 1000\n")  # fmt: skip
     bench.cryo.chmod(0o755)
     program = (
         "import asyncio, sys, pathlib\n"
-        "from cryo_ingest.extract.command import dies_with_its_parent\n"
+        "from cryo_ingest.extract.command import kill_with_parent\n"
         "from cryo_ingest.extract.process import run_process\n"
-        "command = [*dies_with_its_parent(), sys.argv[1]]\n"
+        "command = [*kill_with_parent(), sys.argv[1]]\n"
         "asyncio.run(run_process(command, directory=pathlib.Path('.'), environment={'PATH': '/usr/bin:/bin'},"
         " descriptors=(), redact=str))\n"
     )
@@ -364,7 +362,7 @@ def test_stg_5_cryo_dies_with_its_worker_even_on_sigkill(bench: Bench):
 
 
 async def _readable(descriptor: int) -> None:
-    """Return when a descriptor can be read, which a pidfd can when its process has ended."""
+    """Wait until a descriptor is readable; a pidfd is when its process has ended."""
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(descriptor, ended.set)
     async with asyncio.timeout(10):
@@ -373,7 +371,7 @@ async def _readable(descriptor: int) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Return when a condition holds; fail after ten seconds."""
+    """Wait until a condition holds; fail after ten seconds."""
 
     async def poll() -> None:
         async with asyncio.timeout(10):
@@ -384,8 +382,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.real_cryo
-def test_a_link_to_cryo_from_wheel_is_known_by_the_binary_that_runs(tmp_path: Path):
-    """LAY-8: the recorded SHA-256 is that of the Cryo inside the wheel, by whatever name it is started."""
+def test_lay_8_a_link_to_cryo_from_wheel_has_the_digest_of_the_binary_that_runs(tmp_path: Path):
+    """LAY-8: the recorded SHA-256 is that of Cryo inside the wheel, even through a link."""
     (tmp_path / "cryo").symlink_to(Path(sys.executable).parent / "cryo-from-wheel")
     genuine = from_wheel.genuine_binary()
     assert genuine is not None

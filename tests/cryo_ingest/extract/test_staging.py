@@ -15,15 +15,15 @@ import pytest
 
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.errors import DiskFull, MachineFailed, StagingHeld, UnsafeStaging
-from cryo_ingest.extract.staging import DirectoryStaging, _refusal
+from cryo_ingest.extract.staging import DirectoryStaging, _mapped_error
 from cryo_ingest.ports import Workspace
 
 TASK = "0f8fad5b-d9cb-469f-a165-70867728950e"
-STRANGER = 12345
+OTHER_USER = 12345
 
 
 class SetClock(SystemClock):
-    """A clock that tells the time it was given."""
+    """A clock that is set to a time."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -49,8 +49,8 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def test_stg_1_and_2_the_directory_is_task_and_attempt_and_every_one_made_is_private(tmp_path: Path):
-    """STG-1, STG-2: `<root>/<task_id>/<attempt>`, each directory that is made having mode 0700."""
+def test_stg_1_and_2_the_directory_is_task_and_attempt_and_created_private(tmp_path: Path):
+    """STG-1, STG-2: the path is `<root>/<task_id>/<attempt>`, and each created directory has mode 0700."""
     root = tmp_path / "trace" / "cryo"
     staging = make(root)
     workspace = acquire(staging, 3)
@@ -60,8 +60,8 @@ def test_stg_1_and_2_the_directory_is_task_and_attempt_and_every_one_made_is_pri
     assert list(root.iterdir()) == []
 
 
-def test_stg_1_what_an_earlier_process_left_is_emptied(tmp_path: Path):
-    """STG-1: a directory that is already there is emptied; links in it are removed, not followed."""
+def test_stg_1_an_existing_directory_is_emptied(tmp_path: Path):
+    """STG-1: links in it are deleted, not followed."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -78,8 +78,8 @@ def test_stg_1_what_an_earlier_process_left_is_emptied(tmp_path: Path):
     discard(staging)
 
 
-def test_stg_5_a_directory_that_a_live_attempt_holds_is_not_taken(tmp_path: Path):
-    """STG-5: the second comer is told so, retryably, and nothing of the first is touched."""
+def test_stg_5_a_directory_of_a_live_attempt_is_not_acquired(tmp_path: Path):
+    """STG-5: the second attempt gets a retryable error, and the first one's files are unchanged."""
     first, second = make(tmp_path), make(tmp_path)
     workspace = acquire(first)
     (workspace.directory / "file").write_text("x")
@@ -92,8 +92,8 @@ def test_stg_5_a_directory_that_a_live_attempt_holds_is_not_taken(tmp_path: Path
     discard(second)
 
 
-def test_stg_5_a_cryo_that_outlived_its_worker_still_holds_the_directory(tmp_path: Path):
-    """STG-5: the lock's descriptor is inherited, so it outlives the process that took it."""
+def test_stg_5_a_cryo_that_outlives_its_worker_keeps_the_lock(tmp_path: Path):
+    """STG-5: the lock's descriptor is inherited, so it outlives the process that acquired it."""
     staging, later = make(tmp_path), make(tmp_path, ttl_hours=0, now=4e9)
     workspace = acquire(staging)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[workspace.lock]) as child:
@@ -106,12 +106,12 @@ def test_stg_5_a_cryo_that_outlived_its_worker_still_holds_the_directory(tmp_pat
     discard(later)
 
 
-@pytest.mark.parametrize("place", ["root", "task", "attempt"])
+@pytest.mark.parametrize("component", ["root", "task", "attempt"])
 @pytest.mark.parametrize("kind", ["link", "file", "foreign"])
-def test_stg_6_a_link_a_file_or_a_strangers_directory_is_refused(tmp_path: Path, place: str, kind: str):
-    """STG-6: whichever component it is, it is fatal, and nothing behind it is read, written or deleted."""
+def test_stg_6_a_link_a_file_or_another_users_directory_is_rejected(tmp_path: Path, component: str, kind: str):
+    """STG-6: any such component is fatal, and nothing in it is read, written or deleted."""
     root = tmp_path / "root"
-    path = {"root": root, "task": root / TASK, "attempt": root / TASK / "1"}[place]
+    path = {"root": root, "task": root / TASK, "attempt": root / TASK / "1"}[component]
     path.parent.mkdir(parents=True, exist_ok=True)
     behind = tmp_path / "behind"
     behind.mkdir()
@@ -121,18 +121,18 @@ def test_stg_6_a_link_a_file_or_a_strangers_directory_is_refused(tmp_path: Path,
     elif kind == "file":
         path.write_text("x")
     elif os.geteuid() != 0:
-        pytest.skip("only root can make a directory that belongs to somebody else")
+        pytest.skip("only root can create a directory of another user")
     else:
         path.mkdir()
-        os.chown(path, STRANGER, STRANGER)
+        os.chown(path, OTHER_USER, OTHER_USER)
     with pytest.raises(UnsafeStaging, match=str(path)):
         acquire(make(root))
     assert asyncio.run(make(root, ttl_hours=0, now=4e9).sweep()) == 0
     assert [entry.name for entry in behind.iterdir()] == ["precious"]
 
 
-def test_stg_4_the_sweep_deletes_what_is_older_than_the_ttl_and_nothing_else(tmp_path: Path):
-    """STG-4: the age is the directory's own modification time; younger, held and foreign ones are kept."""
+def test_stg_4_the_sweep_deletes_only_directories_older_than_the_ttl(tmp_path: Path):
+    """STG-4: the age is the directory's modification time; younger and locked directories and links are kept."""
     now = 1_700_000_000
     old, young, held, link = (TASK[:-1] + digit for digit in "abcd")
     for name, hours in ((old, 24.1), (young, 23.9), (held, 48)):
@@ -149,19 +149,19 @@ def test_stg_4_the_sweep_deletes_what_is_older_than_the_ttl_and_nothing_else(tmp
     assert (tmp_path / young / "1" / "file").exists()
 
 
-@pytest.mark.parametrize("place", ["cryo/1", "holiday/2024", f"{TASK}/photos", f"cryo/{TASK}"])
-def test_stg_4_what_does_not_have_an_attempts_name_is_never_swept(tmp_path: Path, place: str):
-    """STG-4: a root that holds other things, a directory store's versions among them, keeps them however old."""
-    stranger = tmp_path / place
-    (stranger / "deep").mkdir(parents=True)
-    (stranger / "deep" / "precious").write_text("x")
-    os.utime(stranger, (0, 0))
+@pytest.mark.parametrize("path", ["cryo/1", "holiday/2024", f"{TASK}/photos", f"cryo/{TASK}"])
+def test_stg_4_other_directories_are_never_swept(tmp_path: Path, path: str):
+    """STG-4: a root with other directories, such as a directory store's versions, keeps them at any age."""
+    other = tmp_path / path
+    (other / "deep").mkdir(parents=True)
+    (other / "deep" / "precious").write_text("x")
+    os.utime(other, (0, 0))
     assert asyncio.run(make(tmp_path).sweep()) == 0
-    assert (stranger / "deep" / "precious").exists()
+    assert (other / "deep" / "precious").exists()
 
 
-def test_stg_1_attempts_at_one_task_come_and_go_without_hindering_each_other(tmp_path: Path):
-    """STG-1: the task's directory goes with its last attempt, even while the next one is about to stage in it."""
+def test_stg_1_concurrent_attempts_at_a_task_do_not_disturb_each_other(tmp_path: Path):
+    """STG-1: the task's directory is deleted with its last attempt, even while the next one acquires it."""
     rounds = 60
 
     def come_and_go(attempt: int) -> None:
@@ -175,8 +175,8 @@ def test_stg_1_attempts_at_one_task_come_and_go_without_hindering_each_other(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stg_4_a_sweep_beside_attempts_that_end_is_no_fault(tmp_path: Path):
-    """STG-4: what another process deletes while the sweep looks at it is nobody's fault."""
+def test_stg_4_a_sweep_during_the_end_of_attempts_does_not_fail(tmp_path: Path):
+    """STG-4: the sweep ignores what another process deletes meanwhile."""
     done = threading.Event()
 
     def come_and_go() -> None:
@@ -193,22 +193,23 @@ def test_stg_4_a_sweep_beside_attempts_that_end_is_no_fault(tmp_path: Path):
         ending.result()
 
 
-def test_out_4_no_descriptor_left_is_the_machines_fault_and_not_the_directorys(tmp_path: Path):
-    """OUT-4: what says nothing of the path is retryable; the path's own fault stays fatal."""
-    faults = {
-        number: _refusal(OSError(number, os.strerror(number)), tmp_path, 0) for number in (errno.EMFILE, errno.EACCES)
+def test_out_4_missing_descriptors_are_retryable_and_a_denied_path_is_fatal(tmp_path: Path):
+    """OUT-4: errors that are not about the path are retryable."""
+    errors = {
+        number: _mapped_error(OSError(number, os.strerror(number)), tmp_path, 0)
+        for number in (errno.EMFILE, errno.EACCES)
     }
-    assert isinstance(faults[errno.EMFILE], MachineFailed)
-    assert isinstance(faults[errno.EACCES], UnsafeStaging)
+    assert isinstance(errors[errno.EMFILE], MachineFailed)
+    assert isinstance(errors[errno.EACCES], UnsafeStaging)
 
 
-def test_stg_4_sweeping_where_there_is_no_root_does_nothing(tmp_path: Path):
-    """STG-4: a first start-up finds nothing."""
+def test_stg_4_a_sweep_without_a_root_does_nothing(tmp_path: Path):
+    """STG-4: the root does not exist at the first start-up."""
     assert asyncio.run(make(tmp_path / "none").sweep()) == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stg_7_too_little_room_is_a_retryable_refusal_that_leaves_nothing(tmp_path: Path):
+def test_stg_7_too_little_free_space_is_retryable_and_leaves_nothing(tmp_path: Path):
     """STG-7: free space is checked before Cryo starts."""
     with pytest.raises(DiskFull) as caught:
         acquire(make(tmp_path, minimum_free_bytes=2**62))
@@ -216,13 +217,13 @@ def test_stg_7_too_little_room_is_a_retryable_refusal_that_leaves_nothing(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stg_3_discarding_what_was_never_acquired_is_nothing(tmp_path: Path):
-    """STG-3: a caller may always discard."""
+def test_stg_3_discarding_without_acquiring_does_nothing(tmp_path: Path):
+    """STG-3: a caller can always discard."""
     discard(make(tmp_path))
 
 
 class SlowStaging(DirectoryStaging):
-    """Takes a lock only when it is let, in its thread."""
+    """Acquires its lock in a thread, after `go_on` is set."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, 24, SystemClock())
@@ -234,8 +235,8 @@ class SlowStaging(DirectoryStaging):
         return super()._acquire(task_id, attempt)
 
 
-def test_stg_8_an_attempt_cancelled_while_it_takes_its_directory_can_still_discard_it(tmp_path: Path):
-    """STG-8: the thread that takes the lock can't be stopped, so its end is waited for; nothing stays held."""
+def test_stg_8_an_attempt_cancelled_while_it_acquires_can_discard(tmp_path: Path):
+    """STG-8: the cancellation waits for the thread that acquires the lock, so that nothing stays locked."""
     staging = SlowStaging(tmp_path / "staging")
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""What decides about a suspected block: receipts, else logs that explain the header's bloom, never logs on trust."""
+"""Suspect blocks are resolved by receipts, or by logs that match the header's bloom, never by unverified logs."""
 
 import asyncio
 from dataclasses import replace
@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from support.proving import JumpingClock, judge_tables, settings_of, task_of, true_tables
+from support.proving import JumpingClock, prove_tables, settings_of, task_of, true_tables
 
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.layout import chunks
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.level import proof_of
+from cryo_ingest.prove.level import make_proof
 from cryo_ingest.rpc.client import HttpChain
-from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.rpc.endpoint import open_endpoint
 from harness.fakes.rpc import Node, RpcPool
 from harness.faults import RpcFault
 from harness.faults import rpc as do
@@ -41,19 +41,19 @@ PRUNED_RECEIPTS: dict[str, list[RpcFault]] = {
     "without logs": [do.Fields({"logs": []}, method=RECEIPTS), do.Fields({"logs": []}, method=RECEIPT)],
     "without logs and bloom": [do.Fields({"logs": [], "logsBloom": NO_BLOOM}, method=RECEIPTS)],
 }
-"""How a node answers that has dropped receipts, or their logs."""
+"""Answers of a node that has deleted receipts, or their logs."""
 
 NO_LOGS = do.Result([], method=LOGS)
 NO_METHODS = [do.Error(-32601, "the method does not exist", method=name) for name in (RECEIPTS, RECEIPT)]
 
 
-def judge(
+def prove(
     dataset: str, folder: Path, *faults: RpcFault, chain: Chain = CHAIN, tables: list[pa.Table] | None = None
 ) -> FileProof:
-    """Judge one file at level `chain` by a node with some faults."""
+    """Prove one file at level `chain` with a node that has some faults."""
     task = task_of(dataset, START, END)
     with RpcPool(Node(chain, head=10_000), faults) as pool:
-        (proof,) = judge_tables(task, settings_of(pool.url, "chain"), tables or true_tables(chain, task), folder)
+        (proof,) = prove_tables(task, settings_of(pool.url, "chain"), tables or true_tables(chain, task), folder)
     return proof
 
 
@@ -66,10 +66,12 @@ def emptied(dataset: str, below: int = END, chain: Chain = CHAIN) -> list[pa.Tab
 @pytest.mark.parametrize("form", PRUNED_RECEIPTS)
 @pytest.mark.parametrize("dataset", ["logs", "erc20_transfers", "erc721_transfers"])
 @pytest.mark.parametrize("below", [(START + END) // 2, END])
-def test_rng_4_a_node_that_pruned_its_receipts_confirms_no_loss(dataset: str, form: str, below: int, tmp_path: Path):
-    """RNG-4: an empty eth_getLogs, by range and by hash, is not overruled nor believed: the attempt is retryable."""
+def test_rng_4_a_node_without_receipts_does_not_confirm_missing_rows(
+    dataset: str, form: str, below: int, tmp_path: Path
+):
+    """RNG-4: an empty eth_getLogs, by range and by hash, is not evidence: the error is retryable."""
     with pytest.raises(ProofFailed, match=r"blocks? \d+") as caught:
-        judge(dataset, tmp_path, *PRUNED_RECEIPTS[form], NO_LOGS, tables=emptied(dataset, below))
+        prove(dataset, tmp_path, *PRUNED_RECEIPTS[form], NO_LOGS, tables=emptied(dataset, below))
     assert caught.value.outcome == "retryable_error"
     if form != "without logs and bloom":
         assert "the node has no receipts for" in str(caught.value)
@@ -77,60 +79,60 @@ def test_rng_4_a_node_that_pruned_its_receipts_confirms_no_loss(dataset: str, fo
 
 @pytest.mark.parametrize("form", [form for form in PRUNED_RECEIPTS if form != "without logs and bloom"])
 @pytest.mark.parametrize("dataset", ["logs", "erc20_transfers", "erc721_transfers"])
-def test_rng_4_logs_that_explain_the_bloom_decide_without_receipts(dataset: str, form: str, tmp_path: Path):
-    """RNG-4: where there are no receipts, eth_getLogs by hash decides if the bloom rebuilt from it is the header's."""
+def test_rng_4_logs_that_match_the_bloom_are_evidence_without_receipts(dataset: str, form: str, tmp_path: Path):
+    """RNG-4: without receipts, eth_getLogs by hash counts if its logs' bloom equals the header's."""
     chain = Chain(1, quirks=Quirks(restarting_log_index=True))
-    assert judge(dataset, tmp_path, *PRUNED_RECEIPTS[form], chain=chain).evidence == "chain"
+    assert prove(dataset, tmp_path, *PRUNED_RECEIPTS[form], chain=chain).evidence == "chain"
     with pytest.raises(ProofFailed, match="eth_getLogs"):
-        judge(dataset, tmp_path, *PRUNED_RECEIPTS[form], chain=chain, tables=emptied(dataset, chain=chain))
+        prove(dataset, tmp_path, *PRUNED_RECEIPTS[form], chain=chain, tables=emptied(dataset, chain=chain))
 
 
 @pytest.mark.parametrize("quirk", ["zero_bloom", "full_bloom"])
-def test_rng_4_nothing_but_rows_is_claimed_where_a_chain_has_no_evidence(quirk: str, tmp_path: Path):
-    """RNG-4: useless blooms and no method for receipts: logs that eth_getLogs repeats pass, as proved by rows."""
+def test_rng_4_a_chain_without_evidence_gives_level_rows(quirk: str, tmp_path: Path):
+    """RNG-4: with useless blooms and no method for receipts, rows that equal eth_getLogs pass as proved by rows."""
     chain = Chain(1, quirks=Quirks(**{quirk: True}))
-    assert judge("logs", tmp_path, *NO_METHODS, chain=chain).evidence == "rows"
+    assert prove("logs", tmp_path, *NO_METHODS, chain=chain).evidence == "rows"
     with pytest.raises(ProofFailed, match="eth_getLogs"):
-        judge("logs", tmp_path, *NO_METHODS, chain=chain, tables=emptied("logs", START + 50, chain=chain))
+        prove("logs", tmp_path, *NO_METHODS, chain=chain, tables=emptied("logs", START + 50, chain=chain))
 
 
 @pytest.mark.parametrize("quirk", ["zero_bloom", "full_bloom"])
 @pytest.mark.parametrize("form", ["null", "an empty list", "an error", "an error in words", "some of them"])
-def test_rng_4_receipts_that_are_withheld_speak_against_the_node(quirk: str, form: str, tmp_path: Path):
-    """RNG-4: a node that has the methods and not the receipts confirms nothing, whatever the chain's blooms."""
+def test_rng_4_a_node_with_the_method_but_no_receipts_confirms_nothing(quirk: str, form: str, tmp_path: Path):
+    """RNG-4: missing receipts fail the proof, whatever the chain's blooms."""
     chain = Chain(1, quirks=Quirks(**{quirk: True}))
     with pytest.raises(ProofFailed, match="the node has no receipts for"):
-        judge("logs", tmp_path, *PRUNED_RECEIPTS[form], chain=chain)
+        prove("logs", tmp_path, *PRUNED_RECEIPTS[form], chain=chain)
 
 
-def test_rng_4_receipts_are_asked_for_one_by_one_where_a_node_has_none_by_block(tmp_path: Path):
-    """RNG-4: one a transaction is as good as by block, and the missing method is asked for once a window at most."""
+def test_rng_4_receipts_are_requested_one_by_one_without_the_block_method(tmp_path: Path):
+    """RNG-4: receipts by transaction are as good as receipts by block."""
     chain = Chain(1, quirks=Quirks(zero_bloom=True, no_block_receipts=True))
-    assert judge("logs", tmp_path, chain=chain).evidence == "chain"
+    assert prove("logs", tmp_path, chain=chain).evidence == "chain"
     with pytest.raises(ProofFailed, match="its receipts"):
-        judge("logs", tmp_path, chain=chain, tables=emptied("logs", START + 50, chain=chain))
+        prove("logs", tmp_path, chain=chain, tables=emptied("logs", START + 50, chain=chain))
 
 
 @pytest.mark.parametrize("dataset", ["logs", "erc20_transfers"])
-def test_rng_4_a_chain_that_sets_no_bloom_is_judged_by_receipts_throughout(dataset: str, tmp_path: Path):
-    """RNG-4: a bloom of zeros is no sign of a quiet block on such a chain, even if the file has no rows at all."""
+def test_rng_4_a_chain_without_blooms_is_proved_by_receipts(dataset: str, tmp_path: Path):
+    """RNG-4: on such a chain a bloom of zeros does not show that a block has no logs."""
     chain = Chain(1, quirks=Quirks(zero_bloom=True))
-    assert judge(dataset, tmp_path, chain=chain).evidence == "chain"
+    assert prove(dataset, tmp_path, chain=chain).evidence == "chain"
     with pytest.raises(ProofFailed, match="its receipts"):
-        judge(dataset, tmp_path, NO_LOGS, chain=chain, tables=emptied(dataset, chain=chain))
+        prove(dataset, tmp_path, NO_LOGS, chain=chain, tables=emptied(dataset, chain=chain))
 
 
-def test_rng_4_whole_transactions_in_a_header_are_read_as_their_hashes(tmp_path: Path):
-    """RNG-4: a node may send whole transactions where hashes were asked for."""
+def test_rng_4_full_transactions_in_a_header_are_read_as_their_hashes(tmp_path: Path):
+    """RNG-4: a node may return full transactions although hashes were requested."""
     table = true_tables(CHAIN, task_of("transactions", START, END))[0]
     hashes = table.filter(pc.equal(table["block_number"], START + 5))["transaction_hash"].to_pylist()
     bodies = [{"hash": f"0x{each.hex()}", "nonce": "0x0"} for each in hashes]
     whole = do.Fields({"transactions": bodies}, method="eth_getBlockByNumber", block=START + 5)
-    assert judge("transactions", tmp_path, whole).evidence == "chain"
+    assert prove("transactions", tmp_path, whole).evidence == "chain"
 
 
-def test_rng_4_equal_bytes_of_another_chunk_are_not_confirmed_by_the_first(tmp_path: Path):
-    """RNG-4: two files without rows have equal bytes; the second has lost its logs, so it is asked about and fails."""
+def test_rng_4_equal_bytes_of_another_chunk_are_confirmed_separately(tmp_path: Path):
+    """RNG-4: two files without rows have equal bytes; the second has lost its logs and fails."""
     task = task_of("logs", 0, 2000)
     tables = [table.slice(0, 0) for table in true_tables(CHAIN, task)]
     empty = do.Fields({"logsBloom": NO_BLOOM, "transactions": []})
@@ -139,11 +141,11 @@ def test_rng_4_equal_bytes_of_another_chunk_are_not_confirmed_by_the_first(tmp_p
         RpcPool(Node(CHAIN, head=10_000), [*quiet, NO_LOGS]) as pool,
         pytest.raises(ProofFailed, match="00001000_to_00001999"),
     ):
-        judge_tables(task, settings_of(pool.url, "chain"), tables, tmp_path)
+        prove_tables(task, settings_of(pool.url, "chain"), tables, tmp_path)
 
 
-def test_lay_10_recorded_evidence_counts_for_its_own_chunk_only(tmp_path: Path):
-    """LAY-10: metadata copied with equal bytes to another key don't stand for a proof; those of the chunk itself do."""
+def test_lay_10_recorded_evidence_counts_only_for_its_chunk(tmp_path: Path):
+    """LAY-10: metadata that were copied to another key with equal bytes do not replace a proof."""
     task = task_of("logs", START, END)
     (chunk,) = chunks(task)
     settings = settings_of("", "chain")
@@ -153,12 +155,14 @@ def test_lay_10_recorded_evidence_counts_for_its_own_chunk_only(tmp_path: Path):
     async def confirm(subject: str) -> tuple[FileProof, int]:
         clock = JumpingClock()
         with RpcPool(Node(CHAIN, head=10_000)) as pool:
-            asked = replace(settings, rpc=settings_of(pool.url).rpc)
-            async with endpoint_of(task, settings=asked, chain=HttpChain(asked, clock), clock=clock) as endpoint:
-                proof = proof_of(task, all_datasets()["logs"], settings=asked, endpoint=endpoint)
+            with_pool = replace(settings, rpc=settings_of(pool.url).rpc)
+            async with open_endpoint(
+                task, settings=with_pool, chain=HttpChain(with_pool, clock), clock=clock
+            ) as endpoint:
+                proof = make_proof(task, all_datasets()["logs"], settings=with_pool, endpoint=endpoint)
                 seen = await proof.prove(path, chunk)
                 recorded = {"sha256": seen.sha256, "evidence": "receipts", "evidence-of": subject}
-                return await proof.confirm(path, chunk, seen, recorded=recorded), len(pool.journal)
+                return await proof.confirm(path, chunk, seen=seen, recorded=recorded), len(pool.journal)
 
     confirmed, calls = asyncio.run(confirm(f"1:logs:{START}:{END}"))
     assert (confirmed.evidence, calls) == ("receipts", 0)

@@ -18,11 +18,11 @@ from cryo_ingest.prove.rows import RowsProof
 from cryo_ingest.prove.summarize import summarize
 
 GOLDEN = Path(__file__).resolve().parents[3] / "fixtures" / "golden"
-WHOLE_CHAIN = Chunk(0, 1_000_000, "golden")
+FULL_RANGE = Chunk(0, 1_000_000, "golden")
 
 
 def proof_of(name: str, chain_id: int = 31337) -> RowsProof:
-    """Make the proof of a dataset, for whichever range."""
+    """Return the proof by rows of a dataset, for any range."""
     task = Task.model_construct(chain_id=chain_id, cryo_dataset_name=name)
     return RowsProof(task, all_datasets()[name], executable="cryo-under-test")
 
@@ -33,7 +33,7 @@ def prove(proof: RowsProof, path: Path, chunk: Chunk) -> FileProof:
 
 
 def write(path: Path, name: str, columns: dict[str, list[Any]], metadata: dict[str, str] | None = None) -> Path:
-    """Write a file with a dataset's pinned schema, columns that are not given being null."""
+    """Write a file with a dataset's pinned schema; columns that are not given are null."""
     pinned = all_datasets()[name].columns
     rows = len(next(iter(columns.values())))
     schema = pa.schema([(column, pa.type_for_alias(arrow)) for column, arrow in pinned], metadata=metadata)
@@ -50,14 +50,14 @@ def blocks(path: Path, numbers: list[int | None], chain_ids: list[int] | None = 
 @pytest.mark.parametrize("name", sorted(all_datasets()))
 @pytest.mark.parametrize("form", ["full", "empty"])
 def test_rng_4_every_golden_file_has_the_pinned_schema(name: str, form: str):
-    """RNG-4: the files that real Cryo 0.3.2 wrote, empty ones too, are read and found in range for all 36 datasets."""
+    """RNG-4: files of real Cryo 0.3.2, also empty ones, pass for all 36 datasets."""
     proof = proof_of(name)
     path = GOLDEN / name / f"{form}.parquet"
     if all_datasets()[name].row_per_block:
         first, last = _extent(path)
         assert prove(proof, path, Chunk(first, last + 1, path.name)).rows >= last + 1 - first
     else:
-        seen = prove(proof, path, WHOLE_CHAIN)
+        seen = prove(proof, path, FULL_RANGE)
         assert (seen.rows > 0) is (form == "full")
         assert (seen.block_min is None) is (form == "empty")
 
@@ -68,15 +68,15 @@ def _extent(path: Path) -> tuple[int, int]:
 
 
 def test_out_4_another_schema_is_fatal_and_names_the_executable_and_each_difference():
-    """OUT-4: columns beyond the pinned ones end the task, the message naming the binary."""
+    """OUT-4: additional columns are a fatal error that names the binary."""
     with pytest.raises(SchemaDrift, match=r"cryo-under-test") as caught:
-        prove(proof_of("blocks"), GOLDEN / "blocks" / "allcols.parquet", WHOLE_CHAIN)
+        prove(proof_of("blocks"), GOLDEN / "blocks" / "allcols.parquet", FULL_RANGE)
     assert any("is not expected" in difference for difference in caught.value.differences)
     assert caught.value.outcome == "fatal_error"
 
 
-def test_rng_4_a_block_missing_doubled_foreign_or_null_fails_and_is_named(tmp_path: Path):
-    """RNG-4: in a dataset with a row per block each number of the chunk stands exactly once."""
+def test_rng_4_a_missing_repeated_or_unexpected_block_fails_and_is_named(tmp_path: Path):
+    """RNG-4: a dataset with a row per block has each number of the chunk exactly once."""
     chunk = Chunk(10, 14, "blocks.parquet")
     for numbers, words in (
         ([10, 11, 13], "blocks are missing: 12"),
@@ -90,7 +90,7 @@ def test_rng_4_a_block_missing_doubled_foreign_or_null_fails_and_is_named(tmp_pa
 
 
 def test_rng_4_good_blocks_are_proved_with_their_extent_and_digest(tmp_path: Path):
-    """RNG-4, LAY-8: a whole file yields the facts that its metadata carry."""
+    """RNG-4, LAY-8: the proof has the values that an object's metadata need."""
     path = blocks(tmp_path / "b.parquet", [10, 11, 12, 13])
     seen = prove(proof_of("blocks"), path, Chunk(10, 14, path.name))
     assert (seen.rows, seen.block_min, seen.block_max, seen.fake, seen.evidence) == (4, 10, 13, False, "rows")
@@ -111,7 +111,7 @@ def test_rng_4_good_blocks_are_proved_with_their_extent_and_digest(tmp_path: Pat
 def test_rng_4_transaction_indexes_are_contiguous_from_zero_in_each_block(
     tmp_path: Path, rows: list[tuple[int, int]], broken: str | None
 ):
-    """RNG-4: a block whose receipts were cut short leaves a gap, and a file with one is refused."""
+    """RNG-4: missing receipts leave a gap in the indexes, and a file with a gap fails."""
     columns = {
         "block_number": [block for block, _ in rows],
         "transaction_index": [index for _, index in rows],
@@ -119,41 +119,41 @@ def test_rng_4_transaction_indexes_are_contiguous_from_zero_in_each_block(
     }
     path = write(tmp_path / "t.parquet", "transactions", columns)
     if broken is None:
-        assert prove(proof_of("transactions"), path, WHOLE_CHAIN).rows == len(rows)
+        assert prove(proof_of("transactions"), path, FULL_RANGE).rows == len(rows)
     else:
         with pytest.raises(ProofFailed, match=f"in blocks {broken}"):
-            prove(proof_of("transactions"), path, WHOLE_CHAIN)
+            prove(proof_of("transactions"), path, FULL_RANGE)
 
 
 def test_rng_4_rows_of_another_chain_fail(tmp_path: Path):
-    """RNG-4: a chain id other than the payload's, or two of them, is no whole file."""
+    """RNG-4: a file with another chain id, or with two of them, fails."""
     chunk = Chunk(1, 3, "b.parquet")
     for chain_ids in ([1, 1], [31337, 1]):
         with pytest.raises(ProofFailed, match="chain_id"):
             prove(proof_of("blocks"), blocks(tmp_path / chunk.name, [1, 2], chain_ids), chunk)
 
 
-def test_rng_4_every_truncation_of_a_file_is_an_unreadable_file(tmp_path: Path):
-    """RNG-4: wherever a file is cut, or a byte of its end is turned, the proof fails and nothing else comes out."""
-    whole = (GOLDEN / "blocks" / "full.parquet").read_bytes()
+def test_rng_4_every_truncated_file_fails(tmp_path: Path):
+    """RNG-4: the proof raises ProofFailed wherever a file is cut."""
+    original = (GOLDEN / "blocks" / "full.parquet").read_bytes()
     path = tmp_path / "cut.parquet"
-    for length in range(0, len(whole), 97):
-        path.write_bytes(whole[:length])
+    for length in range(0, len(original), 97):
+        path.write_bytes(original[:length])
         with pytest.raises(ProofFailed, match=r"cut\.parquet"):
-            prove(proof_of("blocks"), path, WHOLE_CHAIN)
+            prove(proof_of("blocks"), path, FULL_RANGE)
 
 
-def test_rng_4_a_link_or_a_directory_is_no_file(tmp_path: Path):
-    """RNG-4: what the name leads to is not followed."""
+def test_rng_4_a_link_or_a_directory_fails(tmp_path: Path):
+    """RNG-4: links are not followed."""
     (tmp_path / "link.parquet").symlink_to(GOLDEN / "blocks" / "full.parquet")
     (tmp_path / "folder.parquet").mkdir()
     for name in ("link", "folder", "absent"):
-        with pytest.raises(ProofFailed, match=rf"{name}\.parquet is not whole"):
-            prove(proof_of("blocks"), tmp_path / f"{name}.parquet", WHOLE_CHAIN)
+        with pytest.raises(ProofFailed, match=rf"{name}\.parquet failed its proof"):
+            prove(proof_of("blocks"), tmp_path / f"{name}.parquet", FULL_RANGE)
 
 
 def test_mod_5_the_mark_of_fake_data_is_read_from_a_files_last_bytes(tmp_path: Path):
-    """MOD-5: the mark is in the footer, so the tail of an object is enough; no footer, no answer."""
+    """MOD-5: the mark is in the footer, so an object's last bytes suffice; without a footer there is no result."""
     proof = proof_of("blocks")
     columns = {"block_number": [1], "chain_id": [31337]}
     marked = write(tmp_path / "m.parquet", "blocks", columns, {"cryo_ingest.fake": "true"})
@@ -166,43 +166,43 @@ def test_mod_5_the_mark_of_fake_data_is_read_from_a_files_last_bytes(tmp_path: P
 
 @pytest.mark.parametrize("name", sorted(all_datasets()))
 def test_lay_10_rows_are_compared_as_multisets(tmp_path: Path, name: str):
-    """LAY-10: the same rows in another order are equal; one row more, fewer or doubled is not, for every dataset."""
+    """LAY-10: rows in another order are equal; an additional, missing or repeated row is a difference."""
     golden = GOLDEN / name / "full.parquet"
     table = pq.read_table(golden)
-    shuffled, shorter, doubled = tmp_path / "s", tmp_path / "x", tmp_path / "d"
+    shuffled, shorter, repeated = tmp_path / "s", tmp_path / "x", tmp_path / "d"
     pq.write_table(table.take(list(reversed(range(table.num_rows)))), shuffled)
     pq.write_table(table.slice(1), shorter)
-    pq.write_table(pa.concat_tables([table.slice(1), table.slice(table.num_rows - 1)]), doubled)
+    pq.write_table(pa.concat_tables([table.slice(1), table.slice(table.num_rows - 1)]), repeated)
     proof = proof_of(name)
     assert asyncio.run(proof.same_rows(golden, shuffled))
     assert not asyncio.run(proof.same_rows(golden, shorter))
     if table.num_rows > 1 and table.slice(0, 1) != table.slice(table.num_rows - 1):
-        assert not asyncio.run(proof.same_rows(golden, doubled))
+        assert not asyncio.run(proof.same_rows(golden, repeated))
 
 
 DAMAGED = ["blocks", "erc20_transfers", "geth_calls", "logs", "traces", "transactions"]
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_rng_4_a_damaged_file_ends_in_our_own_errors(name: str, tmp_path: Path):
-    """Parquet is untrusted input: whatever byte is turned, most of them in the footer, only our own errors come out."""
-    whole = (GOLDEN / name / "full.parquet").read_bytes()
-    footer_bytes = int.from_bytes(whole[-8:-4], "little") + 8
+def test_rng_4_a_damaged_file_raises_only_our_own_errors(name: str, tmp_path: Path):
+    """RNG-4: a flipped bit anywhere in a file, mostly in the footer, raises only our own errors."""
+    original = (GOLDEN / name / "full.parquet").read_bytes()
+    footer_bytes = int.from_bytes(original[-8:-4], "little") + 8
     random = Random(name)
     path = tmp_path / "damaged.parquet"
     first, last = _extent(GOLDEN / name / "full.parquet")
     outcomes = set()
     for _ in range(150):
-        content = bytearray(whole)
-        place = len(whole) - random.randrange(1, footer_bytes if random.random() < 0.7 else len(whole))
-        content[place] ^= 1 << random.randrange(8)
+        content = bytearray(original)
+        position = len(content) - random.randrange(1, footer_bytes if random.random() < 0.7 else len(content))
+        content[position] ^= 1 << random.randrange(8)
         path.write_bytes(content)
         outcomes.add(outcome_of(name, path, Chunk(first, last + 1, path.name)))
     assert {"ProofFailed", "SchemaDrift"} <= outcomes
 
 
 def outcome_of(name: str, path: Path, chunk: Chunk) -> str:
-    """Prove a file by its rows and sum it up for the chain; return the error's name, if there is one."""
+    """Prove a file by its rows and summarize it; return the error's name, if there is one."""
     try:
         prove(proof_of(name), path, chunk)
         summarize(path, chunk, dataset=name, digest="any")
@@ -211,10 +211,10 @@ def outcome_of(name: str, path: Path, chunk: Chunk) -> str:
     return "read"
 
 
-def test_rng_4_a_columns_name_that_is_no_text_is_a_failed_proof(tmp_path: Path):
-    """Found by turning bytes: pyarrow raises UnicodeDecodeError for it, which is none of its own errors."""
-    whole = (GOLDEN / "blocks" / "full.parquet").read_bytes()
+def test_rng_4_a_column_name_that_is_not_utf_8_fails(tmp_path: Path):
+    """RNG-4: pyarrow raises UnicodeDecodeError for it instead of one of its own errors."""
+    original = (GOLDEN / "blocks" / "full.parquet").read_bytes()
     path = tmp_path / "named.parquet"
-    path.write_bytes(whole.replace(b"gas_used", b"\xffas_used"))
+    path.write_bytes(original.replace(b"gas_used", b"\xffas_used"))
     with pytest.raises(ProofFailed, match="can't be read"):
-        prove(proof_of("blocks"), path, WHOLE_CHAIN)
+        prove(proof_of("blocks"), path, FULL_RANGE)

@@ -1,4 +1,4 @@
-"""Parquet is untrusted input: whatever a file claims, it ends in an error of ours, and memory stays bounded."""
+"""Parquet is untrusted input: any file passes or raises our own errors, within bounded memory."""
 
 import asyncio
 import gzip
@@ -53,13 +53,13 @@ GOLDEN = Path(__file__).resolve().parents[3] / "fixtures" / "golden"
 GIGA = 1 << 30
 ROWS = 100_000
 ALLOWANCE_BYTES = 640 * 1024**2
-"""What a proof may take more than what is loaded: twice the slice of byte strings that it may hold, and some."""
+"""Memory that a proof may allocate: twice the largest slice of byte strings, and a reserve."""
 
-IN_A_PAGE = Column([Page(b"\0" * 40, 10, size=2**31 - 1)])
+HUGE_PAGE = Column([Page(b"\0" * 40, 10, size=2**31 - 1)])
 
 
 def nested_schema(depth: int) -> Callable[[bytes], bytes]:
-    """Return what makes a footer of a schema whose groups lie one inside the other."""
+    """Return a function that replaces a footer by one with nested groups in its schema."""
     group = struct((3, I32, number(0)), (4, BINARY, text(b"g")), (5, I32, number(1)))
     leaf = struct((1, I32, number(1)), (3, I32, number(0)), (4, BINARY, text(b"l")))
     elements = listed(STRUCT, [group] * depth + [leaf])
@@ -69,14 +69,14 @@ def nested_schema(depth: int) -> Callable[[bytes], bytes]:
 
 BOMBS: dict[str, tuple[str, Forged, str]] = {
     "rows of billions, consistent": ("nonce_diffs", Forged(2_000_000_000), "claims 2000000000 rows"),
-    "rows of billions, of a summary's": ("logs", Forged(20_000_000), "claims 20000000 rows"),
-    "rows in the footer alone": ("nonce_diffs", Forged(10, claimed_rows=4 * GIGA), "contradicts itself"),
-    "fewer than none": ("nonce_diffs", Forged(10, claimed_rows=-1), "contradicts itself"),
-    "row groups that are not there": ("nonce_diffs", Forged(10, claimed_groups=900_000), "a list claims 900000"),
+    "rows of billions, for a summary": ("logs", Forged(20_000_000), "claims 20000000 rows"),
+    "rows in the footer alone": ("nonce_diffs", Forged(10, claimed_rows=4 * GIGA), "contradictory numbers of rows"),
+    "a negative number of rows": ("nonce_diffs", Forged(10, claimed_rows=-1), "contradictory numbers of rows"),
+    "row groups that do not exist": ("nonce_diffs", Forged(10, claimed_groups=900_000), "a list claims 900000"),
     "many row groups": ("nonce_diffs", Forged(0, groups=3_500), "more parts"),
     "a nested schema": ("nonce_diffs", Forged(0, change_footer=nested_schema(50_000)), "schema claims 50001"),
-    "columns without a word of theirs": ("nonce_diffs", Forged(10, chunks_told=False), "has 0 values for 10 rows"),
-    "values that are not there": (
+    "columns without metadata": ("nonce_diffs", Forged(10, column_metadata=False), "has 0 values for 10 rows"),
+    "values that do not exist": (
         "nonce_diffs",
         Forged(10, {"block_number": Column([Page(b"\0" * 40, 10)], values=GIGA)}),
         "1073741824 values for 10 rows",
@@ -86,8 +86,8 @@ BOMBS: dict[str, tuple[str, Forged, str]] = {
         Forged(10, {"block_number": Column([Page(b"\0" * 40, GIGA)])}),
         "hold 1073741824 values for 10",
     ),
-    "a page's size": ("nonce_diffs", Forged(10, {"block_number": IN_A_PAGE}), "would decompress to 2147483647"),
-    "a string page's size": ("nonce_diffs", Forged(10, {"address": IN_A_PAGE}), "would decompress to 2147483647"),
+    "a page's size": ("nonce_diffs", Forged(10, {"block_number": HUGE_PAGE}), "would decompress to 2147483647"),
+    "a string page's size": ("nonce_diffs", Forged(10, {"address": HUGE_PAGE}), "would decompress to 2147483647"),
     "a decompression bomb": (
         "nonce_diffs",
         Forged(10, {"from_value": Column([Page(gzip.compress(bytes(1 << 24)), 10, size=1 << 24)], codec=GZIP)}),
@@ -106,7 +106,7 @@ BOMBS: dict[str, tuple[str, Forged, str]] = {
     "a long value in every row": (
         "logs",
         Forged(ROWS, {"data": one_value((1 << 22).to_bytes(4, "little") + bytes(1 << 22), ROWS)}),
-        "1024 of its many rows hold 4294967296 bytes",
+        "1024 of its rows hold 4294967296 bytes",
     ),
     "a long hash in every row": (
         "traces",
@@ -128,7 +128,7 @@ from cryo_ingest.prove.file_rows import prove_rows
 
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[1]), now + int(sys.argv[1])))
-said = {}
+messages = {}
 for name, dataset, path in json.load(sys.stdin):
     path, chunk = Path(path), Chunk(0, 1000, "f.parquet")
     try:
@@ -137,16 +137,16 @@ for name, dataset, path in json.load(sys.stdin):
             assert not equal_rows(path, path), "they were held in memory"
         summarize(path, chunk, dataset=dataset, digest="any")
     except IngestError as error:
-        said[name] = f"{type(error).__name__}: {error}"
-json.dump(said, sys.stdout)
+        messages[name] = f"{type(error).__name__}: {error}"
+json.dump(messages, sys.stdout)
 """
 
 
-def test_rng_4_no_bomb_takes_more_memory_than_a_proof_may(tmp_path: Path):
-    """RNG-4: huge counts, nested schemas and bombs of all kinds are failed proofs within bounded memory."""
+def test_rng_4_bombs_fail_within_bounded_memory(tmp_path: Path):
+    """RNG-4: huge counts, nested schemas and decompression bombs fail the proof within bounded memory."""
     files = []
-    for place, (name, (dataset, forged, _)) in enumerate(BOMBS.items()):
-        files.append((name, dataset, str(forge(tmp_path / f"{place}.parquet", dataset, forged))))
+    for index, (name, (dataset, forged, _)) in enumerate(BOMBS.items()):
+        files.append((name, dataset, str(forge(tmp_path / f"{index}.parquet", dataset, forged))))
     result = subprocess.run(
         [sys.executable, "-c", CHILD, str(ALLOWANCE_BYTES)],
         input=json.dumps(files),
@@ -155,16 +155,16 @@ def test_rng_4_no_bomb_takes_more_memory_than_a_proof_may(tmp_path: Path):
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    said = json.loads(result.stdout)
+    messages = json.loads(result.stdout)
     for name, (_, _, words) in BOMBS.items():
-        assert said[name].startswith("ProofFailed: "), name
-        assert words in said[name], name
+        assert messages[name].startswith("ProofFailed: "), name
+        assert words in messages[name], name
 
 
 def bomb_store(tmp_path: Path) -> tuple[MemoryStore, Version, Chunk]:
     """Return a store with a published version whose only file is a bomb."""
     task = task_of("nonce_diffs", 0, 1000)
-    version = Version.of(task, mode="real")
+    version = Version.from_task(task, mode="real")
     (chunk,) = version.chunks
     bomb = forge(tmp_path / "bomb.parquet", "nonce_diffs", Forged(2_000_000_000))
     store = MemoryStore(AlreadyStored, Changed)
@@ -174,21 +174,21 @@ def bomb_store(tmp_path: Path) -> tuple[MemoryStore, Version, Chunk]:
 
 
 def test_lay_10_a_stored_bomb_is_a_broken_object(tmp_path: Path):
-    """LAY-10: what is stored is judged as carefully as what Cryo wrote; a bomb is not whole, so it is not adopted."""
+    """LAY-10: stored objects are proved as Cryo's files are; a bomb fails, so it is not adopted."""
     store, version, chunk = bomb_store(tmp_path)
     proof = proof_of("nonce_diffs")
     prefix = VersionPrefix(store, version, proof, tmp_path, JumpingClock(), Random(1))
-    assert not asyncio.run(prefix.find_published())
+    assert not asyncio.run(prefix.adopt_published())
     stored = asyncio.run(store.list(version.prefix))[version.key(chunk)]
-    assert asyncio.run(prefix.judge(chunk, stored)) is None
+    assert asyncio.run(prefix.prove_object(chunk, stored)) is None
 
 
-def test_verify_tells_a_bomb_by_its_claim(tmp_path: Path):
-    """`verify` judges by the same proof: one finding, with the number that the footer claims."""
+def test_verify_reports_a_bomb(tmp_path: Path):
+    """`verify` uses the same proof and reports the number that the footer claims."""
     store, version, _ = bomb_store(tmp_path)
-    place = location_of(version.prefix)
-    assert place is not None
-    found = asyncio.run(verify(store, place, proof_of=lambda _: proof_of("nonce_diffs"), scratch=tmp_path))
+    location = location_of(version.prefix)
+    assert location is not None
+    found = asyncio.run(verify(store, location, make_proof=lambda _: proof_of("nonce_diffs"), scratch=tmp_path))
     (finding,) = found.findings
     assert "claims 2000000000 rows" in finding.problem
 
@@ -199,7 +199,7 @@ def proof_of(name: str) -> RowsProof:
 
 
 def outcome_of(name: str, path: Path, content: bytes) -> str:
-    """Prove a file, sum it up and compare it with itself; return the error's name, if there is one."""
+    """Prove a file, summarize it and compare it with itself; return the error's name, if there is one."""
     path.write_bytes(content)
     chunk = Chunk(0, 1000, path.name)
     try:
@@ -218,30 +218,31 @@ SPLICED = ("blocks", "logs", "traces", "transactions")
 @settings(max_examples=60, derandomize=True, deadline=None, database=None)
 @given(
     name=st.sampled_from(SPLICED),
-    place=st.floats(0, 1, exclude_max=True),
+    position=st.floats(0, 1, exclude_max=True),
     length=st.integers(0, 12),
     patch=st.one_of(st.binary(max_size=12), st.integers(0, 2**63).map(varint)),
     in_footer=st.booleans(),
 )
-def test_rng_4_whatever_is_spliced_into_a_file_ends_in_our_own_errors(
-    tmp_path_factory: pytest.TempPathFactory, *, name: str, place: float, length: int, patch: bytes, in_footer: bool
+def test_rng_4_replaced_bytes_raise_only_our_own_errors(
+    tmp_path_factory: pytest.TempPathFactory, *, name: str, position: float, length: int, patch: bytes, in_footer: bool
 ):
-    """RNG-4: bytes put in place of others, anywhere in pages, headers or footer, the footer's length told anew."""
-    whole = (GOLDEN / name / "full.parquet").read_bytes()
-    told = int.from_bytes(whole[-8:-4], "little")
-    start, end = (len(whole) - 8 - told, len(whole) - 8) if in_footer else (0, len(whole) - 8 - told)
-    cut = start + int(place * (end - start))
+    """RNG-4: bytes are replaced anywhere in pages, headers or footer, and the footer's length is corrected."""
+    original = (GOLDEN / name / "full.parquet").read_bytes()
+    footer_bytes = int.from_bytes(original[-8:-4], "little")
+    footer_start = len(original) - 8 - footer_bytes
+    start, end = (footer_start, len(original) - 8) if in_footer else (0, footer_start)
+    cut = start + int(position * (end - start))
     stop = min(cut + length, end)
-    longer = told + (len(patch) - (stop - cut) if in_footer else 0)
-    content = whole[:cut] + patch + whole[stop:-8] + longer.to_bytes(4, "little") + b"PAR1"
+    new_footer_bytes = footer_bytes + (len(patch) - (stop - cut) if in_footer else 0)
+    content = original[:cut] + patch + original[stop:-8] + new_footer_bytes.to_bytes(4, "little") + b"PAR1"
     outcome_of(name, tmp_path_factory.getbasetemp() / "spliced.parquet", content)
 
 
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)
 @given(st.binary(max_size=200))
-def test_rng_4_any_bytes_are_walked_over_or_refused(footer: bytes):
-    """Whatever stands where a footer should: the walker refuses it in its own words, and nobody reads it."""
-    walker = Walker(footer, 0, len(footer), budget=1000)
+def test_rng_4_any_footer_bytes_are_skipped_or_malformed(footer: bytes):
+    """RNG-4: the walker skips any bytes in place of a footer, or raises Malformed."""
+    walker = Walker(footer, 0, end=len(footer), budget=1000)
     try:
         for _, kind in walker.fields():
             walker.skip(kind)

@@ -1,4 +1,4 @@
-"""What tests of publishing ask for: files as Cryo would have left them, and a worker's side of the prefix."""
+"""Fixtures for tests of publishing: extracted files, and a publisher."""
 
 from pathlib import Path
 
@@ -16,5 +16,5 @@ def extraction(tmp_path: Path) -> Extraction:
 
 @pytest.fixture
 def publisher(tmp_path: Path) -> Publisher:
-    """A publisher with a scratch directory of its own."""
+    """A publisher with its own scratch directory."""
     return Publisher(tmp_path)

@@ -1,4 +1,4 @@
-"""What only a directory store has to mind: links, permissions, rivals in other processes, and writers that died."""
+"""The directory store: links, permissions, concurrent processes, and dead writers."""
 
 import asyncio
 import errno
@@ -12,29 +12,29 @@ import pytest
 
 from cryo_ingest.errors import StoreDenied, StoreUnavailable, StoreUnfit
 from cryo_ingest.ports import AlreadyStored, Changed
-from cryo_ingest.publish.directory import PARTIAL, DirectoryStore, _fault
+from cryo_ingest.publish.directory import PARTIAL, DirectoryStore, _mapped_error
 
 T = TypeVar("T")
 
 
-def wait(asked: Awaitable[T]) -> T:
-    """Run one request to its end."""
+def wait(operation: Awaitable[T]) -> T:
+    """Run one operation to its end."""
 
     async def run() -> T:
-        return await asked
+        return await operation
 
     return asyncio.run(run())
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> DirectoryStore:
-    """A store whose directory is there."""
+    """A store whose directory exists."""
     (tmp_path / "root").mkdir()
     return DirectoryStore(tmp_path / "root")
 
 
-def test_lay_6_symbolic_links_are_listed_as_themselves_and_deleted_as_such(store: DirectoryStore, tmp_path: Path):
-    """LAY-6: readers meet them, so they are leftovers; what they point at is not touched."""
+def test_lay_6_symbolic_links_are_listed_and_deleted_as_themselves(store: DirectoryStore, tmp_path: Path):
+    """LAY-6: readers find them, so they are leftovers; their targets are unchanged."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "kept").write_bytes(b"kept")
     folder = store.root / "p"
@@ -49,8 +49,8 @@ def test_lay_6_symbolic_links_are_listed_as_themselves_and_deleted_as_such(store
     assert (tmp_path / "outside" / "kept").read_bytes() == b"kept"
 
 
-def test_lay_10_a_dangling_link_in_a_keys_place_can_be_replaced(store: DirectoryStore):
-    """LAY-10: what a create is told is there is in the listing, and gives way like any broken object."""
+def test_lay_10_a_dangling_link_can_be_replaced(store: DirectoryStore):
+    """LAY-10: a create finds the link, the listing has it, and a replace overwrites it."""
     (store.root / "p").mkdir()
     (store.root / "p" / "key").symlink_to("nowhere")
     with pytest.raises(AlreadyStored):
@@ -62,7 +62,7 @@ def test_lay_10_a_dangling_link_in_a_keys_place_can_be_replaced(store: Directory
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_out_4_a_directory_that_cannot_be_read_is_denied_not_empty(store: DirectoryStore):
-    """OUT-4: what a listing can't see is not nothing."""
+    """OUT-4: a directory that can't be read may have files."""
     (store.root / "p").mkdir(mode=0)
     with pytest.raises(StoreDenied, match="list on p/"):
         wait(store.list("p/"))
@@ -80,15 +80,15 @@ def test_out_4_a_directory_that_cannot_be_read_is_denied_not_empty(store: Direct
         (errno.EOPNOTSUPP, StoreUnfit),
     ],
 )
-def test_out_4_a_fault_of_the_file_system_is_told_by_its_name(number: int, expected: type[Exception], tmp_path: Path):
-    """OUT-2, OUT-4: a full disk may pass, a read-only one will not; both name the directory."""
-    fault = _fault(OSError(number, os.strerror(number)), operation="put", key="k", root=tmp_path)
-    assert type(fault) is expected
-    assert str(tmp_path) in str(fault)
+def test_out_4_an_error_of_the_file_system_is_mapped(number: int, expected: type[Exception], tmp_path: Path):
+    """OUT-2, OUT-4: a full disk is retryable, a read-only one fatal; both messages name the directory."""
+    error = _mapped_error(OSError(number, os.strerror(number)), operation="put", key="k", root=tmp_path)
+    assert type(error) is expected
+    assert str(tmp_path) in str(error)
 
 
-def test_lay_6_what_died_between_link_and_unlink_is_swept_and_the_key_stays(store: DirectoryStore):
-    """LAY-6: a kill just after the key appeared leaves a second name of its file, which the next write sweeps."""
+def test_lay_6_a_partial_file_of_a_dead_writer_is_deleted_and_its_key_stays(store: DirectoryStore):
+    """LAY-6: a kill just after the link leaves a second name of the file, which the next write deletes."""
     wait(store.create("p/key", b"whole", metadata={}))
     (store.root / f"{PARTIAL}dead").hardlink_to(store.root / "p" / "key")
     wait(store.create("p/next", b"x", metadata={}))
@@ -96,9 +96,9 @@ def test_lay_6_what_died_between_link_and_unlink_is_swept_and_the_key_stays(stor
     assert wait(store.read("p/key", max_bytes=9)) == b"whole"
 
 
-def test_unfinished_writes_are_where_no_reader_of_a_prefix_looks(store: DirectoryStore):
-    """LAY-6: a hidden name at the root, below no prefix, and not globbed by `*.parquet`."""
-    with store._written(b"half") as partial:
+def test_lay_6_unfinished_writes_are_hidden_from_readers(store: DirectoryStore):
+    """LAY-6: they have hidden names at the root, outside all prefixes, that `*.parquet` does not match."""
+    with store._partial_file(b"half") as partial:
         assert partial.parent == store.root
         assert partial.name.startswith(".")
         assert partial.suffix != ".parquet"
@@ -106,19 +106,19 @@ def test_unfinished_writes_are_where_no_reader_of_a_prefix_looks(store: Director
     assert not partial.exists()
 
 
-def test_lay_10_creates_and_deletes_of_rivals_never_fail_each_other(tmp_path: Path):
-    """LAY-10: a delete that empties a directory does not pull it from under a create."""
+def test_lay_10_concurrent_creates_and_deletes_do_not_fail(tmp_path: Path):
+    """LAY-10: a delete that empties a directory does not remove it during a create."""
     stores = [DirectoryStore(tmp_path / "root") for _ in range(3)]
     wait(stores[0].create("p/a/first", b"x", metadata={}))
-    faults: list[BaseException] = []
+    errors: list[BaseException] = []
 
     async def churn(store: DirectoryStore, number: int) -> None:
         for _ in range(30):
             try:
                 await store.create(f"p/a/{number}", b"x", metadata={})
                 await store.delete([f"p/a/{number}", "p/a/first"])
-            except (StoreUnavailable, StoreDenied, Changed) as fault:
-                faults.append(fault)
+            except (StoreUnavailable, StoreDenied, Changed) as error:
+                errors.append(error)
 
     threads = [
         threading.Thread(target=asyncio.run, args=(churn(store, number),)) for number, store in enumerate(stores)
@@ -127,23 +127,23 @@ def test_lay_10_creates_and_deletes_of_rivals_never_fail_each_other(tmp_path: Pa
         thread.start()
     for thread in threads:
         thread.join()
-    assert faults == []
+    assert errors == []
     assert list((tmp_path / "root").iterdir()) == []
 
 
-def test_lay_10_a_replace_never_lands_on_what_came_after_the_check(store: DirectoryStore):
-    """LAY-10: check and rename are one step against a delete and a create of somebody else's."""
+def test_lay_10_a_replace_never_overwrites_a_newer_object(store: DirectoryStore):
+    """LAY-10: check and rename are atomic with respect to deletes and creates of other writers."""
     wait(store.create("p/key", b"broken", metadata={}))
     seen = wait(store.list("p/"))["p/key"].etag
     held, result = threading.Event(), []
 
-    def rival() -> None:
+    def delete() -> None:
         held.set()
         wait(store.delete(["p/key"]))
         result.append("deleted")
 
     with store._locked():
-        thread = threading.Thread(target=rival)
+        thread = threading.Thread(target=delete)
         thread.start()
         held.wait()
         assert result == []

@@ -1,4 +1,4 @@
-"""Publishing once, whatever is on the prefix already: LAY-2 to LAY-11, PUB-4."""
+"""Publishing exactly once, with any previous state of the prefix: LAY-2 to LAY-11, PUB-4."""
 
 import asyncio
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from support.publishing import KEYS, REAL, TASK, WHOLE, Publisher, holding, make_store
+from support.publishing import COMPLETE, KEYS, REAL, TASK, Publisher, holding, make_store
 
 from cryo_ingest.errors import ModeMismatch, PrefixContended, StoreDenied, StoreUnavailable
 from cryo_ingest.model import parse_manifest
@@ -16,20 +16,20 @@ from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 from harness.stores.memory import MemoryFault, Operation
 
 
-def test_lay_5_files_come_first_the_manifest_last_and_nothing_else(publisher: Publisher, extraction: Extraction):
-    """LAY-2, LAY-3, LAY-5, LAY-6, PUB-4: create-only PUTs, the manifest after every file it lists."""
+def test_lay_5_files_are_stored_first_and_the_manifest_last(publisher: Publisher, extraction: Extraction):
+    """LAY-2, LAY-3, LAY-5, LAY-6, PUB-4: all are create-only PUTs, the manifest after every file in it."""
     store = make_store()
     publisher.publish(store, extraction)
     assert sorted(store.did("create")[:3]) == KEYS
     assert store.did("create")[3:] == [REAL.manifest_key]
     assert store.did("replace") == store.did("delete") == []
-    assert store.contents() == WHOLE
+    assert store.contents() == COMPLETE
     assert parse_manifest(store.contents()[REAL.manifest_key]) == REAL.manifest
     assert list(publisher.scratch.iterdir()) == []
 
 
-def test_lay_8_each_file_says_what_was_proved_of_it(publisher: Publisher, extraction: Extraction):
-    """LAY-8: digest, rows, extent and level, and the provenance beside them; the manifest says nothing of the kind."""
+def test_lay_8_each_file_has_the_metadata_of_its_proof(publisher: Publisher, extraction: Extraction):
+    """LAY-8: digest, rows, blocks, level and provenance; the manifest has no metadata."""
     store = make_store()
     publisher.publish(store, extraction)
     assert store.objects[KEYS[1]].metadata == {
@@ -43,17 +43,17 @@ def test_lay_8_each_file_says_what_was_proved_of_it(publisher: Publisher, extrac
     assert store.objects[REAL.manifest_key].metadata == {}
 
 
-def test_lay_10_a_whole_version_is_found_and_nothing_is_written(publisher: Publisher):
-    """LAY-10: published as it stands; every object was read, none was put."""
-    store = holding(WHOLE)
-    assert publisher.find(store)
+def test_lay_10_a_complete_version_is_adopted_and_nothing_is_written(publisher: Publisher):
+    """LAY-10: every object is read, none is written."""
+    store = holding(COMPLETE)
+    assert publisher.adopt(store)
     assert store.did("create") + store.did("replace") + store.did("delete") == []
-    assert set(store.did("get")) == set(WHOLE)
+    assert set(store.did("get")) == set(COMPLETE)
     assert list(publisher.scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "change",
     [
         {KEYS[1]: None},
         {KEYS[1]: b"garbage"},
@@ -65,39 +65,39 @@ def test_lay_10_a_whole_version_is_found_and_nothing_is_written(publisher: Publi
     ],
     ids=["missing", "broken", "no manifest", "no json", "other form", "fewer keys", "another version"],
 )
-def test_lay_10_a_torn_version_is_not_taken_and_is_mended(
-    spoil: dict[str, bytes | None], publisher: Publisher, extraction: Extraction
+def test_lay_10_an_incomplete_version_is_completed(
+    change: dict[str, bytes | None], publisher: Publisher, extraction: Extraction
 ):
-    """LAY-10: looking changes nothing; publishing then makes it whole, objects before the manifest."""
-    torn = {key: content for key, content in (WHOLE | spoil).items() if content is not None}
-    store = holding(torn)
-    assert not publisher.find(store)
-    assert store.contents() == torn
+    """LAY-10: reading changes nothing; publishing completes it, objects before the manifest."""
+    incomplete = {key: content for key, content in (COMPLETE | change).items() if content is not None}
+    store = holding(incomplete)
+    assert not publisher.adopt(store)
+    assert store.contents() == incomplete
     publisher.publish(store, extraction)
-    assert store.contents() == WHOLE
+    assert store.contents() == COMPLETE
     put = [key for operation, key in store.journal if operation in {"create", "replace"}]
     assert put[-1] == REAL.manifest_key
 
 
-def test_lay_10_a_recorded_digest_that_does_not_match_the_bytes_makes_it_broken(publisher: Publisher):
-    """LAY-10: recorded metadata count once the bytes match; when they don't, the object is not whole."""
-    store = holding(WHOLE)
-    store.hold(KEYS[0], WHOLE[KEYS[0]], {"sha256": "of other bytes"})
-    assert not publisher.find(store)
+def test_lay_10_an_object_whose_recorded_digest_is_wrong_is_incomplete(publisher: Publisher):
+    """LAY-10: recorded metadata count only if the bytes match them."""
+    store = holding(COMPLETE)
+    store.hold(KEYS[0], COMPLETE[KEYS[0]], {"sha256": "of other bytes"})
+    assert not publisher.adopt(store)
 
 
 def test_lay_10_the_same_rows_in_another_order_are_adopted(publisher: Publisher, extraction: Extraction):
-    """LAY-10: some datasets are not byte-stable; what another attempt stored whole is never replaced by other bytes."""
+    """LAY-10: some datasets are not byte-stable; a complete stored object is never replaced by other bytes."""
     store = make_store()
-    facts = {"rows": "3", "block-min": "0", "block-max": "999", "evidence": "rows"}
-    store.hold(KEYS[0], b"real rows cba", {"sha256": b"real rows cba".hex(), **facts})
+    metadata = {"rows": "3", "block-min": "0", "block-max": "999", "evidence": "rows"}
+    store.hold(KEYS[0], b"real rows cba", {"sha256": b"real rows cba".hex(), **metadata})
     publisher.publish(store, extraction)
-    assert store.contents() == WHOLE | {KEYS[0]: b"real rows cba"}
+    assert store.contents() == COMPLETE | {KEYS[0]: b"real rows cba"}
     assert KEYS[0] not in store.did("replace")
 
 
-def test_lay_8_an_adopted_object_gets_true_metadata_with_its_own_bytes(publisher: Publisher, extraction: Extraction):
-    """LAY-8, LAY-10: a whole object that says nothing of itself is stored again, byte for byte, saying the truth."""
+def test_lay_8_an_adopted_object_gets_correct_metadata_with_its_own_bytes(publisher: Publisher, extraction: Extraction):
+    """LAY-8, LAY-10: a complete object without metadata is stored again with the same bytes."""
     store = holding({KEYS[0]: b"real rows cba"})
     publisher.publish(store, extraction)
     stored = store.objects[KEYS[0]]
@@ -107,44 +107,44 @@ def test_lay_8_an_adopted_object_gets_true_metadata_with_its_own_bytes(publisher
 
 
 @pytest.mark.parametrize("stored", [b"", b"garbage", b"real rows abd", b"real rows"])
-def test_lay_10_an_object_that_is_not_whole_or_holds_other_rows_is_replaced(
+def test_lay_10_an_incomplete_object_or_one_with_other_rows_is_replaced(
     stored: bytes, publisher: Publisher, extraction: Extraction
 ):
-    """LAY-10: broken objects give way, by `If-Match` on what was judged."""
+    """LAY-10: the replacement has `If-Match` with the ETag of the object that was proved."""
     store = holding({KEYS[2]: stored})
     publisher.publish(store, extraction)
-    assert store.contents() == WHOLE
+    assert store.contents() == COMPLETE
     assert store.did("replace") == [KEYS[2]]
 
 
-def test_lay_6_leftovers_go_before_the_manifest_is_written(publisher: Publisher, extraction: Extraction):
-    """LAY-6: keys that no attempt of this version would write are deleted; neighbours are not touched."""
+def test_lay_6_leftovers_are_deleted_before_the_manifest_is_written(publisher: Publisher, extraction: Extraction):
+    """LAY-6: keys that do not belong to the version are deleted; other prefixes are unchanged."""
     neighbour = REAL.prefix.rstrip("/") + "0/other.parquet"
     store = holding({REAL.prefix + "old.parquet": b"garbage", REAL.prefix + "a/b": b"x", neighbour: b"real rows x"})
     publisher.publish(store, extraction)
-    assert store.contents() == WHOLE | {neighbour: b"real rows x"}
+    assert store.contents() == COMPLETE | {neighbour: b"real rows x"}
     assert store.journal.index(("delete", REAL.prefix + "old.parquet")) < store.journal.index(
         ("create", REAL.manifest_key)
     )
 
 
-def test_lay_6_leftovers_beside_a_whole_version_go_too(publisher: Publisher):
-    """LAY-6: also when the version is published as it stands."""
-    store = holding(WHOLE | {REAL.prefix + "stray.parquet": b"garbage"})
-    assert publisher.find(store)
-    assert store.contents() == WHOLE
+def test_lay_6_leftovers_of_a_complete_version_are_deleted(publisher: Publisher):
+    """LAY-6: this also holds if the version is adopted."""
+    store = holding(COMPLETE | {REAL.prefix + "stray.parquet": b"garbage"})
+    assert publisher.adopt(store)
+    assert store.contents() == COMPLETE
 
 
 @pytest.mark.parametrize("mode", ["real", "fake"])
 @pytest.mark.parametrize("key", [KEYS[0], REAL.prefix + "stray.parquet"])
-def test_lay_11_data_of_the_other_mode_stop_everything(mode: str, key: str, tmp_path: Path, extraction: Extraction):
-    """LAY-11: in either mode the other's data are fatal and named; nothing is replaced or deleted."""
+def test_lay_11_data_of_the_other_mode_are_fatal(mode: str, key: str, tmp_path: Path, extraction: Extraction):
+    """LAY-11: in both modes the message names the key, and nothing is replaced or deleted."""
     other = b"real rows abc" if mode == "fake" else b"fake rows abc"
-    publisher = Publisher(tmp_path, Version.of(TASK, mode=mode))
+    publisher = Publisher(tmp_path, Version.from_task(TASK, mode=mode))
     contents = {key: other, REAL.prefix + "garbage": b"x"}
     store = holding(contents)
     with pytest.raises(ModeMismatch, match=key):
-        publisher.find(store)
+        publisher.adopt(store)
     assert store.contents() == contents
     with pytest.raises(ModeMismatch, match=key):
         publisher.publish(store, extraction)
@@ -153,37 +153,41 @@ def test_lay_11_data_of_the_other_mode_stop_everything(mode: str, key: str, tmp_
 
 
 @pytest.mark.parametrize("key", ["1000_to", r"_manifest\.json"])
-def test_lay_10_a_lost_answer_to_our_own_create_is_adopted(key: str, publisher: Publisher, extraction: Extraction):
-    """LAY-10: the create took effect, the client's own retry was told so, and the object is found to be ours."""
+def test_lay_10_an_object_of_our_own_create_with_a_lost_response_is_adopted(
+    key: str, publisher: Publisher, extraction: Extraction
+):
+    """LAY-10: the client's retry of the create finds the object, which is proved and adopted."""
     store = make_store(MemoryFault("create", key, "after", AlreadyStored(), times=1))
     publisher.publish(store, extraction)
     assert store.fired
-    assert store.contents() == WHOLE
+    assert store.contents() == COMPLETE
     assert store.did("replace") == []
 
 
 @pytest.mark.parametrize("key", ["1000_to", r"_manifest\.json"])
-def test_lay_10_a_lost_answer_to_our_own_replace_is_adopted(key: str, publisher: Publisher, extraction: Extraction):
-    """LAY-10: a 412 to `If-Match` after our own replace took effect: the key is read again and found to be ours."""
+def test_lay_10_an_object_of_our_own_replace_with_a_lost_response_is_adopted(
+    key: str, publisher: Publisher, extraction: Extraction
+):
+    """LAY-10: the client's retry of the replace receives 412; the key is read again, and the object adopted."""
     store = holding(
         {KEYS[1]: b"garbage", REAL.manifest_key: b"{"}, MemoryFault("replace", key, "after", Changed(), times=1)
     )
     publisher.publish(store, extraction)
     assert store.fired
-    assert store.contents() == WHOLE
+    assert store.contents() == COMPLETE
     assert sorted(store.did("replace")) == [REAL.manifest_key, KEYS[1]]
 
 
 @pytest.mark.parametrize("operation", ["list", "get", "create", "replace", "delete"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_lay_10_an_attempt_after_one_that_broke_off_anywhere_ends_whole(
+def test_lay_10_an_attempt_after_an_interrupted_one_completes_the_version(
     operation: Operation, when: Literal["before", "after"], tmp_path: Path, extraction: Extraction
 ):
-    """LAY-5, LAY-10, PUB-3: after a break anywhere a readable manifest means whole files; the next attempt mends."""
+    """LAY-5, LAY-10, PUB-3: after any interruption a valid manifest means complete files."""
     before = {KEYS[0]: b"real rows cba", KEYS[1]: b"garbage", REAL.prefix + "stray": b"x", REAL.manifest_key: b"{"}
-    broken = StoreUnavailable(operation=operation, key="k", reason="HTTP 500")
+    unavailable = StoreUnavailable(operation=operation, key="k", reason="HTTP 500")
     for nth in range(1, 30):
-        store = holding(before, MemoryFault(operation, "", when, broken, nth=nth, times=1))
+        store = holding(before, MemoryFault(operation, "", when, unavailable, nth=nth, times=1))
         folder = tmp_path / f"{nth}"
         folder.mkdir()
         publisher = Publisher(folder)
@@ -194,16 +198,16 @@ def test_lay_10_an_attempt_after_one_that_broke_off_anywhere_ends_whole(
             return
         store.faults = ()
         if parse_manifest(store.contents()[REAL.manifest_key]) == REAL.manifest:
-            assert WHOLE | {KEYS[0]: b"real rows cba"} == store.contents()
-        if not publisher.find(store):
+            assert COMPLETE | {KEYS[0]: b"real rows cba"} == store.contents()
+        if not publisher.adopt(store):
             publisher.publish(store, extraction)
-        assert store.contents() == WHOLE | {KEYS[0]: b"real rows cba"}
+        assert store.contents() == COMPLETE | {KEYS[0]: b"real rows cba"}
         assert list(publisher.scratch.iterdir()) == []
-    pytest.fail("publishing never came to its end")
+    pytest.fail("publishing never ended")
 
 
-def test_lay_10_a_version_published_meanwhile_with_other_rows_stands(publisher: Publisher, extraction: Extraction):
-    """LAY-10, PUB-6: what another attempt has published stands, though our node gave other rows."""
+def test_lay_10_a_published_version_with_other_rows_is_kept(publisher: Publisher, extraction: Extraction):
+    """LAY-10, PUB-6: another attempt's published version is kept, although our node returned other rows."""
     other = dict.fromkeys(KEYS, b"real rows xyz") | {REAL.manifest_key: REAL.manifest.to_bytes()}
     store = holding(other)
     publisher.publish(store, extraction)
@@ -212,8 +216,8 @@ def test_lay_10_a_version_published_meanwhile_with_other_rows_stands(publisher: 
     assert list(publisher.scratch.iterdir()) == []
 
 
-def test_lay_10_a_version_published_while_we_upload_stands(publisher: Publisher, extraction: Extraction):
-    """LAY-10: also when its manifest comes after our last look, before the first object that we would replace."""
+def test_lay_10_a_version_published_during_our_upload_is_kept(publisher: Publisher, extraction: Extraction):
+    """LAY-10: this also holds if its manifest is written after our listing and before our first replace."""
     store = make_store()
 
     def publish_others(operation: str, _key: str) -> None:
@@ -228,63 +232,63 @@ def test_lay_10_a_version_published_while_we_upload_stands(publisher: Publisher,
     assert store.did("replace") == []
 
 
-def test_lay_10_other_rows_in_a_torn_version_give_way(publisher: Publisher, extraction: Extraction):
-    """LAY-10: the manifest of a torn version protects nothing, and views of the chain are not mixed."""
-    torn = dict.fromkeys(KEYS, b"real rows xyz") | {KEYS[2]: b"garbage", REAL.manifest_key: REAL.manifest.to_bytes()}
-    store = holding(torn)
+def test_lay_10_other_rows_in_an_incomplete_version_are_replaced(publisher: Publisher, extraction: Extraction):
+    """LAY-10: an incomplete version's objects are not kept, so that views of the chain are not mixed."""
+    others = dict.fromkeys(KEYS, b"real rows xyz") | {REAL.manifest_key: REAL.manifest.to_bytes()}
+    store = holding(others | {KEYS[2]: b"garbage"})
     publisher.publish(store, extraction)
-    assert store.contents() == WHOLE
+    assert store.contents() == COMPLETE
 
 
-def test_lay_10_whole_data_that_came_after_the_look_are_not_replaced(publisher: Publisher, extraction: Extraction):
-    """LAY-10: what was judged broken is not what is there any more; it is judged again and adopted."""
+def test_lay_10_complete_data_stored_after_the_listing_are_not_replaced(publisher: Publisher, extraction: Extraction):
+    """LAY-10: the replace fails because the object has changed; it is proved again and adopted."""
     store = holding({KEYS[0]: b"garbage"})
 
-    def mend(operation: str, key: str) -> None:
+    def complete(operation: str, key: str) -> None:
         if operation in {"get", "replace"} and store.contents()[KEYS[0]] == b"garbage" and key == KEYS[0]:
-            mended.append(operation)
-            if len(mended) == 2:
+            operations.append(operation)
+            if len(operations) == 2:
                 store.hold(KEYS[0], b"real rows cba")
 
-    mended: list[str] = []
-    store.before = mend
+    operations: list[str] = []
+    store.before = complete
     publisher.publish(store, extraction)
-    assert store.contents() == WHOLE | {KEYS[0]: b"real rows cba"}
+    assert store.contents() == COMPLETE | {KEYS[0]: b"real rows cba"}
 
 
-def test_lay_10_an_object_deleted_in_between_is_created_again(publisher: Publisher, extraction: Extraction):
-    """LAY-10: a 404 to `If-Match` means create."""
+def test_lay_10_an_object_deleted_meanwhile_is_created_again(publisher: Publisher, extraction: Extraction):
+    """LAY-10: after a 404 to `If-Match` the object is created."""
     store = holding({KEYS[0]: b"garbage"})
 
-    def vanish(operation: str, key: str) -> None:
+    def delete(operation: str, key: str) -> None:
         if operation == "replace" and key == KEYS[0]:
             del store.objects[key]
 
-    store.before = vanish
+    store.before = delete
     publisher.publish(store, extraction)
-    assert store.contents() == WHOLE
+    assert store.contents() == COMPLETE
     assert store.did("create").count(KEYS[0]) == 1
 
 
-def test_an_object_that_no_put_could_have_made_is_not_downloaded(tmp_path: Path):
-    """LAY-10: more than S3 takes in one PUT is no attempt's work, and the local disk is not filled with it."""
+def test_lay_10_an_object_larger_than_one_put_is_not_downloaded(tmp_path: Path):
+    """LAY-10: no attempt wrote it, and it could fill the local disk."""
     stored = StoredObject(KEYS[0], SINGLE_PUT_LIMIT_BYTES + 1, "e")
     store = make_store()
-    assert asyncio.run(Publisher(tmp_path).prefix(store).judge(REAL.chunks[0], stored)) is None
+    assert asyncio.run(Publisher(tmp_path).prefix(store).prove_object(REAL.chunks[0], stored)) is None
     assert store.journal == []
 
 
-def test_stored_objects_come_to_the_local_disk_one_at_a_time(publisher: Publisher, extraction: Extraction):
-    """A prefix full of other attempts' files costs the room of one."""
+def test_stored_objects_are_downloaded_one_at_a_time(publisher: Publisher, extraction: Extraction):
+    """The local disk needs space for one copy only."""
     store = holding(dict.fromkeys(KEYS, b"real rows cba"))
-    most = []
-    store.before = lambda _operation, _key: most.append(len(list(publisher.scratch.iterdir())))
+    copies = []
+    store.before = lambda _operation, _key: copies.append(len(list(publisher.scratch.iterdir())))
     publisher.publish(store, extraction)
-    assert max(most) == 1
+    assert max(copies) == 1
 
 
-def test_a_fatal_fault_goes_before_a_retryable_one(publisher: Publisher, extraction: Extraction):
-    """OUT-1: where two uploads fail, the one that needs somebody to act is told."""
+def test_out_1_of_several_errors_a_fatal_one_is_raised(publisher: Publisher, extraction: Extraction):
+    """OUT-1: if two uploads fail, the error that needs a change is reported."""
     unavailable = StoreUnavailable(operation="put", key="k", reason="HTTP 500")
     denied = StoreDenied(operation="put", key="k", reason="HTTP 403")
     store = make_store(
@@ -297,7 +301,7 @@ def test_a_fatal_fault_goes_before_a_retryable_one(publisher: Publisher, extract
 
 
 def test_lay_10_two_publishers_on_one_prefix_end_with_one_version(tmp_path: Path, extraction: Extraction):
-    """LAY-10, PUB-6: whoever comes second adopts; both find the prefix exact."""
+    """LAY-10, PUB-6: the second one adopts the objects of the first, and both succeed."""
     store = make_store()
     publishers = []
     for name in ("one", "two"):
@@ -308,12 +312,12 @@ def test_lay_10_two_publishers_on_one_prefix_end_with_one_version(tmp_path: Path
         await asyncio.gather(*(publisher.publishing(store, extraction) for publisher in publishers))
 
     asyncio.run(race())
-    assert store.contents() == WHOLE
+    assert store.contents() == COMPLETE
     assert store.did("replace") == store.did("delete") == []
 
 
-def test_lay_10_a_prefix_that_will_not_settle_is_given_up_retryably(publisher: Publisher, extraction: Extraction):
-    """LAY-6: a writer that keeps adding keys, or one that keeps changing a key, ends the attempt without publishing."""
+def test_lay_6_a_prefix_that_keeps_changing_is_a_retryable_error(publisher: Publisher, extraction: Extraction):
+    """LAY-6: a writer that keeps adding or changing keys ends the attempt without a publication."""
     store = make_store()
 
     def disturb(operation: str, _key: str) -> None:
@@ -321,7 +325,7 @@ def test_lay_10_a_prefix_that_will_not_settle_is_given_up_retryably(publisher: P
             store.hold(REAL.prefix + "again", b"x")
 
     store.before = disturb
-    with pytest.raises(PrefixContended, match="back whenever") as caught:
+    with pytest.raises(PrefixContended, match="comes back after every delete") as caught:
         publisher.publish(store, extraction)
     assert caught.value.outcome == "retryable_error"
 
@@ -331,13 +335,13 @@ def test_lay_10_a_prefix_that_will_not_settle_is_given_up_retryably(publisher: P
 
     store = holding({KEYS[0]: b"garbage"})
     store.before = rewrite
-    with pytest.raises(PrefixContended, match="changes whenever"):
+    with pytest.raises(PrefixContended, match="keeps changing"):
         publisher.publish(store, extraction)
     assert REAL.manifest_key not in store.contents()
 
 
-def test_pub_3_a_fault_in_mid_upload_leaves_no_manifest(publisher: Publisher, extraction: Extraction):
-    """PUB-3, LAY-5: the first fault ends the upload as itself, and no manifest is written."""
+def test_pub_3_an_error_during_the_upload_leaves_no_manifest(publisher: Publisher, extraction: Extraction):
+    """PUB-3, LAY-5: the first error is raised, and no manifest is written."""
     store = make_store()
 
     def fail(operation: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""What each fault of an S3 store, or of its credentials, means to an attempt: OUT-2, OUT-4, SEC-1."""
+"""The mapping of errors of an S3 store and its credentials: OUT-2, OUT-4, SEC-1."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from cryo_ingest.errors import (
     UnmanageableKey,
 )
 from cryo_ingest.ports import AlreadyStored, Changed, ObjectStore, StoredObject
-from cryo_ingest.publish.s3 import _write
+from cryo_ingest.publish.local import writing_copy
 from cryo_ingest.publish.s3_client import endpoint_url
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.settings import S3Settings
@@ -40,14 +40,14 @@ PAGE = (
 )
 
 
-def given_keys(url: str) -> ObjectStore:
+def store_at(url: str) -> ObjectStore:
     return open_store("s3://bucket", S3Settings(endpoint=url, access_key_id=KEY_ID, secret_access_key=SECRET))
 
 
-def ask(store: ObjectStore, operation: str, folder: Path) -> object:
-    """Make one request and return its result or what it raised."""
+def send(store: ObjectStore, operation: str, folder: Path) -> object:
+    """Send one request and return its result or its exception."""
     listed = StoredObject("p/k", 10, '"e"')
-    asked = {
+    call = {
         "list": lambda: store.list("p/"),
         "read": lambda: store.read("p/k", max_bytes=10),
         "tail": lambda: store.read_tail(listed, max_bytes=5),
@@ -58,19 +58,19 @@ def ask(store: ObjectStore, operation: str, folder: Path) -> object:
     }[operation]
 
     async def run() -> object:
-        return await asked()
+        return await call()
 
     (folder / "copy").unlink(missing_ok=True)
     try:
         return asyncio.run(run())
-    except (IngestError, AlreadyStored, Changed) as raised:
-        return raised
+    except (IngestError, AlreadyStored, Changed) as error:
+        return error
 
 
-def answered(answer: Answer, folder: Path, operations: tuple[str, ...] = OPERATIONS) -> dict[str, object]:
-    """Give one answer to every operation; no message may hold the endpoint, a key, or the store's own words."""
+def results_of(answer: Answer, folder: Path, operations: tuple[str, ...] = OPERATIONS) -> dict[str, object]:
+    """Return every operation's result for one response; no message may have the endpoint, a key or foreign text."""
     with scripted_http(answer) as scripted:
-        results = {operation: ask(given_keys(scripted.url), operation, folder) for operation in operations}
+        results = {operation: send(store_at(scripted.url), operation, folder) for operation in operations}
     for result in results.values():
         if isinstance(result, IngestError):
             assert not any(word in str(result) for word in (scripted.url, SECRET, KEY_ID, "169.254", "<"))
@@ -96,19 +96,21 @@ def answered(answer: Answer, folder: Path, operations: tuple[str, ...] = OPERATI
     ],
     ids=lambda value: f"{value.status} {value.body[13:33]!r}" if isinstance(value, Answer) else value.__name__,
 )
-def test_out_4_an_answer_means_the_same_to_every_operation(answer: Answer, expected: type[IngestError], tmp_path: Path):
-    """OUT-2, OUT-4: told by status and code, never by words that a message happens to hold."""
-    results = answered(answer, tmp_path)
+def test_out_4_an_error_response_is_mapped_the_same_for_every_operation(
+    answer: Answer, expected: type[IngestError], tmp_path: Path
+):
+    """OUT-2, OUT-4: status and code decide, never the text of a message."""
+    results = results_of(answer, tmp_path)
     assert {operation: type(result) for operation, result in results.items()} == dict.fromkeys(OPERATIONS, expected)
 
 
 @pytest.mark.parametrize(
     "answer", [error(503, "SlowDown"), error(500, "InternalError"), error(429, "Busy"), Answer(None)]
 )
-def test_out_2_what_may_pass_is_retried_a_few_times_and_is_retryable(answer: Answer, tmp_path: Path):
-    """OUT-2: a fault of the store's own or of the network."""
+def test_out_2_a_passing_error_is_retried_by_the_client_and_retryable(answer: Answer, tmp_path: Path):
+    """OUT-2: errors of the store or of the network may pass."""
     with scripted_http(answer) as scripted:
-        result = ask(given_keys(scripted.url), "create", tmp_path)
+        result = send(store_at(scripted.url), "create", tmp_path)
         assert len(scripted.requests) == 5
     assert isinstance(result, StoreUnavailable)
     assert result.outcome == "retryable_error"
@@ -116,14 +118,14 @@ def test_out_2_what_may_pass_is_retried_a_few_times_and_is_retryable(answer: Ans
 
 @pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (400, "NotImplemented"), (501, "X")])
 def test_out_4_a_store_without_conditional_writes_is_unfit(status: int, code: str, tmp_path: Path):
-    """OUT-4: fatal, for no retry gives a store what it lacks."""
-    assert isinstance(answered(error(status, code), tmp_path, ("create",))["create"], StoreUnfit)
+    """OUT-4: the error is fatal."""
+    assert isinstance(results_of(error(status, code), tmp_path, ("create",))["create"], StoreUnfit)
 
 
 @pytest.mark.parametrize(("status", "code"), [(409, "ConditionalRequestConflict"), (412, "PreconditionFailed")])
-def test_lay_10_a_refused_condition_is_told_as_the_port_has_it(status: int, code: str, tmp_path: Path):
-    """LAY-10: 409 and 412 alike: something is there already, or is no longer what was seen."""
-    results = answered(error(status, code), tmp_path, ("create", "replace", "download"))
+def test_lay_10_a_failed_condition_raises_the_ports_exception(status: int, code: str, tmp_path: Path):
+    """LAY-10: this holds for 409 and 412."""
+    results = results_of(error(status, code), tmp_path, ("create", "replace", "download"))
     assert {operation: type(result) for operation, result in results.items()} == {
         "create": AlreadyStored,
         "replace": Changed,
@@ -131,63 +133,65 @@ def test_lay_10_a_refused_condition_is_told_as_the_port_has_it(status: int, code
     }
 
 
-def test_lay_10_a_404_means_gone_to_what_was_there_and_a_fault_to_the_rest(tmp_path: Path):
-    """LAY-10: `If-Match` on nothing is a change; a create, a delete or a listing that finds nothing is no S3."""
-    results = answered(error(404, "NoSuchKey"), tmp_path)
+def test_lay_10_a_404_means_a_missing_object_only_for_reads_and_replaces(tmp_path: Path):
+    """LAY-10: S3 does not answer NoSuchKey to a create, a delete or a listing."""
+    results = results_of(error(404, "NoSuchKey"), tmp_path)
     assert results["read"] is results["tail"] is results["download"] is None
     assert isinstance(results["replace"], Changed)
     assert all(isinstance(results[operation], StoreUnavailable) for operation in ("list", "create", "delete"))
 
 
-def test_out_4_no_such_bucket_whichever_operation_finds_it_out(tmp_path: Path):
-    """OUT-4: fatal; `If-Match` alone can't tell it from a key that is gone, and the listing that follows does."""
-    results = answered(error(404, "NoSuchBucket"), tmp_path)
+def test_out_4_a_missing_bucket_is_fatal_for_every_operation(tmp_path: Path):
+    """OUT-4: a replace can't distinguish it from a missing key; the listing after it can."""
+    results = results_of(error(404, "NoSuchBucket"), tmp_path)
     assert isinstance(results.pop("replace"), Changed)
     assert {type(result) for result in results.values()} == {NoSuchBucket}
 
 
-def test_a_page_that_is_no_s3_answer_is_retryable(tmp_path: Path):
-    """OUT-2: a gateway's page of HTML is nothing that was stored."""
-    results = answered(Answer(200, b"<html>welcome"), tmp_path, ("list", "create", "replace", "delete"))
+def test_out_2_a_response_that_is_not_from_s3_is_retryable(tmp_path: Path):
+    """OUT-2: a gateway may answer with HTML."""
+    results = results_of(Answer(200, b"<html>welcome"), tmp_path, ("list", "create", "replace", "delete"))
     assert {type(result) for result in results.values()} == {StoreUnavailable}
 
 
 @pytest.mark.parametrize("key", ["p/", "p//x.parquet", "p/./x"])
-def test_lay_6_a_key_that_cannot_be_addressed_is_named_and_nothing_beside_the_prefix_is_touched(
-    key: str, tmp_path: Path
-):
-    """LAY-6: a marker `p/` looks like the key `p`, which is another's: it is fatal, never deleted in its place."""
+def test_lay_6_a_key_that_cannot_be_addressed_is_fatal(key: str, tmp_path: Path):
+    """LAY-6: a marker `p/` looks like the key `p`, which is outside the prefix and must not be deleted."""
     with scripted_http(Answer(200, PAGE.format(key).encode())) as scripted:
-        result = ask(given_keys(scripted.url), "list", tmp_path)
+        result = send(store_at(scripted.url), "list", tmp_path)
     assert isinstance(result, UnmanageableKey)
     assert result.key == key
 
 
-def test_out_4_a_delete_that_is_denied_within_a_good_answer_is_denied(tmp_path: Path):
-    """OUT-4: S3 answers 200 to a batch of deletes and tells of each key inside."""
+def test_out_4_a_denied_delete_in_a_response_with_status_200_is_denied(tmp_path: Path):
+    """OUT-4: S3 answers 200 to a batch of deletes, with a result for each key."""
     body = b"<DeleteResult><Error><Key>p/k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
-    result = answered(Answer(200, body), tmp_path, ("delete",))["delete"]
+    result = results_of(Answer(200, body), tmp_path, ("delete",))["delete"]
     assert isinstance(result, StoreDenied)
     assert "s3:DeleteObject" in str(result)
 
 
 @pytest.mark.parametrize("settings", [S3Settings(access_key_id=KEY_ID), S3Settings(secret_access_key=SECRET)])
-def test_out_4_half_a_pair_of_keys_is_denied(settings: S3Settings, tmp_path: Path):
-    """OUT-4, SEC-1: fatal, with advice, and without the half that is there."""
+def test_out_4_a_missing_key_of_a_pair_is_denied(settings: S3Settings, tmp_path: Path):
+    """OUT-4, SEC-1: the message gives advice, and does not contain the other key."""
     for operation in OPERATIONS:
-        result = ask(open_store("s3://bucket", settings), operation, tmp_path)
+        result = send(open_store("s3://bucket", settings), operation, tmp_path)
         assert isinstance(result, StoreDenied)
         assert "AWS_SECRET_ACCESS_KEY" in str(result)
         assert SECRET not in str(result)
 
 
-def test_a_full_local_disk_is_told_as_such(tmp_path: Path):
-    """STG-7: the copy of a stored object that finds no room is the disk's fault, not the store's."""
+def test_stg_7_a_full_local_disk_is_not_an_error_of_the_store(tmp_path: Path):
+    """STG-7: a download without disk space raises DiskFull."""
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
-    with full.open("wb", buffering=0) as file, pytest.raises(DiskFull, match=str(tmp_path)):
-        asyncio.run(_write(file, b"x", tmp_path / "copy", 1))
+    with (
+        full.open("wb", buffering=0) as file,
+        pytest.raises(DiskFull, match=str(tmp_path)),
+        writing_copy(tmp_path / "copy", 1),
+    ):
+        file.write(b"x")
 
 
 IN_A_PROCESS = """
@@ -208,19 +212,19 @@ os._exit(0)  # obstore's threads can abort an interpreter that is being finalize
 
 
 def in_a_process(settings: Mapping[str, str], environment: Mapping[str, str]) -> str:
-    """List and create in a process of its own, for obstore reads the environment; return how it failed."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    """List and create in a new process, since obstore reads the environment; return the error."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     command = [sys.executable, "-c", IN_A_PROCESS, json.dumps(dict(settings))]
-    done = subprocess.run(command, env=mine | dict(environment), capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=inherited | dict(environment), capture_output=True, text=True, check=True)
     return done.stdout
 
 
-GOOD_ANSWER = Answer(200, PAGE.format("p/k").encode(), (("ETag", '"e"'),))
+SUCCESS = Answer(200, PAGE.format("p/k").encode(), (("ETag", '"e"'),))
 
 
-def test_the_environment_of_aws_overrides_no_setting():
-    """Where requests go, that they are signed with the given keys, and conditional, is what the settings say."""
-    with scripted_http(GOOD_ANSWER) as ours, scripted_http(GOOD_ANSWER) as other:
+def test_aws_variables_override_no_setting():
+    """Requests go to the configured endpoint, are signed with the configured keys, and are conditional."""
+    with scripted_http(SUCCESS) as ours, scripted_http(SUCCESS) as other:
         ambient = {
             "AWS_ENDPOINT_URL_S3": other.url,
             "AWS_ENDPOINT_URL": other.url,
@@ -255,23 +259,23 @@ def test_the_environment_of_aws_overrides_no_setting():
     ("status", "expected"),
     [(404, "StoreDenied"), (403, "StoreDenied"), (503, "StoreUnavailable"), (None, "StoreDenied")],
 )
-def test_out_4_an_instance_without_a_role_is_denied_one_that_is_busy_is_not(status: int | None, expected: str):
-    """OUT-2, OUT-4: no credentials to be found are fatal, with advice; a metadata service that is busy is retryable."""
-    with scripted_http(Answer(status)) as metadata, scripted_http(GOOD_ANSWER) as ours:
-        said = in_a_process({"endpoint": ours.url}, {"AWS_METADATA_ENDPOINT": metadata.url})
-    assert said.startswith(expected)
-    assert ("give the task or instance a role" in said) is (expected == "StoreDenied")
-    assert metadata.url not in said
+def test_out_4_an_instance_without_a_role_is_denied_but_a_busy_service_is_retryable(status: int | None, expected: str):
+    """OUT-2, OUT-4: missing credentials are fatal, with advice; a busy metadata service is retryable."""
+    with scripted_http(Answer(status)) as metadata, scripted_http(SUCCESS) as ours:
+        output = in_a_process({"endpoint": ours.url}, {"AWS_METADATA_ENDPOINT": metadata.url})
+    assert output.startswith(expected)
+    assert ("give the task or instance a role" in output) is (expected == "StoreDenied")
+    assert metadata.url not in output
     assert ours.requests == []
 
 
 def test_out_4_a_web_identity_without_its_token_file_is_denied():
-    """OUT-4: a role that is named but can't be taken."""
-    said = in_a_process(
+    """OUT-4: the configured role can't be assumed."""
+    output = in_a_process(
         {"endpoint": "http://127.0.0.1:9"}, {"AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere/token", "AWS_ROLE_ARN": "arn:x"}
     )
-    assert said.startswith("StoreDenied")
-    assert "/nowhere" not in said
+    assert output.startswith("StoreDenied")
+    assert "/nowhere" not in output
 
 
 @pytest.mark.parametrize(
@@ -283,12 +287,12 @@ def test_out_4_a_web_identity_without_its_token_file_is_denied():
         ("data", "cn-north-1", "https://data.s3.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_on_aws_the_endpoint_is_the_regions_own(bucket: str, region: str | None, expected: str):
-    """A bucket's name is in the host name unless a dot in it would fit no certificate."""
+def test_on_aws_the_endpoint_is_that_of_the_region(bucket: str, region: str | None, expected: str):
+    """The host name has the bucket's name, unless a dot in it would not match the certificate."""
     assert endpoint_url(bucket, S3Settings(region=region)) == expected
 
 
 def test_an_error_is_fatal_or_retryable_never_both():
-    """OUT-1: the leaves that this area raises."""
+    """OUT-1: this holds for the errors of the store."""
     fatal = (NoSuchBucket, StoreDenied, StoreUnfit, UnmanageableKey)
     assert all(issubclass(leaf, FatalError) and not issubclass(leaf, RetryableError) for leaf in fatal)

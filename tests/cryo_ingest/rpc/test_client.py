@@ -1,4 +1,4 @@
-"""Our own JSON-RPC client, against the fake pool's faults: batches, retries, bounds; only our own errors come out."""
+"""Our own JSON-RPC client on the fake pool's faults: batches, retries, limits; it raises only our own errors."""
 
 import asyncio
 import json
@@ -29,14 +29,14 @@ NUMBERS = range(100, 100 + 3 * BATCH_CALLS + 1)
 def ask(
     pool: RpcPool, clock: JumpingClock | None = None, numbers: range = NUMBERS, **more: Any
 ) -> tuple[list[Any], int]:
-    """Ask for some blocks and return the answers and how many calls were billed."""
+    """Request some blocks and return the answers and the number of billed calls."""
     clock = clock or JumpingClock()
     settings = Settings(mode="real", rpc=settings_of(pool.url).rpc, **more)
 
     async def answers() -> tuple[list[Any], int]:
         until = clock.monotonic() + settings.deadline_seconds
-        async with HttpChain(settings, clock).open(pool.url, name="endpoint 1 of 1", until=until) as node:
-            found = await node.ask([Call(BLOCK, (hex(number), False)) for number in numbers])
+        async with HttpChain(settings, clock).open(pool.url, name="endpoint 1 of 1", deadline=until) as node:
+            found = await node.request([Call(BLOCK, (hex(number), False)) for number in numbers])
             return found, node.billed_calls
 
     return asyncio.run(answers())
@@ -64,8 +64,8 @@ PASSING = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_passes_is_asked_again_and_answers_come_in_order(name: str):
-    """One bad answer of each kind costs a retry and nothing else."""
+def test_a_passing_error_is_retried_and_answers_are_in_order(name: str):
+    """One bad response of each kind costs a retry and nothing else."""
     fault = replace(PASSING[name], method=BLOCK, block=130, times=1)
     with RpcPool(Node(CHAIN, head=10_000), [fault]) as pool:
         answers, billed = ask(pool)
@@ -74,8 +74,8 @@ def test_what_passes_is_asked_again_and_answers_come_in_order(name: str):
     assert numbers_of(answers) == list(NUMBERS)
 
 
-def test_retry_after_is_waited_for():
-    """What the endpoint asks for is what is waited, not our own backoff."""
+def test_retry_after_is_obeyed():
+    """The client waits as long as the endpoint asks, not for its own backoff."""
     clock = JumpingClock()
     with RpcPool(Node(CHAIN, head=10_000), [do.Status(429, retry_after="7", method=BLOCK, times=1)]) as pool:
         ask(pool, clock, range(100, 101))
@@ -83,7 +83,7 @@ def test_retry_after_is_waited_for():
 
 
 def test_no_retry_goes_past_the_deadline():
-    """A wait that would end after it is not begun."""
+    """A wait that would end after the deadline is not started."""
     clock = JumpingClock()
     with (
         RpcPool(Node(CHAIN, head=10_000), [do.Status(429, retry_after="90", method=BLOCK)]) as pool,
@@ -93,8 +93,8 @@ def test_no_retry_goes_past_the_deadline():
     assert clock.waits == []
 
 
-def test_a_fault_that_stays_ends_as_our_own_error_without_the_url():
-    """SEC-1: the endpoint is named by its place."""
+def test_a_permanent_fault_raises_our_own_error_without_the_url():
+    """SEC-1: the endpoint is named by its position."""
     with RpcPool(Node(CHAIN, head=10_000), [do.Status(500, method=BLOCK)]) as pool:
         with pytest.raises(
             NodeUnavailable, match="endpoint 1 of 1 of the RPC pool failed eth_getBlockByNumber"
@@ -104,7 +104,7 @@ def test_a_fault_that_stays_ends_as_our_own_error_without_the_url():
 
 
 def test_a_final_error_object_is_an_answer():
-    """What a node says of one call is the caller's to judge, and its words are not in the value's text."""
+    """A final error is returned to the caller, and its message is not in the value's text."""
     with RpcPool(Node(CHAIN, head=10_000), [do.Error(-32602, "k3y-canary", method=BLOCK, block=130)]) as pool:
         answers, _ = ask(pool)
     assert answers[30] == NodeError(-32602, "k3y-canary")
@@ -112,25 +112,25 @@ def test_a_final_error_object_is_an_answer():
     assert numbers_of(answers[:30] + answers[31:]) == [number for number in NUMBERS if number != 130]
 
 
-@pytest.mark.parametrize("bounds", [{"requests_per_second": 10}, {"max_concurrent_requests": 3}])
-def test_the_operators_bounds_hold(bounds: dict[str, int]):
-    """`TRACE_CRYO_REQUESTS_PER_SECOND` counts calls, whatever the batches; batches are no larger than what may fly."""
+@pytest.mark.parametrize("limits", [{"requests_per_second": 10}, {"max_concurrent_requests": 3}])
+def test_the_configured_limits_hold(limits: dict[str, int]):
+    """`TRACE_CRYO_REQUESTS_PER_SECOND` counts calls, not batches; no batch exceeds the calls that may be in flight."""
     clock = JumpingClock()
     with RpcPool(Node(CHAIN, head=10_000)) as pool:
-        answers, billed = ask(pool, clock, **bounds)
+        answers, billed = ask(pool, clock, **limits)
     assert numbers_of(answers) == list(NUMBERS)
     assert billed == len(NUMBERS)
-    if "requests_per_second" in bounds:
+    if "requests_per_second" in limits:
         assert clock.now - 1000.0 >= (len(NUMBERS) - 10) / 10
 
 
-def test_a_server_without_batches_is_asked_one_by_one():
-    """A batch that is refused is halved until the server takes it; plain calls are what every server takes."""
+def test_a_server_without_batches_receives_single_calls():
+    """A rejected batch is halved until the server accepts it; every server accepts single calls."""
     clock = JumpingClock()
 
     async def answers(url: str) -> list[Any]:
-        async with HttpChain(settings_of(url), clock).open(url, name="it", until=clock.now + 60) as node:
-            return await node.ask([Call("eth_chainId")] * 60)
+        async with HttpChain(settings_of(url), clock).open(url, name="it", deadline=clock.now + 60) as node:
+            return await node.request([Call("eth_chainId")] * 60)
 
     with scripted_http(Answer(200, b'{"jsonrpc":"2.0","id":1,"result":"0x1"}')) as server:
         assert asyncio.run(answers(server.url)) == ["0x1"] * 60
@@ -148,28 +148,28 @@ ENVELOPES = st.fixed_dictionaries({}, optional={"id": JSON, "result": JSON, "err
 @given(
     st.binary(max_size=200) | (JSON | ENVELOPES | st.lists(ENVELOPES, max_size=4)).map(lambda v: json.dumps(v).encode())
 )
-def test_nothing_but_a_failed_request_comes_out_of_an_answer(content: bytes):
-    """Whatever a server sends is an answer to what was asked, or RequestFailed."""
-    for places in ([0], [0, 1, 2]):
+def test_any_response_is_an_answer_or_a_failed_request(content: bytes):
+    """Any response gives answers to the calls that were sent, or raises RequestFailed."""
+    for indices in ([0], [0, 1, 2]):
         with suppress(RequestFailed):
-            assert set(parse_answers(content, places)) <= set(places)
+            assert set(parse_answers(content, indices)) <= set(indices)
 
 
-def test_an_abyss_of_brackets_is_refused():
-    """A parser's own recursion limit is no crash."""
+def test_deeply_nested_json_is_rejected():
+    """The parser's recursion limit does not crash the client."""
     with pytest.raises(RequestFailed):
         parse_answers(b"[" * 100_000, [0])
 
 
 @pytest.mark.parametrize("form", ["http://user:k3y-canary@{}", "http://{}/v2/k3y-canary", "http://{}/?key=k3y-canary"])
 def test_a_key_reaches_the_node_wherever_the_url_has_it(form: str):
-    """SEC-1: in user info, path or query, as with Cryo; a URL without its scheme is one of http."""
+    """SEC-1: in user info, path or query, as with Cryo; a URL without a scheme gets http."""
     clock = JumpingClock()
 
     async def chain_id(url: str) -> list[Any]:
-        async with HttpChain(settings_of(url), clock).open(url, name="it", until=clock.now + 60) as node:
+        async with HttpChain(settings_of(url), clock).open(url, name="it", deadline=clock.now + 60) as node:
             assert "k3y" not in repr(node)
-            return await node.ask([Call("eth_chainId")])
+            return await node.request([Call("eth_chainId")])
 
     with RpcPool(Node(CHAIN, key="k3y-canary")) as pool:
         url = form.format(pool.url.removeprefix("http://"))

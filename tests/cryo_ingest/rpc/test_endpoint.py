@@ -1,4 +1,4 @@
-"""The endpoint that serves: RNG-5 and MOD-7, on the fake pool's wire."""
+"""The choice of an endpoint, RNG-5 and MOD-7, on the fake pool over HTTP."""
 
 import asyncio
 from dataclasses import replace
@@ -9,7 +9,7 @@ from support.proving import JumpingClock, settings_of, task_of
 
 from cryo_ingest.errors import EndpointUnusable, IngestError, NodeUnavailable, RpcPoolUnresolved, StaleHead, WrongChain
 from cryo_ingest.rpc.client import HttpChain
-from cryo_ingest.rpc.endpoint import endpoint_of
+from cryo_ingest.rpc.endpoint import open_endpoint
 from cryo_ingest.settings import RpcPools, Settings
 from harness.fakes.rpc import Node, RpcPool
 from harness.faults import rpc as do
@@ -22,11 +22,11 @@ FINAL = "eth_getBlockByNumber"
 
 
 def choose(settings: Settings) -> tuple[str, str]:
-    """Return which endpoint serves, and its URL."""
+    """Return the name and the URL of the chosen endpoint."""
 
     async def chosen() -> tuple[str, str]:
         clock = JumpingClock()
-        async with endpoint_of(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
+        async with open_endpoint(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
             node = await endpoint.choose()
             assert await endpoint.choose() is node
             url = await endpoint.choose_url()
@@ -53,7 +53,7 @@ def choose(settings: Settings) -> tuple[str, str]:
 def test_rng_5_the_last_block_must_be_final_on_the_right_chain(
     node: Node, confirmations: int | None, error: type[IngestError] | None
 ):
-    """RNG-5: just at the border passes; a wrong chain is fatal, a head behind it retryable, a missing tag neither."""
+    """RNG-5: the final block may be the range's last; a wrong chain is fatal, a lower head retryable."""
     with RpcPool(node) as pool:
         settings = settings_of(pool.url, confirmations=confirmations)
         if error is None:
@@ -77,8 +77,8 @@ def test_rng_5_the_last_block_must_be_final_on_the_right_chain(
         (do.Result({"number": "0x" + "f" * 65}), NodeUnavailable),
     ],
 )
-def test_rng_5_only_a_rejected_tag_is_judged_by_the_head(action: do.Action, error: type[IngestError] | None):
-    """RNG-5: `null` and «not found» mean no finality yet; what says neither is no evidence at all."""
+def test_rng_5_the_head_decides_only_if_the_tag_is_rejected(action: do.Action, error: type[IngestError] | None):
+    """RNG-5: `null` and «not found» mean no finality yet; any other error is no evidence."""
     with RpcPool(Node(CHAIN, head=1000), [replace(action, method=FINAL)]) as pool:
         if error is None:
             choose(settings_of(pool.url))
@@ -88,8 +88,8 @@ def test_rng_5_only_a_rejected_tag_is_judged_by_the_head(action: do.Action, erro
                 choose(settings_of(pool.url))
 
 
-def test_mod_7_the_first_endpoint_that_passes_serves_and_no_url_is_told(capsys: pytest.CaptureFixture[str]):
-    """MOD-7, SEC-1: in order, named by position; the ones before it are told with their faults."""
+def test_mod_7_the_first_endpoint_that_passes_is_chosen_and_no_url_is_logged(capsys: pytest.CaptureFixture[str]):
+    """MOD-7, SEC-1: endpoints are tried in order and named by position; rejected ones are logged."""
     nodes = [
         Node(CHAIN, head=1000, chain_id=5, name="wrong"),
         Node(CHAIN, head=150, name="stale"),
@@ -100,42 +100,43 @@ def test_mod_7_the_first_endpoint_that_passes_serves_and_no_url_is_told(capsys: 
         urls = [f"{url}/v2/k3y-canary" for url in pool.urls]
         assert choose(settings_of(" \n".join(["ws://127.0.0.1:1/k3y-canary", *urls]))) == ("endpoint 4 of 5", urls[2])
         assert "never asked" not in {call.node for call in pool.journal}
-    said = capsys.readouterr()
-    assert "endpoint 2 of 5" in said.out + said.err
-    assert "k3y-canary" not in said.out + said.err
-    assert "127.0.0.1" not in said.out + said.err
+    captured = capsys.readouterr()
+    output = captured.out + captured.err
+    assert "endpoint 2 of 5" in output
+    assert "k3y-canary" not in output
+    assert "127.0.0.1" not in output
 
 
 @pytest.mark.parametrize(("order", "error"), [((5, None), StaleHead), ((None, 5), StaleHead), ((5, 7), WrongChain)])
-def test_mod_7_none_that_passes_is_retryable_if_one_may_later(order: tuple[int | None, ...], error: type[IngestError]):
-    """MOD-7, OUT-4: fatal only when every endpoint is wrong for good."""
-    nodes = [Node(CHAIN, head=150, chain_id=chain_id, name=str(place)) for place, chain_id in enumerate(order)]
+def test_mod_7_no_endpoint_is_retryable_if_one_may_pass_later(order: tuple[int | None, ...], error: type[IngestError]):
+    """MOD-7, OUT-4: the error is fatal only if no endpoint can pass later."""
+    nodes = [Node(CHAIN, head=150, chain_id=chain_id, name=str(index)) for index, chain_id in enumerate(order)]
     with RpcPool(nodes) as pool, pytest.raises(error):
         choose(settings_of(" ".join(pool.urls)))
 
 
 @pytest.mark.parametrize("url", ["ws://node.example/k3y", "ipc:///k3y", "http://", "http://[k3y", "http://x:99999/k3y"])
-def test_mod_7_what_is_no_http_url_is_fatal_by_position(url: str):
-    """SEC-1: the message tells the place, not the value."""
+def test_mod_7_a_url_that_is_not_http_is_fatal(url: str):
+    """SEC-1: the message has the position, not the value."""
     with pytest.raises(EndpointUnusable, match="endpoint 1 of 1") as caught:
         choose(settings_of(url))
     assert "k3y" not in str(caught.value)
 
 
-def test_mod_4_a_pool_without_an_endpoint_is_not_asked():
+def test_mod_4_a_pool_without_an_endpoint_is_fatal():
     """MOD-4: neither variable is set."""
     with pytest.raises(RpcPoolUnresolved):
         choose(Settings(mode="real", rpc=RpcPools({})))
 
 
-def test_rng_5_nobody_is_asked_where_nobody_chooses(tmp_path: Path):
-    """LAY-10: a version that stands whole is published without an endpoint."""
+def test_rng_5_no_request_is_sent_before_the_choice(tmp_path: Path):
+    """LAY-10: a version that is complete in the store is published without an endpoint."""
     del tmp_path
 
     async def idle() -> None:
         clock = JumpingClock()
         settings = settings_of("ws://nowhere")
-        async with endpoint_of(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock):
+        async with open_endpoint(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock):
             pass
 
     asyncio.run(idle())

@@ -1,4 +1,4 @@
-"""A claimed task from its claim to its report, in virtual time, with an extractor that does what a test wants."""
+"""A task from its claim to its report, in virtual time, with an extractor that calls a test's function."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ from cryo_ingest.errors import CryoFailed
 from cryo_ingest.ports import AlreadyStored, Changed, Extraction, ExtractionOrder, ProveFile, Workspace
 from cryo_ingest.redact import Redactor
 from cryo_ingest.serve.attempt_runner import AttemptRunner
-from cryo_ingest.serve.ports import FENCED, CompletionRefused, DispatcherUnavailable, LeaseLost
+from cryo_ingest.serve.ports import FENCED, CompletionRejected, DispatcherUnavailable, LeaseLost
 from cryo_ingest.serve.shutdown import Shutdown
 from cryo_ingest.serve.status import Status
 from cryo_ingest.settings import Settings
@@ -29,14 +29,14 @@ FAULT = DispatcherUnavailable("heartbeat", "answered 503")
 
 
 class Extractor:
-    """Does what it is told when Cryo would be run, and tells whether it was cancelled meanwhile."""
+    """Calls a test's function instead of running Cryo, and records a cancellation."""
 
     def __init__(self, act: Callable[[], Awaitable[object]]) -> None:
         self._act = act
         self.started = self.cancelled = False
 
     async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
-        """Never return a file."""
+        """Call the function, then fail."""
         del order, prove
         self.started = True
         try:
@@ -48,98 +48,98 @@ class Extractor:
 
 
 class Staging:
-    """Directories that are only names; threads would be overtaken by virtual time."""
+    """Staging without directories: virtual time does not wait for threads."""
 
     def __init__(self, dispatcher: ScriptedDispatcher) -> None:
         self._dispatcher = dispatcher
-        self.held: set[tuple[str, int]] = set()
+        self.acquired: set[tuple[str, int]] = set()
         self.reports_before_discard: int | None = None
 
     async def acquire(self, task_id: str, attempt: int) -> Workspace:
-        """Hold one."""
-        self.held.add((task_id, attempt))
+        """Record it."""
+        self.acquired.add((task_id, attempt))
         return Workspace(Path("nowhere"), 0)
 
     async def discard(self, task_id: str, attempt: int) -> None:
-        """Let it go."""
-        self.held.discard((task_id, attempt))
+        """Record it, with the number of reports so far."""
+        self.acquired.discard((task_id, attempt))
         self.reports_before_discard = len(self._dispatcher.reports)
 
     async def sweep(self) -> int:
-        """Find nothing."""
+        """Delete nothing."""
         return 0
 
 
 class World:
-    """A runner with everything around it in memory."""
+    """A runner with all its collaborators in memory."""
 
     def __init__(self, act: Callable[[], Awaitable[object]] | None = None) -> None:
         self.clock = VirtualClock()
         self.dispatcher = ScriptedDispatcher(self.clock)
-        self.extractor = Extractor(act or self.for_ever)
+        self.extractor = Extractor(act or self.never_end)
         self.shutdown = Shutdown(GRACE_SECONDS, self.clock)
         self.store = MemoryStore(AlreadyStored, Changed)
         self.staging = Staging(self.dispatcher)
         self.redactor = Redactor([])
-        wired = make_ports(Settings(), self.store, self.redactor)
-        ports = replace(wired, extractor=self.extractor, staging=self.staging)
+        real_ports = make_ports(Settings(), self.store, redactor=self.redactor)
+        ports = replace(real_ports, extractor=self.extractor, staging=self.staging)
         self.status = Status(self.shutdown)
         self.runner = AttemptRunner(
             self.dispatcher, ports, Settings(), self.shutdown, self.clock, SteadyRandom(), self.redactor, self.status
         )
 
-    async def for_ever(self) -> None:
-        """Be a Cryo that never ends."""
+    async def never_end(self) -> None:
+        """Wait without end."""
         await asyncio.Event().wait()
 
     def run(self, payload: object = PAYLOAD) -> bool:
         """Run one attempt."""
         return self.clock.run(self.runner.run(claim_of(payload)))
 
-    def nothing_is_left(self) -> bool:
-        """Tell whether no directory is held, none was let go before its report, and nothing was stored."""
-        tidy = not self.staging.held and self.staging.reports_before_discard == len(self.dispatcher.reports)
-        return tidy and asyncio.run(self.store.list("")) == {}
+    def is_clean(self) -> bool:
+        """Return whether no directory is left, none was deleted before the report, and nothing was stored."""
+        discarded = not self.staging.acquired and self.staging.reports_before_discard == len(self.dispatcher.reports)
+        return discarded and asyncio.run(self.store.list("")) == {}
 
 
 @pytest.mark.parametrize(("payload", "outcome"), [(PAYLOAD, "retryable_error"), ({}, "fatal_error")])
 def test_out_1_a_failure_is_reported_with_its_outcome_and_message(payload: object, outcome: str):
-    """OUT-1, PUB-3, STG-8: one report, no publication, no directory."""
+    """OUT-1, PUB-3, STG-8: there is one report, no publication, and no directory."""
     world = World(lambda: asyncio.sleep(0))
     assert world.run(payload)
     (report,) = world.dispatcher.reports
     assert (report.outcome, report.publication) == (outcome, None)
     assert report.error_message
-    assert world.nothing_is_left()
+    assert world.is_clean()
 
 
 def test_lse_3_a_lease_that_is_not_renewed_stops_the_attempt_at_its_local_end():
-    """LSE-3: Cryo is cancelled, nothing is reported, and the wake-up stays."""
+    """LSE-3: Cryo is cancelled, nothing is reported, and the wake-up is not acknowledged."""
     world = World()
     world.dispatcher.heartbeats = [FAULT]
     assert not world.run()
     assert world.extractor.cancelled
     assert world.clock.now == 1055
     assert world.dispatcher.reports == []
-    assert world.nothing_is_left()
+    assert world.is_clean()
 
 
 @pytest.mark.parametrize("status", [409, 401])
-def test_lse_5_a_lease_taken_away_stops_it_at_once_and_a_409_acknowledges(status: int):
-    """LSE-3, LSE-5, LSE-1: after a 409 the wake-up has done its work, after a 401 or 403 it has not."""
+def test_lse_5_a_lost_lease_stops_the_attempt_and_a_409_acknowledges_the_wake_up(status: int):
+    """LSE-3, LSE-5, LSE-1: the wake-up is acknowledged after 409, but not after 401 or 403."""
     world = World()
     world.dispatcher.heartbeats = [None, LeaseLost("by script", fenced=status == FENCED)]
     assert world.run() is (status == FENCED)
     assert world.clock.now == 1040
     assert world.dispatcher.reports == []
-    assert world.nothing_is_left()
+    assert world.is_clean()
 
 
-def test_lse_4_an_attempt_that_would_not_end_is_handed_back_before_the_grace_is_over():
-    """LSE-4: 8 s before the end of 24 s of grace Cryo is stopped, and the task reported as retryable."""
+def test_lse_4_an_unfinished_attempt_is_handed_back_before_the_grace_period_ends():
+    """LSE-4: 8 s before the end of the 24 s Cryo is stopped, and the attempt reported as retryable."""
     world = World()
 
-    async def told_to_end() -> bool:
+    async def shut_down() -> bool:
         async with asyncio.TaskGroup() as group:
             enforcing = group.create_task(world.shutdown.enforce())
             world.shutdown.begin(signal.SIGTERM)
@@ -147,17 +147,17 @@ def test_lse_4_an_attempt_that_would_not_end_is_handed_back_before_the_grace_is_
             enforcing.cancel()
         return done
 
-    assert world.clock.run(told_to_end())
+    assert world.clock.run(shut_down())
     (report,) = world.dispatcher.reports
     assert report.outcome == "retryable_error"
     assert "TRACE_SHUTDOWN_GRACE_SECONDS" in str(report.error_message)
     assert world.clock.now == 1016
     assert world.extractor.cancelled
-    assert world.nothing_is_left()
+    assert world.is_clean()
 
 
-def test_a_bug_is_reported_as_retryable_by_its_name_alone():
-    """OUT-1: what nobody foresaw is reported too; its words, which may hold anything, stay in the redacted log."""
+def test_out_1_a_bug_is_reported_as_retryable_with_only_its_name():
+    """OUT-1: the exception's text, which may contain secrets, is only in the redacted log."""
 
     async def bug() -> None:
         raise KeyError("c4pability-canary")
@@ -173,19 +173,19 @@ def test_a_bug_is_reported_as_retryable_by_its_name_alone():
         "attempt.crashed",
         "attempt.failed",
     ]
-    assert world.nothing_is_left()
+    assert world.is_clean()
 
 
-def test_a_refused_report_leaves_the_wake_up():
-    """OUT-1: the attempt is not reported, so its message is not acknowledged; the lease runs out by itself."""
+def test_out_1_a_rejected_report_does_not_acknowledge_the_wake_up():
+    """OUT-1: the attempt is not reported, and its lease expires."""
     world = World(lambda: asyncio.sleep(0))
-    world.dispatcher.completions = [CompletionRefused(400)]
+    world.dispatcher.completions = [CompletionRejected(400)]
     assert not world.run()
-    assert world.nothing_is_left()
+    assert world.is_clean()
 
 
-def test_sec_1_the_tokens_are_known_to_redaction_while_the_attempt_lasts():
-    """SEC-1: tokens are secrets from the moment they arrive, and are forgotten with their attempt."""
+def test_sec_1_the_tokens_are_redacted_during_the_attempt():
+    """SEC-1: tokens are secrets until their attempt ends."""
     seen: list[str] = []
 
     async def leak() -> None:

@@ -10,7 +10,7 @@ from cryo_ingest.errors import MachineFailed
 from cryo_ingest.redact import Redactor
 from cryo_ingest.serve.completion import complete, report_of, shape
 from cryo_ingest.serve.lease import Lease
-from cryo_ingest.serve.ports import CompletionRefused, DispatcherUnavailable, LeaseLost, Report
+from cryo_ingest.serve.ports import CompletionRejected, DispatcherUnavailable, LeaseLost, Report
 
 FAULT = DispatcherUnavailable("complete", "no answer (ServerDisconnectedError)")
 REPORT = Report("retryable_error", error_message="because")
@@ -22,8 +22,8 @@ def report(clock: VirtualClock, dispatcher: ScriptedDispatcher) -> bool:
     return clock.run(complete(claim, REPORT, lease=lease, dispatcher=dispatcher, clock=clock, backoff=backoff()))
 
 
-def test_out_1_a_lost_answer_is_asked_for_again_with_the_same_body():
-    """OUT-1: the same report until an answer comes."""
+def test_out_1_a_report_without_a_response_is_sent_again():
+    """OUT-1: the same report is sent until there is a response."""
     clock = VirtualClock()
     dispatcher = ScriptedDispatcher(clock, completions=[FAULT, Hang(FAULT), None])
     assert report(clock, dispatcher)
@@ -31,7 +31,7 @@ def test_out_1_a_lost_answer_is_asked_for_again_with_the_same_body():
 
 
 def test_lse_3_no_completion_starts_after_the_local_end():
-    """LSE-3: the last one is sent before 1055, and the report is given up at that very moment."""
+    """LSE-3: the last completion is sent before 1055, and at 1055 the lease is lost."""
     clock = VirtualClock()
     dispatcher = ScriptedDispatcher(clock, completions=[FAULT])
     with pytest.raises(LeaseLost):
@@ -40,8 +40,8 @@ def test_lse_3_no_completion_starts_after_the_local_end():
     assert 1050 <= max(dispatcher.times("complete")) < 1055
 
 
-def test_lse_3_an_answer_that_hangs_leaves_time_to_ask_again():
-    """LSE-3: no single request may use up what is left of the lease."""
+def test_lse_3_a_hanging_request_leaves_time_for_retries():
+    """LSE-3: no single request may use up the remaining lease."""
     clock = VirtualClock()
     dispatcher = ScriptedDispatcher(clock, completions=[Hang(FAULT)])
     with pytest.raises(LeaseLost):
@@ -50,7 +50,7 @@ def test_lse_3_an_answer_that_hangs_leaves_time_to_ask_again():
 
 
 def test_pub_5_a_409_stops_at_once():
-    """PUB-5: a stale attempt publishes nothing and asks no more."""
+    """PUB-5: a stale attempt publishes nothing and does not retry."""
     clock = VirtualClock()
     dispatcher = ScriptedDispatcher(clock, completions=[LeaseLost("409", fenced=True)])
     with pytest.raises(LeaseLost):
@@ -59,13 +59,13 @@ def test_pub_5_a_409_stops_at_once():
     assert clock.now == 1000
 
 
-def test_out_1_a_refused_report_is_logged_by_its_shape_alone():
-    """OUT-1, SEC-1: the body's fields and types, none of its values."""
+def test_out_1_a_rejected_report_is_logged_without_values():
+    """OUT-1, SEC-1: the log has the body's fields and types."""
     clock = VirtualClock()
     with capture_logs() as logged:
-        assert not report(clock, ScriptedDispatcher(clock, completions=[CompletionRefused(400)]))
+        assert not report(clock, ScriptedDispatcher(clock, completions=[CompletionRejected(400)]))
     (event,) = logged
-    assert (event["event"], event["status"], event["log_level"]) == ("attempt.report_refused", 400, "error")
+    assert (event["event"], event["status"], event["log_level"]) == ("attempt.report_rejected", 400, "error")
     assert event["body"] == {
         "task_id": "text of 36",
         "attempt": "int",
@@ -81,24 +81,24 @@ def test_out_1_a_refused_report_is_logged_by_its_shape_alone():
 
 
 def test_a_shape_has_no_values_at_any_depth():
-    """SEC-1: text, numbers and nesting are described, never shown."""
+    """SEC-1: strings, numbers and nested values are described, never shown."""
     assert shape({"a": [{"b": "secret"}, 5, None]}) == {"a": [{"b": "text of 6"}, "int", "null"]}
 
 
 def test_sec_1_the_reported_message_is_redacted():
-    """SEC-1: the platform shows the message around."""
+    """SEC-1: the platform displays the message."""
     message = report_of(Failure(MachineFailed(reason="https://node.example/k3y")), Redactor([])).error_message
     assert message is not None
     assert "k3y" not in message
 
 
-def test_virtual_time_that_runs_away_fails_instead_of_looping():
-    """Whoever takes a loop's end out of the service sees a failed test that says so."""
+def test_an_endless_loop_in_virtual_time_fails_the_test():
+    """A loop in the service that never ends fails a test instead of hanging it."""
     clock = VirtualClock()
 
-    async def for_ever() -> None:
+    async def loop() -> None:
         while True:
             await clock.sleep(1)
 
-    with pytest.raises(AssertionError, match="what is tested runs away"):
-        clock.run(for_ever())
+    with pytest.raises(AssertionError, match="never ends"):
+        clock.run(loop())

@@ -1,4 +1,4 @@
-"""The dispatcher's wire: what is sent, and what each status means."""
+"""The dispatcher's client: the requests it sends, and the meaning of each status."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from support.service_doubles import TASK_ID, claim_of
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.model import Publication, StorageRef
 from cryo_ingest.serve.dispatcher import HttpDispatcher, open_session
-from cryo_ingest.serve.ports import CompletionRefused, DispatcherUnavailable, Grant, LeaseLost, NotClaimed, Report
+from cryo_ingest.serve.ports import CompletionRejected, DispatcherUnavailable, Grant, LeaseLost, NotClaimed, Report
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ RENEWED = b'{"lease_expires_at": "2026-11-23T12:00:30Z", "unknown": 1}'
 PUBLICATION = Publication("d", "v", StorageRef("s3", "b", "p/"), "h", 0, 10)
 
 
-def ask(url: str, call: Callable[[HttpDispatcher], Awaitable[T]]) -> T:
+def call_dispatcher(url: str, call: Callable[[HttpDispatcher], Awaitable[T]]) -> T:
     async def main() -> T:
         async with open_session() as session:
             return await call(
@@ -43,32 +43,32 @@ def complete(dispatcher: HttpDispatcher) -> Awaitable[object]:
     return dispatcher.complete(claim_of(), Report("success", PUBLICATION), timeout_seconds=5)
 
 
-def test_the_wire_of_a_claim():
-    """The wire: path, header and body, and nothing of the token anywhere else."""
+def test_the_request_of_a_claim():
+    """The wire format: path, header and body; the token is only in its header."""
     with scripted_http(Answer(409)) as server:
-        assert ask(server.url, claim) == NotClaimed("Conflict")
+        assert call_dispatcher(server.url, claim) == NotClaimed("Conflict")
     ((method, path, headers),) = server.requests
     assert (method, path, headers["x-trace-worker-token"]) == ("POST", "/internal/task-claim", "w0rker-canary")
     assert headers["content-type"] == "application/json"
     assert json.loads(server.bodies[0]) == {"task_id": TASK_ID, "worker_id": "me"}
 
 
-def test_the_wire_of_a_heartbeat():
-    """The wire: the capability token in its header, the lease token in the body."""
+def test_the_request_of_a_heartbeat():
+    """The wire format: the capability token is in its header, the lease token in the body."""
     with scripted_http(Answer(200, RENEWED, (DATE,))) as server:
-        grant = ask(server.url, heartbeat)
+        grant = call_dispatcher(server.url, heartbeat)
     assert isinstance(grant, Grant)
     ((method, path, headers),) = server.requests
     assert (method, path, headers["x-trace-task-capability"]) == ("POST", "/v1/task/heartbeat", "c4pability-canary")
     assert json.loads(server.bodies[0]) == {"task_id": TASK_ID, "attempt": 1, "lease_token": "l3ase-canary"}
 
 
-def test_the_wire_of_a_completion():
-    """The wire, PUB-1: `status` and `outcome` both, one publication on success, none and a message on failure."""
+def test_the_request_of_a_completion():
+    """The wire format, PUB-1: `status` and `outcome`, a publication on success, a message on failure."""
     with scripted_http(Answer(200)) as server:
-        ask(server.url, complete)
+        call_dispatcher(server.url, complete)
         failure = Report("fatal_error", error_message="why")
-        ask(server.url, lambda dispatcher: dispatcher.complete(claim_of(), failure, timeout_seconds=5))
+        call_dispatcher(server.url, lambda dispatcher: dispatcher.complete(claim_of(), failure, timeout_seconds=5))
     assert {path for _, path, _ in server.requests} == {"/v1/task/complete"}
     success, failed = map(json.loads, server.bodies)
     fence = {"task_id": TASK_ID, "attempt": 1, "lease_token": "l3ase-canary", "events": [], "outputs": []}
@@ -94,10 +94,10 @@ def status_of(answer: Answer) -> str:
 
 
 @pytest.mark.parametrize("answer", UNAVAILABLE, ids=status_of)
-def test_lse_5_a_claim_without_a_good_answer_is_told_apart_from_one_that_is_not_to_be_had(answer: Answer):
-    """LSE-5, SEC-1: refused, failed, redirected, cut off or empty: unavailable, in words without URL or token."""
+def test_lse_5_a_failed_claim_is_not_a_task_that_cannot_be_claimed(answer: Answer):
+    """LSE-5, SEC-1: any other response raises DispatcherUnavailable, without URL or token in its message."""
     with scripted_http(answer) as server, pytest.raises(DispatcherUnavailable) as caught:
-        ask(server.url, claim)
+        call_dispatcher(server.url, claim)
     assert len(server.requests) == 1, "a claim is never sent twice by the client"
     assert "canary" not in str(caught.value)
     assert "127.0.0.1" not in str(caught.value)
@@ -105,37 +105,37 @@ def test_lse_5_a_claim_without_a_good_answer_is_told_apart_from_one_that_is_not_
 
 @pytest.mark.parametrize("call", [heartbeat, complete])
 @pytest.mark.parametrize("status", [401, 403, 409])
-def test_lse_5_refused_credentials_and_a_409_are_a_lost_lease(
+def test_lse_5_rejected_credentials_and_a_409_are_a_lost_lease(
     call: Callable[[HttpDispatcher], Awaitable[object]], status: int
 ):
-    """LSE-3, LSE-5, PUB-5: only the 409 is the dispatcher's own word that the task is not ours."""
+    """LSE-3, LSE-5, PUB-5: only 409 means that the dispatcher has fenced the attempt off."""
     with scripted_http(Answer(status)) as server, pytest.raises(LeaseLost) as caught:
-        ask(server.url, call)
+        call_dispatcher(server.url, call)
     assert caught.value.fenced is (status == 409)
 
 
 @pytest.mark.parametrize("answer", [Answer(500), Answer(404), Answer(None), Answer(200, RENEWED[:20], (DATE,))])
-def test_lse_3_any_other_answer_to_a_heartbeat_leaves_the_lease_as_it_was(answer: Answer):
-    """LSE-3: it may be asked again."""
+def test_lse_3_any_other_response_to_a_heartbeat_does_not_change_the_lease(answer: Answer):
+    """LSE-3: the heartbeat may be sent again."""
     with scripted_http(answer) as server, pytest.raises(DispatcherUnavailable):
-        ask(server.url, heartbeat)
+        call_dispatcher(server.url, heartbeat)
 
 
 @pytest.mark.parametrize("answer", [Answer(500), Answer(429), Answer(302), Answer(None)], ids=status_of)
-def test_out_1_a_completion_whose_answer_is_no_word_on_it_may_be_sent_again(answer: Answer):
-    """OUT-1: whether it took effect is unknown."""
+def test_out_1_a_completion_with_an_unknown_result_may_be_sent_again(answer: Answer):
+    """OUT-1: the response does not show whether it took effect."""
     with scripted_http(answer) as server, pytest.raises(DispatcherUnavailable):
-        ask(server.url, complete)
+        call_dispatcher(server.url, complete)
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_out_1_a_completion_that_is_called_malformed_is_a_bug_of_ours(status: int):
-    """OUT-1: sending the same again would be no better."""
-    with scripted_http(Answer(status)) as server, pytest.raises(CompletionRefused):
-        ask(server.url, complete)
+def test_out_1_a_rejected_completion_is_not_retryable(status: int):
+    """OUT-1: the same completion would be rejected again."""
+    with scripted_http(Answer(status)) as server, pytest.raises(CompletionRejected):
+        call_dispatcher(server.url, complete)
 
 
-def test_lse_5_nobody_listening_is_no_answer():
-    """LSE-5: a refused connection is told by its kind alone."""
+def test_lse_5_a_failed_connection_is_no_response():
+    """LSE-5: the message names only the kind of the error."""
     with pytest.raises(DispatcherUnavailable, match="ClientConnectorError"):
-        ask("http://127.0.0.1:9", claim)
+        call_dispatcher("http://127.0.0.1:9", claim)

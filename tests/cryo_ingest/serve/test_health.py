@@ -1,4 +1,4 @@
-"""The health port: off by default, on loopback, and true."""
+"""The health port: counts and readiness."""
 
 import asyncio
 import signal
@@ -16,8 +16,8 @@ from cryo_ingest.serve.shutdown import Shutdown
 from cryo_ingest.serve.status import Status
 
 
-def ask(change: Callable[[Status], None], path: str) -> tuple[int, Any]:
-    """Return the status and body of an answer of a service in some state."""
+def get(change: Callable[[Status], None], path: str) -> tuple[int, Any]:
+    """Return status and body of the response of a service in some state."""
 
     async def main() -> tuple[int, Any]:
         status = Status(Shutdown(24, VirtualClock()), queue_ok=True)
@@ -25,14 +25,14 @@ def ask(change: Callable[[Status], None], path: str) -> tuple[int, Any]:
         with capture_logs() as logged:
             async with health_port(("127.0.0.1", 0), status), aiohttp.ClientSession() as session:
                 (event,) = logged
-                async with session.get(f"http://127.0.0.1:{event['port']}{path}") as answer:
-                    return answer.status, await answer.json()
+                async with session.get(f"http://127.0.0.1:{event['port']}{path}") as response:
+                    return response.status, await response.json()
 
     return asyncio.run(main())
 
 
 def nothing(_: Status) -> None:
-    """Leave it as it is."""
+    """Change nothing."""
 
 
 def set_to(**changes: bool | None) -> Callable[[Status], None]:
@@ -47,9 +47,9 @@ def drain(status: Status) -> None:
     status.shutdown.begin(signal.SIGTERM)
 
 
-def test_it_is_alive_and_counts():
-    """The counts are numbers of things done."""
-    assert ask(lambda status: status.count("malformed"), "/healthz") == (200, {"counts": {"malformed": 1}})
+def test_healthz_has_the_counts():
+    """`/healthz` answers 200 while the process runs."""
+    assert get(lambda status: status.count("malformed"), "/healthz") == (200, {"counts": {"malformed": 1}})
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,17 @@ def test_it_is_alive_and_counts():
         (set_to(dispatcher_ok=True), []),
         (set_to(queue_ok=None), ["the queue has not answered yet"]),
         (set_to(queue_ok=False), ["the queue does not answer"]),
-        (set_to(dispatcher_ok=False), ["the dispatcher does not let tasks be claimed"]),
+        (set_to(dispatcher_ok=False), ["the dispatcher rejects claims"]),
         (drain, ["draining"]),
     ],
 )
-def test_lse_5_it_is_ready_while_tasks_would_be_taken(change: Callable[[Status], None], reasons: list[str]):
-    """LSE-5: 503 with the reasons otherwise."""
-    assert ask(change, "/readyz") == (503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
+def test_lse_5_readyz_answers_200_while_tasks_are_accepted(change: Callable[[Status], None], reasons: list[str]):
+    """LSE-5: otherwise it answers 503 with the reasons."""
+    assert get(change, "/readyz") == (503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
 
 
-def test_an_address_that_is_taken_is_a_configuration_error():
-    """Exit 78: the variable is named."""
+def test_an_address_in_use_is_a_configuration_error():
+    """Exit code 78: the message names the variable."""
 
     async def main() -> None:
         status = Status(Shutdown(24, VirtualClock()))

@@ -1,4 +1,4 @@
-"""LSE-3: nothing is asked of the store without the lease."""
+"""LSE-3: no request is sent to the store without the lease."""
 
 import asyncio
 import inspect
@@ -27,26 +27,26 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
 }
 
 
-def test_lse_3_the_guard_covers_every_operation_that_a_store_has():
-    """LSE-3: a new operation of the port can't slip past."""
+def test_lse_3_every_operation_of_a_store_is_checked():
+    """LSE-3: a new operation of the port must be added here."""
     operations = {name for name, member in vars(ObjectStore).items() if inspect.iscoroutinefunction(member)}
     assert operations == {*CALLS, "matches"}, "matches compares a listing with local bytes"
 
 
 @pytest.mark.parametrize("operation", CALLS)
 def test_lse_3_no_request_starts_once_the_lease_is_lost(operation: str):
-    """LSE-3: refused before the store hears of it."""
+    """LSE-3: the operation raises LeaseLost, and the store is unchanged."""
     clock = VirtualClock()
     store = MemoryStore(AlreadyStored, Changed)
-    guarded = LeaseCheckedStore(store, Lease(Grant(1000, 60), clock))
+    checked = LeaseCheckedStore(store, Lease(Grant(1000, 60), clock))
 
     async def main() -> None:
-        await guarded.create("p/a", b"old", metadata={})
-        before = await guarded.list("p/")
+        await checked.create("p/a", b"old", metadata={})
+        before = await checked.list("p/")
         clock.now = 1055
         positional, named = CALLS[operation]
         with pytest.raises(LeaseLost):
-            await getattr(guarded, operation)(*positional, **named)
+            await getattr(checked, operation)(*positional, **named)
         assert await store.list("p/") == before
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""The wake-up queue on SQS: moto's server."""
+"""The wake-up queue on SQS, on moto's server."""
 
 import asyncio
 import subprocess
@@ -20,13 +20,13 @@ from harness.stores.queue import Queue, make_queue
 
 
 @pytest.fixture
-def made(cryo_moto: S3Endpoint) -> Queue:
+def sqs(cryo_moto: S3Endpoint) -> Queue:
     """A fresh queue."""
     return make_queue(cryo_moto)
 
 
-def on(url: str, endpoint: str | None, act: Callable[[SqsQueue], Awaitable[None]]) -> None:
-    """Open a queue, do something with it, and let its threads go."""
+def with_queue(url: str, endpoint: str | None, act: Callable[[SqsQueue], Awaitable[None]]) -> None:
+    """Open a queue, call `act` with it, and close it."""
     service = ServiceSettings("http://127.0.0.1:9", "token", url, "bucket", sqs_endpoint=endpoint)
 
     async def main() -> None:
@@ -39,46 +39,46 @@ def on(url: str, endpoint: str | None, act: Callable[[SqsQueue], Awaitable[None]
     asyncio.run(main())
 
 
-def test_a_message_is_received_hidden_given_back_and_deleted(made: Queue):
-    """The queue: one delivery at a time, invisible while it is held."""
+def test_a_message_is_received_hidden_returned_and_deleted(sqs: Queue):
+    """The queue: a delivered message is invisible until its visibility timeout."""
 
     async def act(queue: SqsQueue) -> None:
         assert await queue.receive(wait_seconds=0) is None
-        made.send_text("a body")
+        sqs.send_text("a body")
         message = await queue.receive(wait_seconds=1)
         assert message is not None
         assert message.body == "a body"
         assert message.receipt not in repr(message)
-        assert (made.depth(), made.in_flight()) == (0, 1)
+        assert (sqs.depth(), sqs.in_flight()) == (0, 1)
         await queue.hide(message, seconds=0)
-        assert (made.depth(), made.in_flight()) == (1, 0)
+        assert (sqs.depth(), sqs.in_flight()) == (1, 0)
         again = await queue.receive(wait_seconds=1)
         assert again is not None
         await queue.hide(again, seconds=60)
         await queue.acknowledge(again)
-        assert (made.depth(), made.in_flight()) == (0, 0)
+        assert (sqs.depth(), sqs.in_flight()) == (0, 0)
 
-    on(made.url, None, act)
+    with_queue(sqs.url, None, act)
 
 
-def test_a_cancelled_poll_gives_back_what_it_gets(made: Queue):
-    """LSE-4: a message that arrives after the poll was given up is to be had by others at once."""
+def test_lse_4_a_cancelled_poll_returns_its_message_to_the_queue(sqs: Queue):
+    """LSE-4: other consumers can receive a message that arrives after the cancellation at once."""
 
     async def act(queue: SqsQueue) -> None:
         polling = asyncio.ensure_future(queue.receive(wait_seconds=3))
         await asyncio.to_thread(until, lambda: bool(proxy.requests))
         polling.cancel()
         await asyncio.gather(polling, return_exceptions=True)
-        made.send_text("late")
-        received = await asyncio.to_thread(made.client.receive_message, QueueUrl=made.url, WaitTimeSeconds=5)
-        assert received.get("Messages"), "the message was kept by the poll that nobody waits for"
+        sqs.send_text("late")
+        received = await asyncio.to_thread(sqs.client.receive_message, QueueUrl=sqs.url, WaitTimeSeconds=5)
+        assert received.get("Messages"), "the cancelled poll kept the message"
 
-    with StoreProxy(made.endpoint.url) as proxy:
-        on(made.url, proxy.url, act)
+    with StoreProxy(sqs.endpoint.url) as proxy:
+        with_queue(sqs.url, proxy.url, act)
 
 
-def test_a_queue_that_is_not_there_is_told_by_its_code(cryo_moto: S3Endpoint):
-    """LSE-5, SEC-1: the code, never the URL."""
+def test_sec_1_the_error_of_a_missing_queue_has_its_code_but_not_its_url(cryo_moto: S3Endpoint):
+    """LSE-5, SEC-1: the URL is not in the message."""
 
     async def act(queue: SqsQueue) -> None:
         with pytest.raises(QueueUnavailable) as caught:
@@ -86,34 +86,34 @@ def test_a_queue_that_is_not_there_is_told_by_its_code(cryo_moto: S3Endpoint):
         assert "NonExistentQueue" in str(caught.value) or "QueueDoesNotExist" in str(caught.value)
         assert "127.0.0.1" not in str(caught.value)
 
-    on(f"{cryo_moto.url}/123456789012/nope", None, act)
+    with_queue(f"{cryo_moto.url}/123456789012/nope", None, act)
 
 
 @pytest.mark.parametrize(
     ("operation", "action"),
     [("receive", "ReceiveMessage"), ("hide", "ChangeMessageVisibility"), ("acknowledge", "DeleteMessage")],
 )
-def test_a_queue_without_an_answer_is_told_by_the_faults_kind(operation: str, action: str):
-    """LSE-5: nobody listening, or a server error, is QueueUnavailable for every operation."""
+def test_lse_5_a_failed_request_is_queue_unavailable_for_every_operation(operation: str, action: str):
+    """LSE-5: any error of the server raises QueueUnavailable."""
     message = Message("body", "receipt")
 
     async def act(queue: SqsQueue) -> None:
-        asked = {
+        send = {
             "receive": lambda: queue.receive(wait_seconds=0),
             "hide": lambda: queue.hide(message, seconds=1),
             "acknowledge": lambda: queue.acknowledge(message),
         }[operation]
         with pytest.raises(QueueUnavailable):
-            await asked()
+            await send()
 
     with scripted_http(Answer(400, b"no JSON")) as server:
-        on("https://sqs.eu-west-3.amazonaws.com/1/q", server.url, act)
+        with_queue("https://sqs.eu-west-3.amazonaws.com/1/q", server.url, act)
     assert {headers["x-amz-target"] for _, _, headers in server.requests} == {f"AmazonSQS.{action}"}
     assert "eu-west-3/sqs" in server.requests[0][2]["authorization"]
 
 
-def test_the_queues_own_url_says_where_it_is():
-    """The environment: without SQS_ENDPOINT requests go to the queue's origin, signed for its region."""
+def test_the_queues_url_has_the_endpoint_and_the_region():
+    """Without SQS_ENDPOINT requests go to the origin of the queue's URL, signed for its region."""
     url = "https://sqs.eu-west-3.amazonaws.com/123/name"
     assert origin(url) == "https://sqs.eu-west-3.amazonaws.com"
     assert region_of(url) == "eu-west-3"
@@ -140,12 +140,12 @@ def test_the_queues_own_url_says_where_it_is():
     ],
 )
 def test_a_queues_url_names_its_region_in_every_form_of_aws(host: str, region: str | None):
-    """The environment: VPC endpoints, FIPS, dual stack, partitions and legacy forms are signed for their region."""
+    """VPC endpoints, FIPS, dual stack, partitions and legacy forms are recognized."""
     assert region_of(f"https://{host}/123456789012/q.fifo") == region
 
 
-def test_a_queue_without_a_region_is_signed_for_aws_region_or_not_at_all():
-    """Exit 78: neither the URL nor AWS_REGION says which region to sign for."""
+def test_a_queue_without_a_region_needs_aws_region():
+    """Exit code 78 if neither the URL nor AWS_REGION has a region."""
     service = ServiceSettings("http://127.0.0.1:9", "token", "https://elasticmq.internal/1/q", "bucket")
     with pytest.raises(ConfigurationError, match=r"TASK_WAKEUP_QUEUE: .*AWS_REGION"):
         asyncio.run(open_queue(service, S3Settings()))
@@ -153,12 +153,12 @@ def test_a_queue_without_a_region_is_signed_for_aws_region_or_not_at_all():
 
 @pytest.mark.parametrize(("grace", "poll"), [(25.0, 8), (120.0, 20), (1.0, 1), (6.0, 2)])
 def test_lse_4_a_poll_is_short_enough_for_the_grace_period(grace: float, poll: int):
-    """LSE-4: a service that drains waits for its poll, so that no message is hidden by a worker that is gone."""
+    """LSE-4: a draining service waits for its poll, so that a stopped worker hides no message."""
     assert poll_seconds(grace) == poll
 
 
-def test_without_boto3_a_service_says_which_extra_it_needs():
-    """Exit 78: the extra is named; a worker without it still runs single attempts."""
+def test_without_boto3_the_error_names_the_extra():
+    """Exit code 78: only the service needs boto3."""
     program = (
         "import sys; sys.modules['boto3'] = None; from cryo_ingest.cli import main; sys.argv[1:] = ['worker']; main()"
     )

@@ -1,4 +1,4 @@
-"""The service's environment: every bad variable named at once, no secret in sight."""
+"""The service's environment: an error names all bad variables and contains no secret."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def problems(environment: dict[str, str]) -> dict[str, str]:
 
 
 def test_four_variables_are_enough():
-    """The defaults are the documented ones; a slash at the end of a URL is none of its path."""
+    """The defaults are those in the documentation; a final slash of a URL is removed."""
     _, service = service_from_environment(NEEDED)
     assert service == ServiceSettings(
         "https://dispatcher.example", "w0rker-canary", NEEDED["TASK_WAKEUP_QUEUE"], "bucket", None, 1, 25.0, None
@@ -31,8 +31,8 @@ def test_four_variables_are_enough():
     assert "canary" not in repr(service)
 
 
-def test_everything_that_is_missing_or_bad_is_named_at_once():
-    """One start shows all that has to be mended, an attempt's own settings too."""
+def test_all_missing_and_bad_variables_are_named_at_once():
+    """One start shows everything that must be corrected, including an attempt's settings."""
     bad = {"TRACE_CRYO_MODE": "x", "TRACE_WORKER_CONCURRENCY": "0", "MAX_PARQUET_FILES_PER_RANGE": "0"}
     assert set(problems(bad)) == {*bad, *NEEDED}
 
@@ -57,7 +57,7 @@ def test_everything_that_is_missing_or_bad_is_named_at_once():
     ],
 )
 def test_a_bad_value_is_named_and_not_repeated(variable: str, value: str):
-    """Exit 78, SEC-1."""
+    """SEC-1: exit code 78 without the value, which may be a secret."""
     assert set(problems(NEEDED | {variable: value})) == {variable}
 
 
@@ -66,17 +66,17 @@ def test_a_bad_value_is_named_and_not_repeated(variable: str, value: str):
     [
         ("8080", ("127.0.0.1", 8080)),
         (":8080", ("127.0.0.1", 8080)),
-        ("0.0.0.0:80", ("0.0.0.0", 80)),  # noqa: S104 - told otherwise
+        ("0.0.0.0:80", ("0.0.0.0", 80)),  # noqa: S104 - configured here
         ("[::1]:8080", ("::1", 8080)),
     ],
 )
-def test_health_is_on_loopback_unless_told_otherwise(value: str, address: tuple[str, int]):
-    """A port alone is nobody else's."""
+def test_the_health_port_is_on_loopback_by_default(value: str, address: tuple[str, int]):
+    """Other machines can only use it if an address is configured."""
     assert service_from_environment(NEEDED | {"TRACE_HEALTH_ADDR": value})[1].health == address
 
 
-def test_boto3_is_imported_by_a_service_alone():
-    """`cryo-ingest run` needs no extra."""
+def test_boto3_is_imported_only_by_the_service():
+    """`cryo-ingest run` works without the extra `sqs`."""
     package = Path(__file__).resolve().parents[3] / "cryo_ingest"
     users = [
         path.name for path in package.rglob("*.py") if "boto" in path.read_text(encoding="utf-8").replace("boto3 ", "")

@@ -1,4 +1,4 @@
-"""The end of a service: LSE-4; and its housekeeping: STG-4, STG-8."""
+"""The shutdown of a service, LSE-4, and its sweeps, STG-4, STG-8."""
 
 import asyncio
 import signal
@@ -18,29 +18,29 @@ from cryo_ingest.serve.shutdown import Shutdown
 
 
 class Sweeps:
-    """A staging that only notes when it was swept, and fails the first time."""
+    """A staging double that records its sweeps, and fails the first one."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self.times: list[float] = []
 
     async def acquire(self, task_id: str, attempt: int) -> Workspace:
-        """Have none."""
+        """Acquire nothing."""
         return Workspace(Path(task_id), attempt)
 
     async def discard(self, task_id: str, attempt: int) -> None:
-        """Have none."""
+        """Delete nothing."""
 
     async def sweep(self) -> int:
-        """Note the time."""
+        """Record the time."""
         self.times.append(self._clock.now)
         if len(self.times) == 1:
             raise PermissionError(13, "Permission denied")
         return 0
 
 
-class OneSlot:
-    """A slot that does what a test wants."""
+class OneConsumer:
+    """A consumer that runs a test's function."""
 
     def __init__(self, act: Callable[[], Awaitable[None]]) -> None:
         self.run = act
@@ -48,12 +48,12 @@ class OneSlot:
 
 def service(clock: VirtualClock, shutdown: Shutdown, *acts: Callable[[], Awaitable[None]]) -> tuple[Service, Sweeps]:
     staging = Sweeps(clock)
-    slots = [cast("Consumer", OneSlot(act)) for act in acts]
-    return Service(slots, staging, shutdown, clock), staging
+    consumers = [cast("Consumer", OneConsumer(act)) for act in acts]
+    return Service(consumers, staging, shutdown, clock), staging
 
 
-def test_stg_8_dead_directories_are_looked_for_at_the_start_and_every_hour():
-    """STG-4, STG-8: a sweep that fails is logged and does not end the service."""
+def test_stg_8_old_directories_are_swept_at_the_start_and_every_hour():
+    """STG-4, STG-8: a failed sweep is logged and does not end the service."""
     clock = VirtualClock()
 
     async def three_hours() -> None:
@@ -66,8 +66,8 @@ def test_stg_8_dead_directories_are_looked_for_at_the_start_and_every_hour():
     assert [event["event"] for event in logged] == ["staging.sweep_failed"]
 
 
-def test_lse_4_what_has_not_ended_when_the_grace_is_over_is_cut_off():
-    """LSE-4: told to stop 8 s before the end of 24 s, cancelled at the end, and the drain is not a clean one."""
+def test_lse_4_what_runs_at_the_end_of_the_grace_period_is_cancelled():
+    """LSE-4: it is stopped 8 s before the end of the 24 s and cancelled at the end; the drain is not clean."""
     clock = VirtualClock()
     shutdown = Shutdown(24, clock)
     seen: list[tuple[str, float]] = []
@@ -80,7 +80,7 @@ def test_lse_4_what_has_not_ended_when_the_grace_is_over_is_cut_off():
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            seen.append(("cut off", clock.now))
+            seen.append(("cancelled", clock.now))
             raise
 
     async def main() -> bool:
@@ -89,11 +89,11 @@ def test_lse_4_what_has_not_ended_when_the_grace_is_over_is_cut_off():
 
     made, _ = service(clock, shutdown, stubborn)
     assert not clock.run(main())
-    assert seen == [("stopped", 1016), ("cut off", 1024)]
+    assert seen == [("stopped", 1016), ("cancelled", 1024)]
 
 
-def test_lse_4_a_short_grace_keeps_a_third_for_handing_back():
-    """LSE-4: 3 s of grace are 2 s of work and 1 s of handing back."""
+def test_lse_4_a_third_of_a_short_grace_period_is_for_handing_back():
+    """LSE-4: of 3 s, the last one is for handing back attempts."""
     clock = VirtualClock()
     shutdown = Shutdown(3, clock)
 
@@ -108,8 +108,8 @@ def test_lse_4_a_short_grace_keeps_a_third_for_handing_back():
     assert clock.run(main()) == 1002
 
 
-def test_lse_4_what_is_awaited_unless_draining_is_cancelled_by_the_signal():
-    """LSE-4: a poll of 20 s does not hold the end up; a fault of what is awaited comes through."""
+def test_lse_4_the_signal_cancels_a_poll():
+    """LSE-4: a poll of 20 s does not delay the shutdown; its exceptions are raised."""
     clock = VirtualClock()
     shutdown = Shutdown(24, clock)
     cancelled: list[bool] = []
@@ -126,10 +126,10 @@ def test_lse_4_what_is_awaited_unless_draining_is_cancelled_by_the_signal():
         raise LookupError
 
     async def main() -> None:
-        assert await shutdown.unless_draining(poll()) == "message"
+        assert await shutdown.cancel_on_drain(poll()) == "message"
         with pytest.raises(LookupError):
-            await shutdown.unless_draining(fail())
-        polling = asyncio.ensure_future(shutdown.unless_draining(poll()))
+            await shutdown.cancel_on_drain(fail())
+        polling = asyncio.ensure_future(shutdown.cancel_on_drain(poll()))
         await asyncio.sleep(0)
         shutdown.begin(signal.SIGINT)
         assert await polling is None

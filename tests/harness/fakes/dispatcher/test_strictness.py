@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.contract import dataset_version, payload_is_valid, prefix
-from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Request, TaskStatus
+from harness.fakes.dispatcher import Dispatcher, DispatcherRequest, DispatcherServer, ManualClock, TaskStatus
 from harness.faults import DispatcherFault
 from harness.stores.bucket import S3Endpoint
 from harness.stores.queue import make_queue
@@ -39,7 +39,7 @@ class Worker:
         """Send one request with a token in the right header."""
         header = "x-trace-worker-token" if path == CLAIM else "x-trace-task-capability"
         written = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = self.dispatcher.handle(Request("POST", path, {header: token}, written)).answer
+        answer = self.dispatcher.handle(DispatcherRequest("POST", path, {header: token}, written)).answer
         return answer.status, dict(answer.body)
 
     def heartbeat(self) -> int:
@@ -228,7 +228,7 @@ def test_a_wake_up_is_sent_again_when_the_queue_fails():
         task_id = server.dispatcher.add_task(PAYLOAD)
         body = json.dumps({"task_id": task_id, "worker_id": "w"}).encode()
         headers = {"x-trace-worker-token": server.worker_token}
-        assert server.dispatcher.handle(Request("POST", CLAIM, headers, body)).answer.status == 200
+        assert server.dispatcher.handle(DispatcherRequest("POST", CLAIM, headers, body)).answer.status == 200
         clock.advance(30)
         assert sent.wait(30)
 

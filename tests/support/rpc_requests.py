@@ -1,4 +1,4 @@
-"""Asks an endpoint through our own client, on a clock that jumps over every wait."""
+"""Sends requests with our own client, on a clock that jumps over every wait."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,25 +18,25 @@ def calls(number: int, method: str = METHOD) -> list[Call]:
 
 
 def results(number: int, method: str = METHOD) -> list[str]:
-    """Return what `json_rpc.truth` answers to them."""
+    """Return the true results of those calls, as `json_rpc` answers them."""
     return [f"{method}{list(call.params)}" for call in calls(number, method)]
 
 
 def with_node(
     url: str, act: Callable[[HttpNode], Awaitable[Any]], clock: JumpingClock | None = None, seconds: float = 3600
 ) -> Any:
-    """Open an endpoint, do something with it, and return what came of it."""
+    """Open an endpoint, call `act` with it, and return the result."""
     used = clock or JumpingClock()
 
     async def main() -> Any:
-        async with HttpChain(settings_of(url), used).open(url, name="it", until=used.now + seconds) as node:
+        async with HttpChain(settings_of(url), used).open(url, name="it", deadline=used.now + seconds) as node:
             return await act(node)
 
     return asyncio.run(main())
 
 
-def ask(url: str, asked: list[Call], clock: JumpingClock | None = None, **how: Any) -> list[Any]:
-    """Ask some calls once."""
-    seconds = how.pop("seconds", 3600)
-    found: list[Any] = with_node(url, lambda node: node.ask(asked, **how), clock, seconds)
+def ask(url: str, sent: list[Call], clock: JumpingClock | None = None, **options: Any) -> list[Any]:
+    """Send some calls and return the answers."""
+    seconds = options.pop("seconds", 3600)
+    found: list[Any] = with_node(url, lambda node: node.request(sent, **options), clock, seconds)
     return found

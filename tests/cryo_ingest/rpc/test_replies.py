@@ -1,16 +1,16 @@
-"""What an error means: final ones are answers of a single call, all others are asked again and at last told."""
+"""JSON-RPC errors: a final one is the answer of a single call, all others are retried and at last raised."""
 
 from typing import Any
 
 import pytest
-from support.asking import ask, calls, results, with_node
 from support.json_rpc import Answer, answer, each, error, json_rpc
 from support.proving import JumpingClock
+from support.rpc_requests import ask, calls, results, with_node
 
 from cryo_ingest.errors import EndpointUnusable, NodeUnavailable
 from cryo_ingest.ports import NodeError
 from cryo_ingest.rpc.client import HttpNode
-from cryo_ingest.rpc.replies import is_final, is_missing_method, is_spent, retry_after
+from cryo_ingest.rpc.replies import is_final, is_missing_method, is_quota_exhausted, retry_after
 
 RATE, BEHIND, OTHER = "it limits the rate", "it does not know the block yet", "it answered error"
 PASSING: list[tuple[int, str, str]] = [
@@ -31,13 +31,13 @@ PASSING: list[tuple[int, str, str]] = [
 
 
 @pytest.mark.parametrize(("code", "words", "reason"), PASSING)
-def test_an_error_that_may_pass_is_asked_again_and_at_last_told_in_our_words(code: int, words: str, reason: str):
-    """RPC-1: an error is no evidence; patience lasts two minutes, and the node's own words are not repeated."""
+def test_an_error_that_may_pass_is_retried_and_at_last_raised_in_our_words(code: int, words: str, reason: str):
+    """RPC-1: an error is no evidence; retries last two minutes, and the node's text is not repeated."""
     clock = JumpingClock()
-    told = f"{reason}.*, after [0-9]+ tries in 12[0-9] s"
+    message = f"{reason}.*, after [0-9]+ tries in 12[0-9] s"
     with (
         json_rpc(lambda body: each(body, lambda call: error(code, words, call))) as node,
-        pytest.raises(NodeUnavailable, match=told),
+        pytest.raises(NodeUnavailable, match=message),
     ):
         ask(node.url, calls(1), clock)
     assert 8 <= len(node.bodies) <= 12
@@ -54,14 +54,14 @@ BODIES: dict[str, Answer] = {
     "a list": answer([]),
     "404": Answer(404, b"404 page not found"),
     "301": Answer(301, b"", (("Location", "/elsewhere"),)),
-    "308 without a place": Answer(308),
+    "308 without a location": Answer(308),
 }
 
 
 @pytest.mark.parametrize("form", BODIES)
 @pytest.mark.parametrize("number", [1, 120])
-def test_a_minute_of_unusable_answers_costs_a_minute(form: str, number: int):
-    """RPC-1: asked again until the endpoint is well, whatever it said meanwhile."""
+def test_unusable_responses_are_retried_until_they_end(form: str, number: int):
+    """RPC-1: a minute of unusable responses, whatever their form, costs a minute."""
     clock = JumpingClock()
     with json_rpc(lambda _: BODIES[form] if clock.now < 1060 else None) as node:
         assert ask(node.url, calls(number), clock) == results(number)
@@ -84,8 +84,8 @@ FINAL = [
 
 
 @pytest.mark.parametrize(("code", "words"), FINAL)
-def test_an_error_that_another_try_would_not_change_is_the_answer_at_once(code: int, words: str):
-    """RPC-1: one call, no wait; the words are in the value and not in its text."""
+def test_a_final_error_is_the_answer_at_once(code: int, words: str):
+    """RPC-1: one call, no wait; the message is in the value and not in its text."""
     clock = JumpingClock()
     with json_rpc(lambda body: each(body, lambda call: error(code, words, call))) as node:
         assert ask(node.url, calls(1), clock) == [NodeError(code, words)]
@@ -102,18 +102,18 @@ def test_a_missing_method_is_an_answer_under_any_status(status: int):
 
 
 @pytest.mark.parametrize("words", ["receipts not found for block 5", "eth_getBlockReceipts: no receipts"])
-def test_data_that_are_missing_are_not_a_missing_method(words: str):
-    """RPC-1: other blocks may be there."""
+def test_missing_data_are_not_a_missing_method(words: str):
+    """RPC-1: the node may have other blocks."""
     assert is_final(NodeError(-32000, words))
     assert not is_missing_method(NodeError(-32000, words))
 
 
-def test_an_optional_error_that_persists_is_returned_soon_and_the_next_sooner():
-    """`optional`: the caller has another source, so the whole patience is not spent on this one, nor on each call."""
+def test_a_persistent_error_of_an_optional_call_is_returned_early():
+    """`optional`: retries end after 15 s, and the next call of the method is tried once."""
     clock = JumpingClock()
 
     async def twice(node: HttpNode) -> list[Any]:
-        return [*await node.ask(calls(25), optional=True), *await node.ask(calls(25), optional=True)]
+        return [*await node.request(calls(25), optional=True), *await node.request(calls(25), optional=True)]
 
     with json_rpc(lambda body: each(body, lambda call: error(-32603, "Internal error", call))) as served:
         assert with_node(served.url, twice, clock) == [NodeError(-32603, "Internal error")] * 50
@@ -121,12 +121,12 @@ def test_an_optional_error_that_persists_is_returned_soon_and_the_next_sooner():
     assert len(served.bodies) < 65
 
 
-def test_an_optional_error_that_passes_is_no_answer():
-    """`optional`: ten seconds of errors are waited for, and the method is asked in batches again."""
+def test_a_passing_error_of_an_optional_call_is_retried():
+    """`optional`: after ten seconds of errors the calls succeed, in batches again."""
     clock = JumpingClock()
 
     async def twice(node: HttpNode) -> list[Any]:
-        return [*await node.ask(calls(25), optional=True), *await node.ask(calls(25), optional=True)]
+        return [*await node.request(calls(25), optional=True), *await node.request(calls(25), optional=True)]
 
     with json_rpc(
         lambda body: each(body, lambda call: error(-32603, "no", call)) if clock.now < 1010 else None
@@ -136,14 +136,14 @@ def test_an_optional_error_that_passes_is_no_answer():
 
 
 @pytest.mark.parametrize("form", ["HTML", "a string", "404"])
-def test_an_optional_question_without_an_error_object_still_raises(form: str):
-    """`optional`: what is no answer says nothing about the question."""
+def test_an_optional_call_without_an_error_object_raises(form: str):
+    """`optional`: only an error object can be an answer."""
     with json_rpc(lambda _: BODIES[form]) as node, pytest.raises(NodeUnavailable):
         ask(node.url, calls(1), optional=True)
 
 
-def test_a_quick_question_is_tried_three_times():
-    """`quick`: another endpoint may do."""
+def test_a_quick_request_is_tried_three_times():
+    """`quick`: the caller can use another endpoint."""
     clock = JumpingClock()
     with json_rpc(lambda _: Answer(404)) as node, pytest.raises(NodeUnavailable, match="404, after 3 tries"):
         ask(node.url, calls(1), clock, quick=True)
@@ -151,7 +151,7 @@ def test_a_quick_question_is_tried_three_times():
 
 
 @pytest.mark.parametrize(
-    "spent",
+    "response",
     [
         Answer(402),
         Answer(403, b"forbidden"),
@@ -161,18 +161,20 @@ def test_a_quick_question_is_tried_three_times():
         answer({"message": "You are out of credits"}),
     ],
 )
-def test_an_account_that_gets_no_more_answers_is_told_without_another_try(spent: Answer):
-    """RPC-1: a plan that is used up or a key that is refused does not come back while an attempt waits."""
+def test_an_exhausted_quota_or_a_rejected_key_is_raised_without_a_retry(response: Answer):
+    """RPC-1: neither is restored while an attempt waits."""
     clock = JumpingClock()
-    with json_rpc(lambda _: spent) as node, pytest.raises(NodeUnavailable):
+    with json_rpc(lambda _: response) as node, pytest.raises(NodeUnavailable):
         ask(node.url, calls(1), clock)
     assert (len(node.bodies), clock.waits) == (1, [])
 
 
-def test_a_limit_on_the_rate_is_no_plan_that_is_used_up():
-    """RPC-1: a second later it is over."""
-    assert not is_spent("50/second request limit reached - reduce calls per second or upgrade your plan")
-    assert not is_spent("quota exceeded for requests per minute per user, at most 600 requests per day per key")
+def test_a_rate_limit_is_not_an_exhausted_quota():
+    """RPC-1: it passes within seconds."""
+    assert not is_quota_exhausted("50/second request limit reached - reduce calls per second or upgrade your plan")
+    assert not is_quota_exhausted(
+        "quota exceeded for requests per minute per user, at most 600 requests per day per key"
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,13 +190,13 @@ def test_a_limit_on_the_rate_is_no_plan_that_is_used_up():
     ],
 )
 def test_rpc_2_retry_after_is_read_as_seconds_or_as_a_date(value: str, date: str | None, seconds: float | None):
-    """RPC-2: a date is compared with the answer's own, since the two clocks need not agree."""
+    """RPC-2: a date is compared with the response's date, since the two clocks may differ."""
     headers = {"Retry-After": value} | ({"Date": date} if date else {})
     assert retry_after(headers, now=1445412500.0) == seconds
 
 
-def test_rpc_2_no_call_reaches_the_endpoint_before_the_time_that_it_asked_for():
-    """RPC-2: of many batches side by side none goes out meanwhile, though others are answered."""
+def test_rpc_2_no_request_is_sent_before_retry_after_is_over():
+    """RPC-2: none of many concurrent batches is sent meanwhile, although others are answered."""
     clock = JumpingClock()
     asked_at: list[float] = []
 
@@ -209,7 +211,7 @@ def test_rpc_2_no_call_reaches_the_endpoint_before_the_time_that_it_asked_for():
 
 @pytest.mark.parametrize("status", [307, 308])
 def test_a_redirect_on_the_same_host_is_followed_with_the_key(status: int):
-    """As with Cryo: the body is sent again, to the new path."""
+    """As in Cryo, the body is sent again to the new path."""
 
     def reply(_: Any) -> Answer | None:
         return Answer(status, b"", (("Location", "/rpc/?x=1"),)) if served.paths[-1] == "/rpc" else None
@@ -230,7 +232,7 @@ def test_a_redirect_on_the_same_host_is_followed_with_the_key(status: int):
         ("/round", "in a circle"),
     ],
 )
-def test_a_redirect_elsewhere_is_fatal_and_told_without_its_url(location: str, words: str):
+def test_a_redirect_to_another_host_is_fatal_and_its_url_is_not_repeated(location: str, words: str):
     """SEC-1: the key in the URL must not reach another host."""
     with (
         json_rpc(lambda _: Answer(308, b"", (("Location", location),))) as node,
@@ -243,14 +245,14 @@ def test_a_redirect_elsewhere_is_fatal_and_told_without_its_url(location: str, w
 
 @pytest.mark.parametrize("quoted", ["p%E2%82%AC%C3%BC%3A", "p€ü%3A"])
 def test_user_info_is_sent_in_utf_8(quoted: str):
-    """As with Cryo: a password of any characters."""
+    """As in Cryo, a password can have any characters."""
     with json_rpc(lambda _: None) as node:
         ask(node.url.replace("http://", f"http://u:{quoted}@"), calls(1))
     assert node.headers[0]["authorization"] == "Basic dTpw4oKsw7w6"
 
 
-def test_long_headers_of_an_answer_are_accepted():
-    """As with Cryo: a gateway's policy can be longer than the 8 kB that are usual."""
+def test_long_response_headers_are_accepted():
+    """As in Cryo, a gateway's policy can be longer than the usual 8 kB."""
     policy = {"Content-Security-Policy": "x" * 200_000}
     with json_rpc(lambda body: answer({"id": body["id"], "result": "0x1"}, **policy)) as node:
         assert ask(node.url, calls(1)) == ["0x1"]

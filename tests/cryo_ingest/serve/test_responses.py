@@ -1,4 +1,4 @@
-"""The dispatcher's answers: both forms, unknown fields, and what is none of either."""
+"""The dispatcher's responses: both forms of a claim, unknown fields, and invalid responses."""
 
 import json
 from typing import Any
@@ -8,8 +8,8 @@ from support.service_doubles import TASK_ID
 
 from cryo_ingest.errors import BadPayload
 from cryo_ingest.model import parse_task
-from cryo_ingest.serve.answers import BadAnswer, parse_claim, parse_renewal
 from cryo_ingest.serve.ports import Claim, NotClaimed
+from cryo_ingest.serve.responses import InvalidResponse, parse_claim, parse_renewal
 
 HEADERS = {"Date": "Mon, 23 Nov 2026 12:00:00 GMT"}
 LEASED: dict[str, Any] = {
@@ -31,8 +31,8 @@ def parse(answer: object, headers: dict[str, str] = HEADERS) -> object:
 
 
 @pytest.mark.parametrize("form", [DOCUMENTED, LITE], ids=["documented", "lite"])
-def test_lse_1_both_forms_of_a_claim_say_the_same(form: dict[str, Any]):
-    """The wire: a worker takes both forms, unknown fields ignored, the payload untouched."""
+def test_lse_1_both_forms_of_a_claim_give_the_same_claim(form: dict[str, Any]):
+    """LSE-1: unknown fields are ignored, and the payload is unchanged."""
     claim = parse(form | {"unknown": {"x": 1}})
     assert not isinstance(claim, NotClaimed)
     assert claim.assignment.task_id == TASK_ID
@@ -43,8 +43,8 @@ def test_lse_1_both_forms_of_a_claim_say_the_same(form: dict[str, Any]):
     assert "canary" not in repr(claim)
 
 
-def test_lse_1_a_task_that_is_not_to_be_had_is_no_error():
-    """LSE-1: the reason is kept for the log, whatever word it is."""
+def test_lse_1_a_task_that_cannot_be_claimed_is_not_an_error():
+    """LSE-1: any reason is kept for the log."""
     assert parse({"status": "NotClaimed", "reason": "Canceled"}) == NotClaimed("Canceled")
     assert parse({"status": "NotClaimed"}) == NotClaimed("unknown")
 
@@ -58,9 +58,9 @@ BAD = {
     "another status": DOCUMENTED | {"status": "Perhaps"},
     "no attempt": without(LITE, "attempt"),
     "an attempt that is no integer": LITE | {"attempt": "3"},
-    "a bool for an attempt": LITE | {"attempt": True},
+    "a boolean as attempt": LITE | {"attempt": True},
     "no token": without(DOCUMENTED, "capability_token"),
-    "a token that fits no header": LITE | {"capability_token": "c4pability-canary\r\nX: y"},
+    "a token that is invalid in a header": LITE | {"capability_token": "c4pability-canary\r\nX: y"},
     "a time without an offset": LITE | {"lease_expires_at": "2026-11-23T12:01:00"},
     "no payload": without(LITE, "work_payload"),
     "another task": LITE | {"task_id": "0" * 8 + TASK_ID[8:]},
@@ -69,30 +69,30 @@ BAD = {
 
 
 @pytest.mark.parametrize("answer", BAD.values(), ids=BAD)
-def test_lse_5_what_is_no_claim_is_an_error_of_ours_without_any_value(answer: object):
-    """LSE-5, SEC-1: a bad answer is told by its fields alone, since its values may be tokens."""
-    with pytest.raises(BadAnswer) as caught:
+def test_lse_5_an_invalid_claim_is_an_error_without_values(answer: object):
+    """LSE-5, SEC-1: the message names only fields, since values may be tokens."""
+    with pytest.raises(InvalidResponse) as caught:
         parse(answer)
     assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b'{"lease_expires_at": 5}', b"null"])
-def test_lse_3_what_is_no_renewal_renews_nothing(body: bytes):
-    """LSE-3: only a good heartbeat counts."""
-    with pytest.raises(BadAnswer):
+def test_lse_3_an_invalid_renewal_is_an_error(body: bytes):
+    """LSE-3: it does not renew the lease."""
+    with pytest.raises(InvalidResponse):
         parse_renewal(body, HEADERS, sent_at=0)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
-def test_lse_3_without_a_date_the_lease_can_not_be_counted(headers: dict[str, str]):
-    """LSE-3: our own clock is no stand-in for the dispatcher's; the message names the header."""
-    with pytest.raises(BadAnswer, match="Date"):
+def test_lse_3_a_response_without_a_date_is_invalid(headers: dict[str, str]):
+    """LSE-3: our clock does not replace the dispatcher's; the message names the header."""
+    with pytest.raises(InvalidResponse, match="Date"):
         parse(LITE, headers)
 
 
 @pytest.mark.parametrize("form", [DOCUMENTED, LITE])
-def test_pay_1_a_key_that_appears_twice_in_a_claimed_payload_is_named(form: dict[str, Any]):
-    """PAY-1: in a service as in `run`; the claim itself is good, so that the task can be reported as failed."""
+def test_pay_1_a_repeated_key_in_a_claimed_payload_is_named(form: dict[str, Any]):
+    """PAY-1: the claim itself is valid, so that the task can be reported as failed."""
     body = json.dumps(form).replace('"any":', '"any": "another", "any":').encode()
     claim = parse_claim(body, HEADERS, task_id=TASK_ID, sent_at=1000.0)
     assert isinstance(claim, Claim)

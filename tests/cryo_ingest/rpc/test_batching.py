@@ -1,12 +1,12 @@
-"""Batches: refused in whatever form they are tried smaller, down to single calls, and a single call decides."""
+"""Batches: a rejected batch is split, down to single calls, whatever the form of the rejection."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.asking import METHOD, ask, calls, results, with_node
 from support.json_rpc import Answer, answer, each, error, json_rpc, truth
 from support.proving import JumpingClock
+from support.rpc_requests import METHOD, ask, calls, results, with_node
 
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.ports import NodeError
@@ -14,7 +14,7 @@ from cryo_ingest.rpc.client import BATCH_CALLS, HttpNode
 from cryo_ingest.rpc.limits import BatchSize
 
 TOO_LARGE = "batch too large"
-REFUSALS: dict[str, Callable[[list[Any]], Answer]] = {
+REJECTIONS: dict[str, Callable[[list[Any]], Answer]] = {
     "one error": lambda _: answer(error(-32600, TOO_LARGE)),
     "a rate limit's code": lambda _: answer(error(-32005, "batch size limit exceeded")),
     "one error in a list": lambda body: answer([error(-32600, TOO_LARGE, body[0])]),
@@ -40,21 +40,23 @@ REFUSALS: dict[str, Callable[[list[Any]], Answer]] = {
 
 
 @pytest.mark.parametrize("limit", [1, 7])
-@pytest.mark.parametrize("form", REFUSALS)
-def test_a_refused_batch_is_tried_smaller_whatever_the_form_of_the_refusal(form: str, limit: int):
-    """RPC-1: the answers come all the same, in order, for at most a quarter more calls."""
-    with json_rpc(lambda body: REFUSALS[form](body) if isinstance(body, list) and len(body) > limit else None) as node:
+@pytest.mark.parametrize("form", REJECTIONS)
+def test_a_rejected_batch_is_split_whatever_the_form_of_the_rejection(form: str, limit: int):
+    """RPC-1: all answers arrive, in order, for at most a quarter more calls."""
+    with json_rpc(
+        lambda body: REJECTIONS[form](body) if isinstance(body, list) and len(body) > limit else None
+    ) as node:
         assert ask(node.url, calls(150)) == results(150)
     assert sum(node.sizes) < 1.25 * 150 + 2 * BATCH_CALLS
 
 
 def test_a_size_that_worked_is_kept():
-    """RPC-1: of many questions to one endpoint hardly one is wasted on a batch that is too large."""
+    """RPC-1: of many requests to one endpoint few are batches that are too large."""
 
     async def twice(node: HttpNode) -> list[int]:
-        await node.ask(calls(200))
+        await node.request(calls(200))
         before = len(served.sizes)
-        await node.ask(calls(200))
+        await node.request(calls(200))
         return served.sizes[before:]
 
     with json_rpc(
@@ -65,8 +67,8 @@ def test_a_size_that_worked_is_kept():
 
 
 @pytest.mark.parametrize(("code", "words"), [(-32601, "method not found"), (-32000, "no"), (-32005, "rate limit")])
-def test_one_bad_member_of_a_good_batch_is_asked_again_alone(code: int, words: str):
-    """RPC-1: an error inside a batch is no answer, even if it looks final."""
+def test_a_failed_call_in_a_successful_batch_is_retried_alone(code: int, words: str):
+    """RPC-1: an error inside a batch is not an answer, even if it looks final."""
 
     def reply(body: Any) -> Answer | None:
         if not isinstance(body, list):
@@ -78,12 +80,12 @@ def test_one_bad_member_of_a_good_batch_is_asked_again_alone(code: int, words: s
     assert node.sizes == [20, 1]
 
 
-def test_a_method_that_is_refused_in_batches_costs_other_methods_nothing():
-    """RPC-1: the size that worked is known for each method by itself."""
+def test_each_method_has_its_own_batch_size():
+    """RPC-1: batches that fail for one method do not shrink those of another."""
 
     async def both(node: HttpNode) -> None:
-        assert await node.ask(calls(20, "trace_block")) == results(20, "trace_block")
-        assert await node.ask(calls(20)) == results(20)
+        assert await node.request(calls(20, "trace_block")) == results(20, "trace_block")
+        assert await node.request(calls(20)) == results(20)
 
     def reply(body: Any) -> Answer | None:
         if isinstance(body, list) and body[0]["method"] == "trace_block":
@@ -107,11 +109,14 @@ def test_a_method_that_is_refused_in_batches_costs_other_methods_nothing():
     ],
 )
 @pytest.mark.parametrize("code", [-32601, -32000])
-def test_a_method_that_a_single_call_has_shown_to_be_missing_is_not_asked_for_again(code: int, words: str):
-    """RPC-1: final for that method on that endpoint; one batch and one call are all it costs."""
+def test_a_method_that_a_single_call_showed_to_be_missing_is_not_requested_again(code: int, words: str):
+    """RPC-1: the error is final for the method on that endpoint, and costs one batch and one call."""
 
     async def twice(node: HttpNode) -> list[Any]:
-        return [*await node.ask(calls(100, "eth_getBlockReceipts")), *await node.ask(calls(5, "eth_getBlockReceipts"))]
+        return [
+            *await node.request(calls(100, "eth_getBlockReceipts")),
+            *await node.request(calls(5, "eth_getBlockReceipts")),
+        ]
 
     with json_rpc(lambda body: each(body, lambda call: error(code, words, call))) as served:
         assert with_node(served.url, twice) == [NodeError(code, words)] * 105
@@ -119,8 +124,8 @@ def test_a_method_that_a_single_call_has_shown_to_be_missing_is_not_asked_for_ag
     assert len(served.sizes) <= 3
 
 
-def test_what_a_node_does_not_have_is_its_answer_for_each_call_alone():
-    """RPC-1: pruned blocks are told one by one, since another member of a pool may have some of them."""
+def test_missing_data_are_confirmed_by_a_single_call_for_each_block():
+    """RPC-1: pruned blocks are requested one by one, since another member of a pool may have some of them."""
 
     def reply(body: Any) -> Answer | None:
         def one(call: Any) -> Any:
@@ -134,29 +139,29 @@ def test_what_a_node_does_not_have_is_its_answer_for_each_call_alone():
     assert node.sizes == [30, *[1] * 10]
 
 
-def test_an_outage_ends_in_few_requests_and_the_batches_grow_back():
-    """RPC-1: what looks like a refusal of batches is no flood of single calls, and is forgotten when it is over."""
+def test_an_outage_costs_few_requests_and_the_batches_grow_back():
+    """RPC-1: an outage does not cause a flood of single calls, and batches return to their size after it."""
     clock = JumpingClock()
 
-    async def through(node: HttpNode) -> tuple[list[int], list[int]]:
-        await node.ask(calls(400))
+    async def before_and_after(node: HttpNode) -> tuple[list[int], list[int]]:
+        await node.request(calls(400))
         clean, down_until[0] = len(served.sizes), clock.now + 60
-        await node.ask(calls(1000))
+        await node.request(calls(1000))
         during = served.sizes[clean:]
         before = len(served.sizes)
-        await node.ask(calls(1000))
+        await node.request(calls(1000))
         return during, served.sizes[before:]
 
     down_until = [0.0]
     with json_rpc(lambda _: Answer(503) if clock.now < down_until[0] else None) as served:
-        during, after = with_node(served.url, through, clock)
+        during, after = with_node(served.url, before_and_after, clock)
     assert len(during) < 200
     assert sum(during) < 1.5 * 1000
     assert len(after) <= 1000 / BATCH_CALLS + 3
 
 
-def test_an_outage_that_stays_costs_few_requests_however_many_calls_wait():
-    """RPC-1: requests go one at a time, with pauses that grow, and at last the reason is told."""
+def test_a_permanent_outage_costs_few_requests_however_many_calls_wait():
+    """RPC-1: requests go one at a time, with growing pauses, and the error names the reason."""
     clock = JumpingClock()
     with json_rpc(lambda _: Answer(502)) as node, pytest.raises(NodeUnavailable, match="502, after"):
         ask(node.url, calls(5000), clock)
@@ -164,8 +169,8 @@ def test_an_outage_that_stays_costs_few_requests_however_many_calls_wait():
     assert clock.now > 1000 + 120
 
 
-def test_calls_of_several_methods_are_answered_in_the_order_in_which_they_were_asked():
-    """`ask`: which batch a call went in does not show."""
+def test_answers_of_several_methods_are_in_the_order_of_the_calls():
+    """`request`: the order does not depend on the batches."""
     asked = [call for pair in zip(calls(30), calls(30, "eth_getBlockReceipts"), strict=True) for call in pair]
     with json_rpc(lambda _: None) as node:
         assert ask(node.url, asked) == [f"{call.method}{list(call.params)}" for call in asked]
@@ -173,17 +178,17 @@ def test_calls_of_several_methods_are_answered_in_the_order_in_which_they_were_a
 
 
 def sizes_tried(limit: int, batches: int) -> list[int]:
-    """Return the sizes that are tried on a server with a limit."""
+    """Return the batch sizes that are sent to a server with a limit."""
     size, tried = BatchSize(50, 50), []
     for _ in range(batches):
         tried.append(size.size)
-        (size.worked if size.size <= limit else size.failed)(size.size)
+        (size.succeeded if size.size <= limit else size.failed)(size.size)
     return tried
 
 
 @pytest.mark.parametrize("limit", [1, 2, 10, 49, 50])
-def test_growth_beyond_a_size_that_fails_is_tried_ever_more_rarely(limit: int):
-    """BatchSize: of a thousand batches at most a dozen are too large, and the others not much smaller than they may."""
+def test_a_failing_size_is_retried_less_and_less_often(limit: int):
+    """BatchSize: of a thousand batches at most a dozen are too large, and the others have at least half the limit."""
     tried = sizes_tried(limit, 1000)
     assert sum(size > limit for size in tried) <= 12
     assert 2 * max(size for size in tried if size <= limit) >= limit
