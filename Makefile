@@ -1,4 +1,4 @@
-# Every target sets up what it needs: a .venv from python3 >= 3.11 and the hash-locked requirements.
+# Every target first creates .venv with python3 >= 3.11 and the hash-locked requirements.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,19 +10,19 @@ SOURCES := cryo_ingest harness tests scripts benchmarks .ci conftest.py
 demo: $(READY)  ## real Cryo on a local chain, into ./out
 	@$(BIN)/python scripts/demo.py
 
-test: $(READY)  ## every test that this machine can run; what it can't is skipped with the reason
+test: $(READY)  ## every test that can run on this machine; others are skipped with the reason
 	$(BIN)/pytest -n auto --dist worksteal
 
-detect: $(READY)  ## every bug of the reference worker on its clause's scenarios: caught by which
+detect: $(READY)  ## every bug of the reference worker, with the scenario that catches it
 	@$(BIN)/python scripts/detect.py
 
-soak: $(READY)  ## 200 tasks through two workers that are killed and restarted by a seeded schedule, about two minutes
+soak: $(READY)  ## 200 tasks on two workers that a seeded schedule kills and restarts; about two minutes
 	$(BIN)/python scripts/soak.py
 
-fidelity: $(READY)  ## real Cryo against the fakes, 25 datasets, about two minutes; the table goes into docs/
+fidelity: $(READY)  ## compare real and fake Cryo on 25 datasets and write the table to docs/; about two minutes
 	$(BIN)/python scripts/fidelity.py --write docs/fidelity.md
 
-check: $(READY)  ## format, lint, types, imports, unit tests: what every commit passes
+check: $(READY)  ## format, lint, types, imports, unit tests; every commit must pass
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -33,16 +33,16 @@ format: $(READY)
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-coverage: $(READY)  ## branch coverage, child processes included
+coverage: $(READY)  ## branch coverage, with child processes
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term-missing:skip-covered
 
-images: $(READY)  ## the container images that the tests use, from packages
+images: $(READY)  ## build the container images for the tests from packages
 	$(BIN)/cryo-harness images build
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/overhead.py
 
-lock:  ## needs uv; the locks hold names, versions and hashes, no registry's address
+lock:  ## needs uv; the lock files have names, versions and hashes, but no registry address
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements/dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra cryo --extra sqs pyproject.toml -o requirements/worker.lock
 
@@ -51,10 +51,10 @@ clean:
 
 $(READY): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "$(PYTHON) is older than 3.11: name a newer one with 'make PYTHON=python3.11 …'"; exit 1; }
+	  { echo "$(PYTHON) is older than 3.11: give a newer one with 'make PYTHON=python3.11 …'"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing requirements/dev.lock into $(VENV) (about a minute, once)"
-	@# The lock is whole, so pip resolves nothing: resolving, it takes a newer release than the pin for an extra, and fails.
+	@# --no-deps because the lock is complete; if pip resolved the extras, it would choose newer releases and fail.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check --disable-pip-version-check

@@ -1,6 +1,6 @@
-"""Hold what the tests ran against what they must have run: `python .ci/evidence.py REQUIRED EVIDENCE`.
+"""Check that the required tests ran: `python .ci/evidence.py REQUIRED EVIDENCE`.
 
-A green run in which container tests or real Cryo were silently left out is not green.
+A run without container tests or without real Cryo must not pass.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 
 def shortfalls(required: dict[str, Any], evidence: dict[str, Any]) -> list[str]:
-    """List what is missing; empty means that all was run, and by the real binary."""
-    found = [
+    """Return what is missing; an empty list means that all required tests ran, with the real binary."""
+    missing = [
         f"{evidence['passed'].get(marker, 0)} tests marked {marker} passed, {least} are required"
         for marker, least in required["passed"].items()
         if evidence["passed"].get(marker, 0) < least
     ]
     if evidence["cryo_sha256"] != [required["cryo_sha256"]]:
-        found.append(f"the real Cryo has SHA-256 {required['cryo_sha256']}, the tests ran {evidence['cryo_sha256']}")
-    return found
+        missing.append(f"real Cryo has SHA-256 {required['cryo_sha256']}, the tests ran {evidence['cryo_sha256']}")
+    return missing
 
 
 if __name__ == "__main__":

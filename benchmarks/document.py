@@ -1,4 +1,4 @@
-"""Where a benchmark's table goes: to stdout, and into the document that has the table already."""
+"""Output of a benchmark's table: to stdout, and into a document that contains the table."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from pathlib import Path
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of what these benchmarks have in common: `--anvil` and `--write`."""
-    made = argparse.ArgumentParser(description=description)
-    made.add_argument("--anvil", default="anvil", help="anvil's path")
-    made.add_argument("--write", type=Path, help="a Markdown file whose table with the same heading is replaced")
-    return made
+    """Return a parser with the common options `--anvil` and `--write`."""
+    shared = argparse.ArgumentParser(description=description)
+    shared.add_argument("--anvil", default="anvil", help="path of anvil")
+    shared.add_argument(
+        "--write", type=Path, help="a Markdown file in which to replace the table with the same heading"
+    )
+    return shared
 
 
 def load() -> str:
-    """Return how busy the machine is: what a figure taken on a shared one must be read beside."""
+    """Return the load of the machine, which a reader needs to judge figures from a shared machine."""
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
 
 
 def publish(table: list[str], path: Path | None) -> None:
-    """Print a table (its heading first), and put it in the place of the one with that heading in a document.
+    """Print a table, and replace the table with the same heading in a document.
 
     Raises:
         SystemExit: the document has no table with that heading.
@@ -33,5 +35,5 @@ def publish(table: list[str], path: Path | None) -> None:
     if table[0] not in lines:
         raise SystemExit(f"--write {path}: it has no table with the heading {table[0]}")
     first = lines.index(table[0])
-    last = next((place for place in range(first, len(lines)) if not lines[place].startswith("|")), len(lines))
+    last = next((index for index in range(first, len(lines)) if not lines[index].startswith("|")), len(lines))
     path.write_text("\n".join([*lines[:first], *table, *lines[last:]]) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""`fake-cryo` on its own against real Cryo on anvil, both from start-up to exit, and the start-up alone.
+"""Compare `fake-cryo` without an endpoint with real Cryo on anvil: complete runs, and start-up alone.
 
-`python benchmarks/fake_cryo.py [--anvil PATH] [--write docs/fidelity.md]` prints a table in Markdown, or replaces it
-there. Aims: at least as fast for blocks and logs; start-up under 0.25 s.
+`python benchmarks/fake_cryo.py [--anvil PATH] [--write docs/fidelity.md]` prints a Markdown table and can replace it in
+a document. Goals: at least as fast for blocks and logs; start-up under 0.25 s.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REPEATS = 5
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     chosen = parser(__doc__).parse_args()
     offline = {"FAKE_CRYO_CHAIN_ID": "1"}
     table = [
@@ -42,9 +42,9 @@ def main() -> None:
 def _startup(program: str) -> float:
     best = float("inf")
     for _ in range(REPEATS):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         subprocess.run([BIN / program, "--version"], check=True, stdout=subprocess.DEVNULL)
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.perf_counter() - started)
     return best
 
 

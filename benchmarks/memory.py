@@ -1,7 +1,7 @@
-"""Anonymous memory of proving and uploading one file, small and large: `python benchmarks/memory.py` (needs Docker).
+"""Measure the anonymous memory for proving and uploading files of several sizes: `python benchmarks/memory.py`.
 
-Each size is a process of its own: it makes a file of the logs dataset, and another process proves it and uploads it to
-MinIO in a container, then says how far its anonymous memory has risen (RssAnon, sampled from a thread).
+For each size one process makes a file of the logs dataset. Another process proves it, uploads it to MinIO in a
+container (needs Docker), and prints the peak of its anonymous memory (RssAnon, sampled by a thread).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ BYTES_A_ROW = 100
 
 
 def make(path: Path, rows: int) -> None:
-    """Write a file of the logs dataset with so many rows over a thousand blocks."""
-    import pyarrow as pa  # noqa: PLC0415 - in a child process, so as not to be measured
+    """Write a file of the logs dataset with `rows` rows in a thousand blocks."""
+    import pyarrow as pa  # noqa: PLC0415 - only in the child process
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     from cryo_ingest.datasets import all_datasets  # noqa: PLC0415 - as above
@@ -37,14 +37,14 @@ def make(path: Path, rows: int) -> None:
 
 
 def anonymous_kib() -> int:
-    """Return this process's anonymous memory."""
+    """Return the anonymous memory of this process."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
-def carry(path: Path, bucket: str) -> None:
-    """Prove and upload a file, and print its size and this process's memory before, after proof, and at the peak."""
-    from cryo_ingest.datasets import all_datasets  # noqa: PLC0415 - loaded in the process that is measured
+def prove_and_upload(path: Path, bucket: str) -> None:
+    """Prove and upload a file, and print its size and the peak of this process's memory."""
+    from cryo_ingest.datasets import all_datasets  # noqa: PLC0415 - only in the measured process
     from cryo_ingest.layout import Chunk  # noqa: PLC0415 - as above
     from cryo_ingest.model import Task  # noqa: PLC0415 - as above
     from cryo_ingest.prove.rows import RowsProof  # noqa: PLC0415 - as above
@@ -75,14 +75,14 @@ def carry(path: Path, bucket: str) -> None:
 
 def main() -> None:
     """Measure each size against one MinIO."""
-    from harness.stores.minio import minio_server  # noqa: PLC0415 - in the parent alone
+    from harness.stores.minio import minio_server  # noqa: PLC0415 - only in the parent
 
     print("| file MiB | peak anonymous MiB |\n|---|---|", flush=True)
     with minio_server() as endpoint, tempfile.TemporaryDirectory() as folder:
         bucket = endpoint.make_bucket()
         for rows in ROWS:
             path = Path(folder) / f"{rows}.parquet"
-            for action in ("make", "carry"):
+            for action in ("make", "prove"):
                 words = [sys.executable, __file__, action, str(path), str(rows), bucket.name]
                 subprocess.run(words, check=True, env=os.environ | bucket.environment())
 
@@ -93,4 +93,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "make":
         make(Path(sys.argv[2]), int(sys.argv[3]))
     else:
-        carry(Path(sys.argv[2]), sys.argv[4])
+        prove_and_upload(Path(sys.argv[2]), sys.argv[4])

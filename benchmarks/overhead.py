@@ -1,10 +1,10 @@
-"""What the worker costs: bare Cryo and `cryo-ingest run` in turn, on the same range and chain, into a directory store.
+"""Measure the overhead of the worker: Cryo alone and `cryo-ingest run` alternately, on the same range and chain.
 
     python benchmarks/overhead.py [--runs N]
 
-Prints one row a range: the wall time of both (median), their difference and ratio pair by pair, and the peak of
-resident and of anonymous memory of each process. The chain is the harness's own, served by a process of its own on
-loopback; the first, uncounted pair warms the page cache.
+Prints one row per range: the median wall times of both, the medians of their difference and ratio per pair, and the
+peaks of resident and anonymous memory of each process. The worker publishes to a directory. A separate process serves
+the deterministic chain on loopback; the first pair warms the page cache and is not counted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DATASET = "blocks"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run: wall seconds, and peaks in MiB of the process that was started (not of its children)."""
+    """One run: wall seconds, and peaks in MiB of the started process without its children."""
 
     seconds: float
     resident_mib: float
@@ -41,10 +41,10 @@ class Measured:
 
 
 def measure(command: Sequence[str | Path], environment: dict[str, str], folder: Path) -> Measured:
-    """Run a command and sample its anonymous memory until it ends; resident memory's peak is the kernel's own.
+    """Run a command and sample its anonymous memory until it ends; the kernel gives the peak of resident memory.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the command failed.
     """
     started = time.perf_counter()
     with subprocess.Popen(
@@ -66,7 +66,7 @@ def measure(command: Sequence[str | Path], environment: dict[str, str], folder: 
 
 
 def read_status(pid: int) -> int | None:
-    """Return a live process's anonymous memory in KiB; None when it has ended."""
+    """Return the anonymous memory of a process in KiB, or None if it has ended."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except (FileNotFoundError, ProcessLookupError):
@@ -76,7 +76,7 @@ def read_status(pid: int) -> int | None:
 
 
 def pair(blocks: int, url: str, folder: Path) -> tuple[Measured, Measured]:
-    """Run bare Cryo, then the worker, each into a fresh directory."""
+    """Run Cryo alone, then the worker, each into a new directory."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "bare").mkdir(parents=True)
     base = {"PATH": os.environ["PATH"]}
@@ -98,7 +98,7 @@ def pair(blocks: int, url: str, folder: Path) -> tuple[Measured, Measured]:
         "TRACE_CRYO_BIN": "cryo-from-wheel",
         "TRACE_RPC_POOL_BENCH_URL": url,
         "TRACE_CRYO_CONFIRMATIONS": "0",
-        "TRACE_COVERAGE": "rows",  # what the levels above cost is benchmarks/proof.py's to tell
+        "TRACE_COVERAGE": "rows",  # benchmarks/proof.py measures the other levels
         "TRACE_CRYO_STAGING_ROOT": str(folder / "staging"),
     }
     command = [BIN / "cryo-ingest", "run", folder / "task.json", "--store", f"file://{folder}/out"]
@@ -108,22 +108,22 @@ def pair(blocks: int, url: str, folder: Path) -> tuple[Measured, Measured]:
 def row(blocks: int, pairs: Sequence[tuple[Measured, Measured]]) -> str:
     """Render one range as a Markdown row."""
     bare = statistics.median(first.seconds for first, _ in pairs)
-    whole = statistics.median(second.seconds for _, second in pairs)
+    worker = statistics.median(second.seconds for _, second in pairs)
     added = statistics.median(second.seconds - first.seconds for first, second in pairs)
     ratio = statistics.median(second.seconds / first.seconds for first, second in pairs)
     peaks = [
-        max(getattr(each, name) for each in side)
+        max(getattr(measured, name) for measured in side)
         for name in ("resident_mib", "anonymous_mib")
         for side in zip(*pairs, strict=True)
     ]
     memory = " | ".join(f"{peak:.0f}" for peak in peaks)
-    return f"| {blocks:,} | {bare:.2f} | {whole:.2f} | {added:+.2f} | {ratio:.2f} | {memory} |"
+    return f"| {blocks:,} | {bare:.2f} | {worker:.2f} | {added:+.2f} | {ratio:.2f} | {memory} |"
 
 
 def main() -> None:
-    """Serve the chain, measure every range, print the table."""
+    """Serve the chain, measure every range, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, help="counted pairs a range (default 5)")
+    parser.add_argument("--runs", type=int, default=5, help="number of counted pairs per range (default 5)")
     runs = parser.parse_args().runs
     print("| blocks | bare s | worker s | added s | ratio | RSS bare | RSS worker | anon bare | anon worker |")
     print("|---|---|---|---|---|---|---|---|---|")

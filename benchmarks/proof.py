@@ -1,10 +1,10 @@
-"""What each level of proof costs: bare Cryo, then `cryo-ingest run` at each level, on the same chain and range.
+"""Measure the cost of each level of proof: Cryo alone, then `cryo-ingest run` at each level, on the same range.
 
     python benchmarks/proof.py [--blocks 2000] [--repeats 3] [--write docs/proof.md]
 
-Gives a row a dataset and latency: wall seconds of bare Cryo and of the worker at level `rows` (best of all
-repeats), what the levels above add as a share of the latter, and billed calls. The chain is the harness's own, on
-loopback, each of its answers so many milliseconds late.
+Prints one row per dataset and latency: wall seconds of Cryo alone and of the worker at level `rows` (best of all
+repeats), what the higher levels add in per cent of the latter, and the number of billed calls. The harness serves the
+deterministic chain on loopback with a delay of some milliseconds per response.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ LATENCIES_MS = (0, 20)
 
 
 def timed(command: list[str | Path], environment: dict[str, str], folder: Path) -> float:
-    """Run a command in an empty folder and return the seconds that it took, start-up included."""
+    """Run a command in an empty folder, and return the time in seconds with start-up."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    began = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True)
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
 def measure(dataset: str, blocks: int, repeats: int, latency_ms: int, folder: Path) -> str:
@@ -84,11 +84,13 @@ def measure(dataset: str, blocks: int, repeats: int, latency_ms: int, folder: Pa
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--write", type=Path, help="a Markdown file whose table with the same heading is replaced")
+    parser.add_argument(
+        "--write", type=Path, help="a Markdown file in which to replace the table with the same heading"
+    )
     chosen = parser.parse_args()
     columns = (
         "latency | bare Cryo | worker, `rows` | `chain` adds | `receipts` adds | calls: bare / rows / chain / receipts"

@@ -1,7 +1,7 @@
-"""Real Cryo against the fake pool (cold, warm) and against anvil, in one run: who is the bottleneck?
+"""Compare real Cryo on the fake pool (cold and warm caches) with real Cryo on anvil, to find the bottleneck.
 
-`python benchmarks/rpc.py [--anvil PATH] [--write docs/fidelity.md]` prints a table in Markdown, or replaces it there.
-Aim: at least anvil's rate, warm.
+`python benchmarks/rpc.py [--anvil PATH] [--write docs/fidelity.md]` prints a Markdown table and can replace it in a
+document. Goal: with warm caches at least the rate of anvil.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ REPEATS = 5
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     chosen = parser(__doc__).parse_args()
     table = [
         f"| dataset, {BLOCKS:,} blocks | fake pool, cold | fake pool, warm | anvil | warm / anvil |",
@@ -28,7 +28,7 @@ def main() -> None:
             with fake_pool() as pool:
                 cold = timed("cryo-from-wheel", dataset, Path(folder, "out"), {"ETH_RPC_URL": pool})
                 warm, real = float("inf"), float("inf")
-                for _ in range(REPEATS):  # in turn, so that a busy machine slows both
+                for _ in range(REPEATS):  # alternately, so that a busy machine slows both
                     warm = min(warm, timed("cryo-from-wheel", dataset, Path(folder, "out"), {"ETH_RPC_URL": pool}))
                     real = min(real, timed("cryo-from-wheel", dataset, Path(folder, "out"), {"ETH_RPC_URL": node}))
             cells = " | ".join(f"{seconds:.2f} s, {BLOCKS / seconds:,.0f}/s" for seconds in (cold, warm, real))

@@ -1,8 +1,8 @@
-"""What the service costs: fake-mode tasks a second at concurrency 1 and 8, and where the time of an attempt goes.
+"""Measure the service: tasks per second in fake mode at concurrency 1 and 8, and the time of each step of an attempt.
 
-`python benchmarks/service.py [--tasks N]` prints two tables in Markdown. Store and queue are moto's, the dispatcher is
-the fake one, all on loopback. The steps are read from the worker's own log at concurrency 1; what the service adds to
-an attempt is its report and the turn-around: acknowledging, receiving and claiming the next. Aim: under 50 ms.
+`python benchmarks/service.py [--tasks N]` prints two Markdown tables. moto serves store and queue, the dispatcher is
+the fake one, all on loopback. The steps come from the worker's log at concurrency 1. The service adds to an attempt its
+report and the turn-around: acknowledging a wake-up, receiving and claiming the next. Goal: less than 50 ms.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.fakes.dispatcher import Dispatcher, DispatcherServer, Request
+from harness.fakes.dispatcher import Dispatcher, DispatcherRequest, DispatcherServer
 from harness.stores.moto import moto_server
 from harness.stores.queue import make_queue
 
@@ -29,9 +29,9 @@ CONCURRENCIES = (1, 8)
 BLOCKS = 1_000
 
 STEPS = {
-    "claimed, staged, store looked at": ("attempt.claimed", "cryo.started"),
-    "Cryo (the fake one)": ("cryo.started", "cryo.ended"),
-    "proof of what is left": ("cryo.ended", "range.proved"),
+    "claim, staging, listing of the store": ("attempt.claimed", "cryo.started"),
+    "Cryo (fake)": ("cryo.started", "cryo.ended"),
+    "proof of the files": ("cryo.ended", "range.proved"),
     "upload and manifest": ("range.proved", "version.published"),
     "report": ("version.published", "attempt.reported"),
 }
@@ -39,7 +39,7 @@ TURN_AROUND = "turn-around to the next"
 
 
 def payload(number: int) -> dict[str, Any]:
-    """Return one task of a file."""
+    """Return a task with one file."""
     return {
         "dataset_uuid": "0f8fad5b-d9cb-469f-a165-70867728950e",
         "dataset_key": "benchmark",
@@ -53,21 +53,21 @@ def payload(number: int) -> dict[str, Any]:
 
 
 def run(tasks: int, concurrency: int, folder: Path) -> list[dict[str, Any]]:
-    """Have one worker do all tasks and return its log."""
+    """Run all tasks with one worker, and return its log."""
     with ExitStack() as stack:
         endpoint = stack.enter_context(moto_server())
         bucket, queue = endpoint.make_bucket(), make_queue(endpoint)
-        machine = Dispatcher(queue=queue, bucket=bucket.name)
-        server = stack.enter_context(DispatcherServer(machine))
+        dispatcher = Dispatcher(queue=queue, bucket=bucket.name)
+        server = stack.enter_context(DispatcherServer(dispatcher))
         for number in range(tasks):
-            machine.add_task(payload(number))
+            dispatcher.add_task(payload(number))
         all_reported = threading.Event()
-        seen: list[str] = []
+        completed: list[str] = []
 
-        def count(request: Request) -> None:
+        def count(request: DispatcherRequest) -> None:
             if request.kind == "complete":
-                seen.append(request.path)
-                if len(seen) == tasks:
+                completed.append(request.path)
+                if len(completed) == tasks:
                     all_reported.set()
 
         server.on_request(count)
@@ -87,41 +87,41 @@ def run(tasks: int, concurrency: int, folder: Path) -> list[dict[str, Any]]:
 
 
 def at(event: dict[str, Any]) -> float:
-    """Return an event's time in seconds."""
+    """Return the time of an event in seconds."""
     return datetime.fromisoformat(event["timestamp"]).timestamp()
 
 
 def rate(events: list[dict[str, Any]]) -> float:
-    """Return tasks a second from the first claim to the last report."""
+    """Return the tasks per second from the first claim to the last report."""
     claimed = [at(event) for event in events if event["event"] == "attempt.claimed"]
     reported = [at(event) for event in events if event["event"] == "attempt.reported"]
     return len(reported) / (max(reported) - min(claimed))
 
 
 def steps(events: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """Return the milliseconds of each step, attempt by attempt; of a log of concurrency 1."""
-    found: dict[str, list[float]] = {name: [] for name in (*STEPS, TURN_AROUND)}
+    """Return the milliseconds of each step per attempt, from a log at concurrency 1."""
+    durations: dict[str, list[float]] = {name: [] for name in (*STEPS, TURN_AROUND)}
     times: dict[str, float] = {}
     for event in events:
         name = event["event"]
         if name == "attempt.claimed" and "attempt.reported" in times:
-            found[TURN_AROUND].append((at(event) - times["attempt.reported"]) * 1e3)
+            durations[TURN_AROUND].append((at(event) - times["attempt.reported"]) * 1e3)
             times = {}
         times[name] = at(event)
         if name == "attempt.reported":
             for step, (begin, end) in STEPS.items():
-                found[step].append((times[end] - times[begin]) * 1e3)
-    return found
+                durations[step].append((times[end] - times[begin]) * 1e3)
+    return durations
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=40)
     tasks = parser.parse_args().tasks
     with tempfile.TemporaryDirectory() as folder:
         logs = {concurrency: run(tasks, concurrency, Path(folder)) for concurrency in CONCURRENCIES}
-    print("| concurrency | tasks | tasks a second |\n|---|---|---|")
+    print("| concurrency | tasks | tasks per second |\n|---|---|---|")
     for concurrency, events in logs.items():
         print(f"| {concurrency} | {tasks} | {rate(events):.2f} |")
     medians = {name: statistics.median(values) for name, values in steps(logs[1]).items()}

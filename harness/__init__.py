@@ -1,4 +1,4 @@
-"""A world in a box for workers that extract chain data: fakes that real Cryo cannot tell from a node, stores, verdicts.
+"""A test harness for workers that extract chain data: fakes of the platform, stores, faults, and verdicts.
 
-Nothing here imports `cryo_ingest`: what is judged does not help to judge.
+It never imports `cryo_ingest`: the code under test must not influence the verdict.
 """

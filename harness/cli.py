@@ -1,4 +1,4 @@
-"""The command line of the harness; each command lives beside what it runs, and is only registered here."""
+"""The command line of the harness: it registers the commands, which are defined in the modules that they run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TYPERS_USAGE_EXIT_CODE = 2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 serving = typer.Typer(
-    no_args_is_help=True, help="Start one by hand, until SIGTERM; its URL is the first line of stdout."
+    no_args_is_help=True, help="Start a server that runs until SIGTERM; its URL is the first line of stdout."
 )
 app.add_typer(serving, name="serve")
 serving.command("rpc")(rpc)
@@ -38,11 +38,11 @@ app.command("bugs")(bugs)
 
 @app.callback()
 def root() -> None:
-    """Run a world in a box, throw faults at a worker in it, and judge it clause by clause."""
+    """Run a worker in a simulated platform, inject faults, and judge it clause by clause."""
 
 
 def main() -> None:
-    """Run the command line; what is wrong with the command itself ends with 64, as what else a user can mend."""
+    """Run the command line; usage errors end with exit code 64, as all errors that a user can fix."""
     try:
         app()
     except SystemExit as ended:

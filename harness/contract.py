@@ -1,7 +1,7 @@
-"""Facts of the contract that fakes, checks and reports share: versions, prefixes, file and network names.
+"""Rules of the contract that fakes, checks and reports share: versions, prefixes, file and network names.
 
-Computed from contract.md and the measured names of Cryo 0.3.2, independently of any worker. The reference worker has
-its own code for them on purpose.
+They follow contract.md and the measured names of Cryo 0.3.2, independently of any worker. The reference worker has its
+own code for them on purpose.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 from harness.resources import fixtures
 
 VERSION_NAMESPACE = uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f")
-"""VER-2."""
+"""The namespace of VER-2."""
 
 MANIFEST_NAME = "_manifest.json"
-"""LAY-3."""
+"""The name of the manifest (LAY-3)."""
 
 CHUNK_BLOCKS = 1000
-"""Cryo's default (LAY-9); the first chunk begins where the range does."""
+"""Cryo's default (LAY-9); the first chunk begins at the start of the range."""
 
 NAME = re.compile(r"[a-z0-9_]{1,64}")
 UUID_IN_ANY_CASE = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -54,7 +54,7 @@ def dataset_version(payload: Mapping[str, Any]) -> str:
 
 
 def prefix(payload: Mapping[str, Any]) -> str:
-    """Return the prefix of a payload's version (LAY-1), its slash at the end included."""
+    """Return the prefix of a payload's version (LAY-1), with a slash at the end."""
     block_range = f"{payload['range_start']}_{payload['range_end']}"
     owner = f"{payload['chain_id']}/{str(payload['dataset_uuid']).lower()}"
     return f"cryo/{owner}/{block_range}/{dataset_version(payload)}/"
@@ -62,17 +62,17 @@ def prefix(payload: Mapping[str, Any]) -> str:
 
 @cache
 def network_name(chain_id: int) -> str:
-    """Return what Cryo 0.3.2 calls a chain in file names; a chain that it does not know is `network_ID`."""
+    """Return the name of a chain in Cryo 0.3.2's file names; an unknown chain is `network_ID`."""
     path = fixtures() / "golden" / "cryo_schemas.json"
     names = json.loads(path.read_text(encoding="utf-8"))["meta"]["network_names"]
     return str(names.get(str(chain_id), f"network_{chain_id}"))
 
 
 def chunks(first: int, end: int) -> list[range]:
-    """Return the chunks that Cryo cuts a range into."""
+    """Return the chunks into which Cryo divides a range."""
     return [range(start, min(end, start + CHUNK_BLOCKS)) for start in range(first, end, CHUNK_BLOCKS)]
 
 
 def file_name(chain_id: int, dataset: str, chunk: range) -> str:
-    """Return the name that Cryo gives a chunk's file: eight digits at least."""
+    """Return the name of a chunk's file in Cryo; block numbers have at least eight digits."""
     return f"{network_name(chain_id)}__{dataset}__{chunk.start:08d}_to_{chunk.stop - 1:08d}.parquet"

@@ -1,4 +1,4 @@
-"""What others wrote, read for what it may be worth: no text of theirs is an error of the reader."""
+"""Lenient parsing of JSON from other programs: bad text is not an error."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def json_object(text: str | bytes) -> dict[str, Any] | None:
-    """Return a JSON object; None for any other text, one that is nested past all bounds too."""
+    """Return a JSON object, or None for any other text, also if it is nested too deeply."""
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None

@@ -1,7 +1,7 @@
-"""The pytest plugin: the harness's parts as fixtures, and with `--cryo-target` the kit as tests, in anyone's suite.
+"""The pytest plugin: parts of the harness as fixtures, and with `--cryo-target` the kit as tests, in any test suite.
 
-Nothing of the harness is imported before it is used. With xdist the processes of a session share its containers and
-the runs of scenarios; buckets, queues and nodes are each test's own.
+Modules of the harness are imported only when they are used. With xdist the processes of a session share its containers
+and the runs of scenarios; each test has its own buckets, queues and nodes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CHAIN_ID, HEAD = 31337, 1_000_000
 STARTED = "cryo_containers"
-"""What says that a process may have started containers; harness/kit/shared.py, not imported for it, says so too."""
+"""Set on the config of a process that may have started containers; equal to STARTED in harness/kit/shared.py."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,16 +38,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the kit's markers known; on the controller, see to it that containers end with the session."""
-    config.addinivalue_line("markers", "cryo: a test of the kit, on a clause in a scenario; `-k` takes both names")
-    config.addinivalue_line("markers", "cryo_core: of the kit, on a clause of profile core")
-    config.addinivalue_line("markers", "cryo_added: of the kit, on a clause that only profile hardened has")
+    """Register the kit's markers, and on the controller the plugin that removes containers at the end."""
+    config.addinivalue_line("markers", "cryo: a test of the kit, for a clause in a scenario; `-k` accepts both names")
+    config.addinivalue_line("markers", "cryo_core: a test of the kit for a clause of profile core")
+    config.addinivalue_line("markers", "cryo_added: a test of the kit for a clause that only profile hardened has")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Ender(config), "cryo-ender")
 
 
 class Ender:
-    """Removes the session's containers when all of its processes are done with them."""
+    """Removes the session's containers when all of its processes have ended."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -55,19 +55,19 @@ class Ender:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a process of xdist's who owns the session's containers."""
+        """Pass the owner of the session's containers to an xdist process."""
         from harness.kit.shared import OWNER, owner_of  # noqa: PLC0415 - only with xdist
 
         node.workerinput[OWNER] = owner_of(self._config)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Learn whether a process started some."""
+        """Record whether a process started containers."""
         self._started |= bool(getattr(node, "workeroutput", {}).get(STARTED))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Remove them."""
+        """Remove the containers."""
         if self._started or getattr(self._config, STARTED, False):
             from harness.containers.reaper import remove_all_of  # noqa: PLC0415 - only with containers to remove
             from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
@@ -80,27 +80,27 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Attach the last log lines of the session's containers to the report of a failed test that uses them."""
     report = yield
     if report.failed and "cryo_containers" in getattr(item, "fixturenames", ()):
-        from harness.containers.session import last_words  # noqa: PLC0415 - only after a failure
+        from harness.containers.session import last_log_lines  # noqa: PLC0415 - only after a failure
         from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
 
-        report.sections += last_words(owner_of(item.config))
+        report.sections += last_log_lines(owner_of(item.config))
     return report
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the kit's tests, where a target is named."""
+    """Add the kit's tests if a target is given."""
     name = config.getoption("--cryo-target")
     if name:
-        from harness.kit.suite import tests_of  # noqa: PLC0415 - not before it is used
+        from harness.kit.suite import tests_of  # noqa: PLC0415 - only when it is used
 
         items += tests_of(session, name, config.getoption("--cryo-profile"))
 
 
 @pytest.fixture(scope="session")
 def cryo_containers(request: pytest.FixtureRequest) -> Session:
-    """The containers of this session, shared by all of its processes; skips where there is no Docker engine."""
-    from harness.containers.engine import engine_problem  # noqa: PLC0415 - not before it is used
+    """The containers of this session, shared by all of its processes; skips the test without a Docker engine."""
+    from harness.containers.engine import engine_problem  # noqa: PLC0415 - only when it is used
     from harness.kit.shared import containers_of  # noqa: PLC0415 - as above
 
     problem = engine_problem()
@@ -111,8 +111,8 @@ def cryo_containers(request: pytest.FixtureRequest) -> Session:
 
 @pytest.fixture(scope="session")
 def cryo_moto() -> Iterator[S3Endpoint]:
-    """A server of S3 and SQS, moto's, one a process."""
-    from harness.stores.moto import moto_server  # noqa: PLC0415 - not before it is used
+    """A moto server for S3 and SQS, one per process."""
+    from harness.stores.moto import moto_server  # noqa: PLC0415 - only when it is used
 
     with moto_server() as endpoint:
         yield endpoint
@@ -120,8 +120,8 @@ def cryo_moto() -> Iterator[S3Endpoint]:
 
 @pytest.fixture(scope="session")
 def minio(cryo_containers: Session) -> S3Endpoint:
-    """The session's one MinIO, in a container; `make_bucket()` makes a bucket of one's own."""
-    from harness.containers.minio import shared_minio  # noqa: PLC0415 - not before it is used
+    """The MinIO of the session, in a container; `make_bucket()` creates a new bucket."""
+    from harness.containers.minio import shared_minio  # noqa: PLC0415 - only when it is used
     from harness.stores.minio import endpoint_of  # noqa: PLC0415 - as above
 
     return endpoint_of(shared_minio(cryo_containers))
@@ -129,8 +129,8 @@ def minio(cryo_containers: Session) -> S3Endpoint:
 
 @pytest.fixture(scope="session")
 def anvil(cryo_containers: Session) -> Anvil:
-    """The session's one anvil, in a container, with a few hundred blocks; don't mine on it."""
-    from harness.containers.anvil import shared_anvil  # noqa: PLC0415 - not before it is used
+    """The anvil of the session, in a container, with a few hundred blocks; don't mine on it."""
+    from harness.containers.anvil import shared_anvil  # noqa: PLC0415 - only when it is used
     from harness.containers.node import Anvil  # noqa: PLC0415 - as above
 
     server = shared_anvil(cryo_containers)
@@ -139,16 +139,16 @@ def anvil(cryo_containers: Session) -> Anvil:
 
 @pytest.fixture(scope="session")
 def chain() -> Chain:
-    """The deterministic chain that `fake_rpc` serves: the oracle of what a worker has to extract."""
-    from harness.world.chain import Chain  # noqa: PLC0415 - not before it is used
+    """The deterministic chain that `fake_rpc` serves: the oracle for the rows that a worker extracts."""
+    from harness.world.chain import Chain  # noqa: PLC0415 - only when it is used
 
     return Chain(CHAIN_ID)
 
 
 @pytest.fixture
 def fake_rpc(chain: Chain) -> Iterator[RpcPool]:
-    """A pool with one node on `chain`, with its journal; faults are added by `harness.fakes.rpc` itself."""
-    from harness.fakes.rpc import Node, RpcPool  # noqa: PLC0415 - not before it is used
+    """A pool with one node on `chain`; `fake_rpc.add_faults(…)` adds faults, `fake_rpc.journal` has all calls."""
+    from harness.fakes.rpc import Node, RpcPool  # noqa: PLC0415 - only when it is used
 
     with RpcPool(Node(chain, head=HEAD)) as pool:
         yield pool
@@ -156,22 +156,22 @@ def fake_rpc(chain: Chain) -> Iterator[RpcPool]:
 
 @pytest.fixture
 def object_store(cryo_moto: S3Endpoint) -> Bucket:
-    """A fresh bucket on moto."""
+    """A new bucket on moto."""
     return cryo_moto.make_bucket()
 
 
 @pytest.fixture
 def cryo_queue(cryo_moto: S3Endpoint) -> Queue:
-    """A fresh queue."""
-    from harness.stores.queue import make_queue  # noqa: PLC0415 - not before it is used
+    """A new queue."""
+    from harness.stores.queue import make_queue  # noqa: PLC0415 - only when it is used
 
     return make_queue(cryo_moto)
 
 
 @pytest.fixture
 def dispatcher(cryo_queue: Queue, object_store: Bucket) -> Iterator[DispatcherServer]:
-    """A dispatcher on `cryo_queue`; `machine.add_task(payload)` gives it work."""
-    from harness.fakes.dispatcher import Dispatcher, DispatcherServer  # noqa: PLC0415 - not before it is used
+    """A dispatcher on `cryo_queue`; `dispatcher.dispatcher.add_task(payload)` adds a task."""
+    from harness.fakes.dispatcher import Dispatcher, DispatcherServer  # noqa: PLC0415 - only when it is used
 
     with DispatcherServer(Dispatcher(queue=cryo_queue, bucket=object_store.name)) as server:
         yield server
@@ -182,7 +182,7 @@ def world(
     fake_rpc: RpcPool, object_store: Bucket, cryo_queue: Queue, dispatcher: DispatcherServer, tmp_path: Path
 ) -> Iterator[PluginWorld]:
     """All of them together; `environment()` is the environment of a worker that uses them, `start()` starts one."""
-    from harness.kit.plugin_world import PluginWorld  # noqa: PLC0415 - not before it is used
+    from harness.kit.plugin_world import PluginWorld  # noqa: PLC0415 - only when it is used
 
     with ExitStack() as stack:
         yield PluginWorld(fake_rpc, object_store, cryo_queue, dispatcher, tmp_path / "staging", stack)

@@ -1,4 +1,4 @@
-"""Finds the fixtures: inside the installed wheel, or at the root of a checkout."""
+"""Finds the fixtures: in the installed wheel, or at the root of a checkout."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def fixtures() -> Path:
 
 
 def dockerfiles() -> Path:
-    """Return the folder of the images' recipes."""
+    """Return the folder of the Dockerfiles."""
     installed = PACKAGE / "images"
     return installed if installed.is_dir() else PACKAGE.parent / "images"
 
 
 def checkout() -> Path:
-    """Return the root of the checkout that this runs from.
+    """Return the root of the checkout that contains this package.
 
     Raises:
-        FileNotFoundError: this is an installed wheel, which has no sources to build the worker's image from.
+        FileNotFoundError: the package is an installed wheel, without the sources for the worker's image.
     """
     root = PACKAGE.parent
     if not (root / "pyproject.toml").is_file():
@@ -35,9 +35,9 @@ def checkout() -> Path:
 
 @cache
 def clauses() -> dict[str, dict[str, str]]:
-    """Return the `source` (S, W or +) and `text` of each clause by id; scripts/clauses.py wrote them."""
-    found: dict[str, dict[str, str]] = json.loads((PACKAGE / "checks" / "clauses.json").read_text(encoding="utf-8"))
-    return found
+    """Return the `source` (S, W or +) and `text` of each clause by id; scripts/clauses.py writes the file."""
+    by_id: dict[str, dict[str, str]] = json.loads((PACKAGE / "checks" / "clauses.json").read_text(encoding="utf-8"))
+    return by_id
 
 
 def clause_ids() -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""`verify` and `gaps` on a store of many published ranges with ten planted defects: all found, none invented, how fast.
+"""Check `verify` and `gaps` on a store of many published ranges with ten defects: both must find exactly these.
 
     python scripts/audit_scale.py [--ranges 10000] [--seed 9]
 
-The store is in memory, so what is measured is the judging: S3 adds a listing of each prefix and a read of each file.
+The times do not include S3, since the store is in memory; S3 adds a listing of each prefix and a read of each file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from support.audited import add_defects, differences, make_store, survey_store, 
 
 
 def main() -> int:
-    """Look for them and print what it took; 1 if any was not found, or one invented."""
+    """Run both and print the times; return 1 if a defect was not found, or if another one was reported."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--ranges", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=9)
@@ -29,15 +29,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(options.ranges, Path(folder))
     starts = add_defects(store, options.ranges, options.seed)
-    began = time.monotonic()
+    started = time.monotonic()
     coverage = survey_store(store, options.ranges)
     surveyed = time.monotonic()
-    found = asyncio.run(verify_store(store))
+    verdicts = asyncio.run(verify_store(store))
     verified = time.monotonic()
-    problems = differences(starts, coverage, found)
+    problems = differences(starts, coverage, verdicts)
     print(f"{options.ranges} ranges, {len(starts)} defects, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
-    print(f"gaps: {surveyed - began:.1f} s; verify: {verified - surveyed:.1f} s of {len(found)} versions")
-    print("\n".join(problems) or "all found, none invented")
+    print(f"gaps: {surveyed - started:.1f} s; verify: {verified - surveyed:.1f} s of {len(verdicts)} versions")
+    print("\n".join(problems) or "all defects found, no other reported")
     return 1 if problems else 0
 
 

@@ -1,6 +1,6 @@
 """Write harness/checks/clauses.json from the contract: `python scripts/clauses.py CONTRACT.md`.
 
-The chapter on the node's answers (RPC-1 to RPC-4) is left out until the project has checks for it.
+The chapter on the node's answers (RPC-1 to RPC-4) is excluded until the project has checks for it.
 """
 
 import json

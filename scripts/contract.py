@@ -1,7 +1,7 @@
 """Write the clauses into docs/contract.md from harness/checks/clauses.json and the scenarios: `--write`.
 
-Without `--write` it checks that the page is up to date: exit code 1 where it is not. What is outside the two markers is
-written by hand.
+Without `--write` the script only checks the page and exits with 1 if it is out of date. The text outside the two
+markers is written by hand.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ SOURCES = {
 
 
 def main() -> int:
-    """Write the page, or compare it with what would be written; return the exit code."""
+    """Write the page, or compare it with the generated one; return the exit code."""
     parser = argparse.ArgumentParser(description="Keep docs/contract.md up to date with clauses and scenarios.")
     parser.add_argument("--write", action="store_true", help="write the page instead of checking it")
     write = parser.parse_args().write
-    now = PAGE.read_text(encoding="utf-8")
-    before, rest = now.split(BEGIN)
+    current = PAGE.read_text(encoding="utf-8")
+    before, rest = current.split(BEGIN)
     after = rest.split(END)[1]
     wanted = f"{before}{BEGIN}\n{generated(find())}\n{END}{after}"
     if write:
         PAGE.write_text(wanted, encoding="utf-8")
-    elif now != wanted:
+    elif current != wanted:
         print(f"{PAGE.name} is out of date: run `python scripts/contract.py --write`", file=sys.stderr)
         return 1
     return 0
 
 
 def generated(scenarios: list[Scenario]) -> str:
-    """Render all clauses, group by group in the contract's order."""
+    """Render all clauses by group, in the order of the contract."""
     lines = []
     for title, ids in grouped(clause_ids()).items():
         lines += [f"## {title}", ""]
         for clause in ids:
-            lines += _clause(clause, [one.name for one in scenarios if clause in one.clauses])
+            lines += _clause(clause, [scenario.name for scenario in scenarios if clause in scenario.clauses])
     return "\n".join(lines).rstrip() + "\n"
 
 

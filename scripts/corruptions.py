@@ -1,8 +1,8 @@
-"""Corruptions of good files: how often each level of proof detects each kind, by dataset, printed as it is.
+"""Corrupt good files and print how often each level of proof detects each kind of corruption, by dataset.
 
     python scripts/corruptions.py [--trials 20] [--datasets NAME…]
 
-Each trial spoils one true file of 200 blocks in one place, drawn from a seed, and asks a node that tells the truth.
+Each trial changes one place of a correct file of 200 blocks, chosen by a seed, and uses a correct node.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ Corruption = Callable[[pa.Table, Random, str], pa.Table]
 
 
 def number_of(table: pa.Table, row: int) -> int:
-    """Return a row's block."""
+    """Return the block number of a row."""
     number: int = table["block_number"][row].as_py()
     return number
 
 
 def with_number(table: pa.Table, row: int, number: int) -> pa.Table:
-    """Give a row another block number."""
+    """Return the table with another block number in one row."""
     numbers = table["block_number"].to_pylist()
     numbers[row] = number
     field = table.schema.field("block_number")
@@ -55,13 +55,13 @@ def with_number(table: pa.Table, row: int, number: int) -> pa.Table:
 
 
 def drop_row(table: pa.Table, random: Random, _: str) -> pa.Table:
-    """Lose one row."""
+    """Remove one row."""
     row = random.randrange(table.num_rows)
     return pa.concat_tables([table.slice(0, row), table.slice(row + 1)])
 
 
 def duplicate_row(table: pa.Table, random: Random, _: str) -> pa.Table:
-    """Hold one row twice."""
+    """Duplicate one row."""
     row = random.randrange(table.num_rows)
     return pa.concat_tables([table.slice(0, row + 1), table.slice(row)])
 
@@ -71,8 +71,8 @@ def swap_numbers(table: pa.Table, random: Random, _: str) -> pa.Table:
     first, second = random.sample(range(table.num_rows), 2)
     while number_of(table, first) == number_of(table, second):
         first, second = random.sample(range(table.num_rows), 2)
-    one, other = number_of(table, first), number_of(table, second)
-    return with_number(with_number(table, first, other), second, one)
+    first_number, second_number = number_of(table, first), number_of(table, second)
+    return with_number(with_number(table, first, second_number), second, first_number)
 
 
 def alter_number(table: pa.Table, random: Random, _: str) -> pa.Table:
@@ -83,28 +83,28 @@ def alter_number(table: pa.Table, random: Random, _: str) -> pa.Table:
 
 
 def lose_block(table: pa.Table, random: Random, _: str) -> pa.Table:
-    """Lose all rows of one block."""
+    """Remove all rows of one block."""
     lost = number_of(table, random.randrange(table.num_rows))
     return table.filter(pa.array([number != lost for number in table["block_number"].to_pylist()]))
 
 
 def replace_by_neighbour(table: pa.Table, random: Random, dataset: str) -> pa.Table:
-    """Give one block the rows of the next one, under its own number."""
+    """Replace the rows of one block with those of the next one, under its own number."""
     number = number_of(table, random.randrange(table.num_rows))
     other = build(CHAIN, dataset, [number + 1])
-    rest = table.filter(pa.array([found != number for found in table["block_number"].to_pylist()]))
+    rest = table.filter(pa.array([value != number for value in table["block_number"].to_pylist()]))
     for row in range(other.num_rows):
         other = with_number(other, row, number)
     return pa.concat_tables([rest, other])
 
 
 def lose_tail(table: pa.Table, random: Random, _: str) -> pa.Table:
-    """Lose the last rows of the file."""
+    """Remove the last rows of the file."""
     return table.slice(0, table.num_rows - random.randrange(1, 1 + table.num_rows // 4))
 
 
 def alter_value(table: pa.Table, random: Random, _: str) -> pa.Table:
-    """Turn the last byte of one value of one column round."""
+    """Flip the last bit of one binary value."""
     names = [
         name
         for name in table.column_names
@@ -133,17 +133,17 @@ CORRUPTIONS: dict[str, Corruption | None] = {
 
 def detected(dataset: str, name: str, seed: int, folder: Path, url: str) -> str | None:
     """Return the first level that detects one corruption, or None."""
-    random = Random(f"{dataset} {name} {seed}")  # noqa: S311 - a seed replays it
+    random = Random(f"{dataset} {name} {seed}")  # noqa: S311 - a seed makes it repeatable
     start = BLOCKS * random.randrange(1, 50)
     task = task_of(dataset, start, start + BLOCKS)
     (chunk,) = chunks(task)
     path = folder / chunk.name
     table = build(CHAIN, dataset, range(chunk.start, chunk.end))
     corruption = CORRUPTIONS[name]
-    spoilt = table if corruption is None else corruption(table, random, dataset)
-    if corruption is not None and spoilt.equals(table):
+    corrupted = table if corruption is None else corruption(table, random, dataset)
+    if corruption is not None and corrupted.equals(table):
         return "same"
-    pq.write_table(spoilt, path)
+    pq.write_table(corrupted, path)
     if corruption is None:
         content = path.read_bytes()
         path.write_bytes(content[: random.randrange(len(content))])
@@ -156,7 +156,7 @@ def detected(dataset: str, name: str, seed: int, folder: Path, url: str) -> str 
 
 
 def main() -> int:
-    """Print the rates."""
+    """Print the detection rates."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--datasets", nargs="*", default=DATASETS)
@@ -169,9 +169,9 @@ def main() -> int:
         for dataset in options.datasets:
             cells = []
             for name in CORRUPTIONS:
-                found = [detected(dataset, name, seed, Path(folder), pool.url) for seed in range(trials)]
-                counted = [level for level in found if level != "same"]
-                by_level = [sum(level in LEVELS[: place + 1] for level in counted) for place in range(len(LEVELS))]
+                levels = [detected(dataset, name, seed, Path(folder), pool.url) for seed in range(trials)]
+                counted = [level for level in levels if level != "same"]
+                by_level = [sum(level in LEVELS[: index + 1] for level in counted) for index in range(len(LEVELS))]
                 cells.append(f"{' / '.join(map(str, by_level))} of {len(counted)}")
             print(f"| {dataset} | {' | '.join(cells)} |", flush=True)
     return 0

@@ -1,7 +1,7 @@
 """The README's first command: real Cryo on a local chain, into `./out` as a `file://` store.
 
-Starts the harness's RPC pool on loopback, runs `fixtures/tasks/demo.json` against it, shows what came of it, and ends
-what it started. Where this interpreter has no wheel of Cryo, the fake one runs instead, and the first line says so.
+Starts the harness's RPC pool on loopback, runs `fixtures/tasks/demo.json` with it, shows the result, and stops the
+pool. If there is no wheel of Cryo for this interpreter, fake Cryo runs instead, and the first line says so.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def with_local_chain(chain_id: int) -> int:
         text=True,
     )
     try:
-        assert server.stdout is not None  # noqa: S101 - it was asked for above
+        assert server.stdout is not None  # noqa: S101 - requested above
         url = server.stdout.readline().strip()
         if not url:
-            print("the local chain did not start: its own words are above")
+            print("the local chain did not start: see its output above")
             return 1
         cryo = str(BIN / "cryo-from-wheel")
         return show(run({"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": cryo, "TRACE_RPC_POOL_DEMO_URL": url}))
@@ -53,7 +53,7 @@ def with_local_chain(chain_id: int) -> int:
 
 
 def run(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the worker on the demo's task, its logs as JSON so that they can be told in words."""
+    """Run the worker on the demo task with JSON logs, from which the result is described."""
     with tempfile.TemporaryDirectory() as staging:
         environment = {"PATH": os.environ["PATH"], "TRACE_LOG_FORMAT": "json", "TRACE_CRYO_STAGING_ROOT": staging}
         return subprocess.run(
@@ -66,13 +66,13 @@ def run(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 def show(result: subprocess.CompletedProcess[str]) -> int:
-    """Print what was proved, the tree that was written and the publication; or why there is none."""
+    """Print what was proved, the files and the publication; or the error."""
     if result.returncode != 0:
         print(result.stderr, end="")
         return result.returncode
     events = {event["event"]: event for event in map(json.loads, result.stderr.splitlines())}
     publication = json.loads(result.stdout)
-    print(f"\nproved:      {in_words(events)}")
+    print(f"\nproved:      {describe_proof(events)}")
     folder = Path(publication["storage_ref"]["prefix"])
     print(f"\nwritten:     {folder.relative_to(ROOT)}/")
     for path in sorted(folder.iterdir()):
@@ -81,14 +81,14 @@ def show(result: subprocess.CompletedProcess[str]) -> int:
     return 0
 
 
-def in_words(events: dict[str, dict[str, Any]]) -> str:
-    """Say what was proved of which files, from the worker's own events."""
+def describe_proof(events: dict[str, dict[str, Any]]) -> str:
+    """Describe what was proved, from the worker's log events."""
     proved = events.get("range.proved")
     if proved is None:
-        return "the version was there and proved whole again, so Cryo did not run (remove ./out to see it run)"
+        return "the stored version was proved complete again, so Cryo did not run (delete ./out to see it run)"
     return (
-        f"{proved['rows']:,} rows in {proved['files']} files, level {proved['evidence']}; every chunk there, the "
-        f"pinned schema, every block in range; written by the Cryo with SHA-256 {proved['cryo_sha256'][:16]}…"
+        f"{proved['rows']:,} rows in {proved['files']} files, level {proved['evidence']}; all chunks present, "
+        f"expected schema, all blocks in range; written by the Cryo with SHA-256 {proved['cryo_sha256'][:16]}…"
     )
 
 

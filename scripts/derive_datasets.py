@@ -10,17 +10,17 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "fixtures" / "golden" / "cryo_schemas.json"
 
 UNMEASURED_REQUIREMENTS = {"javascript_traces": ["js_tracer"]}
-"""Contract PAY-4: without `--js-tracer` the dataset is empty of meaning, though Cryo does not insist on it."""
+"""PAY-4: without `--js-tracer` the dataset has no meaningful content, although Cryo does not require it."""
 
 
 LEVELS = ["rows", "chain", "receipts"]
 BY_RECEIPTS = ("transactions", "logs", "erc20_transfers", "erc721_transfers")
 BY_CHAIN = ("blocks", *BY_RECEIPTS, "traces", "geth_calls")
-"""The datasets whose rows receipts, and headers, can confirm; all others are proved by rows (contract RNG-4)."""
+"""The datasets that receipts or headers can confirm; all others are proved only by rows (RNG-4)."""
 
 
 def derive(measured: dict[str, Any]) -> dict[str, Any]:
-    """Keep, of each measured dataset, what the worker reads."""
+    """Return the measured facts that the worker uses, for each dataset."""
     row_per_block = set(measured["meta"]["datasets_that_always_have_a_row_per_block"])
     return {
         "source": f"{measured['meta']['cryo_version']}; derived by scripts/derive_datasets.py",

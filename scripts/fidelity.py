@@ -1,8 +1,8 @@
-"""`make fidelity`: real Cryo over the fake pool against `fake-cryo` and the goldens, for all 25 range datasets.
+"""`make fidelity`: compare real Cryo on the fake pool with `fake-cryo` and the golden files, for all 25 range datasets.
 
-Prints the table of docs/fidelity.md; exits 1 when anything is not equal that is not listed as a known difference, or
-when a dataset is not shown: under 100 rows outside the empty range, or a column constant here that varies in its
-golden. `--datasets NAME…` narrows it, `--write FILE` replaces the table in a Markdown file.
+Prints the table of docs/fidelity.md; exits with 1 if there is an unknown difference, or if the data of a dataset is too
+poor: fewer than 100 rows outside the empty range, or a constant column that varies in the golden file.
+`--datasets NAME…` selects datasets, `--write FILE` replaces the table in a Markdown file.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ RANGES = {
 }
 EMPTY = "empty blocks"
 UNORDERED = {
-    "geth_balance_diffs": "Cryo walks a hash set of accounts: the order within a transaction is chance",
+    "geth_balance_diffs": "Cryo walks a hash set of accounts: the order within a transaction is random",
     "geth_code_diffs": "as above",
     "geth_nonce_diffs": "as above",
     "geth_storage_diffs": "as above, and one of slots",
 }
-"""Datasets whose rows are compared as multisets, and why; Cryo's sort (block, transaction) does not determine them."""
+"""Datasets whose rows are compared as multisets, and why: Cryo's sort (block, transaction) does not fix their order."""
 
 FEWEST_ROWS = 100
 DISTINCT_LIMIT = 1000
@@ -49,7 +49,7 @@ DISTINCT_LIMIT = 1000
 
 @dataclass
 class Outcome:
-    """What was seen of one dataset over all chains and ranges."""
+    """The result for one dataset over all chains and ranges."""
 
     dataset: str
     files: int = 0
@@ -58,7 +58,7 @@ class Outcome:
     values: dict[str, set[Any]] = field(default_factory=dict)
 
     def constant_but_not_in_golden(self) -> list[str]:
-        """Name the columns that have one value here and several in the golden file."""
+        """Return the columns that have one value here and several in the golden file."""
         golden = pq.read_table(fixtures() / "golden" / self.dataset / "full.parquet")
         return [
             name
@@ -67,19 +67,19 @@ class Outcome:
         ]
 
     @property
-    def shown(self) -> bool:
-        """Whether there was enough to call it shown."""
+    def has_enough_data(self) -> bool:
+        """Whether the data is varied enough for a comparison."""
         return self.rows >= FEWEST_ROWS and not self.constant_but_not_in_golden()
 
 
 def main() -> int:
     """Compare and print; return the exit code."""
-    parser = argparse.ArgumentParser(description="Hold fake Cryo against the real one.")
+    parser = argparse.ArgumentParser(description="Compare fake Cryo with real Cryo.")
     parser.add_argument("--datasets", nargs="*", default=by_range_alone())
     parser.add_argument("--write", type=Path)
     chosen = parser.parse_args()
     if chosen.write is not None and not chosen.write.is_file():
-        parser.error(f"--write {chosen.write}: must be a document that has the table already, such as docs/fidelity.md")
+        parser.error(f"--write {chosen.write}: must be a document that contains the table, such as docs/fidelity.md")
     outcomes = []
     for dataset in chosen.datasets:
         outcome = Outcome(dataset)
@@ -92,13 +92,13 @@ def main() -> int:
         outcomes.append(outcome)
     if chosen.write is not None:
         _replace_table(chosen.write, _document(outcomes))
-    failed = [each.dataset for each in outcomes if each.differences or not each.shown]
-    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} datasets are shown equal")
+    failed = [outcome.dataset for outcome in outcomes if outcome.differences or not outcome.has_enough_data]
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} datasets are equal")
     return 1 if failed else 0
 
 
 def _compare(outcome: Outcome, name: str, arguments: list[str], url: str) -> None:
-    """Run both over one range and hold their files against each other."""
+    """Run both on one range and compare their files."""
     where = f"{name}"
     with tempfile.TemporaryDirectory() as folder:
         real = _run("cryo-from-wheel", outcome.dataset, arguments, Path(folder, "real"), url)
@@ -112,7 +112,7 @@ def _compare(outcome: Outcome, name: str, arguments: list[str], url: str) -> Non
             if difference := _difference(outcome.dataset, theirs, ours) or _form(outcome.dataset, path, fake[file]):
                 outcome.differences.append(f"{where}, {file}: {difference}")
             if name != EMPTY:
-                _note(outcome, theirs)
+                _count(outcome, theirs)
 
 
 def _run(program: str, dataset: str, arguments: list[str], folder: Path, url: str) -> dict[str, Path]:
@@ -123,7 +123,7 @@ def _run(program: str, dataset: str, arguments: list[str], folder: Path, url: st
 
 
 def _difference(dataset: str, real: pa.Table, fake: pa.Table) -> str | None:
-    """Return the first difference between two tables in words, or None."""
+    """Return the first difference between two tables as text, or None."""
     if real.schema.remove_metadata() != fake.schema.remove_metadata():
         return "schemas differ"
     if real.num_rows != fake.num_rows:
@@ -141,55 +141,60 @@ def _rows(table: pa.Table) -> Counter[tuple[Any, ...]]:
 
 
 def _form(dataset: str, real: Path, fake: Path) -> str | None:
-    """Compare what the footers say of the files' form: with each other, and with the golden file."""
+    """Compare the footers with each other and with that of the golden file."""
     forms = [_footer(path) for path in (real, fake, fixtures() / "golden" / dataset / "full.parquet")]
     if forms[0] != forms[1]:
         return f"footers differ: {forms[0]} and {forms[1]}"
-    return None if forms[0][1:] == forms[2][1:] else "another form than the golden file's"
+    return None if forms[0][1:] == forms[2][1:] else "the footer differs from the golden file"
 
 
 def _footer(path: Path) -> tuple[Any, ...]:
-    """Return row groups, format version, and of each column: name, types, levels."""
+    """Return row groups, format version, and name, types and levels of each column."""
     metadata = pq.read_metadata(path)
-    columns = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+    columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
     described = [
-        (each.name, each.physical_type, each.logical_type.to_json(), each.max_definition_level) for each in columns
+        (column.name, column.physical_type, column.logical_type.to_json(), column.max_definition_level)
+        for column in columns
     ]
     groups = metadata.num_row_groups if metadata.num_rows == 0 or metadata.num_row_groups != 1 else 1
     codecs = {metadata.row_group(group).column(0).compression for group in range(metadata.num_row_groups)}
     return (groups, codecs), metadata.format_version, described
 
 
-def _note(outcome: Outcome, table: pa.Table) -> None:
+def _count(outcome: Outcome, table: pa.Table) -> None:
     outcome.rows += table.num_rows
     for name in table.column_names:
-        seen = outcome.values.setdefault(name, set())
-        if len(seen) < DISTINCT_LIMIT:
-            seen.update(table[name].to_pylist())
+        values = outcome.values.setdefault(name, set())
+        if len(values) < DISTINCT_LIMIT:
+            values.update(table[name].to_pylist())
 
 
 def _replace_table(path: Path, table: str) -> None:
-    """Put the table in the place of the one that a document has."""
+    """Replace the table in a document."""
     before, _, rest = path.read_text(encoding="utf-8").partition("| dataset | files |")
     after = rest.partition("\n\n")[2]
     path.write_text(f"{before}{table}\n{after}", encoding="utf-8")
 
 
 def _document(outcomes: list[Outcome]) -> str:
-    """Render the table for the docs: rows, and distinct values of each column, of real Cryo's files."""
+    """Render the table for the docs, with rows and distinct values per column of real Cryo's files."""
     lines = [
         "| dataset | files | rows | compared as | result | distinct values by column |",
         "|---|---|---|---|---|---|",
     ]
-    for each in outcomes:
-        order = "multisets" if each.dataset in UNORDERED else "rows in order"
-        result = "equal" if not each.differences else "; ".join(each.differences)
-        result += "" if each.shown else f" (not shown: {each.constant_but_not_in_golden() or 'too few rows'})"
+    for outcome in outcomes:
+        order = "multisets" if outcome.dataset in UNORDERED else "rows in order"
+        result = "equal" if not outcome.differences else "; ".join(outcome.differences)
+        result += (
+            ""
+            if outcome.has_enough_data
+            else f" (too little data: {outcome.constant_but_not_in_golden() or 'too few rows'})"
+        )
         distinct = ", ".join(
             f"{name} {min(len(values), DISTINCT_LIMIT)}{'+' if len(values) >= DISTINCT_LIMIT else ''}"
-            for name, values in each.values.items()
+            for name, values in outcome.values.items()
         )
-        lines.append(f"| {each.dataset} | {each.files} | {each.rows:,} | {order} | {result} | {distinct} |")
+        lines.append(f"| {outcome.dataset} | {outcome.files} | {outcome.rows:,} | {order} | {result} | {distinct} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of the harness's formats from the code that reads them: `python scripts/schemas.py`."""
+"""Write the JSON Schemas of the harness's formats from their models: `python scripts/schemas.py`."""
 
 import json
 from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 from harness.fakes.dispatcher import Dispatcher
 from harness.fakes.dispatcher.clock import ManualClock
 from harness.fakes.dispatcher.dispatcher import Form
-from harness.fakes.dispatcher.wire import Answer, Request
+from harness.fakes.dispatcher.wire import Answer, DispatcherRequest
 from harness.resources import clauses
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +49,7 @@ class Caller:
         first, *rest = head.splitlines()
         method, path = first.split(" ")
         headers = {name.lower(): value for name, value in (line.split(": ") for line in rest)}
-        return self.dispatcher.handle(Request(method, path, headers, body.encode())).answer
+        return self.dispatcher.handle(DispatcherRequest(method, path, headers, body.encode())).answer
 
     def claim(self) -> dict[str, Any]:
         """Claim the page's task, and return the answer with the page's tokens in it."""

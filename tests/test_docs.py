@@ -13,7 +13,7 @@ from cryo_ingest.errors import leaves
 from harness import report
 from harness.faults.rpc import ACTIONS, Form
 from harness.faults.store import Defect, Refusal
-from harness.scenario.model import Node, Platform, PreloadedFile, PreloadedObject, Scenario, TaskLine
+from harness.scenario.model import NodeSettings, Platform, PreloadedFile, PreloadedObject, Scenario, TaskLine
 from harness.scenario.rules import problems
 from harness.targets.file import TargetFile
 from harness.world.quirks import Quirks
@@ -78,7 +78,7 @@ def test_every_store_fault_by_name_is_documented_and_no_other():
     [
         ("scenario", Scenario),
         ("task", TaskLine),
-        ("node", Node),
+        ("node", NodeSettings),
         ("platform", Platform),
         ("preloaded object", PreloadedObject),
         ("preloaded file", PreloadedFile),

@@ -1,1 +1,1 @@
-"""Images built from packages, without an image registry, and containers run from them through testcontainers."""
+"""Images that are built from packages without an image registry, and their containers, run with testcontainers."""

@@ -1,4 +1,4 @@
-"""anvil in a container, with the same chain as the process of `node.py`, for workers that are in containers too."""
+"""anvil in a container, for workers in containers; it has the same chain as the process of `node.py`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PORT = 8545
 
 @dataclass(frozen=True, slots=True)
 class AnvilServer:
-    """A mined node: where it is from here (`url`) and from the session's containers (`inside_url`)."""
+    """A node with mined blocks: its URL from this machine (`url`) and from the session's containers (`inside_url`)."""
 
     url: str
     inside_url: str
@@ -29,18 +29,18 @@ class AnvilServer:
 
 
 def shared_anvil(on: Session) -> AnvilServer:
-    """Return the one anvil of a session, started by whoever asks first and removed with the session; don't mine on it.
+    """Return the anvil of a session, started at the first call and removed with the session; don't mine on it.
 
     Raises:
         EngineError: there is no engine, or the image could not be built.
     """
-    found = on.shared("anvil", lambda: _started_for_good(on))
+    found = on.shared("anvil", lambda: _start_shared(on))
     return AnvilServer(found["url"], found["inside_url"], Mined(**found["mined"]))
 
 
 @contextmanager
 def anvil_container(on: Session, alias: str) -> Iterator[tuple[AnvilServer, Any]]:
-    """Run an anvil of its own, yield it and its container (docker-py's, to be stopped or paused), and remove it.
+    """Run a separate anvil, yield it and its docker-py container (to stop or pause it), and remove it.
 
     Raises:
         EngineError: there is no engine, or the image could not be built.
@@ -53,14 +53,14 @@ def anvil_container(on: Session, alias: str) -> Iterator[tuple[AnvilServer, Any]
 def _make(on: Session, alias: str) -> Any:
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415 - slow to load
 
-    # The entry point is given, since other images of anvil begin with a shell.
+    # The entry point is set because other images of anvil start a shell.
     made = container(build(IMAGES["anvil"]), on, alias=alias, entrypoint="anvil")
     made.with_command(["--host", "0.0.0.0", "--port", str(PORT), *ARGUMENTS])  # noqa: S104 - inside its container
     made.ports = published(PORT)
     return made.waiting_for(LogMessageWaitStrategy("Listening on"))
 
 
-def _started_for_good(on: Session) -> dict[str, Any]:
+def _start_shared(on: Session) -> dict[str, Any]:
     made = _make(on, "anvil").start()
     server = _server(made, "anvil")
     made.get_docker_client().client.close()

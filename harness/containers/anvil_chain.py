@@ -1,7 +1,7 @@
-"""The chain that is mined on every anvil of ours: transfers, a contract, its calls and logs, reverts, empty blocks.
+"""The chain that is mined on every anvil: transfers, a contract, its calls and logs, reverts, empty blocks.
 
-The same transactions in the same blocks at the same times on every machine. Hashes are not promised: anvil draws the
-randomness of each block. It is a chain for tests of real nodes; the one that is an oracle is `harness.world`.
+Transactions, blocks and timestamps are the same on every machine. Hashes differ, because anvil draws the randomness of
+each block. This chain is for tests with a real node; the chain that serves as an oracle is in `harness.world`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GENESIS_TIME = 1_700_000_000
 SECONDS_PER_BLOCK = 12
 BLOCKS = 300
 CONFIRMED = 4
-"""Empty blocks at the end, so that what lies before them is final."""
+"""Empty blocks at the end, so that the blocks before them are final."""
 
 TRANSFER_TOPIC = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 GAS = hex(200_000)
@@ -27,7 +27,7 @@ RUNTIME = bytes.fromhex(
     "36600857600080fd"  # without call data: revert
     "5b"
     "600054600101600055"  # slot 0 counts the calls
-    "600035600052"  # the first word of the call data is what the log says
+    "600035600052"  # the first word of the call data is the data of the log
     "3033" + "7f" + TRANSFER_TOPIC + "60206000a3"  # LOG3(Transfer, caller, this contract)
     "00"
 )
@@ -36,7 +36,7 @@ CREATION = bytes.fromhex(f"60{len(RUNTIME):02x}80600b6000396000f3") + RUNTIME
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """What lies on the chain: blocks 0 to `head`, of which `BLOCKS` hold transactions or are empty on purpose."""
+    """The contents of the chain: blocks 0 to `head`; those up to `BLOCKS` have transactions or are empty on purpose."""
 
     chain_id: int
     head: int
@@ -46,7 +46,7 @@ class Mined:
     reverts: int
 
 
-class NodeRefused(Exception):
+class NodeError(Exception):
     """A node answered a call with an error."""
 
 
@@ -59,17 +59,17 @@ class Rpc:
         self._id = 0
 
     def call(self, method: str, *parameters: Any) -> Any:
-        """Ask and return the result.
+        """Make a call and return its result.
 
         Raises:
-            NodeRefused: the node answered with an error.
+            NodeError: the node answered with an error.
         """
         self._id += 1
         body = json.dumps({"jsonrpc": "2.0", "id": self._id, "method": method, "params": parameters})
         self._connection.request("POST", "/", body, {"Content-Type": "application/json"})
         answer = json.loads(self._connection.getresponse().read())
         if "error" in answer:
-            raise NodeRefused(f"{method}: {answer['error']}")
+            raise NodeError(f"{method}: {answer['error']}")
         return answer["result"]
 
     def close(self) -> None:
@@ -78,34 +78,34 @@ class Rpc:
 
 
 def mine(url: str) -> Mined:
-    """Mine the chain on an anvil that has none yet and mines only when asked to.
+    """Mine the chain on a new anvil that mines only on request.
 
     Raises:
-        NodeRefused: it can't be mined, for example because it is no fresh anvil.
+        NodeError: it can't be mined, for example because the anvil is not new.
     """
     rpc = Rpc(url)
     try:
         accounts: list[str] = rpc.call("eth_accounts")
-        sent = _Sent(rpc, accounts)
-        contract = sent.deploy()
+        miner = _Miner(rpc, accounts)
+        contract = miner.deploy()
         for block in range(2, BLOCKS + 1):
-            sent.fill(block, contract)
+            miner.fill(block, contract)
         for block in range(BLOCKS + 1, BLOCKS + CONFIRMED + 1):
-            sent.close_block(block)
+            miner.close_block(block)
         return Mined(
             chain_id=int(rpc.call("eth_chainId"), 16),
             head=BLOCKS + CONFIRMED,
             contract=contract,
-            transactions=sent.transactions,
-            logs=sent.logs,
-            reverts=sent.reverts,
+            transactions=miner.transactions,
+            logs=miner.logs,
+            reverts=miner.reverts,
         )
     finally:
         rpc.close()
 
 
-class _Sent:
-    """Sends the transactions of one block after the other and counts them."""
+class _Miner:
+    """Sends the transactions of each block, mines it, and counts them."""
 
     def __init__(self, rpc: Rpc, accounts: list[str]) -> None:
         self._rpc = rpc
@@ -120,7 +120,7 @@ class _Sent:
         return address
 
     def fill(self, block: int, contract: str) -> None:
-        """Send what belongs into a block: nothing in every fifth, a revert in every seventh, transfers and calls."""
+        """Send the transactions of a block: none in every fifth, a revert in every seventh; transfers and calls."""
         if block % 5:
             for turn in range(block % 3):
                 self._send(turn, to=self._accounts[5 + turn], value=hex(block * 1_000 + turn))
@@ -133,7 +133,7 @@ class _Sent:
         self.close_block(block)
 
     def close_block(self, block: int) -> None:
-        """Mine a block at its time."""
+        """Mine a block with its timestamp."""
         self._rpc.call("evm_mine", {"timestamp": GENESIS_TIME + block * SECONDS_PER_BLOCK})
 
     def _send(self, account: int, *, data: str = "", **fields: str) -> str:

@@ -1,6 +1,6 @@
-"""The folder for what outlives a run: binaries and trees that packages were made into, each made once and whole.
+"""The cache folder: binaries and folders that are made from packages, each made once.
 
-What goes in is `packages.py`'s business; a name carries its pin, so that nothing here ever changes.
+Names contain the pinned version, so that an entry never changes. `packages.py` and `trees.py` make the entries.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what outlives a run: below `$XDG_CACHE_HOME`, else below `~/.cache`."""
+    """Return the cache folder: below `$XDG_CACHE_HOME`, else below `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "cryo-harness"
 
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the file or folder `name` of the cache, made by `make` where it is not there yet.
+    """Return the file or folder `name` of the cache; `make` creates it if it does not exist.
 
-    `make` is given a path that does not exist and leaves a file or a folder there; it is moved into place whole. A lock
-    has two processes that want the same thing make it once.
+    `make` gets a path that does not exist and creates a file or a folder there, which is then renamed into the cache.
+    A lock ensures that concurrent processes make it only once.
     """
-    found = cache_folder() / "made" / name
-    found.parent.mkdir(parents=True, exist_ok=True)
-    with (found.parent / f".{name}.lock").open("w") as lock:
+    path = cache_folder() / "made" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not found.exists():
-            clear(found.parent, f".{name}.folder-")
-            fresh = Path(tempfile.mkdtemp(dir=found.parent, prefix=f".{name}.folder-"))
+        if not path.exists():
+            clear(path.parent, f".{name}.folder-")
+            fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{name}.folder-"))
             try:
                 make(fresh / "made")
-                (fresh / "made").rename(found)
+                (fresh / "made").rename(path)
             finally:
                 shutil.rmtree(fresh)
-    return found
+    return path
 
 
 def clear(folder: Path, prefix: str) -> None:
-    """Delete the folders that a killed process left; whoever calls this holds the lock that their maker held."""
-    for left in folder.glob(f"{prefix}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    """Delete the folders that a killed process left; the caller must have the lock that the process had."""
+    for leftover in folder.glob(f"{prefix}*"):
+        shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""`cryo-harness images`: build the container images, and say what is there and where each would come from."""
+"""`cryo-harness images`: build and list the container images."""
 
 from __future__ import annotations
 
@@ -8,57 +8,59 @@ from typing import Annotated, Any
 import typer
 
 from harness.containers.engine import EngineError, client
-from harness.containers.images import IMAGES, build, is_there
+from harness.containers.images import IMAGES, build, exists
 from harness.containers.provenance import label_latest
 
-images = typer.Typer(no_args_is_help=True, help="The container images, made from packages without a registry.")
+images = typer.Typer(no_args_is_help=True, help="The container images, built from packages without a registry.")
 
 FAILED = 1
 
 
 @images.command("build")
 def build_images(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Which ones. [default: all]")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]…", help="Images to build. [default: all]")
+    ] = None,
 ) -> None:
-    """Build images that are not there yet; progress goes to standard error."""
+    """Build images that do not exist yet; progress goes to standard error."""
     unknown = sorted(set(names or ()) - IMAGES.keys())
     if unknown:
         raise typer.BadParameter(f"no such image: {', '.join(unknown)}; there are {', '.join(IMAGES)}")
     try:
         for name in names or IMAGES:
-            tag = build(IMAGES[name], _say)
+            tag = build(IMAGES[name], _print_to_stderr)
             if name == "worker":
-                _say(f"{name}: {label_latest(tag)} names it, with labels of this commit")
+                _print_to_stderr(f"{name}: also tagged {label_latest(tag)}, with labels of this commit")
     except (EngineError, FileNotFoundError) as error:
-        _say(str(error))
+        _print_to_stderr(str(error))
         raise typer.Exit(FAILED) from None
 
 
 @images.command("list")
 def list_images() -> None:
-    """Say of each image whether it is there, its pin, where it comes from, and the variable that replaces it."""
+    """List each image: whether it is built, its pinned version, its source, and the variable that replaces it."""
     try:
         engine = client()
     except EngineError as error:
-        _say(str(error))
+        _print_to_stderr(str(error))
         raise typer.Exit(FAILED) from None
     try:
         _list(engine)
     except FileNotFoundError as error:
-        _say(str(error))
+        _print_to_stderr(str(error))
     finally:
         engine.close()
 
 
 def _list(engine: Any) -> None:
     for image in IMAGES.values():
-        state = "there" if is_there(image, engine) else "not built"
+        state = "built" if exists(image, engine) else "not built"
         sys.stdout.write(f"{image.name}  {state}  {image.tag}\n")
         sys.stdout.write(f"    {image.pin()}, from {image.source}\n")
         if image.variable:
-            sys.stdout.write(f"    {image.variable} names another image{' (it does now)' * bool(image.given)}\n")
+            sys.stdout.write(f"    {image.variable} selects another image{' (it is set)' * bool(image.override)}\n")
 
 
-def _say(text: str) -> None:
+def _print_to_stderr(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The Docker engine: is there one, and how testcontainers has to speak to it here."""
+"""The Docker engine: whether one is available, and the configuration of testcontainers for it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HELP = "start one (Debian: apt-get install docker.io, then dockerd as root), or 
 
 
 class EngineError(Exception):
-    """There is no Docker engine, or it did not do what was asked; the message says what would help."""
+    """There is no Docker engine, or a request to it failed; the message says what to do."""
 
 
 @cache
 def engine_problem() -> str | None:
-    """Return why there is no usable engine, with what would help; None where there is one. Asked once a process."""
+    """Return why no engine is available and what to do, or None if one is; checked once per process."""
     try:
         client().close()
     except EngineError as error:
@@ -43,10 +43,10 @@ def client() -> Any:
 
 
 def check_reachable(host: str) -> None:
-    """Connect to the engine's address once, before docker-py does, which leaks its socket where nobody listens.
+    """Connect to the engine's address once before docker-py does, which leaks its socket if nothing listens.
 
     Raises:
-        EngineError: nobody listens there.
+        EngineError: nothing listens there.
     """
     address = urlsplit(host)
     unix = address.scheme == "unix"
@@ -59,9 +59,9 @@ def check_reachable(host: str) -> None:
 
 
 def configure_testcontainers() -> None:
-    """Have testcontainers reach published ports on 127.0.0.1 and do without its own reaper.
+    """Configure testcontainers to use published ports on 127.0.0.1 and no reaper container.
 
-    The reaper's image can't be had where no registry answers; `reaper.py` does its work by label.
+    The image of its reaper needs a registry; `reaper.py` removes containers by label instead.
     """
     from testcontainers.core import config  # noqa: PLC0415 - slow to load
 

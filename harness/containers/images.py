@@ -1,7 +1,7 @@
-"""The images, made from packages: binaries come from package managers on the host and are copied in.
+"""The images, built from packages: binaries come from package managers on the host and are copied in.
 
-Nothing is installed inside a build and nothing is pulled. A tag holds a digest of what the image is made of, so it is
-built once, and again only when its inputs change. What goes into each is made by `packages.py` and `trees.py`.
+A build installs and pulls nothing. A tag contains a digest of the image's inputs, so that an image is built once, and
+again only when its inputs change. `packages.py` and `trees.py` make the contents.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image: `variable` names an image to use instead, `make` puts the files of its build into a folder.
+    """One image: `variable` selects an image to use instead, `make` puts the files for the build into a folder.
 
-    `pin` says in words what it is made of; `inputs` is all that its content depends on besides its recipe and its base.
+    `pin` describes what it is built from; `inputs` is everything that its content depends on besides the Dockerfile and
+    the base image.
     """
 
     name: str
@@ -43,27 +44,27 @@ class Image:
     repository: str = ""
 
     @property
-    def given(self) -> str | None:
-        """The image that the variable names, to be used as it is."""
+    def override(self) -> str | None:
+        """The image that the variable selects, or None."""
         return (os.environ.get(self.variable) or None) if self.variable else None
 
     @property
     def tag(self) -> str:
-        """The image that is used: the one that the variable names, else the one that is built here."""
-        if self.given:
-            return self.given
+        """The image to use: the one that the variable selects, else the one that is built here."""
+        if self.override:
+            return self.override
         base = IMAGES["base"].tag if self.on_base else ""
-        digest = hashlib.sha256(f"{self.recipe}\0{self.inputs()}\0{base}".encode()).hexdigest()[:12]
+        digest = hashlib.sha256(f"{self.dockerfile}\0{self.inputs()}\0{base}".encode()).hexdigest()[:12]
         return f"{self.repository or f'cryo-harness/{self.name}'}:{digest}"
 
     @property
-    def recipe(self) -> str:
+    def dockerfile(self) -> str:
         """The text of the Dockerfile, in the repository's `images/`."""
         return (dockerfiles() / self.name / "Dockerfile").read_text(encoding="utf-8")
 
 
 def make_base(folder: Path, say: Say) -> None:
-    """Put a Debian into the folder of a build."""
+    """Put the Debian root file system into the folder of a build."""
     os.link(trees.debian_root(say), folder / "rootfs.tar")
 
 
@@ -131,7 +132,7 @@ IMAGES = {
 }
 
 
-def is_there(image: Image, engine: Any) -> bool:
+def exists(image: Image, engine: Any) -> bool:
     """Tell whether the engine has the image."""
     import docker  # noqa: PLC0415 - slow to load
 
@@ -143,7 +144,7 @@ def is_there(image: Image, engine: Any) -> bool:
 
 
 def build(image: Image, say: Say = lambda _text: None) -> str:
-    """Build an image unless the engine has it, its base first, and return its tag.
+    """Build an image, after its base, unless the engine has it, and return its tag.
 
     Raises:
         EngineError: there is no engine, or the build failed.
@@ -151,13 +152,15 @@ def build(image: Image, say: Say = lambda _text: None) -> str:
     engine = client()
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
-        # Two processes that want the same image build it once.
+        # Concurrent processes build an image only once.
         with (cache_folder() / f".build-{image.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if is_there(image, engine):
-                say(f"{image.name}: {image.tag} is there")
-            elif image.given:
-                raise EngineError(f"{image.variable} names {image.given}, which the engine has not: docker pull it")
+            if exists(image, engine):
+                say(f"{image.name}: {image.tag} exists")
+            elif image.override:
+                raise EngineError(
+                    f"{image.variable} selects {image.override}, which the engine does not have: docker pull it"
+                )
             else:
                 _make_and_build(engine, image, say)
         return image.tag
@@ -170,10 +173,10 @@ def _make_and_build(engine: Any, image: Image, say: Say) -> None:
 
     arguments = {"BASE": build(IMAGES["base"], say)} if image.on_base else {}
     clear(cache_folder(), prefix := f".build-{image.name}-")
-    # In the cache's folder, so that large files can be linked rather than copied.
+    # In the cache folder, so that large files can be linked instead of copied.
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix=prefix) as name:
         folder = Path(name)
-        (folder / "Dockerfile").write_text(image.recipe, encoding="utf-8")
+        (folder / "Dockerfile").write_text(image.dockerfile, encoding="utf-8")
         image.make(folder, say)
         say(f"{image.name}: building {image.tag}")
         try:
@@ -183,4 +186,4 @@ def _make_and_build(engine: Any, image: Image, say: Say) -> None:
         except (docker.errors.BuildError, docker.errors.APIError) as error:
             raise EngineError(f"building {image.tag} failed: {error}") from None
     size = engine.images.get(image.tag).attrs["Size"] / 1e6
-    say(f"{image.name}: {image.tag} is built, {size:.0f} MB")
+    say(f"{image.name}: built {image.tag}, {size:.0f} MB")

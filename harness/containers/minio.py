@@ -1,4 +1,4 @@
-"""MinIO in a container: the S3 server that checks what moto lets pass, signatures, checksums and permissions."""
+"""MinIO in a container: an S3 server that, unlike moto, checks signatures, checksums and permissions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PORT = 9000
 
 @dataclass(frozen=True, slots=True)
 class MinioServer:
-    """Where a MinIO is, from here (`url`) and from the session's containers (`inside_url`), and its root's keys."""
+    """A MinIO: its URL from this machine (`url`) and from containers of the session (`inside_url`), and root keys."""
 
     url: str
     inside_url: str
@@ -29,17 +29,17 @@ class MinioServer:
 
 
 def shared_minio(on: Session) -> MinioServer:
-    """Return the one MinIO of a session, started by whoever asks first and removed with the session.
+    """Return the MinIO of a session, started at the first call and removed with the session.
 
     Raises:
         EngineError: there is no engine, or the image could not be built.
     """
-    return MinioServer(**on.shared("minio", lambda: _started_for_good(on)))
+    return MinioServer(**on.shared("minio", lambda: _start_shared(on)))
 
 
 @contextmanager
 def minio_container(on: Session, alias: str) -> Iterator[tuple[MinioServer, Any]]:
-    """Run a MinIO of its own, yield it and its container (docker-py's, to be paused or stopped), and remove it.
+    """Run a separate MinIO, yield it and its docker-py container (to pause or stop it), and remove it.
 
     Raises:
         EngineError: there is no engine, or the image could not be built.
@@ -59,7 +59,7 @@ def _make(on: Session, alias: str) -> Any:
     return made.waiting_for(HttpWaitStrategy(PORT, "/minio/health/live"))
 
 
-def _started_for_good(on: Session) -> dict[str, Any]:
+def _start_shared(on: Session) -> dict[str, Any]:
     made = _make(on, "minio").start()
     server = _server(made, "minio")
     made.get_docker_client().client.close()

@@ -1,4 +1,4 @@
-"""anvil, a real Ethereum node for tests, as a process of this machine: no container and no engine needed."""
+"""anvil, a real Ethereum node for tests, as a process on this machine, without a container engine."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 ARGUMENTS = (
-    # A block is final two epochs on: with epochs of one slot, `finalized` follows the head.
+    # A block is final after two epochs; with epochs of one slot `finalized` stays close to the head.
     "--slots-in-an-epoch", "1", "--order", "fifo", "--no-mining", "--timestamp", str(GENESIS_TIME),
 )  # fmt: skip
-"""What every anvil of ours is started with, in a container too."""
+"""The arguments of every anvil, as a process and in a container."""
 
 
 @dataclass(frozen=True, slots=True)
 class Anvil:
-    """A mined chain behind a node: where it is and what is on it."""
+    """A node with a mined chain: its URL and the contents of the chain."""
 
     url: str
     mined: Mined
@@ -35,7 +35,7 @@ class Anvil:
 
 @contextmanager
 def anvil_process(say: Callable[[str], None] = lambda _text: None) -> Iterator[Anvil]:
-    """Run anvil on a free port of 127.0.0.1, mine the test chain, and end it afterwards.
+    """Run anvil on a free port of 127.0.0.1, mine the test chain, and stop it afterwards.
 
     Raises:
         EngineError: it could not be installed, or did not start.
@@ -49,7 +49,7 @@ def anvil_process(say: Callable[[str], None] = lambda _text: None) -> Iterator[A
         assert process.stdout is not None  # noqa: S101 - asked for above
         try:
             url = _listening(process.stdout)
-            # A line per request follows, which must not fill the pipe; --quiet would hide the port as well.
+            # anvil prints a line per request, which must not fill the pipe; --quiet would also hide the port.
             Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
             yield Anvil(url, mine(url))
         finally:
@@ -58,10 +58,10 @@ def anvil_process(say: Callable[[str], None] = lambda _text: None) -> Iterator[A
 
 
 def _listening(output: Iterable[str]) -> str:
-    words = []
+    lines = []
     for line in output:
-        words.append(line)
-        found = re.match(r"Listening on (\S+)", line)
-        if found:
-            return f"http://{found[1]}"
-    raise EngineError(f"anvil did not start: {''.join(words[-5:])}")
+        lines.append(line)
+        listening = re.match(r"Listening on (\S+)", line)
+        if listening:
+            return f"http://{listening[1]}"
+    raise EngineError(f"anvil did not start: {''.join(lines[-5:])}")

@@ -1,6 +1,6 @@
-"""Binaries out of package managers, on the host: what images are made of, and what runs without one.
+"""Binaries from package managers on the host, for images and for processes without an image.
 
-Each is pinned and checked by its manager: MinIO by Go's checksum database, anvil by the integrity in its lock file.
+Versions are pinned and the package managers check them: MinIO by Go's checksum database, anvil by its lock file.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ ANVIL_PACKAGE = "@foundry-rs/anvil-linux-amd64"
 
 
 def minio_binary(say: Say) -> Path:
-    """Return a static MinIO, built from the Go module proxy where the cache has none.
+    """Return a static MinIO; if the cache has none, build it from the Go module proxy.
 
     Raises:
         EngineError: there is no Go, or the build failed.
     """
 
     def make(into: Path) -> None:
-        go = tool("go", why="building MinIO", instead="set HARNESS_MINIO_IMAGE to an image that has it")
+        go = tool("go", why="building MinIO", instead="set HARNESS_MINIO_IMAGE to an image with it")
         say(f"building {minio_pin()} with {go} (about 6 minutes, once)")
         settings = {"GOBIN": str(into.parent / "bin"), "CGO_ENABLED": "0", "GOFLAGS": "-trimpath"}
         run([go, "install", "-ldflags=-s -w", minio_pin()], what="building MinIO", extra=settings)
@@ -44,12 +44,12 @@ def minio_binary(say: Say) -> Path:
 
 
 def minio_pin() -> str:
-    """Say what MinIO is built from."""
+    """Return the Go module and version of MinIO."""
     return f"{MINIO_MODULE}@{MINIO_VERSION}"
 
 
 def anvil_pin() -> str:
-    """Say which package anvil comes from."""
+    """Return the npm package and version of anvil."""
     return f"{ANVIL_PACKAGE}@{anvil_version()}"
 
 
@@ -61,14 +61,14 @@ def anvil_version() -> str:
 
 
 def anvil_binary(say: Say) -> Path:
-    """Return anvil, installed from its npm package where the cache has none; npm checks the lock file's integrity.
+    """Return anvil; if the cache has none, install its npm package, whose integrity npm checks with the lock file.
 
     Raises:
         EngineError: there is no npm, or the installation failed.
     """
 
     def make(into: Path) -> None:
-        npm = tool("npm", why="installing anvil", instead="set HARNESS_ANVIL_IMAGE for the container of it")
+        npm = tool("npm", why="installing anvil", instead="set HARNESS_ANVIL_IMAGE to an image with it")
         say(f"installing {anvil_pin()} with {npm}")
         for name in ("package.json", "package-lock.json"):
             shutil.copy2(dockerfiles() / "anvil" / name, into.parent / name)
@@ -79,15 +79,15 @@ def anvil_binary(say: Say) -> Path:
 
 
 def tool(name: str, *, why: str, instead: str) -> str:
-    """Return the path of a program of the host.
+    """Return the path of a program on the host.
 
     Raises:
-        EngineError: it is not there; the message says what it is for and what would do without it.
+        EngineError: it is missing; the message says what needs it and what to use instead.
     """
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise EngineError(f"{why} needs {name}, which is not on the PATH: install it, or {instead}")
-    return found
+    return path
 
 
 def run(
@@ -96,7 +96,7 @@ def run(
     """Run a package manager quietly.
 
     Raises:
-        EngineError: it failed; its last words are in the message.
+        EngineError: it failed; the message has its last lines.
     """
     ended = subprocess.run(
         command,
@@ -109,5 +109,5 @@ def run(
         check=False,
     )
     if ended.returncode != 0:
-        words = "\n".join((ended.stdout + ended.stderr).splitlines()[-15:])
-        raise EngineError(f"{what} failed: {Path(command[0]).name} ended with {ended.returncode}\n{words}")
+        output = "\n".join((ended.stdout + ended.stderr).splitlines()[-15:])
+        raise EngineError(f"{what} failed: {Path(command[0]).name} ended with {ended.returncode}\n{output}")

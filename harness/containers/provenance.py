@@ -1,4 +1,4 @@
-"""Where the worker image comes from: version and source revision, as the labels that registries and scanners read."""
+"""The provenance of the worker image: version and revision, as labels that registries and scanners read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def labels() -> dict[str, str]:
 
 
 def revision() -> str:
-    """Return the commit of the checkout, marked `-dirty` where files differ from it, or `unknown` outside of git."""
+    """Return the commit of the checkout, with `-dirty` if files differ from it, or `unknown` without git."""
     command = ["git", "-C", str(checkout()), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -36,9 +36,9 @@ def revision() -> str:
 
 
 def label_latest(tag: str) -> str:
-    """Tag an image as `cryo_ingest:latest` with today's labels, which is a layer without content, and return that tag.
+    """Tag an image as `cryo_ingest:latest` with the current labels, in a layer without content, and return that tag.
 
-    The content's own tag depends on the content alone; the labels name the commit that it was last built from.
+    The other tag depends only on the content; the labels name the commit of the last build.
     """
     engine = client()
     try:

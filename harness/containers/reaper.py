@@ -1,8 +1,7 @@
-"""Removes containers, networks and volumes whose owner is gone: a killed test run can't clean up, so the next one does.
+"""Removes containers, networks and volumes of dead processes: a killed test run can't clean up, so the next one does.
 
-Each bears its owner as a label: process id, start time, the namespace in which that id means something, and, where a
-process has several sessions, which of them.
-One that was made elsewhere (another host or container on the same engine) is nobody's business here.
+A label names the owner: process id, start time, PID namespace, and the session if a process has several. Objects of
+another namespace (another host or container that uses the same engine) are left alone.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ if TYPE_CHECKING:
 
 OWNER_LABEL = "cryo-harness.owner"
 STARTED_FIELD = 19
-"""The place of a process's start time in /proc/<pid>/stat, counted from behind the command's closing parenthesis."""
+"""The index of the start time in /proc/<pid>/stat, counted from after the closing parenthesis of the command."""
 
 
 def owner_label() -> dict[str, str]:
-    """Return the label that says that this process owns a container or a network."""
+    """Return the label of containers, networks and volumes that this process owns."""
     return {OWNER_LABEL: f"{_namespace()}/{os.getpid()}:{_started(os.getpid())}"}
 
 
 def reap(engine: Any) -> list[str]:
-    """Remove every container, network and volume of a dead owner and return their names; live ones keep theirs."""
+    """Remove every container, network and volume of a dead owner and return their names."""
     return _remove(engine, is_orphan)
 
 
 def remove_all_of(owner: str) -> list[str]:
-    """Remove what bears this owner's label and return the names."""
+    """Remove every container, network and volume of an owner and return their names."""
     engine = client()
     try:
         return _remove(engine, owner.__eq__)
@@ -41,26 +40,28 @@ def remove_all_of(owner: str) -> list[str]:
         engine.close()
 
 
-def _remove(engine: Any, is_to_go: Callable[[str], bool]) -> list[str]:
+def _remove(engine: Any, must_go: Callable[[str], bool]) -> list[str]:
     import docker  # noqa: PLC0415 - slow to load
 
     labelled = {"label": OWNER_LABEL}
-    found = [(one, {"force": True, "v": True}) for one in engine.containers.list(all=True, filters=labelled)]
-    found += [(one, {}) for one in engine.networks.list(filters=labelled)]
-    found += [(one, {}) for one in engine.volumes.list(filters=labelled)]
+    objects = [
+        (container, {"force": True, "v": True}) for container in engine.containers.list(all=True, filters=labelled)
+    ]
+    objects += [(network, {}) for network in engine.networks.list(filters=labelled)]
+    objects += [(volume, {}) for volume in engine.volumes.list(filters=labelled)]
     removed = []
-    for one, options in found:
-        labels = one.attrs.get("Labels") or one.attrs.get("Config", {}).get("Labels") or {}
-        if is_to_go(labels.get(OWNER_LABEL, "")):
-            # Two runs may clear up the same leftovers at once.
+    for item, options in objects:
+        labels = item.attrs.get("Labels") or item.attrs.get("Config", {}).get("Labels") or {}
+        if must_go(labels.get(OWNER_LABEL, "")):
+            # Another run may remove the same object at the same time.
             with suppress(docker.errors.NotFound, docker.errors.APIError):
-                one.remove(**options)
-                removed.append(one.name)
+                item.remove(**options)
+                removed.append(item.name)
     return removed
 
 
 def is_orphan(owner: str) -> bool:
-    """Tell whether an owner's label names a process of this namespace that is no more."""
+    """Tell whether an owner is a process of this namespace that has ended."""
     namespace, _, process = owner.rpartition("/")
     pid, _, rest = process.partition(":")
     started = rest.partition(":")[0]

@@ -1,7 +1,7 @@
-"""What the containers of one test session share: an owner, a network of its own, and servers that are started once.
+"""What the containers of one test session share: an owner, a network, and servers that are started once.
 
-With several test processes the first that wants a server starts it and the others find it; whoever began the session
-ends it. What one test alone uses is started by `minio.py`, `anvil.py` and `worker.py` on the session's network.
+With several test processes the first one that needs a server starts it and the others use it; the process that started
+the session stops it. `minio.py`, `anvil.py` and `worker.py` start servers for a single test on the session's network.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 LOG_LINES = 40
 OLDEST_API = "1.25"
-"""The engine API that the options here are written for; any later one takes them."""
+"""The version of the engine API that has the options used here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A test session: `owner` is the process that ends it, `folder` is seen by all of its processes."""
+    """A test session: `owner` is the process that ends it, all of its processes share `folder`."""
 
     owner: str
     folder: Path
 
     @property
     def labels(self) -> dict[str, str]:
-        """What every container, network and volume of the session bears."""
+        """The labels of every container, network and volume of the session."""
         return {OWNER_LABEL: self.owner}
 
     def shared(self, name: str, start: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return what `start` returned to the first process that asked for `name`.
+        """Return the result of `start`, which only the first process that asks for `name` calls.
 
-        It is kept in a file that only this user can read, as keys are in it.
+        The result is stored in a file that only this user can read, since it may contain keys.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         state = self.folder / f"containers-{name}.json"
@@ -53,11 +53,11 @@ class Session:
                 except BaseException:
                     state.unlink()
                     raise
-            found: dict[str, Any] = json.loads(state.read_text(encoding="utf-8"))
-            return found
+            result: dict[str, Any] = json.loads(state.read_text(encoding="utf-8"))
+            return result
 
     def network(self) -> str:
-        """Return the name of the session's network, made at the first call; leftovers of dead sessions go then.
+        """Return the name of the session's network; the first call creates it and removes leftovers of dead sessions.
 
         Raises:
             EngineError: there is no engine.
@@ -66,7 +66,7 @@ class Session:
         return name
 
     def gateway(self) -> str:
-        """Return this machine's address on the session's network, where servers that containers must reach listen.
+        """Return this machine's address on the session's network, for servers that containers must reach.
 
         Raises:
             EngineError: there is no engine.
@@ -91,7 +91,7 @@ class Session:
 
 @contextmanager
 def session(folder: Path) -> Iterator[Session]:
-    """Begin a session of this process, apart from any other of it, and end it with all that it started."""
+    """Start a new session of this process, and remove everything that it started at the end."""
     begun = Session(f"{owner_label()[OWNER_LABEL]}:{uuid.uuid4().hex[:12]}", folder)
     try:
         yield begun
@@ -100,13 +100,13 @@ def session(folder: Path) -> Iterator[Session]:
 
 
 def container(image: str, on: Session, *, alias: str, **options: Any) -> Any:
-    """Return a testcontainers container on the session's network, labelled, known there as `alias`; not started yet.
+    """Return a testcontainers container, not started yet, with labels and the name `alias` on the session's network.
 
     Args:
         image: its tag.
-        on: whose it is.
+        on: the session that owns it.
         alias: its name on the network.
-        options: as docker-py's `containers.create` takes them.
+        options: options of docker-py's `containers.create`.
     """
     configure_testcontainers()
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - slow to load
@@ -115,7 +115,7 @@ def container(image: str, on: Session, *, alias: str, **options: Any) -> Any:
 
 
 def on_network(on: Session, alias: str) -> dict[str, Any]:
-    """Return docker-py's options for a labelled container on the session's network."""
+    """Return docker-py options for a container with labels on the session's network."""
     from docker.types import EndpointConfig  # noqa: PLC0415 - slow to load
 
     name = on.network()
@@ -124,39 +124,39 @@ def on_network(on: Session, alias: str) -> dict[str, Any]:
 
 
 def published(port: int) -> dict[str, tuple[str, None]]:
-    """Return the port mapping that publishes a container's port on 127.0.0.1, on a free port there.
+    """Return the mapping that publishes a container's port on a free port of 127.0.0.1.
 
-    testcontainers would publish on every address; docker-py takes the address with the port.
+    testcontainers would publish on every address; docker-py accepts an address with the port.
     """
     return {f"{port}/tcp": ("127.0.0.1", None)}
 
 
 @contextmanager
 def running(made: Any) -> Iterator[Any]:
-    """Start a container, yield docker-py's view of it, and remove it; an error that passes by takes its log along."""
+    """Start a container, yield its docker-py object, and remove it; an exception gets the container's log as a note."""
     with made:
         try:
             yield made.get_wrapped_container()
         except Exception as error:
             log = made.get_wrapped_container().logs(tail=LOG_LINES).decode(errors="replace")
-            error.add_note(f"the container of {made.image} had written:\n{log}")
+            error.add_note(f"log of the container of {made.image}:\n{log}")
             raise
 
 
-def last_words(owner: str) -> list[tuple[str, str]]:
-    """Return the last lines of every container of an owner, each under its name; nothing where there is no engine."""
+def last_log_lines(owner: str) -> list[tuple[str, str]]:
+    """Return the last log lines of every container of an owner, with its name; none without an engine."""
     try:
         engine = client()
     except EngineError:
         return []
     try:
-        found = engine.containers.list(all=True, filters={"label": f"{OWNER_LABEL}={owner}"})
+        containers = engine.containers.list(all=True, filters={"label": f"{OWNER_LABEL}={owner}"})
         return [
             (
-                f"container {one.name} ({one.image.tags[:1]}, {one.status})",
-                one.logs(tail=LOG_LINES).decode(errors="replace"),
+                f"container {container.name} ({container.image.tags[:1]}, {container.status})",
+                container.logs(tail=LOG_LINES).decode(errors="replace"),
             )
-            for one in found
+            for container in containers
         ]
     finally:
         engine.close()

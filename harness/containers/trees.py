@@ -1,7 +1,7 @@
-"""Folders that images are made of: a Debian root file system, locked wheels unpacked, our own package, launchers.
+"""The folders that images are built from: a Debian root file system, unpacked locked wheels, our package, launchers.
 
-All are made on the host; nothing is installed inside an image's build. Wheels are those of the interpreter that runs
-this, which has to be the images' own: CPython 3.11 on Linux.
+All are made on the host; an image's build installs nothing. The wheels are those for the running interpreter, which
+must be the images' interpreter: CPython 3.11 on Linux.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 SUITE = "bookworm"
 INCLUDED = "ca-certificates,python3,python3-venv"
 IMAGE_PYTHON = (3, 11)
-LEFT_OUT = (
+EXCLUDED = (
     "usr/share/locale/*",
     "usr/share/man/*",
     "usr/share/info/*",
@@ -35,7 +35,7 @@ LEFT_OUT = (
     "var/lib/apt/lists/*",
     "var/log/*",
 )
-"""What no container reads; the licences in /usr/share/doc stay."""
+"""Files that no container needs; the licences in /usr/share/doc are kept."""
 
 WORKER_PROGRAMS = {
     "cryo-ingest": "cryo_ingest.cli:main",
@@ -45,52 +45,52 @@ WORKER_PROGRAMS = {
 """The programs of the worker's image."""
 
 WORKER_CRYO = "cryo-from-wheel"
-"""What `cryo`, the default of `TRACE_CRYO_BIN`, is a link to: so the worker knows which binary really runs."""
+"""The target of the link `cryo`, the default of `TRACE_CRYO_BIN`; the worker resolves it to know the binary."""
 
 WORKER_SOURCES = ("cryo_ingest", "harness", "fixtures", "images", "pyproject.toml", "requirements/worker.lock")
 
 UNUSED = ("pyarrow/tests", "pyarrow/include", "pyarrow/includes", "pyarrow/*flight*", "pyarrow/src", "bin")
-"""Parts of the locked wheels that nothing of ours loads: headers, tests, an RPC framework of 33 MB."""
+"""Parts of the locked wheels that are never loaded: headers, tests, an RPC framework of 33 MB."""
 
 
 def debian_pin() -> str:
-    """Say which Debian the base image is."""
+    """Return a description of the Debian in the base image."""
     return f"Debian {SUITE}, minbase, with {INCLUDED}"
 
 
 def debian_inputs() -> str:
-    """Return what the root file system depends on."""
-    return _digest(SUITE, INCLUDED, *LEFT_OUT)
+    """Return a digest of the inputs of the root file system."""
+    return _digest(SUITE, INCLUDED, *EXCLUDED)
 
 
 def cryo_pin() -> str:
-    """Say which Cryo is in its image."""
+    """Return the package and version of Cryo."""
     return locked("cryo").split()[0]
 
 
 def cryo_inputs() -> str:
-    """Return what the image of Cryo depends on."""
+    """Return a digest of the inputs of the image of Cryo."""
     return _digest(locked("cryo"), *UNUSED, (checkout() / "cryo_ingest" / "from_wheel.py").read_text(encoding="utf-8"))
 
 
 def worker_pin() -> str:
-    """Say what the worker's image holds."""
-    return f"requirements/worker.lock, {cryo_pin()} among it, and this checkout"
+    """Return a description of the contents of the worker's image."""
+    return f"requirements/worker.lock with {cryo_pin()}, and this checkout"
 
 
 def worker_inputs() -> str:
-    """Return what the worker's image depends on: every file that goes into our wheel, and the lock."""
-    found = hashlib.sha256(_digest(*UNUSED, *WORKER_PROGRAMS, WORKER_CRYO).encode())
+    """Return a digest of the inputs of the worker's image: every file of our wheel, and the lock file."""
+    digest = hashlib.sha256(_digest(*UNUSED, *WORKER_PROGRAMS, WORKER_CRYO).encode())
     for name in WORKER_SOURCES:
         root = checkout() / name
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if path.is_file() and "__pycache__" not in path.parts:
-                found.update(str(path.relative_to(checkout())).encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()
+                digest.update(str(path.relative_to(checkout())).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def debian_root(say: Say) -> Path:
-    """Return a tar file of a minimal Debian with Python, made by debootstrap where the cache has none.
+    """Return a tar file of a minimal Debian with Python; if the cache has none, make it with debootstrap.
 
     Raises:
         EngineError: there is no debootstrap, this is not root, or it failed.
@@ -98,19 +98,19 @@ def debian_root(say: Say) -> Path:
 
     def make(into: Path) -> None:
         instead = "set HARNESS_BASE_IMAGE to a slim image with Python 3.11"
-        debootstrap = tool("debootstrap", why="making the base image", instead=instead)
+        debootstrap = tool("debootstrap", why="building the base image", instead=instead)
         if os.geteuid() != 0:
-            raise EngineError(f"making the base image needs root, as debootstrap does: become root, or {instead}")
-        say(f"making Debian {SUITE} with debootstrap (about a minute, once)")
+            raise EngineError(f"building the base image needs root because of debootstrap: run as root, or {instead}")
+        say(f"building Debian {SUITE} with debootstrap (about a minute, once)")
         root = into.parent / "root"
         try:
             run([debootstrap, "--variant=minbase", f"--include={INCLUDED}", SUITE, root], what="debootstrap")
         finally:
-            # One that was broken off leaves these mounted, and what lies below them is no leftover of ours.
+            # An interrupted debootstrap leaves these mounted; the host's files below them must not be deleted.
             for mounted in (root / "proc", root / "sys"):
                 if mounted.is_mount():
-                    run(["umount", "--lazy", mounted], what="unmounting what debootstrap left")
-        for pattern in LEFT_OUT:
+                    run(["umount", "--lazy", mounted], what="unmounting after debootstrap")
+        for pattern in EXCLUDED:
             for path in root.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         for path in root.glob("usr/share/doc/*/*"):
@@ -128,21 +128,21 @@ def wheels(requirements: str, say: Say) -> Path:
 
     Args:
         requirements: the lines of a lock file, hashes included.
-        say: told what takes long.
+        say: called with a message before a slow step.
 
     Raises:
-        EngineError: the interpreter is not the images' one, or pip failed; a wrong hash is such a failure.
+        EngineError: the interpreter is not that of the images, or pip failed, for example because of a wrong hash.
     """
 
     def make(into: Path) -> None:
         if sys.version_info[:2] != IMAGE_PYTHON:
             raise EngineError(
-                "images hold CPython 3.11: run `cryo-harness images build` with one, which fetches its wheels"
+                "the images have CPython 3.11: run `cryo-harness images build` with CPython 3.11 to get its wheels"
             )
         say("fetching the locked wheels with pip (once)")
         folder, lock = into.parent / "wheels", into.parent / "requirements.txt"
         lock.write_text(requirements, encoding="utf-8")
-        # The lock is whole, so pip resolves nothing and a release of tomorrow can't come into it.
+        # The lock is complete, so that pip resolves nothing and never uses a newer release.
         options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(lock), "-d", str(folder)]
         run([*PIP, "download", *options], what="pip download")
         _unpack(["--require-hashes", "-r", str(lock)], folder, into)
@@ -155,20 +155,20 @@ def wheels(requirements: str, say: Say) -> Path:
 
 
 def locked(name: str | None = None) -> str:
-    """Return the worker's lock file, or the lines of one package of it."""
+    """Return the text of the worker's lock file, or the lines of one package in it."""
     text = (checkout() / "requirements" / "worker.lock").read_text(encoding="utf-8")
     if name is None:
         return text
-    found = re.search(rf"^{re.escape(name)}==.*\n(?:    --hash=.*\n)+", text, flags=re.MULTILINE)
-    assert found is not None, name  # noqa: S101 - the lock is committed with this
-    return found[0]
+    match = re.search(rf"^{re.escape(name)}==.*\n(?:    --hash=.*\n)+", text, flags=re.MULTILINE)
+    assert match is not None, name  # noqa: S101 - the lock file is committed with this code
+    return match[0]
 
 
 def own_package(into: Path) -> None:
     """Build this distribution's wheel from the checkout and unpack it into a folder.
 
     Raises:
-        EngineError: it could not be built.
+        EngineError: the build failed.
     """
     folder = into.parent / "own-wheel"
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
@@ -180,7 +180,7 @@ def own_package(into: Path) -> None:
 
 
 def launcher(path: Path, *, folders: list[str], target: str) -> None:
-    """Write an executable that finds its modules in `folders` and calls `target`, written `module:function`."""
+    """Write an executable that adds `folders` to the module path and calls `target`, given as `module:function`."""
     module, _, function = target.partition(":")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
@@ -192,10 +192,10 @@ def launcher(path: Path, *, folders: list[str], target: str) -> None:
 
 
 def compile_all(folder: Path) -> None:
-    """Compile a tree for good: a read-only image can't, and hashes make the same bytes every time."""
-    place = str(folder)
-    command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", place, place]
-    # Some wheels carry test data that is no Python; its error is not ours.
+    """Compile a folder to bytecode, which a read-only image can't do later; hash-based files are reproducible."""
+    root = str(folder)
+    command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", root, root]
+    # Some wheels contain test data that is not valid Python; its errors are ignored.
     subprocess.run(command, check=False, capture_output=True)
 
 
@@ -203,7 +203,7 @@ def tini(say: Say) -> Path:
     """Return the static init of Debian's package `tini`, which apt fetches and checks.
 
     Raises:
-        EngineError: there is no apt, or it failed.
+        EngineError: apt is missing, or it failed.
     """
 
     def make(into: Path) -> None:
@@ -217,9 +217,9 @@ def tini(say: Say) -> Path:
     return cached("tini-static", make)
 
 
-def _unpack(what: list[str], wheels: Path, into: Path) -> None:
+def _unpack(arguments: list[str], wheels: Path, into: Path) -> None:
     options = ["--no-index", "--find-links", str(wheels), "--no-deps", "--no-compile", "--target", str(into)]
-    run([*PIP, "install", *options, *what], what="unpacking wheels")
+    run([*PIP, "install", *options, *arguments], what="unpacking wheels")
 
 
 def _digest(*words: str) -> str:

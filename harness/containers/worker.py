@@ -1,7 +1,7 @@
-"""Programs run to their end in containers: the worker's image on one task, and real Cryo without any worker.
+"""Programs in containers: the worker's image on one task or as a service, and real Cryo without a worker.
 
-The worker runs as it should in production: read-only root file system, no capabilities, no new privileges, user 10001,
-nothing writable but its staging volume.
+The worker runs as in production: read-only root file system, no capabilities, no new privileges, user 10001; only its
+staging volume is writable.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a program in a container ended: exit code, what it wrote, and the seconds that were waited for it."""
+class ContainerResult:
+    """How a program in a container ended: exit code, output, and how long the caller waited for it."""
 
     code: int
     stdout: str
@@ -41,60 +41,60 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A program in a container; `docker` is docker-py's container, to be killed, stopped or paused."""
+    """A program in a container; `docker` is the docker-py container, to kill, stop or pause it."""
 
     docker: Any
 
     def wait_for(self, words: str, timeout_seconds: float = 60) -> None:
-        """Return when the program has written `words` on standard error.
+        """Wait until the program has written `words` to standard error.
 
-        The log is read again and again: docker-py leaks the socket of a log that is followed and left.
+        The log is polled, because docker-py leaks the socket of a followed log.
 
         Raises:
-            EOFError: it ended without them, or they did not come in time; what it wrote is in the message.
+            EOFError: the program ended without them, or the time is up; the message has its output.
         """
-        last = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + timeout_seconds
         while True:
             self.docker.reload()
-            seen = self.docker.logs(stdout=False).decode(errors="replace")
-            if words in seen:
+            output = self.docker.logs(stdout=False).decode(errors="replace")
+            if words in output:
                 return
-            if self.docker.status == "exited" or time.monotonic() > last:
-                raise EOFError(f"{words!r} was not written, the program is {self.docker.status}: {seen}")
+            if self.docker.status == "exited" or time.monotonic() > deadline:
+                raise EOFError(f"{words!r} was not written, the program is {self.docker.status}: {output}")
             time.sleep(POLL_SECONDS)
 
-    def ended(self, timeout_seconds: float = 120) -> Ended:
-        """Wait for the end.
+    def ended(self, timeout_seconds: float = 120) -> ContainerResult:
+        """Wait until the program ends.
 
         Raises:
-            requests.exceptions.ConnectionError: it did not come in time.
+            requests.exceptions.ConnectionError: it did not end in time.
         """
         begun = time.monotonic()
         code = self.docker.wait(timeout=timeout_seconds)["StatusCode"]
         seconds = time.monotonic() - begun
-        out, err = (self.docker.logs(stdout=way, stderr=not way).decode() for way in (True, False))
-        return Ended(code, out, err, seconds)
+        out, err = (self.docker.logs(stdout=is_out, stderr=not is_out).decode() for is_out in (True, False))
+        return ContainerResult(code, out, err, seconds)
 
     def files(self, folder: str) -> dict[str, bytes]:
-        """Return the files below a folder of the container, its volumes included, by their paths; it may have ended."""
+        """Return the files below a folder of the container, with its volumes, by path; it may have ended."""
         stream, _ = self.docker.get_archive(folder)
         with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
-            found = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
-            return {name: file.read() for name, file in found.items() if file is not None}
+            files = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
+            return {name: file.read() for name, file in files.items() if file is not None}
 
 
 @contextmanager
 def worker_container(
     on: Session, task: Mapping[str, Any], environment: Mapping[str, str], *, folder: Path, words: Sequence[str] = ()
 ) -> Iterator[Running]:
-    """Start the worker's image on one task and remove it, staging included, afterwards.
+    """Start the worker's image on one task, and remove it with its staging volume afterwards.
 
     Args:
-        on: whose container it is; stores and nodes are reached by their aliases on its network.
+        on: the session; stores and nodes have their aliases on its network.
         task: the payload, mounted read-only.
         environment: the platform's and the operator's variables.
-        folder: where the payload is written for the mount.
-        words: more words of the command line.
+        folder: the folder in which the payload is written for the mount.
+        words: additional arguments.
 
     Raises:
         EngineError: there is no engine, or the image could not be built.
@@ -110,11 +110,11 @@ def worker_container(
 
 @contextmanager
 def service_container(on: Session, environment: Mapping[str, str], *, alias: str) -> Iterator[Running]:
-    """Start the worker's image as a service and remove it, staging included, afterwards.
+    """Start the worker's image as a service, and remove it with its staging volume afterwards.
 
     Args:
-        on: whose container it is.
-        environment: the platform's and the operator's variables; servers of this machine are at `on.gateway()`.
+        on: the session.
+        environment: the platform's and the operator's variables; servers on this machine are at `on.gateway()`.
         alias: its name on the network.
 
     Raises:
@@ -126,8 +126,8 @@ def service_container(on: Session, environment: Mapping[str, str], *, alias: str
         yield Running(docker)
 
 
-def bare_cryo(on: Session, arguments: Sequence[str], *, rpc_url: str) -> tuple[Ended, dict[str, bytes]]:
-    """Run real Cryo in its own image without any worker and return how it ended and the files that it wrote.
+def bare_cryo(on: Session, arguments: Sequence[str], *, rpc_url: str) -> tuple[ContainerResult, dict[str, bytes]]:
+    """Run real Cryo in its image without a worker, and return how it ended and the files that it wrote.
 
     Raises:
         EngineError: there is no engine, or the image could not be built.

@@ -1,1 +1,1 @@
-"""Executable fakes of the collaborators: each speaks the real wire."""
+"""Executable fakes of Cryo, an RPC pool and a dispatcher; each uses the real protocol."""

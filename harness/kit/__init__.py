@@ -1,1 +1,1 @@
-"""The conformance kit: which scenarios make a profile, the list of known failures, whether the wiring is right."""
+"""The conformance kit: profiles, the list of known failures, the smoke test, and the commands that use them."""

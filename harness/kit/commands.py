@@ -21,7 +21,7 @@ from harness import history, report, targets
 from harness.checks.verdict import Verdict
 from harness.containers.engine import EngineError
 from harness.kit.progress import Progress
-from harness.kit.running import NothingToRun, at_once, attempt, attempt_all, check_some, runnable
+from harness.kit.running import NothingToRun, check_not_empty, max_jobs, run_all, run_and_judge, runnable
 from harness.reference.bugs import BUGS
 from harness.report import saved, text
 from harness.report.result import RunResult, ScenarioResult, in_order, run_result, scenario_result
@@ -29,109 +29,123 @@ from harness.runner.stopping import stopped_by_signals
 from harness.scenario import BadScenario, find
 from harness.stores.backends import BadStore, backends
 from harness.targets import BadTarget
-from harness.targets.image import containers_ended
+from harness.targets.image import remove_containers_after
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
 
 
-MENDABLE = (NothingToRun, BadScenario, BadTarget, BadStore, history.BadHistory, report.BadReport, EngineError, OSError)
+USER_ERRORS = (
+    NothingToRun,
+    BadScenario,
+    BadTarget,
+    BadStore,
+    history.BadHistory,
+    report.BadReport,
+    EngineError,
+    OSError,
+)
 
-Jobs = Annotated[int, typer.Option(min=1, max=64, help="Scenarios at once.")]
+Jobs = Annotated[int, typer.Option(min=1, max=64, help="Number of scenarios to run at once.")]
 JOBS = 4 * (os.cpu_count() or 1)
-"""So many by default: most of a scenario is waiting."""
+"""The default; a scenario mostly waits, so that more than one per CPU can run."""
 Reports = Annotated[
-    list[Path] | None, typer.Option("--report", metavar="FILE", help=f"Of {', '.join(report.KINDS)}; repeatable.")
+    list[Path] | None,
+    typer.Option(
+        "--report", metavar="FILE", help=f"Write a report; the suffix is {', '.join(report.KINDS)}. Repeatable."
+    ),
 ]
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn what a user can mend into one line and exit code 64."""
+def usage_errors() -> Iterator[None]:
+    """Turn an error that the user can fix into one line and exit code 64."""
     try:
         yield
-    except MENDABLE as error:
+    except USER_ERRORS as error:
         typer.echo(f"cryo-harness: {error}", err=True)
         raise typer.Exit(USAGE) from None
 
 
 def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
-    names: Annotated[list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Names, files or clauses.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Names, files or clauses; all by default.")
+    ] = None,
     target: Annotated[str, typer.Option(help=targets.FORMS)] = targets.DEFAULT,
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     jobs: Jobs = JOBS,
-    save: Annotated[Path | None, typer.Option(help="A folder for the histories.")] = None,
-    bug: Annotated[str | None, typer.Option(help="Of the target `reference`: the bug that it is to have.")] = None,
+    save: Annotated[Path | None, typer.Option(help="A folder in which to save the histories.")] = None,
+    bug: Annotated[str | None, typer.Option(help="The bug to switch on in the target `reference`.")] = None,
     reports: Reports = None,
 ) -> None:
     """Run scenarios and judge the worker clause by clause; exit code 0 only without FAIL and ERROR."""
-    began, began_at = time.monotonic(), datetime.now(UTC)
-    with told():
+    started, began_at = time.monotonic(), datetime.now(UTC)
+    with usage_errors():
         check_bug(bug)
         chosen = targets.find(target, bug=bug)
         scenarios, skipped = runnable(find(names or ()), chosen)
-        check_some(scenarios, skipped)
-        check_all(reports, save)
+        check_not_empty(scenarios, skipped)
+        check_writable(reports, save)
     console = Console()
-    with told(), ExitStack() as stack:
-        around = stack.enter_context(backends(store))
-        stack.enter_context(containers_ended(in_container=chosen.in_container))
+    with usage_errors(), ExitStack() as stack:
+        stores = stack.enter_context(backends(store))
+        stack.enter_context(remove_containers_after(in_container=chosen.in_container))
         stop = stack.enter_context(stopped_by_signals())
-        seen = stack.enter_context(Progress(console, len(scenarios)))
+        progress = stack.enter_context(Progress(console, len(scenarios)))
         file_of = {Path(name).stem: name for name in names or () if name.endswith(".toml")}
-        done = attempt_all(
+        results = run_all(
             scenarios,
-            lambda scenario: attempt(scenario, chosen, around, save, stop, file=file_of.get(scenario.name, "")),
-            jobs=at_once(chosen, jobs),
-            seen=seen,
+            lambda scenario: run_and_judge(scenario, chosen, stores, save, stop, file=file_of.get(scenario.name, "")),
+            jobs=max_jobs(chosen, jobs),
+            progress=progress,
         )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
     result = replace(
-        run_result(done),
+        run_result(results),
         target=f"{chosen.name} ({bug})" if bug else chosen.name,
         store=store,
         skipped=skipped,
         clauses=in_order(clause for scenario in scenarios for clause in scenario.clauses),
         options=("--target", target, *(("--bug", bug) if bug else ()), "--store", store),
         began_at=began_at,
-        seconds=time.monotonic() - began,
+        seconds=time.monotonic() - started,
     )
     finish(result, console, reports)
 
 
 def check_bug(bug: str | None) -> None:
-    """Make sure that there is such a bug of the reference worker.
+    """Check that the reference worker has a bug of this name.
 
     Raises:
-        BadTarget: there is none.
+        BadTarget: it has not.
     """
     names = [known.name for known in BUGS]
     if bug is not None and bug not in names:
-        near = get_close_matches(bug, names, n=5, cutoff=0.4)
-        meant = f"did you mean {' or '.join(near)}?" if near else "`cryo-harness bugs` lists them"
-        raise BadTarget(f"the reference worker has no bug {bug!r}: {meant}")
+        similar = get_close_matches(bug, names, n=5, cutoff=0.4)
+        hint = f"did you mean {' or '.join(similar)}?" if similar else "`cryo-harness bugs` lists them"
+        raise BadTarget(f"the reference worker has no bug {bug!r}: {hint}")
 
 
-def check_all(reports: Sequence[Path] | None, save: Path | None = None) -> None:
-    """Make sure that all reports, and histories in a folder that is made, can be written.
+def check_writable(reports: Sequence[Path] | None, save: Path | None = None) -> None:
+    """Check that all reports can be written, and histories in the folder, which is created.
 
     Raises:
-        harness.report.BadReport: one can't.
-        OSError: the folder can't be made.
+        harness.report.BadReport: a file can't be written.
+        OSError: the folder can't be created.
     """
     for path in reports or ():
         report.check(path)
     if save is not None:
         save.mkdir(parents=True, exist_ok=True)
         if not os.access(save, os.W_OK | os.X_OK):
-            raise report.BadReport(f"--save {save}: nothing can be written there")
+            raise report.BadReport(f"--save {save}: the folder is not writable")
 
 
 def finish(result: RunResult, console: Console, reports: Sequence[Path] | None) -> None:
-    """Print the result, write its reports, and leave by its exit code."""
+    """Print the result, write its reports, and exit with its exit code."""
     console.print()
     text.print_report(result, console)
-    with told():
+    with usage_errors():
         for path in reports or ():
             report.write(path, result)
             console.print(f"report {shlex.quote(str(path))}", soft_wrap=True, highlight=False)
@@ -142,27 +156,27 @@ def finish(result: RunResult, console: Console, reports: Sequence[Path] | None) 
 def judge_command(
     files: Annotated[list[Path], typer.Argument(help="Saved histories.")], reports: Reports = None
 ) -> None:
-    """Judge saved histories again; the verdicts are those of the live run."""
-    with told():
-        check_all(reports)
-        done = [again(path) for path in files]
+    """Judge saved histories again; the verdicts are the same as after the run."""
+    with usage_errors():
+        check_writable(reports)
+        results = [judge_saved(path) for path in files]
     console = Console()
-    for one in done:
-        console.print(text.scenario_line(one), soft_wrap=True, highlight=False)
-    finish(run_result(done), console, reports)
+    for result in results:
+        console.print(text.scenario_line(result), soft_wrap=True, highlight=False)
+    finish(run_result(results), console, reports)
 
 
-def again(path: Path) -> ScenarioResult:
+def judge_saved(path: Path) -> ScenarioResult:
     """Judge a saved history.
 
     Raises:
-        harness.history.BadHistory: it can't be read, or its scenario is of another version of the harness.
+        harness.history.BadHistory: it can't be read, or its scenario was written by another version of the harness.
     """
     return scenario_result(saved.events_of(path), history=str(path))
 
 
 def list_command() -> None:
-    """List the scenarios with the clauses that each exercises."""
-    with told():
+    """List the scenarios with the clauses that each one exercises."""
+    with usage_errors():
         for scenario in find():
             typer.echo(f"{scenario.name:32} {', '.join(scenario.clauses):40} {scenario.title}")

@@ -1,4 +1,4 @@
-"""`cryo-harness conformance`: a whole profile on any worker."""
+"""`cryo-harness conformance`: run a profile on any worker."""
 
 from __future__ import annotations
 
@@ -14,100 +14,108 @@ from rich.console import Console
 
 from harness import targets
 from harness.kit import known
-from harness.kit.commands import INTERRUPTED, JOBS, USAGE, Jobs, Reports, check_all, finish, told
-from harness.kit.detect import hurried
+from harness.kit.commands import INTERRUPTED, JOBS, USAGE, Jobs, Reports, check_writable, finish, usage_errors
+from harness.kit.detect import with_time_limit
 from harness.kit.profile import Profile, plan
 from harness.kit.progress import Progress
-from harness.kit.running import at_once, attempt, attempt_all, check_some
+from harness.kit.running import check_not_empty, max_jobs, run_all, run_and_judge
 from harness.report.result import ScenarioResult, in_order, run_result
 from harness.runner.stopping import stopped_by_signals
 from harness.scenario import Scenario, find
 from harness.stores.backends import backends
-from harness.targets.image import containers_ended
+from harness.targets.image import remove_containers_after
 
-SILENT_SCENARIOS, IMPATIENT_SECONDS = 4, 3.0
-"""After so many scenarios in a row in which a worker asked nobody for anything, it is no longer waited for as long."""
-SIGNS_OF_LIFE = {"rpc_call", "claim", "message_received", "store_request", "cryo_started"}
+IDLE_SCENARIOS, IDLE_WAIT_SECONDS = 4, 3.0
+"""After this number of consecutive scenarios in which a worker sent no request, the wait is this short."""
+ACTIVITY_KINDS = {"rpc_call", "claim", "message_received", "store_request", "cryo_started"}
 
 
 def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     target: Annotated[str, typer.Option(help=targets.FORMS)],
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Only these of it: names, files, clauses.")
+        list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Only these: names, files or clauses.")
     ] = None,
-    profile: Annotated[Profile, typer.Option(help="core, or hardened: core and what this project adds.")] = "hardened",
+    profile: Annotated[
+        Profile, typer.Option(help="core, or hardened: core and the clauses that this project adds.")
+    ] = "hardened",
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     known_file: Annotated[
-        Path | None, typer.Option("--known", metavar="FILE", help="Known failures: CLAUSE/SCENARIO # message.")
+        Path | None,
+        typer.Option("--known", metavar="FILE", help="Known failures, one per line: CLAUSE/SCENARIO # message."),
     ] = None,
     jobs: Jobs = JOBS,
     patience_seconds: Annotated[
-        float, typer.Option("--patience", min=1, help="The most seconds to wait in a scenario, where it says more.")
+        float,
+        typer.Option("--patience", min=1, help="The maximum wait per scenario in seconds, if it has a longer one."),
     ] = 300.0,
-    save: Annotated[Path | None, typer.Option(help="A folder for the histories.")] = None,
+    save: Annotated[Path | None, typer.Option(help="A folder in which to save the histories.")] = None,
     reports: Reports = None,
 ) -> None:
     """Judge a worker by all clauses of a profile; exit code 0 only without a new FAIL and without ERROR.
 
-    With scenarios named, the report is of them, not of the profile: no badge of a part may look like one of the whole.
+    With scenarios named, the report covers only them and not the profile, so that no badge claims the whole profile.
     """
-    began, began_at = time.monotonic(), datetime.now(UTC)
-    with told():
+    started, began_at = time.monotonic(), datetime.now(UTC)
+    with usage_errors():
         chosen = targets.find(target)
         everything = find(names or ())
         planned = plan(chosen, profile, everything)
-        left_out = planned.left_out(everything) if names else planned.skipped
-        check_some(planned.scenarios, left_out)
-        listed = _listed(known_file, {one.name for one in (*find(), *everything)})
-        check_all(reports, save)
+        skipped = planned.skipped_of(everything) if names else planned.skipped
+        check_not_empty(planned.scenarios, skipped)
+        listed = _listed(known_file, {scenario.name for scenario in (*find(), *everything)})
+        check_writable(reports, save)
     console = Console()
-    with told(), ExitStack() as stack:
-        around = stack.enter_context(backends(store))
-        stack.enter_context(containers_ended(in_container=chosen.in_container))
+    with usage_errors(), ExitStack() as stack:
+        stores = stack.enter_context(backends(store))
+        stack.enter_context(remove_containers_after(in_container=chosen.in_container))
         stop = stack.enter_context(stopped_by_signals())
-        seen = stack.enter_context(Progress(console, len(planned.scenarios)))
-        patience = Patience(patience_seconds)
-        done = attempt_all(
+        progress = stack.enter_context(Progress(console, len(planned.scenarios)))
+        limit = TimeLimit(patience_seconds)
+        results = run_all(
             planned.scenarios,
-            lambda scenario: planned.counted(patience.of(attempt(patience.left(scenario), chosen, around, save, stop))),
-            jobs=at_once(chosen, jobs),
-            seen=seen,
+            lambda scenario: planned.without_excluded(
+                limit.record(run_and_judge(limit.applied_to(scenario), chosen, stores, save, stop))
+            ),
+            jobs=max_jobs(chosen, jobs),
+            progress=progress,
         )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
-    failures, complaints = known.compare(listed, done) if known_file is not None else ({}, ())
+    failures, complaints = known.compare(listed, results) if known_file is not None else ({}, ())
     result = replace(
-        run_result(done),
+        run_result(results),
         target=chosen.name,
         store=store,
         profile="" if names else profile,
-        clauses=in_order(one for scenario in planned.scenarios for one in scenario.clauses) if names else planned.asked,
+        clauses=in_order(clause for scenario in planned.scenarios for clause in scenario.clauses)
+        if names
+        else planned.asked,
         excluded=planned.excluded,
-        skipped=left_out,
+        skipped=skipped,
         known=failures,
         complaints=complaints,
         options=("--target", target, "--store", store),
         began_at=began_at,
-        seconds=time.monotonic() - began,
+        seconds=time.monotonic() - started,
     )
     finish(result, console, reports)
 
 
-class Patience:
-    """How long is waited for a worker: as each scenario says, until it has let several pass without a sign of life."""
+class TimeLimit:
+    """How long to wait for a worker: as the scenario says, but only shortly once it was idle in several scenarios."""
 
-    def __init__(self, most_seconds: float) -> None:
-        self._most_seconds, self._silent = most_seconds, 0
+    def __init__(self, max_seconds: float) -> None:
+        self._max_seconds, self._idle = max_seconds, 0
 
-    def left(self, scenario: Scenario) -> Scenario:
-        """Return the scenario as it is to be run now."""
-        most = min(self._most_seconds, IMPATIENT_SECONDS if self._silent >= SILENT_SCENARIOS else self._most_seconds)
-        return hurried(scenario, most)
+    def applied_to(self, scenario: Scenario) -> Scenario:
+        """Return the scenario with the limit applied."""
+        limit = min(self._max_seconds, IDLE_WAIT_SECONDS) if self._idle >= IDLE_SCENARIOS else self._max_seconds
+        return with_time_limit(scenario, limit)
 
-    def of(self, ran: ScenarioResult) -> ScenarioResult:
-        """Take note of how a scenario went."""
+    def record(self, ran: ScenarioResult) -> ScenarioResult:
+        """Record whether the worker was idle in a scenario."""
         kinds = {event.kind for event in ran.events}
-        self._silent = self._silent + 1 if "timed_out" in kinds and not kinds & SIGNS_OF_LIFE else 0
+        self._idle = self._idle + 1 if "timed_out" in kinds and not kinds & ACTIVITY_KINDS else 0
         return ran
 
 

@@ -1,4 +1,4 @@
-"""Who checks the checker: each bug of the reference worker has to be caught by the clause that it was made for."""
+"""Tests of the checks: each bug of the reference worker must be caught by its clause."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_SECONDS = 20.0
-"""What the reference worker needs for any scenario of these, several times over."""
+"""Several times what the reference worker needs for any of these scenarios."""
 
 
 TRIED_FIRST = {
@@ -59,28 +59,31 @@ TRIED_FIRST = {
     "unclaimable-wakeups-stay": "stray-messages",
     "usage-error-is-retryable": "cryo-exit-2",
 }
-"""For bugs that few of their clause's scenarios show: the one that does, so that no others are run before it."""
+"""The scenario to try first, for bugs that only a few scenarios of their clause reveal."""
 
 
-def hurried(scenario: Scenario, seconds: float) -> Scenario:
-    """Return a scenario that is given up sooner: who has a bug may never end."""
+def with_time_limit(scenario: Scenario, seconds: float) -> Scenario:
+    """Return a scenario with a shorter time limit, since a worker with a bug may never end."""
     return scenario.model_copy(update={"patience_seconds": min(seconds, scenario.patience_seconds)})
 
 
-def likeliest_first(scenarios: Iterable[Scenario], clause: str) -> list[Scenario]:
-    """Return the scenarios that exercise a clause: commands before services, few tasks first, then many clauses."""
-    chosen = [one for one in scenarios if clause in one.clauses and not one.needs_engine]
-    return sorted(
-        chosen, key=lambda one: (one.delivery == "worker", one.patience_seconds, len(one.tasks), -len(one.clauses))
-    )
+def fastest_first(scenarios: Iterable[Scenario], clause: str) -> list[Scenario]:
+    """Return the scenarios of a clause, the fastest first: commands before services, then by tasks and clauses."""
+
+    def cost(scenario: Scenario) -> tuple[bool, float, int, int]:
+        is_service = scenario.delivery == "worker"
+        return is_service, scenario.patience_seconds, len(scenario.tasks), -len(scenario.clauses)
+
+    chosen = [scenario for scenario in scenarios if clause in scenario.clauses and not scenario.needs_engine]
+    return sorted(chosen, key=cost)
 
 
-def caught_by(bug: Bug, scenarios: Iterable[Scenario], around: Backends) -> str | None:
-    """Return the first scenario of a bug's clause in which that clause is broken, or None."""
+def caught_by(bug: Bug, scenarios: Iterable[Scenario], stores: Backends) -> str | None:
+    """Return the first scenario in which the checks report the clause of a bug as broken, or None."""
     target = find_target(REFERENCE, bug=bug.name)
     first = TRIED_FIRST.get(bug.name)
-    for scenario in sorted(likeliest_first(scenarios, bug.clause), key=lambda one: one.name != first):
-        result = check_history(run(hurried(scenario, PATIENCE_SECONDS), target, around))
+    for scenario in sorted(fastest_first(scenarios, bug.clause), key=lambda scenario: scenario.name != first):
+        result = check_history(run(with_time_limit(scenario, PATIENCE_SECONDS), target, stores))
         if any(violation.clause == bug.clause for violation in result.violations):
             return scenario.name
     return None

@@ -1,4 +1,4 @@
-"""A profile for a target: the clauses that count, and the scenarios that show them."""
+"""A profile for a target: the clauses that it requires, and the scenarios that exercise them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from harness.targets import Target
 
 Profile = Literal["core", "hardened"]
 ADDED = "+"
-"""The source of the clauses that `hardened` has and `core` has not."""
+"""The `source` of clauses that only `hardened` has."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is run: `asked` are the profile's clauses, `excluded` those of them that the target does not claim to keep.
+class ProfilePlan:
+    """What to run: `asked` are the profile's clauses, `excluded` those that the target does not claim to keep.
 
-    Each scenario names only clauses that count. `skipped` are scenarios that can't run, with the reason.
+    Each scenario names only required clauses. `skipped` are the scenarios that can't run, with the reason.
     """
 
     asked: tuple[str, ...]
@@ -30,53 +30,56 @@ class Plan:
     skipped: dict[str, str]
 
     @property
-    def counting(self) -> set[str]:
-        """The clauses that the target is held to."""
+    def required(self) -> set[str]:
+        """The clauses that the target must keep: `asked` without `excluded`."""
         return set(self.asked) - set(self.excluded)
 
-    def left_out(self, scenarios: Iterable[Scenario]) -> dict[str, str]:
-        """Return those of some scenarios that are not of this plan, with the reason."""
-        planned = {one.name for one in self.scenarios}
-        found = dict(self.skipped)
-        for one in scenarios:
-            if one.name not in planned and one.name not in found:
-                others = ", ".join(in_order(set(one.clauses) - self.counting))
-                found[one.name] = f"about {others}, which this profile and target leave out"
-        return found
+    def skipped_of(self, scenarios: Iterable[Scenario]) -> dict[str, str]:
+        """Return those of some scenarios that this plan does not run, with the reason."""
+        planned = {scenario.name for scenario in self.scenarios}
+        skipped = dict(self.skipped)
+        for scenario in scenarios:
+            if scenario.name not in planned and scenario.name not in skipped:
+                others = ", ".join(in_order(set(scenario.clauses) - self.required))
+                skipped[scenario.name] = f"exercises {others}, which this profile or target does not require"
+        return skipped
 
-    def counted(self, ran: ScenarioResult) -> ScenarioResult:
-        """Return a judged scenario without violations of clauses that do not count."""
-        counting = self.counting
-        violations = tuple(violation for violation in ran.violations if violation.clause in counting)
+    def without_excluded(self, ran: ScenarioResult) -> ScenarioResult:
+        """Return a judged scenario without violations of clauses that are not required."""
+        required = self.required
+        violations = tuple(violation for violation in ran.violations if violation.clause in required)
         return replace(ran, checks=replace(ran.checks, violations=violations))
 
 
 def clauses_of(profile: Profile) -> tuple[str, ...]:
     """Return the clauses of a profile in the contract's order."""
     known = clauses()
-    return tuple(one for one in clause_ids() if profile == "hardened" or known[one]["source"] != ADDED)
+    return tuple(clause for clause in clause_ids() if profile == "hardened" or known[clause]["source"] != ADDED)
 
 
-def plan(target: Target, profile: Profile, scenarios: Sequence[Scenario]) -> Plan:
-    """Choose the scenarios of a profile that a target can be put into."""
+def plan(target: Target, profile: Profile, scenarios: Sequence[Scenario]) -> ProfilePlan:
+    """Choose the scenarios of a profile that a target can run."""
     asked = clauses_of(profile)
     excluded = {clause: reason for clause, reason in target.cannot.items() if clause in asked}
-    counting = set(asked) - set(excluded)
-    fair = [one for one in scenarios if set(one.clauses) & counting and _fair(one, asked, excluded)]
-    found, skipped = runnable(fair, target)
-    left = [one.model_copy(update={"clauses": in_order(counting.intersection(one.clauses))}) for one in found]
-    return Plan(asked, excluded, tuple(left), skipped)
+    required = set(asked) - set(excluded)
+    chosen = [scenario for scenario in scenarios if set(scenario.clauses) & required and _is_fair(scenario, required)]
+    fitting, skipped = runnable(chosen, target)
+    planned = tuple(
+        scenario.model_copy(update={"clauses": in_order(required.intersection(scenario.clauses))})
+        for scenario in fitting
+    )
+    return ProfilePlan(asked, excluded, planned, skipped)
 
 
-def _fair(scenario: Scenario, asked: Iterable[str], excluded: Iterable[str]) -> bool:
-    """Tell whether a worker that keeps what counts, and no more, ends the scenario's tasks as it says.
+def _is_fair(scenario: Scenario, required: set[str]) -> bool:
+    """Tell whether a worker that keeps only the required clauses ends the scenario's tasks as the scenario expects.
 
-    It does where the scenario is about nothing else, or where nothing goes wrong in it: what it asks besides is then
-    not counted, and hinders nothing.
+    It does if the scenario exercises only required clauses, or if nothing goes wrong in it: its other clauses then
+    don't influence the outcome, and their violations are ignored.
     """
-    if set(scenario.clauses) <= set(asked) - set(excluded):
+    if set(scenario.clauses) <= required:
         return True
-    thrown = (scenario.cryo_faults, scenario.store_faults, scenario.rpc_faults, scenario.dispatcher_faults)
-    placed = (scenario.preloaded_objects, scenario.preloaded_files, scenario.triggers)
-    straight = all(line.outcome == "success" and line.raw is None for line in scenario.tasks)
-    return straight and not any((*thrown, *placed))
+    faults = (scenario.cryo_faults, scenario.store_faults, scenario.rpc_faults, scenario.dispatcher_faults)
+    preloaded = (scenario.preloaded_objects, scenario.preloaded_files, scenario.triggers)
+    all_succeed = all(line.outcome == "success" and line.raw is None for line in scenario.tasks)
+    return all_succeed and not any((*faults, *preloaded))

@@ -1,4 +1,4 @@
-"""What is seen while scenarios run: on a terminal the running ones below the ended ones, elsewhere plain lines."""
+"""The progress of a run: on a terminal the running scenarios below the finished ones, elsewhere plain lines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from harness.report.text import scenario_line
 
 
 class Progress:
-    """Told from any thread when a scenario begins and ends."""
+    """Shows when scenarios start and end; its methods may be called from any thread."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console, self._total = console, total
         self._lock = threading.Lock()
         self._running: dict[str, Spinner] = {}
         self._ended = 0
-        self._live = Live(get_renderable=self._now, console=console, transient=True) if console.is_terminal else None
+        self._live = Live(get_renderable=self._render, console=console, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -34,18 +34,18 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def began(self, name: str) -> None:
-        """Show that a scenario runs."""
+    def start(self, name: str) -> None:
+        """Show a scenario as running."""
         with self._lock:
             self._running[name] = Spinner("dots", text=name)
 
-    def ended(self, ran: ScenarioResult) -> None:
-        """Show how one ended."""
+    def end(self, ran: ScenarioResult) -> None:
+        """Show the result of a scenario."""
         with self._lock:
             self._running.pop(ran.name, None)
             self._ended += 1
         self._console.print(scenario_line(ran), soft_wrap=True, highlight=False)
 
-    def _now(self) -> RenderableType:
+    def _render(self) -> RenderableType:
         with self._lock:
             return Group(*self._running.values(), Text(f"{self._ended} of {self._total} scenarios", style="dim"))

@@ -1,4 +1,4 @@
-"""Runs and judges many scenarios at once: which of them a target takes, and what became of each."""
+"""Runs and judges many scenarios at once, and finds those that a target can run."""
 
 from __future__ import annotations
 
@@ -19,67 +19,67 @@ from harness.targets.fit import Unfit, fitted
 
 
 class NothingToRun(ValueError):
-    """No scenario is left of those that were asked for; the message names them with the reasons."""
+    """None of the requested scenarios can run; the message names them with the reasons."""
 
 
 def runnable(scenarios: Sequence[Scenario], target: Target) -> tuple[list[Scenario], dict[str, str]]:
-    """Return the scenarios as the target takes them; those that can't run here, or with it, with the reason."""
+    """Return the scenarios adapted to the target, and those that can't run here or with it, with the reason."""
     problem = engine_problem() if any(scenario.needs_engine for scenario in scenarios) else None
-    found, skipped = [], {}
+    fitting, skipped = [], {}
     for scenario in scenarios:
         if problem is not None and scenario.needs_engine:
             skipped[scenario.name] = f"needs containers: {problem}"
             continue
         try:
-            found.append(fitted(scenario, target))
+            fitting.append(fitted(scenario, target))
         except Unfit as reason:
             skipped[scenario.name] = str(reason)
-    return found, skipped
+    return fitting, skipped
 
 
-def attempt_all(
-    scenarios: Sequence[Scenario], run_one: Callable[[Scenario], ScenarioResult], *, jobs: int, seen: Progress
+def run_all(
+    scenarios: Sequence[Scenario], run_one: Callable[[Scenario], ScenarioResult], *, jobs: int, progress: Progress
 ) -> list[ScenarioResult]:
-    """Run and judge scenarios, so many at once, the longest first, and show how they go; return them in their order."""
+    """Run and judge scenarios, `jobs` at once and the longest first; return the results in the given order."""
 
-    def begin(scenario: Scenario) -> ScenarioResult:
-        seen.began(scenario.name)
-        found = run_one(scenario)
-        seen.ended(found)
-        return found
+    def run_with_progress(scenario: Scenario) -> ScenarioResult:
+        progress.start(scenario.name)
+        result = run_one(scenario)
+        progress.end(result)
+        return result
 
     with ThreadPoolExecutor(jobs) as pool:
-        longest_first = sorted(range(len(scenarios)), key=lambda place: -scenarios[place].patience_seconds)
-        done = {place: pool.submit(begin, scenarios[place]) for place in longest_first}
-        return [done[place].result() for place in range(len(scenarios))]
+        longest_first = sorted(range(len(scenarios)), key=lambda index: -scenarios[index].patience_seconds)
+        futures = {index: pool.submit(run_with_progress, scenarios[index]) for index in longest_first}
+        return [futures[index].result() for index in range(len(scenarios))]
 
 
-def attempt(
-    scenario: Scenario, target: Target, around: Backends, save: Path | None, stop: threading.Event, *, file: str = ""
+def run_and_judge(
+    scenario: Scenario, target: Target, stores: Backends, save: Path | None, stop: threading.Event, *, file: str = ""
 ) -> ScenarioResult:
-    """Run and judge one scenario; what the harness itself meets with is an error of the scenario."""
+    """Run and judge one scenario; an exception of the harness becomes an error of the scenario."""
     if stop.is_set():
-        return error_result(scenario, "the run was stopped before it", file=file)
+        return error_result(scenario, "the run was stopped before this scenario started", file=file)
     try:
-        events = run(scenario, target, around, stop)
-        place = save / f"{scenario.name}.jsonl" if save is not None else None
-        if place is not None:
-            history.save(events, place)
-        return scenario_result(events, history=str(place or ""), file=file)
-    except Exception as error:  # noqa: BLE001 - one broken scenario must not hide what the others show
+        events = run(scenario, target, stores, stop)
+        saved = save / f"{scenario.name}.jsonl" if save is not None else None
+        if saved is not None:
+            history.save(events, saved)
+        return scenario_result(events, history=str(saved or ""), file=file)
+    except Exception as error:  # noqa: BLE001 - the other scenarios must still run
         return error_result(scenario, f"the harness failed: {type(error).__name__}: {error}", file=file)
 
 
-def at_once(target: Target, jobs: int) -> int:
-    """Return how many scenarios of a target can run at once: one where all of them stage in one place."""
+def max_jobs(target: Target, jobs: int) -> int:
+    """Return how many scenarios of a target can run at once: one if the target has a fixed staging root."""
     return 1 if target.staging_root is not None else jobs
 
 
-def check_some(scenarios: Sequence[Scenario], left_out: Mapping[str, str]) -> None:
-    """Make sure that something is to be run: a report of nothing would read as one of a good worker.
+def check_not_empty(scenarios: Sequence[Scenario], skipped: Mapping[str, str]) -> None:
+    """Check that there is a scenario to run, since a report without scenarios would look like a pass.
 
     Raises:
         NothingToRun: there is no scenario.
     """
     if not scenarios:
-        raise NothingToRun(f"there is nothing to run: {'; '.join(lines_by_reason(left_out)) or 'no clause counts'}")
+        raise NothingToRun(f"there is nothing to run: {'; '.join(lines_by_reason(skipped)) or 'no clause is required'}")

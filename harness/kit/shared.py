@@ -1,4 +1,4 @@
-"""What the processes of one pytest session share: a folder, containers and who ends them."""
+"""What the processes of one pytest session share: a folder, and containers with their owner."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ BACKENDS: pytest.StashKey[Backends] = pytest.StashKey()
 
 
 def owner_of(config: pytest.Config) -> str:
-    """Return who owns this session's containers: its controller."""
-    told: dict[str, str] = getattr(config, "workerinput", {})
-    return told.get(OWNER) or f"{owner_label()[OWNER_LABEL]}:pytest"
+    """Return the owner of this session's containers, which is the controller process."""
+    worker_input: dict[str, str] = getattr(config, "workerinput", {})
+    return worker_input.get(OWNER) or f"{owner_label()[OWNER_LABEL]}:pytest"
 
 
 def folder_of(config: pytest.Config) -> Path:
-    """Return a folder that all processes of a session see."""
+    """Return a folder that all processes of a session share."""
     factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
     base = factory.getbasetemp()
     return base.parent if hasattr(config, "workerinput") else base
 
 
 def containers_of(config: pytest.Config) -> Session:
-    """Return the session's containers, which the controller will end."""
+    """Return the session's containers; the controller removes them at the end."""
     setattr(config, STARTED, True)
     with suppress(AttributeError):
-        config.workeroutput[STARTED] = True  # type: ignore[attr-defined] # xdist's
+        config.workeroutput[STARTED] = True  # type: ignore[attr-defined] # of xdist
     return Session(owner_of(config), folder_of(config))
 
 
 def backends_of(config: pytest.Config) -> Backends:
-    """Return the store that `--cryo-store` names, started or reached by the first test that needs it.
+    """Return the store of `--cryo-store`; the first test that needs it starts it or connects to it.
 
     Raises:
         BadStore: it can't be used.

@@ -1,4 +1,4 @@
-"""`cryo-harness smoke`: in seconds, whether a worker is wired up rightly, and in words what is wrong."""
+"""`cryo-harness smoke`: check within seconds whether a worker is configured correctly, and explain what is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from harness import targets
 from harness.history import CryoStarted, DispatcherCall, Event, StoreResponse, WorkerExited, of, scenario_started
-from harness.kit.commands import FAILED, told
+from harness.kit.commands import FAILED, usage_errors
 from harness.report.names import printable
 from harness.runner.run import run
 from harness.scenario import PAYLOAD, Scenario, TaskLine
@@ -18,53 +18,58 @@ from harness.stores.backends import Backends
 from harness.stores.moto import moto_server
 from harness.targets import Target
 from harness.targets.fit import fitted
-from harness.targets.image import containers_ended
+from harness.targets.image import remove_containers_after
 
 PATIENCE_SECONDS = 15.0
 LAST_LINES = 8
 LONGEST_LINE = 300
-OK, BROKEN = 200, 400
+OK, FIRST_ERROR = 200, 400
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Something that a worker has to do: how it is seen, and the variables by which it knows where to."""
+class SmokeStep:
+    """Something that a worker must do: a test whether it happened, and the variables that it depends on.
 
-    what: str
-    seen: Callable[[list[Event]], bool]
+    `rejections` returns the answers that rejected it, as text.
+    """
+
+    name: str
+    happened: Callable[[list[Event]], bool]
     variables: tuple[str, ...]
-    refused: Callable[[list[Event]], str] = lambda _: ""
+    rejections: Callable[[list[Event]], str] = lambda _: ""
 
 
-def _has(kind: str, **fields: object) -> Callable[[list[Event]], bool]:
-    def seen(events: list[Event]) -> bool:
+def _occurred(kind: str, **fields: object) -> Callable[[list[Event]], bool]:
+    def happened(events: list[Event]) -> bool:
         return any(
             event.kind == kind and all(getattr(event, name) == value for name, value in fields.items())
             for event in events
         )
 
-    return seen
+    return happened
 
 
 def _put(suffix: str) -> Callable[[list[Event]], bool]:
-    def seen(events: list[Event]) -> bool:
+    def happened(events: list[Event]) -> bool:
         puts = [event for event in of(events, StoreResponse) if event.kind == "object_put"]
-        return any(event.key.endswith(suffix) and event.status is not None and event.status < BROKEN for event in puts)
+        return any(
+            event.key.endswith(suffix) and event.status is not None and event.status < FIRST_ERROR for event in puts
+        )
 
-    return seen
+    return happened
 
 
-def _statuses(*kinds: str) -> Callable[[list[Event]], str]:
-    def told(events: list[Event]) -> str:
+def _rejections(*kinds: str) -> Callable[[list[Event]], str]:
+    def rejections(events: list[Event]) -> str:
         answers = {f"{event.kind.replace('_', ' ')} was answered {event.status}" for event in events
                    if isinstance(event, DispatcherCall | StoreResponse) and event.kind in kinds
                    and event.status != OK}  # fmt: skip
         return "; ".join(sorted(answers))
 
-    return told
+    return rejections
 
 
-def _staged_there(events: list[Event]) -> bool:
+def _staged_below_root(events: list[Event]) -> bool:
     root = scenario_started(events).staging_root
     return any(event.directory.startswith(root) for event in of(events, CryoStarted))
 
@@ -75,35 +80,39 @@ def _published(events: list[Event]) -> bool:
 
 S3 = ("S3_ENDPOINT", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
 SERVICE = (
-    Step("SQS ReceiveMessage", _has("message_received"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
-    Step(
+    SmokeStep("SQS ReceiveMessage", _occurred("message_received"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
+    SmokeStep(
         "claim (POST /internal/task-claim)",
-        _has("claim", status=OK),
+        _occurred("claim", status=OK),
         ("DISPATCHER_URL", "TRACE_WORKER_TOKEN"),
-        _statuses("claim", "unknown_request"),
+        _rejections("claim", "unknown_request"),
     ),
 )
 WORK = (
-    Step("eth_chainId", _has("rpc_call", method="eth_chainId"), ("TRACE_CRYO_MODE", "TRACE_RPC_POOL_LOCAL_URL")),
-    Step("start of Cryo", _has("cryo_started"), ("TRACE_CRYO_BIN",)),
-    Step("staging directory below the staging root", _staged_there, ("TRACE_CRYO_STAGING_ROOT",)),
-    Step("PUT of a Parquet file", _put(".parquet"), S3, _statuses("object_put", "store_other", "object_listed")),
-    Step("PUT of _manifest.json", _put("_manifest.json"), S3, _statuses("object_put", "store_other", "object_listed")),
-)
-COMMAND_ENDS = (Step("publication, as one JSON line on standard output, with exit code 0", _published, ()),)
-SERVICE_ENDS = (
-    Step(
-        "complete (POST /v1/task/complete)",
-        _has("complete", status=OK),
-        ("DISPATCHER_URL",),
-        _statuses("complete", "unknown_request"),
+    SmokeStep(
+        "eth_chainId", _occurred("rpc_call", method="eth_chainId"), ("TRACE_CRYO_MODE", "TRACE_RPC_POOL_LOCAL_URL")
     ),
-    Step("SQS DeleteMessage", _has("message_acknowledged"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
+    SmokeStep("start of Cryo", _occurred("cryo_started"), ("TRACE_CRYO_BIN",)),
+    SmokeStep("staging directory below the staging root", _staged_below_root, ("TRACE_CRYO_STAGING_ROOT",)),
+    SmokeStep("PUT of a Parquet file", _put(".parquet"), S3, _rejections("object_put", "store_other", "object_listed")),
+    SmokeStep(
+        "PUT of _manifest.json", _put("_manifest.json"), S3, _rejections("object_put", "store_other", "object_listed")
+    ),
+)
+COMMAND_ENDS = (SmokeStep("publication, as one JSON line on standard output, with exit code 0", _published, ()),)
+SERVICE_ENDS = (
+    SmokeStep(
+        "complete (POST /v1/task/complete)",
+        _occurred("complete", status=OK),
+        ("DISPATCHER_URL",),
+        _rejections("complete", "unknown_request"),
+    ),
+    SmokeStep("SQS DeleteMessage", _occurred("message_acknowledged"), ("TASK_WAKEUP_QUEUE", "SQS_ENDPOINT")),
 )
 
 
 def scenario_of(delivery: str) -> Scenario:
-    """Return the one small task that is tried."""
+    """Return the scenario with one small task."""
     line = TaskLine(set={"range_end": PAYLOAD["range_start"] + 20})
     return Scenario.model_validate(
         {
@@ -118,59 +127,59 @@ def scenario_of(delivery: str) -> Scenario:
 
 
 def diagnose(events: list[Event], target: Target, delivery: str) -> list[str]:
-    """Return what is wrong, in words; nothing where all came about."""
+    """Return what is wrong, as text; an empty list if every step happened."""
     steps = (*SERVICE, *WORK, *SERVICE_ENDS) if delivery == "worker" else (*WORK, *COMMAND_ENDS)
-    unseen = [step for step in steps if not step.seen(events)]
-    if not unseen:
+    missing = [step for step in steps if not step.happened(events)]
+    if not missing:
         return []
-    missing, *later = unseen
-    said = [f"what never came: {missing.what}"]
-    if refused := missing.refused(events):
-        said.append(f"but {refused}")
-    if missing.variables:
-        names = ", ".join(map(target.name_of, missing.variables))
-        said.append(f"it is found by {names}: was a variable not read, or is it called otherwise?")
-    said += [f"nor came: {step.what}{_by(step, target)}" for step in later]
-    if len(unseen) == len(steps):
-        said.append("nothing of the world was ever asked for anything")
-    return [*said, *_how_it_ended(events)]
+    first, *later = missing
+    lines = [f"did not happen: {first.name}"]
+    if rejections := first.rejections(events):
+        lines.append(f"because {rejections}")
+    if first.variables:
+        names = ", ".join(map(target.name_of, first.variables))
+        lines.append(f"it depends on {names}: did the worker not read one of them, or does it use another name?")
+    lines += [f"also did not happen: {step.name}{_variables(step, target)}" for step in later]
+    if len(missing) == len(steps):
+        lines.append("the worker sent no request to any server")
+    return [*lines, *_how_it_ended(events)]
 
 
-def _by(step: Step, target: Target) -> str:
+def _variables(step: SmokeStep, target: Target) -> str:
     return f" ({', '.join(map(target.name_of, step.variables))})" if step.variables else ""
 
 
 def _how_it_ended(events: list[Event]) -> list[str]:
-    given_up = any(event.kind == "timed_out" for event in events)
-    stopped = f"; it did nothing more within {PATIENCE_SECONDS:.0f} s and was stopped" if given_up else ""
-    said = []
+    timed_out = any(event.kind == "timed_out" for event in events)
+    stopped = f"; it did nothing more within {PATIENCE_SECONDS:.0f} s and was stopped" if timed_out else ""
+    described = []
     for event in events:
         if event.kind == "exit":
             how = f"exit code {event.code}" if event.code >= 0 else f"ended by signal {-event.code}"
-            said.append(f"the worker: {how}{stopped}")
+            described.append(f"the worker: {how}{stopped}")
     lines = [event.text for event in events if event.kind == "log_line"]
     lines += [line for event in events if event.kind == "exit" for line in event.stdout.splitlines()[-LAST_LINES:]]
-    said.append("its last lines:" if lines else "it wrote nothing")
-    return [*said, *(f"  {line[:LONGEST_LINE]}" for line in lines[-LAST_LINES:])]
+    described.append("its last lines:" if lines else "it wrote nothing")
+    return [*described, *(f"  {line[:LONGEST_LINE]}" for line in lines[-LAST_LINES:])]
 
 
 def deliveries(target: Target) -> Iterable[str]:
-    """Return how a target can be given a task: one process for it, a service, or both."""
+    """Return how a target can get a task: as one process per task, as a service, or both."""
     return [*(["run"] if target.runs_one_task else []), *(["worker"] if "sqs" in target.delivery else [])]
 
 
 def smoke_command(target: Annotated[str, typer.Option(help=targets.FORMS)]) -> None:
-    """Give a worker one small task in each way that it takes them; say what came, or what did not and why."""
-    with told():
+    """Give a worker one small task in each way that it accepts; report what did not happen and why."""
+    with usage_errors():
         chosen = targets.find(target)
-    wrong = False
-    with told(), moto_server() as moto, containers_ended(in_container=chosen.in_container):
+    failed = False
+    with usage_errors(), moto_server() as moto, remove_containers_after(in_container=chosen.in_container):
         for delivery in deliveries(chosen):
             events = run(fitted(scenario_of(delivery), chosen), chosen, Backends(moto, moto, "moto"))
             problems = diagnose(events, chosen, delivery)
-            way = "as a service" if delivery == "worker" else "for one task"
-            typer.echo(f"{'wrong' if problems else 'ok':6}{way}, {events[-1].at:.1f} s")
+            mode = "as a service" if delivery == "worker" else "for one task"
+            typer.echo(f"{'wrong' if problems else 'ok':6}{mode}, {events[-1].at:.1f} s")
             for line in problems:
                 typer.echo(f"      {printable(line)}")
-            wrong |= bool(problems)
-    raise typer.Exit(FAILED if wrong else 0)
+            failed |= bool(problems)
+    raise typer.Exit(FAILED if failed else 0)

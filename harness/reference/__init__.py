@@ -1,6 +1,6 @@
-"""The smallest worker that keeps contract.md, and the bugs that it can be told to have.
+"""The reference worker: a minimal worker that keeps contract.md, with bugs that can be switched on.
 
-A second opinion: written from contract.md and architecture.md alone, sharing nothing with `cryo_ingest`, and plain to
-read rather than fast: threads, subprocess, whole files in memory. `python -m harness.reference worker|run -` starts it;
-`HARNESS_REFERENCE_BUG` switches on one of `bugs.BUGS`.
+It is an independent implementation, written only from contract.md and architecture.md; it shares no code with
+`cryo_ingest`. It is written to be easy to read and not to be fast: threads, subprocess, whole files in memory.
+`python -m harness.reference worker|run -` starts it; `HARNESS_REFERENCE_BUG` switches on one of `bugs.BUGS`.
 """

@@ -1,11 +1,11 @@
-"""Workers that do not work: `python -m harness.reference.adversarial NAME worker|run -`.
+"""Workers that do no work: `python -m harness.reference.adversarial NAME worker|run -`.
 
-No check may take them for workers: whatever they say of themselves, no clause that asks for work passes.
+The checks must recognise them: no clause that requires work may pass, whatever these workers report.
 
     nothing   claims nothing, prints nothing
-    success   reports the right publication for every task, without having made anything
-    canned    publishes the same thing whatever is asked
-    copies    copies whatever Parquet lies anywhere in the bucket, and publishes that
+    success   reports the right publication for every task, without having extracted anything
+    canned    publishes the same publication for every task
+    copies    copies all Parquet files of the bucket to its prefix, and publishes them
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from harness.reference.cancellation import Guard
+from harness.reference.cancellation import Cancellation
 from harness.reference.dispatcher import DispatcherClient, NotClaimed, Unavailable, report
 from harness.reference.payload import parse
 from harness.reference.s3 import open_store, s3_client
@@ -25,7 +25,7 @@ from harness.reference.settings import Settings, read_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Cheat = Callable[[Any, Settings], dict[str, Any]]
+    Publish = Callable[[Any, Settings], dict[str, Any]]
 
 CANNED = {
     "dataset_uuid": "00000000-0000-4000-8000-000000000000",
@@ -38,35 +38,35 @@ CANNED = {
 
 
 def success(payload: Any, settings: Settings) -> dict[str, Any]:
-    """Return what a worker would publish that had done the work."""
+    """Return the publication of a worker that did the work."""
     fields = {name: payload.get(name) for name in ("dataset_uuid", "config_hash", "range_start", "range_end")}
     version, prefix = "", ""
     try:
         task = parse(payload)
         version, prefix = task.version, task.prefix(task.version)
-    except Exception:  # noqa: BLE001, S110 - it has no scruples
+    except Exception:  # noqa: BLE001, S110 - it publishes even for a bad payload
         pass
     bucket = settings.environment.get("S3_BUCKET", "")
     reference = {"scheme": "s3", "bucket": bucket, "prefix": prefix, "glob": "*.parquet"}
     return {**fields, "dataset_version": version, "storage_ref": reference}
 
 
-def canned(payload: Any, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - it does not look
-    """Return the same publication, whatever is asked."""
+def canned(payload: Any, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - it ignores the task
+    """Return the same publication for every task."""
     return CANNED
 
 
 def copies(payload: Any, settings: Settings) -> dict[str, Any]:
-    """Copy all Parquet of the bucket below the task's prefix, with a manifest, and publish that."""
+    """Copy all Parquet files of the bucket to the task's prefix, write a manifest, and publish that."""
     publication = success(payload, settings)
     prefix = publication["storage_ref"]["prefix"]
-    store = open_store(None, settings, Guard())
+    store = open_store(None, settings, Cancellation())
     keys = []
     for key in store.entries(""):
-        there = store.get(key)
-        if key.endswith(".parquet") and there is not None and not key.startswith(prefix):
+        stored = store.get(key)
+        if key.endswith(".parquet") and stored is not None and not key.startswith(prefix):
             keys.append(prefix + key.rpartition("/")[2])
-            store.create(keys[-1], there.body, there.metadata)
+            store.create(keys[-1], stored.body, stored.metadata)
     manifest = {
         "version": 1,
         "dataset_uuid": publication["dataset_uuid"],
@@ -77,31 +77,33 @@ def copies(payload: Any, settings: Settings) -> dict[str, Any]:
     return publication
 
 
-CHEATS: dict[str, Cheat | None] = {"nothing": None, "success": success, "canned": canned, "copies": copies}
+WORKERS: dict[str, Publish | None] = {"nothing": None, "success": success, "canned": canned, "copies": copies}
 
 
 def main() -> None:
-    """Run one of them."""
-    cheat = CHEATS[sys.argv[1]]
+    """Run one of these workers."""
+    publish = WORKERS[sys.argv[1]]
     settings = read_settings(os.environ)
     if sys.argv[2] == "run":
-        if cheat is not None:
-            sys.stdout.write(json.dumps(cheat(json.loads(sys.stdin.read()), settings)) + "\n")
+        if publish is not None:
+            sys.stdout.write(json.dumps(publish(json.loads(sys.stdin.read()), settings)) + "\n")
         return
-    if cheat is None:
+    if publish is None:
         signal.pause()
         return
-    _serve(cheat, settings)
+    _serve(publish, settings)
 
 
-def _serve(cheat: Cheat, settings: Settings) -> None:
+def _serve(publish: Publish, settings: Settings) -> None:
     dispatcher = DispatcherClient(settings, "adversarial_worker")
     queue, url = s3_client(settings, "sqs", "SQS_ENDPOINT"), settings.environment["TASK_WAKEUP_QUEUE"]
     while True:
         for message in queue.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", ()):
             try:
                 claim = dispatcher.claim(json.loads(message["Body"])["task_id"])
-                dispatcher.complete(claim, report(cheat(claim.payload, settings), "success", None), timeout_seconds=10)
+                dispatcher.complete(
+                    claim, report(publish(claim.payload, settings), "success", None), timeout_seconds=10
+                )
             except (NotClaimed, Unavailable):
                 pass
             queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])

@@ -1,4 +1,4 @@
-"""One attempt, payload to prefix, in the order of architecture.md: every check before what can't be undone."""
+"""One attempt, from payload to published prefix, in the order of architecture.md: all checks before any write."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from harness.reference.cryo import check_caps
 from harness.reference.errors import AttemptError, BadPayload, FailedProof, Fatal, Retryable
 from harness.reference.extract import extract
 from harness.reference.payload import parse
-from harness.reference.publish import Found, Prefix
+from harness.reference.publish import Prefix, StoredVersion
 from harness.reference.staging import Staging
 
 if TYPE_CHECKING:
-    from harness.reference.cancellation import Guard
+    from harness.reference.cancellation import Cancellation
     from harness.reference.log import Log
     from harness.reference.proof import File
     from harness.reference.settings import Settings
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class Attempt:
-    """One attempt; the end of its `with` block deletes its staging, so the report belongs inside (STG-8)."""
+    """One attempt; the end of its `with` block deletes its staging directory, so report inside the block (STG-8)."""
 
-    def __init__(  # noqa: PLR0913 - what an attempt is made of
+    def __init__(  # noqa: PLR0913 - an attempt needs all of these
         self,
         payload: Any,
         task_id: str,
@@ -34,11 +34,11 @@ class Attempt:
         *,
         settings: Settings,
         store: Store,
-        guard: Guard,
+        cancellation: Cancellation,
         log: Log,
     ) -> None:
         self._payload, self._settings, self._store = payload, settings, store
-        self._guard, self._log = guard, log
+        self._cancellation, self._log = cancellation, log
         self._staging = Staging(settings.staging_root, task_id, number)
         self._failed = True
 
@@ -49,20 +49,20 @@ class Attempt:
         self._staging.remove(failed=self._failed)
 
     def run(self) -> dict[str, Any]:
-        """Return what to publish: the prefix is exact, the manifest readable.
+        """Return the publication; the prefix then has exactly its files and its manifest.
 
         Raises:
-            AttemptError: how the attempt ended instead.
+            AttemptError: the attempt failed, and is to be reported.
             LeaseLost: nothing may be reported.
         """
         task = self._parse()
         if self._settings.is_fake and not bug("says-nothing-of-fake-data"):
             self._log.write("data.fake", level="warning", note="TRACE_CRYO_MODE is fake: these are not a chain's data")
-        prefix = Prefix(task, self._store, self._settings, self._guard)
-        found = prefix.look()
-        if not (prefix.is_whole(found) and self._is_proved(task, prefix, found)):
-            self._make(task, prefix, found)
-        prefix.make_exact()
+        prefix = Prefix(task, self._store, self._settings, self._cancellation)
+        existing = prefix.read()
+        if not (prefix.is_complete(existing) and self._is_proved(task, prefix, existing)):
+            self._extract_and_upload(task, prefix, existing)
+        prefix.delete_leftovers()
         self._failed = False
         return prefix.publication()
 
@@ -78,22 +78,22 @@ class Attempt:
     def _level(self) -> str:
         return "rows" if self._settings.is_fake else self._settings.coverage
 
-    def _is_proved(self, task: Task, prefix: Prefix, found: Found) -> bool:
-        """Tell whether what is there has the evidence that is asked for; what has less is proved again (LAY-10)."""
-        if prefix.needs_proof(found, self._level) and not bug("believes-less-evidence"):
-            endpoint = rpc.choose(task, self._settings, self._guard, self._log)
+    def _is_proved(self, task: Task, prefix: Prefix, existing: StoredVersion) -> bool:
+        """Tell whether the stored files have the required evidence; files with less are proved again (LAY-10)."""
+        if prefix.needs_proof(existing, self._level) and not bug("believes-less-evidence"):
+            endpoint = rpc.choose(task, self._settings, self._cancellation, self._log)
             try:
-                chain.prove(task, list(found.files.values()), endpoint, self._level, self._log)
+                chain.prove(task, list(existing.files.values()), endpoint, self._level, self._log)
             except FailedProof as error:
                 self._log.write("version.replaced", prefix=prefix.path, reason=str(error))
                 return False
         self._log.write("version.adopted", prefix=prefix.path)
         return True
 
-    def _make(self, task: Task, prefix: Prefix, found: Found) -> None:
+    def _extract_and_upload(self, task: Task, prefix: Prefix, existing: StoredVersion) -> None:
         endpoint = None
         if not self._settings.is_fake or (bug("fake-mode-wants-a-url") and rpc.urls(task, self._settings)):
-            endpoint = rpc.choose(task, self._settings, self._guard, self._log)
+            endpoint = rpc.choose(task, self._settings, self._cancellation, self._log)
         self._staging.open()
         url = None if endpoint is None or self._settings.is_fake else endpoint.url
         files = self._extract(task, url)
@@ -101,36 +101,36 @@ class Attempt:
         if endpoint is not None and not self._settings.is_fake and self._level != "rows":
             levels = chain.prove(task, files, endpoint, self._level, self._log)
         if bug("manifest-comes-first"):
-            prefix.write_manifest(found)
+            prefix.write_manifest(existing)
         if bug("notes-the-url-in-the-store") and url is not None:
             self._store.create(f"{prefix.path}_endpoint", url.encode(), {})
             self._store.delete(f"{prefix.path}_endpoint")
         for level in sorted(set(levels.values())):
             proved = [file for file in files if levels[file.chunk.name] == level]
-            prefix.upload(proved, found, "receipts" if bug("claims-more-evidence") else level)
+            prefix.upload(proved, existing, "receipts" if bug("claims-more-evidence") else level)
         if bug("uploads-before-the-caps"):
             check_caps(self._staging.path / "out", self._settings)
         if bug("manifest-is-a-stub"):
             self._store.create(prefix.manifest_key, b"{}\n", {})
         elif not (bug("manifest-comes-first") or bug("manifest-is-late")):
-            prefix.write_manifest(found)
-        self._late = (prefix, found)
+            prefix.write_manifest(existing)
+        self._late = (prefix, existing)
 
     def _extract(self, task: Task, url: str | None) -> list[File]:
         try:
-            return extract(task, self._settings, url, self._staging, self._guard, self._log)
+            return extract(task, self._settings, url, self._staging, self._cancellation, self._log)
         except Fatal:
             if bug("keeps-what-is-capped"):
                 self._store.create(f"failed/{task.dataset_uuid}.parquet", b"", {})
             raise
 
     def finish_late(self) -> None:
-        """Write the manifest after the report: only the bugs of PUB-4 do."""
+        """Write the manifest after the report, which only the bugs of PUB-4 do."""
         if (bug("manifest-is-late") or bug("manifest-is-a-stub")) and hasattr(self, "_late"):
-            prefix, found = self._late
-            prefix.write_manifest(replace(found, manifest=self._store.get(prefix.manifest_key)))
+            prefix, existing = self._late
+            prefix.write_manifest(replace(existing, manifest=self._store.get(prefix.manifest_key)))
 
 
 def crashed(error: Exception) -> AttemptError:
-    """Return how an attempt that met a bug of ours is reported."""
-    return Retryable(f"the worker met a bug of its own: {type(error).__name__}")
+    """Return the error to report for an unexpected exception."""
+    return Retryable(f"the worker has a bug: {type(error).__name__}")

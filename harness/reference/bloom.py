@@ -21,8 +21,8 @@ def bloom_of(items: Iterable[bytes]) -> int:
     return bits
 
 
-def holds(bloom: int, item: bytes) -> bool:
-    """Tell whether a bloom may hold an address or a topic."""
+def contains(bloom: int, item: bytes) -> bool:
+    """Tell whether a bloom may contain an address or a topic."""
     return bloom & _bits(item) == _bits(item)
 
 

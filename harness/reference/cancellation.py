@@ -1,4 +1,4 @@
-"""One place to ask whether the attempt may go on: before every request, and while Cryo runs."""
+"""Whether an attempt may continue; checked before every request and while Cryo runs."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from harness.reference.bugs import bug
 from harness.reference.errors import HandedBack, LeaseLost
 
 
-class Guard:
-    """Raises from `check` and `pause` once the attempt has been stopped or its lease has ended; for several threads."""
+class Cancellation:
+    """Makes `check` and `pause` raise once the attempt is stopped or its lease has ended; safe for several threads."""
 
     def __init__(self) -> None:
         self.lease_end = math.inf
         self._stopped = threading.Event()
-        self._why: LeaseLost | HandedBack | None = None
+        self._reason: LeaseLost | HandedBack | None = None
 
-    def stop(self, why: LeaseLost | HandedBack) -> None:
-        """Stop the attempt; the first reason counts, save that a lost lease outdoes a hand-back."""
-        if self._why is None or isinstance(why, LeaseLost):
-            self._why = why
+    def stop(self, reason: LeaseLost | HandedBack) -> None:
+        """Stop the attempt; the first reason counts, but a lost lease replaces a hand-back."""
+        if self._reason is None or isinstance(reason, LeaseLost):
+            self._reason = reason
         self._stopped.set()
 
     def lease_is_lost(self) -> bool:
-        """Tell whether nothing may be asked any more in the task's name."""
+        """Tell whether no more requests may be sent for the task."""
         if time.monotonic() >= self.lease_end:
-            self.stop(LeaseLost("its local end has come"))
-        return isinstance(self._why, LeaseLost) and not bug("works-past-the-lease")
+            self.stop(LeaseLost("the lease has expired locally"))
+        return isinstance(self._reason, LeaseLost) and not bug("works-past-the-lease")
 
     def check(self) -> None:
-        """Raise if the attempt is not to go on.
+        """Raise if the attempt must not continue.
 
         Raises:
             LeaseLost: the lease has ended.
-            HandedBack: the worker is ending.
+            HandedBack: the worker is shutting down.
         """
         if self.lease_is_lost():
-            raise self._why or LeaseLost("its local end has come")
-        if isinstance(self._why, HandedBack):
-            raise self._why
+            raise self._reason or LeaseLost("the lease has expired locally")
+        if isinstance(self._reason, HandedBack):
+            raise self._reason
 
     def pause(self, seconds: float) -> None:
-        """Wait, less if the attempt is stopped; raises as `check` does."""
+        """Wait, but not longer than until the attempt is stopped; raise as `check` does."""
         self.check()
         self._stopped.wait(min(seconds, max(0.0, self.lease_end - time.monotonic())))
         self.check()

@@ -1,7 +1,7 @@
-"""The proof by the chain (RNG-4, levels `chain` and `receipts`): the files against what the node itself says.
+"""The proof by the chain (RNG-4, levels `chain` and `receipts`): compare the files with the node's answers.
 
-Every block is asked for by number; what is compared is tied to the rows by hashes. Datasets made of logs are
-`chain_logs.py`'s.
+Every block is requested by number, and hashes connect the answers to the rows. The proof of datasets made of logs is in
+`chain_logs.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-AT_ONCE = 8
+CONCURRENT_CALLS = 8
 SAMPLES_PER_FILE = 8
 TRACES = ("traces", "geth_calls")
 ALL_BLOCKS = ("transactions", *COLUMNS, *TRACES)
@@ -34,11 +34,11 @@ SHOWN_BLOCKS = 5
 
 
 def prove(task: Task, files: list[File], endpoint: Endpoint, level: str, log: Log) -> dict[str, str]:
-    """Compare all files with the node, and return the level that was proved of each, by its name.
+    """Compare all files with the node, and return the proved level of each file by its name.
 
     Raises:
-        FailedProof: they differ; the message gives the blocks.
-        Unconfirmed: the node can't show enough to compare them with; the message gives the blocks.
+        FailedProof: they differ; the message names the blocks.
+        Unconfirmed: the node does not give enough evidence; the message names the blocks.
     """
     levels: dict[str, str] = {}
     by_digest: dict[str, str] = {}
@@ -72,7 +72,7 @@ def _prove_file(task: Task, file: File, endpoint: Endpoint, level: str, log: Log
 
 
 def _numbers(dataset: str, file: File) -> list[int]:
-    """Return the blocks that are asked for; none for a dataset that is proved by rows only."""
+    """Return the blocks to request; none for a dataset that is proved only by its rows."""
     first, last = file.chunk.first, file.chunk.last
     if dataset == "blocks":
         return sorted({*range(first, last + 1, max(1, (last - first) // SAMPLES_PER_FILE)), last})
@@ -81,7 +81,7 @@ def _numbers(dataset: str, file: File) -> list[int]:
 
 @dataclass(slots=True)
 class _Comparison:
-    """One file's rows and the headers that the node gave for them."""
+    """The rows of one file and the headers of its blocks."""
 
     dataset: str
     rows: dict[int, list[Row]]
@@ -90,8 +90,8 @@ class _Comparison:
     headers: dict[int, Header | NoEvidence] = field(default_factory=dict)
 
     def check(self, numbers: list[int]) -> dict[int, Verdict]:
-        """Ask for some blocks and compare them with their rows."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        """Request some blocks and compare them with their rows."""
+        with ThreadPoolExecutor(CONCURRENT_CALLS) as pool:
             self.headers.update(zip(numbers, pool.map(self._header, numbers), strict=True))
             blooms = Blooms.of(header for header in self.headers.values() if isinstance(header, Header))
             return dict(zip(numbers, pool.map(self._verdict, numbers, repeat(blooms)), strict=True))
@@ -113,18 +113,18 @@ class _Comparison:
         except NoEvidence as problem:
             return Verdict(str(problem), is_unknown=True)
         except UNUSABLE as error:
-            return Verdict(f"the node's answer can't be used ({type(error).__name__})", is_unknown=True)
+            return Verdict(f"the node's answer is malformed ({type(error).__name__})", is_unknown=True)
 
     def _problem(self, header: Header, rows: list[Row]) -> str | None:
         if self.dataset == "blocks":
-            return None if rows and rows[0]["block_hash"] == header.hash else "another block hash"
+            return None if rows and rows[0]["block_hash"] == header.hash else "the block hash differs"
         if self.dataset == "transactions":
             return _transactions_problem(header, rows, self.endpoint, self.level)
         return _traces_problem(header, rows, self.endpoint)
 
 
 def _raise_for_problems(dataset: str, verdicts: dict[int, Verdict], *, twice: bool) -> None:
-    """Raise if some block's rows are wrong or can't be confirmed; `twice` if the node gave the same answer again."""
+    """Raise if the rows of a block are wrong or unconfirmed; `twice` means that the node repeated its answers."""
     failed = {number: verdict for number, verdict in verdicts.items() if verdict.problem}
     if not failed:
         return
@@ -140,7 +140,7 @@ def _raise_for_problems(dataset: str, verdicts: dict[int, Verdict], *, twice: bo
 def _transactions_problem(header: Header, rows: list[Row], endpoint: Endpoint, level: str) -> str | None:
     rows = sorted(rows, key=lambda row: row["transaction_index"])
     if [row["transaction_hash"] for row in rows] != header.transactions:
-        return f"{len(rows)} transactions, the block has {len(header.transactions)}, or others"
+        return f"the {len(rows)} transactions are not the {len(header.transactions)} of the block"
     if level != "receipts":
         return None
     receipts = _receipts_by_transaction(header, endpoint)
@@ -148,30 +148,30 @@ def _transactions_problem(header: Header, rows: list[Row], endpoint: Endpoint, l
         receipt = receipts[row["transaction_hash"]]
         status = receipt.get("status")
         if int(receipt["gasUsed"], 16) != row["gas_used"]:
-            return f"the gas used by transaction {row['transaction_index']} is not its receipt's"
+            return f"the gas used by transaction {row['transaction_index']} differs from its receipt"
         if status is not None and (int(status, 16) == 1) != row["success"]:
-            return f"the success of transaction {row['transaction_index']} is not its receipt's"
+            return f"the success of transaction {row['transaction_index']} differs from its receipt"
     return None
 
 
 def _traces_problem(header: Header, rows: list[Row], endpoint: Endpoint) -> str | None:
-    """Find a transaction that used gas and has no row."""
-    seen = {row["transaction_hash"] for row in rows} - {None}  # a block's reward has none
-    if header.gas_used and not seen:
+    """Return a problem if a transaction used gas and has no row, else None."""
+    traced = {row["transaction_hash"] for row in rows} - {None}  # a block reward has no transaction
+    if header.gas_used and not traced:
         return "gas was used, but there are no rows"
-    if not seen <= set(header.transactions):
+    if not traced <= set(header.transactions):
         return "a row's transaction is not in the block"
-    missing = [each for each in header.transactions if each not in seen]
+    missing = [transaction for transaction in header.transactions if transaction not in traced]
     if not missing or bug("forgives-missing-traces"):
         return None
-    # A system transaction of some chains uses no gas and has no trace.
+    # On some chains a system transaction uses no gas and has no trace.
     receipts = _receipts_by_transaction(header, endpoint)
-    lost = [each for each in missing if int(receipts[each]["gasUsed"], 16)]
+    lost = [transaction for transaction in missing if int(receipts[transaction]["gasUsed"], 16)]
     return f"{len(lost)} transactions used gas, but have no rows" if lost else None
 
 
 def _receipts_by_transaction(header: Header, endpoint: Endpoint) -> dict[bytes, Row]:
     receipts = receipts_of(header, endpoint)
-    if receipts.found is None:
-        raise NoEvidence(f"the node has no receipts for it ({receipts.reason})")
-    return {as_bytes(receipt["transactionHash"]): receipt for receipt in receipts.found}
+    if receipts.listed is None:
+        raise NoEvidence(f"the node has no receipts for the block ({receipts.reason})")
+    return {as_bytes(receipt["transactionHash"]): receipt for receipt in receipts.listed}

@@ -1,8 +1,8 @@
 """The proof of the datasets made of logs (RNG-4): `logs`, `erc20_transfers`, `erc721_transfers`.
 
-Bloom, membership in a transaction and log indexes are heuristics. Receipts decide about a block that they make
-suspicious; `eth_getLogs` only where there are none, and only if the bloom of its very answer is the header's: it is
-the method that the rows came from, so what it has lost the rows have lost too.
+Three heuristics find suspicious blocks: the bloom, the transactions of the rows, and the log indexes. Receipts decide
+about a suspicious block. Without receipts, `eth_getLogs` decides only if the bloom of its answer equals the header's:
+the rows come from the same method, so they lack the same logs that its answer lacks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from Crypto.Hash import keccak
 
-from harness.reference.bloom import ALL_SET, bloom_of, holds
+from harness.reference.bloom import ALL_SET, bloom_of, contains
 from harness.reference.bugs import bug
 from harness.reference.evidence import NoEvidence, as_bytes, bloom_of_logs, logs_by_hash, receipts_of
 
@@ -33,15 +33,15 @@ COLUMNS = {
     "erc20_transfers": ("erc20", "from_address", "to_address", "value_binary"),
     "erc721_transfers": ("erc20", "from_address", "to_address", "token_id_binary"),
 }
-"""What is compared of a row besides its transaction."""
+"""The columns that are compared, besides the transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found out about a block's rows: what is wrong with them, or None.
+    """The result for a block's rows: `problem` is what is wrong, or None.
 
-    `is_unknown` if the node can't show whether they are right, `was_suspect` if a heuristic spoke against rows that
-    are, `rows_only` if nothing but the rows' own source backs them.
+    `is_unknown`: the node does not give enough evidence. `was_suspect`: a heuristic suspected correct rows.
+    `rows_only`: only `eth_getLogs`, the source of the rows, confirmed them.
     """
 
     problem: str | None = None
@@ -52,16 +52,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Blooms:
-    """What the blooms of a file's headers are good for: some chains set no bit of them, others set every one."""
+    """Whether the blooms of a file's headers are useful: some chains set no bits, others all bits."""
 
     useful: bool
     unset: bool
 
     @classmethod
     def of(cls, headers: Iterable[Header]) -> Blooms:
-        """Look at all headers of a file."""
-        seen = {header.bloom for header in headers}
-        return cls(useful=not seen <= {0, ALL_SET}, unset=seen <= {0})
+        """Examine the blooms of all headers of a file."""
+        blooms = {header.bloom for header in headers}
+        return cls(useful=not blooms <= {0, ALL_SET}, unset=blooms <= {0})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,48 +74,48 @@ class LogBlock:
     blooms: Blooms
 
     def check(self, endpoint: Endpoint, level: str) -> Verdict:
-        """Compare the rows with what the node shows.
+        """Compare the rows with the node's answers.
 
         Raises:
-            NoEvidence: the node can't show enough.
+            NoEvidence: the node does not give enough evidence.
         """
         is_suspect = self._is_suspect()
-        if self._has_strangers() and bug("refuses-block-logs"):
+        if self._has_unknown_transactions() and bug("refuses-block-logs"):
             return Verdict("a row's transaction is not at its index in the block")
         if not is_suspect and level != "receipts":
             return Verdict()
         receipts = receipts_of(self.header, endpoint)
-        if receipts.found is None and level == "receipts":
-            raise NoEvidence(f"the node has no receipts for it ({receipts.reason})")
-        if receipts.found is None:
+        if receipts.listed is None and level == "receipts":
+            raise NoEvidence(f"the node has no receipts for the block ({receipts.reason})")
+        if receipts.listed is None:
             return self._by_logs(receipts, endpoint)
-        listed = [log for receipt in receipts.found for log in receipt["logs"]]
+        listed = [log for receipt in receipts.listed for log in receipt["logs"]]
         return Verdict(self._by_receipts(listed, endpoint), was_suspect=is_suspect)
 
     def _is_suspect(self) -> bool:
         header, indexes = self.header, {row["log_index"] for row in self.rows}
-        if self._has_strangers() or len(indexes) < len(self.rows):
+        if self._has_unknown_transactions() or len(indexes) < len(self.rows):
             return True
         if self.blooms.unset and header.transactions:
             return True
         if self.dataset != "logs":
-            return not self.rows and holds(header.bloom, TRANSFER)
+            return not self.rows and contains(header.bloom, TRANSFER)
         if self.rows and max(indexes) - min(indexes) >= len(self.rows):
             return True
         items = (row[column] for row in self.rows for column in ("address", *TOPICS))
         return bloom_of(item for item in items if item is not None) != header.bloom
 
-    def _has_strangers(self) -> bool:
-        """Tell whether some row's transaction is not at its index in the block."""
-        places = {(row["transaction_index"], row["transaction_hash"]) for row in self.rows}
-        return not places <= set(enumerate(self.header.transactions))
+    def _has_unknown_transactions(self) -> bool:
+        """Tell whether the transaction of a row is not at its index in the block."""
+        transactions = {(row["transaction_index"], row["transaction_hash"]) for row in self.rows}
+        return not transactions <= set(enumerate(self.header.transactions))
 
     def _by_receipts(self, listed: list[Row], endpoint: Endpoint) -> str | None:
-        """Compare the rows with the logs of all receipts; logs of the block's own may be in no receipt."""
-        told, seen = _keys_of_logs(self.dataset, listed), self._keys()
-        if missing := (told - seen).total():
-            return f"{missing} rows are missing that its receipts hold"
-        extra = seen - told
+        """Compare the rows with the logs of all receipts, which may lack logs that belong to no transaction."""
+        expected, found = _keys_of_logs(self.dataset, listed), self._keys()
+        if missing := (expected - found).total():
+            return f"{missing} logs of its receipts are missing"
+        extra = found - expected
         if not self._are_outside(extra):
             return f"{extra.total()} rows are not in its receipts"
         if not extra and (not self._unexplained(listed) or bug("takes-too-few-receipts")):
@@ -123,7 +123,7 @@ class LogBlock:
         return self._by_both(listed, extra, endpoint)
 
     def _by_both(self, listed: list[Row], extra: Counter[Key], endpoint: Endpoint) -> str | None:
-        """Ask `eth_getLogs` for the logs of the block's own that its receipts don't hold, `extra` being such rows."""
+        """Compare `extra`, the rows that are in no receipt, with the logs of `eth_getLogs` that have no transaction."""
         try:
             own = [log for log in logs_by_hash(self.header, endpoint) if self._is_outside(log)]
         except NoEvidence:
@@ -131,20 +131,22 @@ class LogBlock:
                 raise
             return None
         if extra != _keys_of_logs(self.dataset, own) - _keys_of_logs(self.dataset, listed):
-            return "its rows outside all transactions are not those that the node has"
+            return "its logs without a transaction differ from those of the node"
         if not listed and self._unexplained(own):
-            return "its bloom holds logs that the node does not have"
+            return "its bloom contains logs that the node does not return"
         return None
 
     def _by_logs(self, receipts: Receipts, endpoint: Endpoint) -> Verdict:
-        """Compare the rows with `eth_getLogs` where the block has no receipts."""
+        """Compare the rows with `eth_getLogs` if there are no receipts."""
         logs = logs_by_hash(self.header, endpoint)
         is_explained = self.blooms.useful and bloom_of_logs(logs) == self.header.bloom
         rows_only = not self.blooms.useful and receipts.no_methods
         if not (is_explained or rows_only or bug("trusts-logs-by-hash")):
-            raise NoEvidence(f"the node has no receipts for it ({receipts.reason})")
-        told, seen = _keys_of_logs(self.dataset, logs), self._keys()
-        problem = None if told == seen else f"{seen.total()} rows, the node has {told.total()}, or others"
+            raise NoEvidence(f"the node has no receipts for the block ({receipts.reason})")
+        expected, found = _keys_of_logs(self.dataset, logs), self._keys()
+        problem = None
+        if expected != found:
+            problem = f"the {found.total()} rows are not the {expected.total()} logs of the node"
         return Verdict(problem, was_suspect=True, rows_only=rows_only)
 
     def _unexplained(self, logs: list[Row]) -> bool:
@@ -162,7 +164,7 @@ class LogBlock:
 
 
 def _keys_of_logs(dataset: str, logs: Iterable[Row]) -> Counter[Key]:
-    """Return the rows that Cryo makes of logs, as far as they are compared, and how often each."""
+    """Return the compared columns of the rows that Cryo makes from logs, with the number of each."""
     keys = (_key(dataset, log) for log in logs)
     return Counter(key for key in keys if key is not None)
 
@@ -172,7 +174,7 @@ def _key(dataset: str, log: Row) -> Key | None:
     topics, data = [as_bytes(topic) for topic in log["topics"]], as_bytes(log["data"])
     if dataset == "logs":
         return (*transaction, data, *(*topics, None, None, None, None)[:4])
-    # Cryo tells the two kinds of Transfer apart by topics and data: that of ERC-20 has its value in the data.
+    # Cryo distinguishes the two kinds of Transfer by topics and data: ERC-20 has the value in the data.
     shape = (3, 32) if dataset == "erc20_transfers" else (4, 0)
     if (len(topics), len(data)) != shape or topics[0] != TRANSFER:
         return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.reference import staging
 from harness.reference.attempt import Attempt, crashed
-from harness.reference.cancellation import Guard
+from harness.reference.cancellation import Cancellation
 from harness.reference.errors import AttemptError, BadConfiguration, BadPayload, HandedBack
 from harness.reference.log import Log
 from harness.reference.payload import UUID
@@ -37,72 +37,72 @@ def main() -> None:
     """Run the command line and exit."""
     parser = _Parser(prog="python -m harness.reference", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("worker", help="serve wake-ups from the queue")
-    one = commands.add_parser("run", help="run one attempt without a dispatcher")
-    one.add_argument("payload", help="a file, or - for standard input")
-    one.add_argument("--store", help="s3://bucket or file:///directory")
-    one.add_argument("--task-id", type=_task_id, default=str(uuid.uuid4()))
-    one.add_argument("--attempt", type=int, default=1)
-    given = parser.parse_args()
+    commands.add_parser("worker", help="process wake-ups from the queue")
+    run = commands.add_parser("run", help="run one attempt without a dispatcher")
+    run.add_argument("payload", help="a file, or - for standard input")
+    run.add_argument("--store", help="s3://bucket or file:///directory")
+    run.add_argument("--task-id", type=_task_id, default=str(uuid.uuid4()))
+    run.add_argument("--attempt", type=int, default=1)
+    options = parser.parse_args()
     log = Log()
-    # An empty variable counts as not set, save those that must be usable when set.
+    # Secrets must be known to the log before anything is logged.
     log.hide(*(os.environ.get(name) for name in SECRETS))
     for name, value in os.environ.items():
         if name.startswith("TRACE_RPC_POOL_"):
             log.hide(*value.split())
     try:
         settings = read_settings(os.environ)
-        if given.command == "worker":
+        if options.command == "worker":
             clean = Service(settings, log).run()
-            # Threads that did not end in time must not hold the process.
+            # Threads that did not end in time must not keep the process alive.
             os._exit(0 if clean else 128 + signal.SIGTERM)
-        sys.exit(_run(given, settings, log))
+        sys.exit(_run(options, settings, log))
     except AttemptError as error:
         log.write("attempt.failed", outcome=error.outcome, message=str(error))
         sys.exit(error.exit_code)
-    except Exception as error:  # noqa: BLE001 - a bug of ours, whose words may hold a secret
+    except Exception as error:  # noqa: BLE001 - a bug; the message may contain a secret, which the log removes
         log.write("attempt.crashed", outcome=crashed(error).outcome, message=f"{type(error).__name__}: {error}")
         sys.exit(crashed(error).exit_code)
 
 
 def _task_id(text: str) -> str:
-    # It names a directory.
+    # It becomes the name of a directory.
     if not UUID.fullmatch(text):
         raise argparse.ArgumentTypeError("must be a UUID")
     return text.lower()
 
 
-def _run(given: argparse.Namespace, settings: Settings, log: Log) -> int:
+def _run(options: argparse.Namespace, settings: Settings, log: Log) -> int:
     """Run one attempt, print its publication, and return the exit code.
 
     Raises:
-        AttemptError: how it ended instead.
+        AttemptError: the attempt failed.
     """
-    guard = Guard()
+    cancellation = Cancellation()
     signals: list[int] = []
 
-    def end(number: int, _: object) -> None:
+    def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         signals.append(number)
-        guard.stop(HandedBack("ended by a signal"))
+        cancellation.stop(HandedBack("ended by a signal"))
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+        signal.signal(number, stop)
     try:
-        store = open_store(given.store, settings, guard)
+        store = open_store(options.store, settings, cancellation)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE
     staging.sweep(settings.staging_root, settings.staging_ttl_hours, log)
-    log.write("task", task_id=given.task_id)
+    log.write("task", task_id=options.task_id)
     try:
         with Attempt(
-            _read(given.payload),
-            given.task_id,
-            given.attempt,
+            _read(options.payload),
+            options.task_id,
+            options.attempt,
             settings=settings,
             store=store,
-            guard=guard,
+            cancellation=cancellation,
             log=log,
         ) as attempt:
             publication = attempt.run()

@@ -1,4 +1,4 @@
-"""Cryo as a process: its command line and environment, its deadline, the caps while it runs, its end."""
+"""Cryo as a process: command line, environment, deadline, caps while it runs, and termination."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.reference.bugs import bug
 from harness.reference.errors import DeadlineExceeded, Fatal, LeaseLost, Retryable
 
 if TYPE_CHECKING:
-    from harness.reference.cancellation import Guard
+    from harness.reference.cancellation import Cancellation
     from harness.reference.settings import Settings
     from harness.reference.staging import Staging
     from harness.reference.task import Task
@@ -33,19 +33,19 @@ ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() == parent:
     os.execv(program, sys.argv[2:])
 """
-"""Has the kernel kill the process when its parent's thread ends (PR_SET_PDEATHSIG outlives exec), then is Cryo."""
+"""Asks the kernel to kill this process when the parent's thread ends, then executes Cryo; PR_SET_PDEATHSIG is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one run of Cryo ended: negative for a signal; `output` is the end of what it printed, not yet redacted."""
+    """How one run of Cryo ended; `code` is negative for a signal, `output` is the end of its output, not redacted."""
 
     code: int
     output: str
 
 
 def find_cryo(settings: Settings) -> str:
-    """Return the path of the executable that the mode calls for.
+    """Return the path of the executable for the mode.
 
     Raises:
         Fatal: it is missing or can't be executed (MOD-3).
@@ -54,11 +54,11 @@ def find_cryo(settings: Settings) -> str:
     if settings.is_fake:
         beside = Path(sys.executable).parent / "fake-cryo"
         name = str(beside) if beside.exists() else "fake-cryo"
-    found = shutil.which(name, path=settings.environment.get("PATH"))
-    if found is None:
+    path = shutil.which(name, path=settings.environment.get("PATH"))
+    if path is None:
         error_class = Retryable if bug("missing-cryo-is-retryable") else Fatal
         raise error_class(f"the Cryo executable {name!r} is missing or can't be executed: set TRACE_CRYO_BIN")
-    return os.path.abspath(found)  # noqa: PTH100 - without following links, by whose names programs know themselves
+    return os.path.abspath(path)  # noqa: PTH100 - does not follow links, since programs may depend on their own name
 
 
 def command(task: Task, settings: Settings, url: str | None, directory: Path) -> list[str]:
@@ -79,7 +79,7 @@ def command(task: Task, settings: Settings, url: str | None, directory: Path) ->
 
 
 def variables(task: Task, settings: Settings, url: str | None) -> dict[str, str]:
-    """Return Cryo's whole environment: the endpoint there and nowhere else, no other secret, no MESC (SEC-2)."""
+    """Return Cryo's environment: the only place that has the URL; no other secret and no MESC (SEC-2)."""
     passed = {name: value for name, value in settings.environment.items() if name in PASSED_ON}
     if bug("passes-mesc-on"):
         passed |= {name: value for name, value in settings.environment.items() if name.startswith("MESC_")}
@@ -90,17 +90,19 @@ def variables(task: Task, settings: Settings, url: str | None) -> dict[str, str]
 
 
 class Cryo:
-    """Runs Cryo for one attempt, all runs together within one deadline."""
+    """Runs Cryo for one attempt; all runs share one deadline."""
 
-    def __init__(self, task: Task, settings: Settings, url: str | None, staging: Staging, guard: Guard) -> None:
+    def __init__(
+        self, task: Task, settings: Settings, url: str | None, staging: Staging, cancellation: Cancellation
+    ) -> None:
         self.program = find_cryo(settings)
         self.directory = staging.path / "out"
         self._task, self._settings, self._url = task, settings, url
-        self._staging, self._guard = staging, guard
+        self._staging, self._cancellation = staging, cancellation
         self._deadline = time.monotonic() + settings.deadline_seconds
 
     def remaining_seconds(self) -> float:
-        """Return how long Cryo may still run."""
+        """Return the time until the deadline."""
         return self._deadline - time.monotonic()
 
     def run(self) -> Ended:
@@ -110,7 +112,7 @@ class Cryo:
             DeadlineExceeded: it did not end in time; its process group is dead.
             Fatal: a cap was exceeded while it ran.
             LeaseLost: the lease ended; its process group is dead.
-            HandedBack: the worker is ending; its process group is dead.
+            HandedBack: the worker is shutting down; its process group is dead.
         """
         arguments = command(self._task, self._settings, self._url, self.directory)
         if bug("extracts-a-second-dataset"):
@@ -118,7 +120,7 @@ class Cryo:
         return self._run_to_end(arguments)
 
     def _run_to_end(self, arguments: list[str]) -> Ended:
-        held = self._staging.descriptor
+        lock = self._staging.descriptor
         launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid()), self.program]
         outlives = bug("cryo-outlives-its-worker")
         process = subprocess.Popen(
@@ -128,7 +130,7 @@ class Cryo:
             stderr=subprocess.STDOUT,
             cwd=self._staging.path,
             env=variables(self._task, self._settings, self._url),
-            pass_fds=() if held is None or bug("lock-is-not-inherited") else (held,),
+            pass_fds=() if lock is None or bug("lock-is-not-inherited") else (lock,),
             start_new_session=True,
         )
         assert process.stdout is not None  # noqa: S101 - asked for above
@@ -152,7 +154,7 @@ class Cryo:
             try:
                 process.wait(WATCH_SECONDS)
             except subprocess.TimeoutExpired:
-                self._guard.check()
+                self._cancellation.check()
                 if not (bug("caps-are-not-watched") or bug("uploads-before-the-caps")):
                     check_caps(self.directory, self._settings)
                 if self.remaining_seconds() <= 0 and not bug("no-deadline"):
@@ -163,7 +165,7 @@ class Cryo:
 
 
 class _Tail:
-    """Reads a pipe to its end in a thread of its own, keeping the last few kilobytes."""
+    """Reads a pipe to its end in a separate thread and keeps the last few kilobytes."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -176,17 +178,17 @@ class _Tail:
             self._kept = (self._kept + block)[-KEPT_OUTPUT_BYTES:]
 
     def join(self) -> None:
-        """Wait for the pipe's end: everything that wrote to it has been killed."""
+        """Wait for the end of the pipe; all processes that wrote to it are dead by then."""
         self._thread.join()
 
     @property
     def text(self) -> str:
-        """What was kept."""
+        """The end of the output."""
         return self._kept.decode(errors="replace")
 
 
 def check_caps(directory: Path, settings: Settings) -> None:
-    """Compare what is staged with the caps (CAP-1): exactly at a cap is allowed.
+    """Compare the staged files with the caps (CAP-1); a value exactly at a cap is allowed.
 
     Raises:
         Fatal: a cap is exceeded (CAP-4).
@@ -197,7 +199,7 @@ def check_caps(directory: Path, settings: Settings) -> None:
             if path.is_file():
                 sizes[path.name] = path.stat().st_size
         except FileNotFoundError:
-            continue  # Cryo renamed it meanwhile
+            continue  # Cryo has renamed it
     files = sum(name.endswith(".parquet") for name in sizes)
     check_count(files, settings)
     largest = max(sizes.values(), default=0) + bug("at-the-cap-is-over")
@@ -213,7 +215,7 @@ def check_count(files: int, settings: Settings) -> None:
     """Compare a number of files with its cap.
 
     Raises:
-        Fatal: it is exceeded.
+        Fatal: the cap is exceeded.
     """
     if files + bug("at-the-cap-is-over") > settings.max_files:
         error_class = Retryable if bug("caps-are-retryable") else Fatal
@@ -221,7 +223,7 @@ def check_count(files: int, settings: Settings) -> None:
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill Cryo and whatever it started."""
+    """Kill Cryo and its child processes."""
     try:
         if bug("kills-only-the-leader"):
             process.kill()

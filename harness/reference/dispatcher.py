@@ -1,4 +1,4 @@
-"""The dispatcher's wire by urllib (contract.md, "The wire"): claim in both forms, heartbeat, completion."""
+"""A client of the dispatcher on urllib (contract.md, "The wire"): claim in both forms, heartbeat, completion."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ LEASE_IS_LOST = {UNAUTHORIZED, FORBIDDEN, CONFLICT}
 
 
 class Unavailable(Exception):
-    """The dispatcher let nothing be claimed, failed, or gave no answer."""
+    """The dispatcher rejected the request, failed, or did not answer."""
 
 
 class NotClaimed(Exception):
-    """The task is not to be had (LSE-1)."""
+    """The task cannot be claimed (LSE-1)."""
 
 
 class Malformed(Exception):
-    """The dispatcher calls a request malformed: a bug of ours, which asking again does not mend."""
+    """The dispatcher rejects a request as malformed: a bug of this worker, so repeating it does not help."""
 
 
 class Lost(Exception):
-    """The dispatcher says that the lease is no longer ours."""
+    """The dispatcher says that this attempt no longer has the lease."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claimed task: `lease_end` is monotonic and already has the margin of LSE-3 taken off; tokens are secrets."""
+    """A claimed task; `lease_end` is monotonic time without the margin of LSE-3; the tokens are secrets."""
 
     task_id: str
     attempt: int
@@ -54,7 +54,7 @@ class Claim:
 
 
 class DispatcherClient:
-    """Makes the three requests; each takes as long as its timeout at most."""
+    """Sends the three requests, each with a timeout."""
 
     def __init__(self, settings: Settings, worker_id: str) -> None:
         self._url = settings.environment["DISPATCHER_URL"].rstrip("/")
@@ -65,8 +65,8 @@ class DispatcherClient:
         """Claim a task.
 
         Raises:
-            NotClaimed: it is not to be had.
-            Unavailable: the dispatcher did not answer, or not with a claim.
+            NotClaimed: it cannot be claimed.
+            Unavailable: the dispatcher did not answer with a claim.
         """
         sent = time.monotonic()
         body = {"task_id": task_id, "worker_id": self._worker_id}
@@ -74,7 +74,7 @@ class DispatcherClient:
         if status == CONFLICT or (status == OK and answer.get("status") == "NotClaimed"):
             raise NotClaimed(str(answer.get("reason", "conflict")))
         if status != OK:
-            raise Unavailable(f"a claim was answered with {status}")
+            raise Unavailable(f"the dispatcher answered a claim with {status}")
         try:
             documented = "task" in answer
             if documented and bug("lite-claims-only"):
@@ -90,14 +90,14 @@ class DispatcherClient:
                 capability_token=answer["capability_token"],
             )
         except (KeyError, TypeError, ValueError):
-            raise Unavailable("a claim was answered with something else than a claim") from None
+            raise Unavailable("the answer to a claim is malformed") from None
 
     def heartbeat(self, claim: Claim, timeout_seconds: float) -> float:
         """Renew a lease and return its new local end.
 
         Raises:
-            Lost: it is no longer ours.
-            Unavailable: no good answer.
+            Lost: the lease is lost.
+            Unavailable: there was no valid answer.
         """
         sent = time.monotonic()
         body = {"task_id": claim.task_id, "attempt": claim.attempt, "lease_token": claim.lease_token}
@@ -106,15 +106,15 @@ class DispatcherClient:
         try:
             return sent + with_margin(_lease_seconds(answer["lease_expires_at"], date))
         except (KeyError, TypeError, ValueError):
-            raise Unavailable("a heartbeat was answered with something else than a lease") from None
+            raise Unavailable("the answer to a heartbeat is malformed") from None
 
     def complete(self, claim: Claim, report: Mapping[str, Any], timeout_seconds: float) -> None:
         """Report how the attempt ended.
 
         Raises:
-            Lost: the lease is no longer ours: nothing was published.
-            Malformed: it is not a completion.
-            Unavailable: no good answer.
+            Lost: the lease is lost, and nothing was published.
+            Malformed: the dispatcher rejects it as malformed.
+            Unavailable: there was no valid answer.
         """
         body = {"task_id": claim.task_id, "attempt": claim.attempt, "lease_token": claim.lease_token, **report}
         status, _, _ = self._ask("/v1/task/complete", _capability(claim), body, timeout_seconds)
@@ -135,21 +135,21 @@ class DispatcherClient:
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"no answer from the dispatcher ({type(error).__name__})") from None
         try:
-            found = json.loads(text or b"{}")
+            fields = json.loads(text or b"{}")
         except ValueError:
             raise Unavailable("the dispatcher's answer is not JSON") from None
-        return status, found if isinstance(found, dict) else {}, date
+        return status, fields if isinstance(fields, dict) else {}, date
 
 
 def with_margin(lease_seconds: float) -> float:
-    """Return how long a lease may be relied on: LSE-3."""
+    """Return how long a lease may be used (LSE-3)."""
     if bug("no-margin-to-the-lease"):
         return lease_seconds
     return max(1.0, lease_seconds - min(5.0, lease_seconds / 3))
 
 
 def report(publication: Mapping[str, Any] | None, outcome: str, error_message: str | None) -> dict[str, Any]:
-    """Return the part of a completion that says how the attempt ended."""
+    """Return the fields of a completion that depend on how the attempt ended."""
     succeeded = outcome == "success"
     published = [publication] if publication is not None else []
     if bug("publishes-twice"):
@@ -166,7 +166,7 @@ def report(publication: Mapping[str, Any] | None, outcome: str, error_message: s
 
 
 def _attempt(value: object) -> int:
-    # It names a directory.
+    # It becomes the name of a directory.
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(value)
     return value
@@ -180,13 +180,13 @@ def _check(status: int) -> None:
     if status in LEASE_IS_LOST:
         raise Lost(f"the dispatcher answered {status}")
     if status == BAD_REQUEST:
-        raise Malformed("the dispatcher calls the request malformed")
+        raise Malformed("the dispatcher rejected the request as malformed")
     if status != OK:
         raise Unavailable(f"the dispatcher answered {status}")
 
 
 def _lease_seconds(expires_at: str, date: str | None) -> float:
-    """Return how long a lease lasts by the dispatcher's own clock, so that ours may be wrong."""
+    """Return how long a lease lasts by the dispatcher's clock; this machine's clock may be wrong."""
     expires = datetime.fromisoformat(expires_at).timestamp()
     if date is None or bug("trusts-its-own-clock"):
         return expires - time.time()

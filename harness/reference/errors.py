@@ -1,10 +1,10 @@
-"""How an attempt ends when it does not succeed (OUT-1, OUT-2, OUT-4), and the exit code of each (architecture.md)."""
+"""The errors of an attempt (OUT-1, OUT-2, OUT-4) and their exit codes (architecture.md)."""
 
 from __future__ import annotations
 
 
 class AttemptError(Exception):
-    """The attempt ends, and is reported with this outcome."""
+    """The attempt failed and is reported with this outcome."""
 
     outcome = "retryable_error"
     exit_code = 75
@@ -19,18 +19,18 @@ class DeadlineExceeded(Retryable):
 
 
 class Fatal(AttemptError):
-    """No attempt can succeed until a person has changed something."""
+    """No attempt can succeed until a person changes something."""
 
     outcome = "fatal_error"
     exit_code = 69
 
 
 class FailedProof(Retryable):
-    """RNG-4: the rows are not the chain's; the message names blocks and evidence."""
+    """RNG-4: the rows differ from the chain; the message names the blocks and the evidence."""
 
 
 class Unconfirmed(Retryable):
-    """RNG-4: the node can't show whether the rows are the chain's; that says nothing about the rows."""
+    """RNG-4: the node does not give enough evidence; the rows may be right or wrong."""
 
 
 class BadPayload(Fatal):
@@ -46,16 +46,16 @@ class BadConfiguration(Fatal):
 
 
 class HandedBack(Retryable):
-    """LSE-4: the worker is told to end, and another one is to do the work."""
+    """LSE-4: the worker is shutting down, and another one must do the work."""
 
 
 class LeaseLost(Exception):
-    """LSE-3: the task is no longer ours, and nothing more may be asked in its name. Never reported."""
+    """LSE-3: the lease is lost, and no more requests may be sent for the task. Never reported."""
 
 
 class Conflict(Exception):
-    """A conditional write met something else than its condition (LAY-10): 409, 412, or 404 to `If-Match`."""
+    """The condition of a write was not met (LAY-10): 409, 412, or 404 for `If-Match`."""
 
 
 class PreconditionFailed(Conflict):
-    """The store answered 412: to `If-None-Match` something is there, to `If-Match` its ETag is another."""
+    """The store answered 412: the object exists (`If-None-Match`) or has another ETag (`If-Match`)."""

@@ -1,4 +1,4 @@
-"""What a node can show about one block: its header, its receipts, its logs. Their consequences are `chain.py`'s."""
+"""The evidence of a node about one block: header, receipts, logs. `chain.py` compares it with the rows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 UNUSABLE = (KeyError, TypeError, ValueError, AttributeError)
-"""What reading an answer of the wrong shape raises."""
+"""The exceptions of parsing a malformed answer."""
 
 
 class NoEvidence(Exception):
-    """The node can't show what is needed to confirm a block's rows; that says nothing about the rows."""
+    """The node does not give the evidence for a block's rows, which may be right or wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A block's header, with the hashes of its transactions; a chain without blooms has `bloom` 0."""
+    """A block's header with the hashes of its transactions; `bloom` is 0 on a chain without blooms."""
 
     number: int
     hash: bytes
@@ -37,50 +37,50 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """A block's receipts, or why there are none; `no_methods` if the node has no method for receipts at all."""
+    """A block's receipts, or the reason why there are none; `no_methods`: the node has no method for receipts."""
 
-    found: list[Row] | None
+    listed: list[Row] | None
     reason: str = ""
     no_methods: bool = False
 
 
 def header_of(number: int, endpoint: Endpoint) -> Header:
-    """Ask for a block's header.
+    """Request the header of a block.
 
     Raises:
-        NoEvidence: the node does not have the block, or its answer can't be used.
+        NoEvidence: the node does not have the block, or its answer is malformed.
     """
     try:
-        found = endpoint.call("eth_getBlockByNumber", hex(number), False)  # noqa: FBT003 - JSON-RPC's positions
-        if found is None:
-            raise NoEvidence("the node does not have it")
-        if int(found["number"], 16) != number:
+        block = endpoint.call("eth_getBlockByNumber", hex(number), False)  # noqa: FBT003 - JSON-RPC's positions
+        if block is None:
+            raise NoEvidence("the node does not have the block")
+        if int(block["number"], 16) != number:
             raise NoEvidence("the node answered with another block")
         return Header(
             number=number,
-            hash=as_bytes(found["hash"]),
-            # Some nodes send whole transactions though only hashes were asked for.
-            transactions=[as_bytes(item["hash"] if isinstance(item, dict) else item) for item in found["transactions"]],
-            gas_used=int(found["gasUsed"], 16),
-            bloom=int(found.get("logsBloom") or "0x0", 16),
+            hash=as_bytes(block["hash"]),
+            # Some nodes send full transactions although only hashes were requested.
+            transactions=[as_bytes(item["hash"] if isinstance(item, dict) else item) for item in block["transactions"]],
+            gas_used=int(block["gasUsed"], 16),
+            bloom=int(block.get("logsBloom") or "0x0", 16),
         )
     except RpcError as error:
-        raise NoEvidence(f"the node does not give its header: {error}") from None
+        raise NoEvidence(f"the request for the header failed: {error}") from None
     except UNUSABLE as error:
-        raise NoEvidence(f"its header can't be used ({type(error).__name__})") from None
+        raise NoEvidence(f"the header is malformed ({type(error).__name__})") from None
 
 
 def receipts_of(header: Header, endpoint: Endpoint) -> Receipts:
-    """Ask for a block's receipts: all at once, else one for each transaction.
+    """Request the receipts of a block: all at once, or else one for each transaction.
 
-    They count if they are this block's and there is one for each of its transactions. Some chains have more, for logs
-    that belong to the block itself.
+    They are accepted if they belong to this block and each of its transactions has one. Some chains have additional
+    receipts, for logs that belong to no transaction.
     """
     reasons, lacks_method = [], []
     for ask in (_by_block, _one_by_one):
         try:
-            found = ask(header, endpoint)
-            _check_receipts(found, header)
+            receipts = ask(header, endpoint)
+            _check_receipts(receipts, header)
         except RpcError as error:
             reasons.append(str(error))
             lacks_method.append(error.is_missing_method)
@@ -88,71 +88,71 @@ def receipts_of(header: Header, endpoint: Endpoint) -> Receipts:
             reasons.append(str(problem))
             lacks_method.append(False)
         except UNUSABLE as error:
-            reasons.append(f"they can't be used ({type(error).__name__})")
+            reasons.append(f"they are malformed ({type(error).__name__})")
             lacks_method.append(False)
         else:
-            return Receipts(found)
+            return Receipts(receipts)
     return Receipts(None, reasons[0], all(lacks_method))
 
 
 def logs_by_hash(header: Header, endpoint: Endpoint) -> list[Row]:
-    """Ask `eth_getLogs` for a block's logs by the block's hash.
+    """Request the logs of a block with `eth_getLogs` by the block's hash.
 
     Raises:
-        NoEvidence: it gives none, or another block's.
+        NoEvidence: the call fails, or returns logs of another block.
     """
     try:
-        found: list[Row] = endpoint.call("eth_getLogs", {"blockHash": "0x" + header.hash.hex()})
-        if any(as_bytes(log["blockHash"]) != header.hash for log in found):
-            raise NoEvidence("eth_getLogs gives logs of another block")
+        logs: list[Row] = endpoint.call("eth_getLogs", {"blockHash": "0x" + header.hash.hex()})
+        if any(as_bytes(log["blockHash"]) != header.hash for log in logs):
+            raise NoEvidence("eth_getLogs returned logs of another block")
     except RpcError as error:
         raise NoEvidence(f"eth_getLogs fails: {error}") from None
     except UNUSABLE as error:
-        raise NoEvidence(f"the answer of eth_getLogs can't be used ({type(error).__name__})") from None
-    return found
+        raise NoEvidence(f"the answer of eth_getLogs is malformed ({type(error).__name__})") from None
+    return logs
 
 
 def bloom_of_logs(logs: Iterable[Row]) -> int:
-    """Return the bloom that a header of these logs would have."""
+    """Return the bloom of some logs."""
     return bloom_of(as_bytes(item) for log in logs for item in (log["address"], *log["topics"]))
 
 
 def as_bytes(text: str) -> bytes:
-    """Read JSON-RPC's DATA."""
+    """Parse the type DATA of JSON-RPC."""
     return bytes.fromhex(text.removeprefix("0x"))
 
 
 def _by_block(header: Header, endpoint: Endpoint) -> list[Row]:
-    found: list[Row] | None = endpoint.call("eth_getBlockReceipts", hex(header.number))
-    if found is None:
+    receipts: list[Row] | None = endpoint.call("eth_getBlockReceipts", hex(header.number))
+    if receipts is None:
         raise NoEvidence("null instead of receipts")
-    return found
+    return receipts
 
 
 def _one_by_one(header: Header, endpoint: Endpoint) -> list[Row]:
-    found = []
-    for each in header.transactions:
-        receipt = endpoint.call("eth_getTransactionReceipt", "0x" + each.hex())
+    receipts = []
+    for transaction_hash in header.transactions:
+        receipt = endpoint.call("eth_getTransactionReceipt", "0x" + transaction_hash.hex())
         if receipt is None:
             raise NoEvidence("null instead of a receipt")
-        found.append(receipt)
-    return found
+        receipts.append(receipt)
+    return receipts
 
 
-def _check_receipts(found: list[Row], header: Header) -> None:
+def _check_receipts(receipts: list[Row], header: Header) -> None:
     """Check that receipts are complete.
 
     Raises:
-        NoEvidence: they are another block's, or some are missing, or some have lost logs.
+        NoEvidence: they belong to another block, or receipts or logs are missing.
     """
-    logs = [log for receipt in found for log in receipt["logs"]]
-    if any(as_bytes(item["blockHash"]) != header.hash for item in (*found, *logs)):
-        raise NoEvidence("they are another block's")
-    hashes = [as_bytes(receipt["transactionHash"]) for receipt in found]
+    logs = [log for receipt in receipts for log in receipt["logs"]]
+    if any(as_bytes(item["blockHash"]) != header.hash for item in (*receipts, *logs)):
+        raise NoEvidence("they belong to another block")
+    hashes = [as_bytes(receipt["transactionHash"]) for receipt in receipts]
     is_complete = len(hashes) == len(set(hashes)) and set(header.transactions) <= set(hashes)
     if not is_complete and not bug("takes-too-few-receipts"):
         raise NoEvidence(f"{len(hashes)} receipts for {len(header.transactions)} transactions")
-    for receipt in found:
+    for receipt in receipts:
         own = int(receipt.get("logsBloom") or "0x0", 16)
         if own != ALL_SET and own & ~bloom_of_logs(receipt["logs"]):
-            raise NoEvidence("a receipt lacks logs that its own bloom holds")
+            raise NoEvidence("a receipt lacks logs that are in its bloom")

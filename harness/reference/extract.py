@@ -1,4 +1,4 @@
-"""Running Cryo until the range is whole, or three runs in a row add nothing (OUT-5), and reading what it wrote."""
+"""Run Cryo until the range is complete or three consecutive runs add no chunk (OUT-5), and read its files."""
 
 from __future__ import annotations
 
@@ -13,76 +13,76 @@ from harness.reference.errors import Fatal, Retryable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.reference.cancellation import Guard
+    from harness.reference.cancellation import Cancellation
     from harness.reference.log import Log
     from harness.reference.settings import Settings
     from harness.reference.staging import Staging
     from harness.reference.task import Chunk, Task
 
-FRUITLESS_RUNS = 3
+RUNS_WITHOUT_PROGRESS = 3
 FIRST_PAUSE_SECONDS = 0.2
 USAGE = 2
-"""clap's exit code for arguments that it does not know."""
+"""The exit code of clap for bad arguments."""
 
 
 def extract(
-    task: Task, settings: Settings, url: str | None, staging: Staging, guard: Guard, log: Log
+    task: Task, settings: Settings, url: str | None, staging: Staging, cancellation: Cancellation, log: Log
 ) -> list[proof.File]:
-    """Return the range's files, proved by their rows.
+    """Return the files of the range, proved by their rows.
 
     Raises:
-        AttemptError: fatal or retryable, as OUT-2, OUT-4 and CAP have it.
+        AttemptError: fatal or retryable, according to OUT-2, OUT-4 and CAP.
     """
     if not (bug("caps-are-not-watched") or bug("uploads-before-the-caps")):
         check_count(len(task.chunks()), settings)
-    cryo = Cryo(task, settings, url, staging, guard)
-    have: list[proof.File] = []
+    cryo = Cryo(task, settings, url, staging, cancellation)
+    complete: list[proof.File] = []
     earlier: list[str] = []
-    fruitless = runs = 0
+    without_progress = runs = 0
     while True:
         ended = cryo.run()
         runs += 1
         log.write("cryo.ended", code=ended.code, output=ended.output)
-        before = len(have)
-        have, problems = _judge(task, cryo, ended, settings)
+        before = len(complete)
+        complete, problems = _read_chunks(task, cryo, ended, settings)
         if not problems:
-            return have
-        fruitless = 0 if len(have) > before else fruitless + 1
+            return complete
+        without_progress = 0 if len(complete) > before else without_progress + 1
         message = _describe(task, ended, problems, again=problems == earlier, log=log)
-        if fruitless >= FRUITLESS_RUNS or bug("runs-cryo-once"):
+        if without_progress >= RUNS_WITHOUT_PROGRESS or bug("runs-cryo-once"):
             raise (Fatal if bug("failed-proof-is-fatal") else Retryable)(message)
         earlier = problems
         log.write("cryo.again", reason=message)
         pause = FIRST_PAUSE_SECONDS * 2 ** min(runs - 1, 5)
         if pause >= cryo.remaining_seconds():
-            raise Retryable(f"{message}; and the deadline is too near for another run")
-        guard.pause(pause)
+            raise Retryable(f"{message}; there is no time for another run before the deadline")
+        cancellation.pause(pause)
 
 
-def _judge(task: Task, cryo: Cryo, ended: Ended, settings: Settings) -> tuple[list[proof.File], list[str]]:
-    """Return the chunks that are whole and what is wrong; whatever is not a whole chunk is deleted."""
-    _refuse(cryo, ended)
+def _read_chunks(task: Task, cryo: Cryo, ended: Ended, settings: Settings) -> tuple[list[proof.File], list[str]]:
+    """Return the complete chunks and the problems; delete all other files."""
+    _check_exit_code(cryo, ended)
     if not bug("uploads-before-the-caps"):
         check_caps(cryo.directory, settings)
     written = sorted(path for path in cryo.directory.rglob("*.parquet")) if cryo.directory.is_dir() else []
     if ended.code == 0 and not written:
         raise Fatal("Cryo ended with exit code 0 and wrote no Parquet file")
     chunks = {chunk.name: chunk for chunk in task.chunks()}
-    have, problems = [], [] if ended.code == 0 else [f"Cryo ended with {_ending(ended.code)}"]
+    complete, problems = [], [] if ended.code == 0 else [f"Cryo ended with {_ending(ended.code)}"]
     for path in written:
         chunk = chunks.pop(path.name, None)
         if chunk is None:
-            problems.append(f"{path.name} is not a file that the range calls for")
+            problems.append(f"{path.name} is not a file of the range")
             path.unlink()
             continue
         file = _read(path, chunk, task, cryo, problems)
         if file is not None:
             proof.check_mark(file.is_fake, mode_is_fake=settings.is_fake, where=path.name)
-            have.append(file)
+            complete.append(file)
     if not bug("believes-exit-zero"):
         problems += [f"blocks {chunk.first}..{chunk.last} are missing" for chunk in chunks.values()]
     _delete_all_but_parquet(cryo)
-    return have, [] if bug("believes-exit-zero") and ended.code == 0 else problems
+    return complete, [] if bug("believes-exit-zero") and ended.code == 0 else problems
 
 
 def _read(path: Path, chunk: Chunk, task: Task, cryo: Cryo, problems: list[str]) -> proof.File | None:
@@ -98,11 +98,11 @@ def _read(path: Path, chunk: Chunk, task: Task, cryo: Cryo, problems: list[str])
         raise error_class(f"{other}: {cryo.program} is not the pinned Cryo") from None
 
 
-def _refuse(cryo: Cryo, ended: Ended) -> None:
-    """Raise for an end that no further run can mend."""
+def _check_exit_code(cryo: Cryo, ended: Ended) -> None:
+    """Raise if another run can't succeed."""
     if ended.code == USAGE:
         error_class = Retryable if bug("usage-error-is-retryable") else Fatal
-        raise error_class(f"Cryo refused its arguments with exit code 2: is {cryo.program} version 0.3.2?")
+        raise error_class(f"Cryo rejected its arguments with exit code 2: is {cryo.program} version 0.3.2?")
     if "error writing file" in ended.output and bug("full-disk-is-fatal"):
         raise Fatal("Cryo could not write a file")
     if ended.code != 0 and bug("exit-one-is-fatal"):
@@ -123,7 +123,7 @@ def _ending(code: int) -> str:
 
 
 def _describe(task: Task, ended: Ended, problems: list[str], *, again: bool, log: Log) -> str:
-    said = f"; the end of its output: {log.clean(ended.output[-500:])}" if ended.code != 0 and ended.output else ""
+    output = f"; the end of its output: {log.clean(ended.output[-500:])}" if ended.code != 0 and ended.output else ""
     twice = "; the same node gave the same answer twice" if again else ""
     span = f"[{task.range_start}, {task.range_end})"
-    return f"the range {span} of {task.cryo_dataset_name} is not whole: {'; '.join(problems[:10])}{twice}{said}"
+    return f"the range {span} of {task.cryo_dataset_name} is incomplete: {'; '.join(problems[:10])}{twice}{output}"

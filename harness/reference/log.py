@@ -1,4 +1,4 @@
-"""JSON lines on standard error, from which every secret has been taken out (SEC-1)."""
+"""JSON lines on standard error, with all secrets redacted (SEC-1)."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ SHORTEST_SECRET = 6
 
 
 class Log:
-    """Writes events; knows the secrets that must never be in one."""
+    """Writes events and redacts secrets in them."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
         self._lock = threading.Lock()
 
     def hide(self, *secrets: str | None) -> None:
-        """Remember secrets; of a URL also its parts that may hold a key."""
+        """Add secrets to redact; for a URL also its parts that may contain a key."""
         for secret in filter(None, secrets):
-            found = {secret}
+            parts_to_hide = {secret}
             if "://" in secret:
                 parts = urlsplit(secret)
                 words = [parts.username or "", parts.password or "", parts.query, *re.split(r"[/=&]", parts.path)]
-                found |= {*words, *re.split(r"[=&]", parts.query), parts.path.strip("/"), secret.rstrip("/")}
+                parts_to_hide |= {*words, *re.split(r"[=&]", parts.query), parts.path.strip("/"), secret.rstrip("/")}
             with self._lock:
                 self._secrets |= {
-                    form for word in found for form in (word, unquote(word)) if len(form) >= SHORTEST_SECRET
+                    form for word in parts_to_hide for form in (word, unquote(word)) if len(form) >= SHORTEST_SECRET
                 }
 
     def clean(self, text: str) -> str:
-        """Return a text without URLs and without any secret."""
+        """Return a text without URLs and secrets."""
         if bug("logs-are-raw"):
             return text
         text = URL.sub("[url]", text)

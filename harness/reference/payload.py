@@ -1,4 +1,4 @@
-"""The payload read strictly (PAY): every bad field is named at once."""
+"""The payload, parsed strictly (PAY); an error names all bad fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTEGERS = ("chain_id", "range_start", "range_end")
 
 
 def parse(payload: Any) -> Task:
-    """Read a payload.
+    """Parse a payload.
 
     Raises:
         BadPayload: it breaks PAY-1, PAY-4 or PAY-5; the message names every bad field.
@@ -76,10 +76,10 @@ def _text_problem(name: str, value: Any) -> str:
         return f"{name} does not match ^[a-z0-9_]{{1,64}}$"
     if name == "rpc_pool" and "://" in value:
         return "rpc_pool is a URL; it must be a pool's name"
-    return _no_such_dataset(value) if name == "cryo_dataset_name" else ""
+    return _dataset_problem(value) if name == "cryo_dataset_name" else ""
 
 
-def _no_such_dataset(name: str) -> str:
+def _dataset_problem(name: str) -> str:
     if name in by_range_alone():
         return ""
     for canonical, dataset in datasets().items():
@@ -90,4 +90,4 @@ def _no_such_dataset(name: str) -> str:
         return f"cryo_dataset_name is a group: name one of {', '.join(members)}"
     if name in datasets():
         return f"cryo_dataset_name {name} needs {', '.join(datasets()[name].requires)}, which a payload can't carry"
-    return f"cryo_dataset_name {name} is no dataset of Cryo's"
+    return f"cryo_dataset_name {name} is not a dataset of Cryo"

@@ -1,4 +1,4 @@
-"""The proof by rows (RNG-4): readable footers, the pinned schema, every block number where it belongs."""
+"""The proof by rows (RNG-4): readable files, the schema of Cryo 0.3.2, and the right block numbers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from harness.reference.task import Chunk
 
 FAKE_KEY = b"cryo_ingest.fake"
-"""MOD-5."""
+"""The mark of fake data (MOD-5)."""
 
 ROW_PER_BLOCK = ("blocks",)
-"""Of the 25 datasets that can be had by range alone."""
+"""The datasets with one row per block, of the 25 that need only a range."""
 
 
 class Broken(Exception):
-    """A file does not hold what its chunk calls for; the message says what is wrong and where."""
+    """A file is not the expected chunk; the message says what is wrong and where."""
 
 
 class OtherSchema(Exception):
@@ -34,7 +34,7 @@ class OtherSchema(Exception):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A whole file: its bytes and its rows."""
+    """A complete file: its bytes and its rows."""
 
     chunk: Chunk
     body: bytes
@@ -50,8 +50,8 @@ def read(chunk: Chunk, body: bytes, dataset: str) -> File:
     """Prove one file by its rows.
 
     Raises:
-        Broken: it can't be read, or its rows are not those of the chunk.
-        OtherSchema: its columns are others.
+        Broken: it can't be read, or has other rows than its chunk.
+        OtherSchema: it has other columns.
     """
     try:
         reader = pq.ParquetFile(io.BytesIO(body))
@@ -68,7 +68,7 @@ def read(chunk: Chunk, body: bytes, dataset: str) -> File:
 
 
 def is_fake(body: bytes) -> bool | None:
-    """Tell whether a file bears the mark of fake data; None where it can't be read."""
+    """Tell whether a file is marked as fake data; None if it can't be read."""
     try:
         metadata = pq.ParquetFile(io.BytesIO(body)).metadata.metadata or {}
     except (pa.ArrowException, OSError):
@@ -77,7 +77,7 @@ def is_fake(body: bytes) -> bool | None:
 
 
 def same_rows(one: pa.Table, other: pa.Table) -> bool:
-    """Tell whether two tables hold the same rows, however often each and in whatever order (LAY-10)."""
+    """Tell whether two tables have the same rows, each the same number of times, in any order (LAY-10)."""
     if one.schema.names != other.schema.names or one.num_rows != other.num_rows:
         return False
     return bool(one.equals(other)) or _multiset(one) == _multiset(other)
@@ -107,18 +107,18 @@ def _check_indexes(file: File, numbers: list[int]) -> None:
     indexes: dict[int, list[int]] = {}
     for number, index in zip(numbers, file.table.column("transaction_index").to_pylist(), strict=True):
         indexes.setdefault(number, []).append(-1 if index is None else index)
-    torn = [number for number, found in indexes.items() if sorted(found) != list(range(len(found)))]
-    if torn:
-        raise Broken(f"{file.chunk.name} has gaps in transaction_index in blocks {sorted(torn)[:5]}")
+    with_gaps = [number for number, found in indexes.items() if sorted(found) != list(range(len(found)))]
+    if with_gaps:
+        raise Broken(f"{file.chunk.name} has gaps in transaction_index in blocks {sorted(with_gaps)[:5]}")
 
 
-def check_mark(files_are_fake: bool | None, *, mode_is_fake: bool, where: str) -> None:  # noqa: FBT001 - it is the matter itself
-    """Compare a file's mark with the mode (LAY-11, OUT-4); None is a file that can't be read.
+def check_mark(files_are_fake: bool | None, *, mode_is_fake: bool, where: str) -> None:  # noqa: FBT001 - the value to check
+    """Compare a file's mark with the mode (LAY-11, OUT-4); None means that the file can't be read.
 
     Raises:
-        Fatal: it is the other mode's data.
+        Fatal: the file has data of the other mode.
     """
     if files_are_fake is None or files_are_fake == mode_is_fake or bug("mixes-the-modes"):
         return
-    met, mode = ("fake", "real") if files_are_fake else ("real", "fake")
-    raise Fatal(f"{where} holds {met} data and this worker is in {mode} mode: nothing was changed; remove it by hand")
+    found, mode = ("fake", "real") if files_are_fake else ("real", "fake")
+    raise Fatal(f"{where} has {found} data, but this worker is in {mode} mode: nothing was changed; remove it by hand")

@@ -1,4 +1,4 @@
-"""What is stored already, the upload that adopts it, the manifest last (LAY)."""
+"""The stored objects, the upload that adopts them, and the manifest, which is written last (LAY)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.reference.errors import Conflict, Fatal, Retryable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.reference.cancellation import Guard
+    from harness.reference.cancellation import Cancellation
     from harness.reference.settings import Settings
     from harness.reference.store import Entry, Store, Stored
     from harness.reference.task import Task
@@ -24,12 +24,12 @@ LEVELS = ("rows", "chain", "receipts")
 ROUNDS = 6
 PAUSE_SECONDS = 0.05
 NO_ETAG = f'"{"0" * 32}"'
-"""No object has this one."""
+"""An ETag that no object has."""
 
 
 @dataclass(slots=True)
-class Found:
-    """What an earlier attempt, or anybody, left under the prefix. `files` are those that prove whole by their rows."""
+class StoredVersion:
+    """The objects under the prefix, from an earlier attempt or anyone else; `files` are complete and proved by rows."""
 
     entries: dict[str, Entry]
     manifest: Stored | None = None
@@ -37,7 +37,7 @@ class Found:
     objects: dict[str, Stored] = field(default_factory=dict)
 
     def evidence(self, key: str) -> str | None:
-        """Return the level that was proved of an object, as far as its record fits its bytes (LAY-10)."""
+        """Return the recorded level of an object, or None if the recorded digest is not that of its bytes (LAY-10)."""
         stored = self.objects[key]
         recorded = stored.metadata.get("evidence")
         fits = stored.metadata.get("sha256") == hashlib.sha256(stored.body).hexdigest()
@@ -45,80 +45,80 @@ class Found:
 
 
 class Prefix:
-    """One version's place in a store."""
+    """The prefix of one version in a store."""
 
-    def __init__(self, task: Task, store: Store, settings: Settings, guard: Guard) -> None:
+    def __init__(self, task: Task, store: Store, settings: Settings, cancellation: Cancellation) -> None:
         self.version = task.version
         self.path = task.prefix(self.version)
-        self._task, self._store, self._settings, self._guard = task, store, settings, guard
+        self._task, self._store, self._settings, self._cancellation = task, store, settings, cancellation
         self._chunks = {self.path + chunk.name: chunk for chunk in task.chunks()}
         self.manifest_key = self.path + "_manifest.json"
         self._sizes: dict[str, int] = {}
         self._if_match_works = bug("trusts-conditional-writes")
 
-    def look(self) -> Found:
-        """Read all that is there.
+    def read(self) -> StoredVersion:
+        """Read all objects under the prefix.
 
         Raises:
-            Fatal: some of it is the other mode's (LAY-11), or it is another dataset's published version (LAY-12).
+            Fatal: an object has data of the other mode (LAY-11), or the version belongs to another dataset (LAY-12).
         """
-        found = Found(self._store.entries(self.path))
-        for key in found.entries:
+        existing = StoredVersion(self._store.entries(self.path))
+        for key in existing.entries:
             stored = self._store.get(key)
             if stored is None:
                 continue
             self._sizes[key] = len(stored.body)
             if key == self.manifest_key:
-                found.manifest = stored
+                existing.manifest = stored
             elif key.endswith(".parquet"):
-                self._look_at(key, stored, found)
-        self._check_owner(found)
-        return found
+                self._read_file(key, stored, existing)
+        self._check_owner(existing)
+        return existing
 
-    def _check_owner(self, found: Found) -> None:
-        listed = _listed(found.manifest) if found.manifest is not None else []
-        others = [key for key in listed if key not in self._chunks and key in found.entries]
+    def _check_owner(self, existing: StoredVersion) -> None:
+        listed = _listed(existing.manifest) if existing.manifest is not None else []
+        others = [key for key in listed if key not in self._chunks and key in existing.entries]
         if others and not bug("deletes-another-dataset"):
             raise Fatal(
-                f"{self.manifest_key} publishes files that this version does not have, such as {others[0]}: another "
-                "dataset uses the same dataset_uuid and config_hash. Nothing was changed; give this one its own"
+                f"{self.manifest_key} lists files that this version does not have, such as {others[0]}: another "
+                "dataset uses the same dataset_uuid and config_hash. Nothing was changed; use other values for this one"
             )
 
-    def _look_at(self, key: str, stored: Stored, found: Found) -> None:
+    def _read_file(self, key: str, stored: Stored, existing: StoredVersion) -> None:
         proof.check_mark(proof.is_fake(stored.body), mode_is_fake=self._settings.is_fake, where=key)
         if key not in self._chunks:
             return
-        found.objects[key] = stored
+        existing.objects[key] = stored
         try:
-            found.files[key] = proof.read(self._chunks[key], stored.body, self._task.cryo_dataset_name)
+            existing.files[key] = proof.read(self._chunks[key], stored.body, self._task.cryo_dataset_name)
         except (proof.Broken, proof.OtherSchema):
             return
 
-    def is_whole(self, found: Found) -> bool:
-        """Tell whether there is a manifest and everything that it should list is there and whole."""
-        if bug("always-runs-cryo") or found.manifest is None:
+    def is_complete(self, existing: StoredVersion) -> bool:
+        """Tell whether the manifest and all files that it must list are stored and complete."""
+        if bug("always-runs-cryo") or existing.manifest is None:
             return False
         if bug("believes-any-manifest"):
             return True
-        return self._says_right(found.manifest) and found.files.keys() == self._chunks.keys()
+        return self._is_right_manifest(existing.manifest) and existing.files.keys() == self._chunks.keys()
 
-    def needs_proof(self, found: Found, level: str) -> bool:
-        """Tell whether some of what is stored has less evidence than is asked for."""
+    def needs_proof(self, existing: StoredVersion, level: str) -> bool:
+        """Tell whether a stored file has less evidence than required."""
         wanted = LEVELS.index(level)
-        recorded = [found.evidence(key) for key in found.files]
+        recorded = [existing.evidence(key) for key in existing.files]
         return any(LEVELS.index(evidence or "rows") < wanted for evidence in recorded)
 
-    def upload(self, files: list[proof.File], found: Found, level: str) -> None:
-        """Store every file, adopting what is there and whole.
+    def upload(self, files: list[proof.File], existing: StoredVersion, level: str) -> None:
+        """Store every file; adopt stored files that are complete.
 
         Raises:
-            Retryable: somebody else keeps changing it, or the store keeps other bytes.
+            Retryable: another process keeps changing an object, or the store keeps other bytes.
             Fatal: the store ignores conditions.
         """
         for file in files:
             key = self._key(file)
             body = _rewritten(file) if bug("rewrites-the-parquet") else file.body
-            self._settle(key, body, _metadata(file, level), found.objects.get(key), file)
+            self._store_or_adopt(key, body, _metadata(file, level), existing.objects.get(key), file)
         self._check_sizes(self._store.entries(self.path))
         if not bug("trusts-conditional-writes"):
             self._check_create_only(min((self._key(file) for file in files), key=self._sizes.__getitem__))
@@ -129,37 +129,39 @@ class Prefix:
         name = file.chunk.name
         return self.path + (f"part-{file.chunk.first}.parquet" if bug("renames-files") else name)
 
-    def _settle(self, key: str, body: bytes, metadata: dict[str, str], there: Stored | None, file: proof.File) -> None:
+    def _store_or_adopt(
+        self, key: str, body: bytes, metadata: dict[str, str], stored: Stored | None, file: proof.File
+    ) -> None:
         for _ in range(ROUNDS):
-            if there is not None and not bug("overwrites-what-is-stored") and self._same(there, file):
-                self._sizes[key] = len(there.body)
+            if stored is not None and not bug("overwrites-what-is-stored") and self._same(stored, file):
+                self._sizes[key] = len(stored.body)
                 return
             try:
-                self._put(key, body, metadata, there)
+                self._put(key, body, metadata, stored)
             except Conflict:
-                self._guard.pause(PAUSE_SECONDS)
-                there = self._store.get(key)
+                self._cancellation.pause(PAUSE_SECONDS)
+                stored = self._store.get(key)
             else:
                 return
-        raise Retryable(f"somebody else keeps changing {key}")
+        raise Retryable(f"another process keeps changing {key}")
 
-    def _put(self, key: str, body: bytes, metadata: dict[str, str], there: Stored | None) -> None:
-        if there is None:
+    def _put(self, key: str, body: bytes, metadata: dict[str, str], stored: Stored | None) -> None:
+        if stored is None:
             self._store.create(key, body, metadata)
         else:
             if not self._if_match_works:
-                self._check_refused(lambda: self._store.replace(key, body, metadata, NO_ETAG), "If-Match")
+                self._check_rejected(lambda: self._store.replace(key, body, metadata, NO_ETAG), "If-Match")
                 self._if_match_works = True
-            self._store.replace(key, body, metadata, there.etag)
+            self._store.replace(key, body, metadata, stored.etag)
         self._sizes[key] = len(body)
 
     def _check_create_only(self, key: str) -> None:
-        """Repeat a create-only PUT with what is stored, which changes nothing even where it is taken."""
+        """Repeat a create-only PUT with the stored bytes, which changes nothing even if the store accepts it."""
         stored = self._store.get(key)
         if stored is not None:
-            self._check_refused(lambda: self._store.create(key, stored.body, stored.metadata), "If-None-Match")
+            self._check_rejected(lambda: self._store.create(key, stored.body, stored.metadata), "If-None-Match")
 
-    def _check_refused(self, put: Callable[[], None], condition: str) -> None:
+    def _check_rejected(self, put: Callable[[], None], condition: str) -> None:
         try:
             put()
         except Conflict:
@@ -172,44 +174,44 @@ class Prefix:
         for key, size in self._sizes.items():
             if key in entries and entries[key].size_bytes != size and not bug("never-compares-sizes"):
                 listed = entries[key].size_bytes
-                raise Retryable(f"the object store has {listed} bytes of {key}, not the {size} that were proved")
+                raise Retryable(f"the object store has {listed} bytes of {key}, but {size} bytes were proved")
 
-    def _same(self, there: Stored, file: proof.File) -> bool:
-        if there.body == file.body:
+    def _same(self, stored: Stored, file: proof.File) -> bool:
+        if stored.body == file.body:
             return True
-        proof.check_mark(proof.is_fake(there.body), mode_is_fake=self._settings.is_fake, where=file.chunk.name)
+        proof.check_mark(proof.is_fake(stored.body), mode_is_fake=self._settings.is_fake, where=file.chunk.name)
         try:
-            stored = proof.read(file.chunk, there.body, self._task.cryo_dataset_name)
+            stored_file = proof.read(file.chunk, stored.body, self._task.cryo_dataset_name)
         except (proof.Broken, proof.OtherSchema):
             return False
-        return bug("adopts-other-rows") or proof.same_rows(stored.table, file.table)
+        return bug("adopts-other-rows") or proof.same_rows(stored_file.table, file.table)
 
-    def write_manifest(self, found: Found) -> None:
-        """Write the manifest where there is none, in place of a torn one, or leave the one that says the same.
+    def write_manifest(self, existing: StoredVersion) -> None:
+        """Write the manifest, replace a wrong one, or keep one that is equal.
 
         Raises:
-            Retryable: somebody else keeps changing it.
+            Retryable: another process keeps changing it.
         """
-        there = found.manifest
-        torn = there is not None
+        stored = existing.manifest
+        must_replace = stored is not None
         for _ in range(ROUNDS):
-            if there is not None and not torn and self._says_right(there):
-                self._sizes[self.manifest_key] = len(there.body)
+            if stored is not None and not must_replace and self._is_right_manifest(stored):
+                self._sizes[self.manifest_key] = len(stored.body)
                 return
             try:
-                self._put(self.manifest_key, self._manifest(), {}, there)
+                self._put(self.manifest_key, self._manifest(), {}, stored)
             except Conflict:
-                self._guard.pause(PAUSE_SECONDS)
-                there, torn = self._store.get(self.manifest_key), False
+                self._cancellation.pause(PAUSE_SECONDS)
+                stored, must_replace = self._store.get(self.manifest_key), False
             else:
                 return
-        raise Retryable(f"somebody else keeps changing {self.manifest_key}")
+        raise Retryable(f"another process keeps changing {self.manifest_key}")
 
-    def make_exact(self) -> None:
-        """Delete what no attempt at this version would write, and look again (LAY-6).
+    def delete_leftovers(self) -> None:
+        """Delete all keys that do not belong to this version, and check the prefix again (LAY-6).
 
         Raises:
-            Retryable: the prefix does not hold what it must.
+            Retryable: the prefix does not have exactly the expected keys.
         """
         expected = {*self._chunks, self.manifest_key}
         if any(bug(name) for name in ("renames-files", "uploads-reports", "manifest-is-late", "manifest-is-a-stub")):
@@ -220,10 +222,10 @@ class Prefix:
         entries = self._store.entries(self.path)
         self._check_sizes(entries)
         if entries.keys() != expected and not bug("leftovers-stay"):
-            raise Retryable(f"the prefix {self.path} does not hold what it must: somebody else changes it")
+            raise Retryable(f"the prefix {self.path} does not have exactly its keys: another process changes it")
 
     def publication(self) -> dict[str, Any]:
-        """Return what is published (PUB-1, PUB-2)."""
+        """Return the publication (PUB-1, PUB-2)."""
         task = self._task
         fields = {
             "dataset_uuid": task.dataset_uuid,
@@ -260,7 +262,7 @@ class Prefix:
             return json.dumps(self._content(), indent=2).encode()
         return (json.dumps(self._content(), separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
-    def _says_right(self, stored: Stored) -> bool:
+    def _is_right_manifest(self, stored: Stored) -> bool:
         try:
             return bool(json.loads(stored.body) == self._content())
         except (ValueError, RecursionError):
@@ -268,7 +270,7 @@ class Prefix:
 
 
 def _listed(manifest: Stored) -> list[str]:
-    """Return the keys that a manifest lists, none where it can't be read."""
+    """Return the keys that a manifest lists, none if it is unreadable."""
     try:
         keys = json.loads(manifest.body)["parquet_keys"]
     except (ValueError, RecursionError, KeyError, TypeError):
@@ -277,7 +279,7 @@ def _listed(manifest: Stored) -> list[str]:
 
 
 def _metadata(file: proof.File, level: str) -> dict[str, str]:
-    """Return what LAY-8 wants recorded of a file."""
+    """Return the metadata of a file (LAY-8)."""
     numbers = file.numbers()
     return {
         "sha256": hashlib.sha256(file.body).hexdigest(),

@@ -1,4 +1,4 @@
-"""JSON-RPC by urllib, the pool's URL from the environment (MOD-4, MOD-6, MOD-7), and the quick refusal of RNG-5."""
+"""JSON-RPC on urllib, the URLs of a pool from the environment (MOD-4, MOD-6, MOD-7), and the check of RNG-5."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.reference.bugs import bug
 from harness.reference.errors import AttemptError, FailedProof, Fatal, Retryable
 
 if TYPE_CHECKING:
-    from harness.reference.cancellation import Guard
+    from harness.reference.cancellation import Cancellation
     from harness.reference.log import Log
     from harness.reference.settings import Settings
     from harness.reference.task import Task
@@ -24,18 +24,18 @@ TIMEOUT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 0.5
 CHOICE_PATIENCE_SECONDS = 1.0
-"""How long an endpoint may fail before the next one of its pool is tried."""
+"""How long an endpoint may fail before the next endpoint of its pool is tried."""
 
 PATIENCE_SECONDS = 8.0
-"""How long the chosen one may."""
+"""How long the chosen endpoint may fail."""
 
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 UNKNOWN_BLOCK = -39001
-"""What the execution API gives a tag that names no block yet."""
+"""The error of the execution API for a tag that has no block yet."""
 
 PRUNED = 4444
-"""What nodes answer for history that they have dropped, after EIP-4444."""
+"""The error of nodes for history that they have pruned (EIP-4444)."""
 
 _MISSING_METHOD = re.compile(r"method\b.*\b(not|unknown|unsupported|disabled)\b|(unsupported|unknown) method")
 _FINAL = re.compile(r"not found|invalid|unsupported|not supported|cannot unmarshal|hex string|pruned")
@@ -50,12 +50,12 @@ class RpcError(Exception):
 
     @property
     def is_missing_method(self) -> bool:
-        """Tell whether the node does not have the method at all."""
+        """Whether the node does not have the method."""
         return self.code == METHOD_NOT_FOUND or _MISSING_METHOD.search(self.message.lower()) is not None
 
     @property
     def is_final(self) -> bool:
-        """Tell whether the same call will get the same error; most errors are a passing condition of a gateway."""
+        """Whether a repeated call would get the same error; most errors of a gateway are temporary."""
         codes = (INVALID_PARAMS, UNKNOWN_BLOCK, PRUNED)
         return self.is_missing_method or self.code in codes or _FINAL.search(self.message.lower()) is not None
 
@@ -65,19 +65,19 @@ class Endpoint:
     """One endpoint; its URL is a secret."""
 
     url: str = field(repr=False)
-    guard: Guard = field(repr=False)
+    cancellation: Cancellation = field(repr=False)
     patience_seconds: float = PATIENCE_SECONDS
 
     def call(self, method: str, *params: object) -> Any:
-        """Return the result of a call; a call that fails is made again, with growing pauses, while patience lasts.
+        """Return the result of a call; repeat a failed call with growing pauses until `patience_seconds` have passed.
 
         Raises:
-            RpcError: the node answered with an error that will not pass.
-            Retryable: it answered with errors only, or not with JSON-RPC, or not at all.
+            RpcError: the node answered with a permanent error.
+            Retryable: it answered only with temporary errors, not with JSON-RPC, or not at all.
         """
         began, pause = time.monotonic(), FIRST_PAUSE_SECONDS
         while True:
-            self.guard.check()
+            self.cancellation.check()
             try:
                 return self._ask(method, params)
             except RpcError as error:
@@ -87,11 +87,11 @@ class Endpoint:
                     raise FailedProof(f"{method} does not confirm the rows: {error}") from None
                 problem = f"{method} failed in the RPC pool: {error}"
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
-                # The error's own words may hold the URL.
-                problem = f"{method} got no good answer from the RPC pool ({type(error).__name__})"
+                # The message of the error may contain the URL.
+                problem = f"{method} got no valid answer from the RPC pool ({type(error).__name__})"
             if time.monotonic() + pause > began + self.patience_seconds:
                 raise Retryable(problem)
-            self.guard.pause(pause)
+            self.cancellation.pause(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _ask(self, method: str, params: tuple[object, ...]) -> Any:
@@ -127,44 +127,44 @@ def urls(task: Task, settings: Settings) -> list[str]:
     return value[:1] if bug("first-url-only") else value
 
 
-def choose(task: Task, settings: Settings, guard: Guard, log: Log) -> Endpoint:
+def choose(task: Task, settings: Settings, cancellation: Cancellation, log: Log) -> Endpoint:
     """Return the first endpoint of the pool that passes RNG-5.
 
     Raises:
-        Fatal: all are on another chain, or there is none.
-        Retryable: none is far enough yet, or none answers.
+        Fatal: all endpoints are on another chain, or the pool has none.
+        Retryable: no endpoint has finalized the range, or none answers.
     """
     problems: list[AttemptError] = []
-    found = urls(task, settings)
-    log.hide(*found)
-    for place, url in enumerate(found):
-        endpoint = Endpoint(url, guard, CHOICE_PATIENCE_SECONDS)
+    pool = urls(task, settings)
+    log.hide(*pool)
+    for index, url in enumerate(pool):
+        endpoint = Endpoint(url, cancellation, CHOICE_PATIENCE_SECONDS)
         try:
             if not bug("endpoint-is-not-asked"):
                 _check(endpoint, task, settings, log)
         except AttemptError as error:
             problems.append(error)
-            log.write("rpc.refused", place=place, reason=str(error))
+            log.write("rpc.refused", place=index, reason=str(error))
         else:
             return replace(endpoint, patience_seconds=PATIENCE_SECONDS)
     worst = next((error for error in problems if isinstance(error, Retryable)), problems[0])
-    raise type(worst)(f"no endpoint of the RPC pool {task.rpc_pool!r} will do: {'; '.join(map(str, problems))}")
+    raise type(worst)(f"no endpoint of the RPC pool {task.rpc_pool!r} can be used: {'; '.join(map(str, problems))}")
 
 
 def _check(endpoint: Endpoint, task: Task, settings: Settings, log: Log) -> None:
     try:
         chain_id = _quantity(endpoint.call("eth_chainId"))
         if chain_id != task.chain_id:
-            raise Fatal(f"the endpoint's chain id is {chain_id}, the task's {task.chain_id}")
+            raise Fatal(f"the endpoint has chain id {chain_id}, the task has {task.chain_id}")
         needed, reached = task.range_end - 1, _reached(endpoint, settings, log)
     except (RpcError, ValueError, TypeError) as error:
-        raise Retryable(f"the endpoint can't be judged: {error}") from None
+        raise Retryable(f"the endpoint can't be checked: {error}") from None
     if reached is None or reached < needed:
-        raise Retryable(f"the endpoint is final up to block {reached}; block {needed} is asked for")
+        raise Retryable(f"the endpoint is final up to block {reached}; the task needs block {needed}")
 
 
 def _reached(endpoint: Endpoint, settings: Settings, log: Log) -> int | None:
-    """Return the last block that may be extracted, None where nothing is final yet."""
+    """Return the last block that may be extracted, or None if no block is final yet."""
     if settings.confirmations is not None:
         return _quantity(endpoint.call("eth_blockNumber")) - settings.confirmations
     try:
@@ -174,7 +174,7 @@ def _reached(endpoint: Endpoint, settings: Settings, log: Log) -> int | None:
             return None
         if not _rejects_the_tag(error):
             raise
-        log.write("rpc.no_finality", reason="the endpoint knows no finalized block: judged by its head")
+        log.write("rpc.no_finality", reason="the endpoint has no finalized block: its head is used")
         return _quantity(endpoint.call("eth_blockNumber"))
     return None if final is None else _quantity(final["number"])
 
@@ -185,11 +185,11 @@ def _rejects_the_tag(error: RpcError) -> bool:
 
 
 def _quantity(value: object) -> int:
-    """Read a JSON-RPC quantity.
+    """Parse the type QUANTITY of JSON-RPC.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a quantity.
     """
     if not isinstance(value, str) or not value.startswith("0x"):
-        raise ValueError(f"{value!r} is no quantity")
+        raise ValueError(f"{value!r} is not a quantity")
     return int(value, 16)

@@ -1,4 +1,4 @@
-"""The service: wake-ups from SQS, claims, leases kept, attempts run and reported; threads, one attempt in each."""
+"""The service: receive wake-ups from SQS, claim tasks, renew leases, run and report attempts; a thread per attempt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.reference import staging
 from harness.reference.attempt import Attempt, crashed
 from harness.reference.bugs import bug
-from harness.reference.cancellation import Guard
+from harness.reference.cancellation import Cancellation
 from harness.reference.dispatcher import Claim, DispatcherClient, Lost, Malformed, NotClaimed, Unavailable, report
 from harness.reference.errors import AttemptError, BadConfiguration, HandedBack, LeaseLost
 from harness.reference.payload import UUID
@@ -41,12 +41,12 @@ class Service:
             raise BadConfiguration("DISPATCHER_URL must be an http:// or https:// URL")
         self._settings, self._log = settings, log
         self._ending = threading.Event()
-        self._guards: set[Guard] = set()
+        self._cancellations: set[Cancellation] = set()
         self._queue_url = settings.environment["TASK_WAKEUP_QUEUE"]
         self._dispatcher = DispatcherClient(settings, f"reference-{uuid.uuid4().hex[:12]}")
 
     def run(self) -> bool:
-        """Serve until SIGTERM or SIGINT, then finish or hand back what runs (LSE-4); tell whether that was in time.
+        """Serve until SIGTERM or SIGINT, then finish or hand back attempts (LSE-4); tell whether all ended in time.
 
         A second signal ends the process at once.
         """
@@ -54,7 +54,7 @@ class Service:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._end)
         self._sweep()
-        threads = [threading.Thread(target=self._slot) for _ in range(self._settings.concurrency)]
+        threads = [threading.Thread(target=self._consume) for _ in range(self._settings.concurrency)]
         for thread in threads:
             thread.start()
         self._log.write("service.started")
@@ -68,8 +68,8 @@ class Service:
         hand_back_at = ends_at - min(8.0, grace / 3)
         for thread in threads:
             thread.join(max(0.0, hand_back_at - time.monotonic()))
-        for guard in list(self._guards):
-            guard.stop(HandedBack("the worker is ending: handed back"))
+        for cancellation in list(self._cancellations):
+            cancellation.stop(HandedBack("the worker is shutting down"))
         for thread in threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
         clean = not any(thread.is_alive() for thread in threads)
@@ -83,27 +83,27 @@ class Service:
     def _sweep(self) -> None:
         staging.sweep(self._settings.staging_root, self._settings.staging_ttl_hours, self._log)
 
-    def _slot(self) -> None:
+    def _consume(self) -> None:
         queue = s3_client(self._settings, "sqs", "SQS_ENDPOINT")
         failures = 0
         while not self._ending.is_set():
             try:
-                got = queue.receive_message(
+                received = queue.receive_message(
                     QueueUrl=self._queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=WAIT_SECONDS
                 )
-                for message in got.get("Messages", ()):
+                for message in received.get("Messages", ()):
                     self._handle(queue, message)
                 failures = 0
-            except Exception as error:  # noqa: BLE001 - whatever one wake-up met, the next is taken
+            except Exception as error:  # noqa: BLE001 - after any error of one wake-up the next one is processed
                 failures += 1
                 self._log.write("wakeup.failed", reason=f"{type(error).__name__}: {error}")
                 self._ending.wait(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures))
 
     def _handle(self, queue: Any, message: dict[str, Any]) -> None:
-        """Handle one wake-up and delete it, save where its task could not even be asked for (LSE-5).
+        """Process one wake-up and delete it, unless the dispatcher rejected the claim or was unavailable (LSE-5).
 
         Raises:
-            Unavailable: the dispatcher let nothing be claimed.
+            Unavailable: the task could not be claimed now.
         """
         task_id = _task_id(message["Body"])
         if task_id is not None:
@@ -121,19 +121,19 @@ class Service:
     def _attempt(self, claim: Claim) -> None:
         self._log.hide(claim.lease_token, claim.capability_token)
         self._log.write("attempt.claimed", task_id=claim.task_id, attempt=claim.attempt)
-        guard = Guard()
-        guard.lease_end = claim.lease_end
-        self._guards.add(guard)
+        cancellation = Cancellation()
+        cancellation.lease_end = claim.lease_end
+        self._cancellations.add(cancellation)
         try:
-            with Lease(self._dispatcher, claim, guard, self._log) as lease:
-                store = open_store(None, self._settings, guard)
+            with Lease(self._dispatcher, claim, cancellation, self._log) as lease:
+                store = open_store(None, self._settings, cancellation)
                 with Attempt(
                     claim.payload,
                     claim.task_id,
                     claim.attempt,
                     settings=self._settings,
                     store=store,
-                    guard=guard,
+                    cancellation=cancellation,
                     log=self._log,
                 ) as attempt:
                     self._report(lease, *self._outcome(attempt))
@@ -141,7 +141,7 @@ class Service:
         except LeaseLost as error:
             self._log.write("attempt.lease_lost", task_id=claim.task_id, attempt=claim.attempt, reason=str(error))
         finally:
-            self._guards.discard(guard)
+            self._cancellations.discard(cancellation)
 
     def _outcome(self, attempt: Attempt) -> tuple[dict[str, Any] | None, AttemptError | None]:
         try:
@@ -150,7 +150,7 @@ class Service:
             return None, error
         except LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 - a bug of ours is reported like any other failure
+        except Exception as error:  # noqa: BLE001 - a bug of this worker is reported like any other failure
             self._log.write("attempt.crashed", reason=f"{type(error).__name__}: {error}")
             return None, crashed(error)
 
@@ -171,81 +171,81 @@ class Service:
 
 
 class Lease:
-    """Renews a claim's lease in a thread of its own, and sends its completion; the two never overlap."""
+    """Renews the lease of a claim in a separate thread, and sends the completion; the two never overlap."""
 
-    def __init__(self, dispatcher: DispatcherClient, claim: Claim, guard: Guard, log: Log) -> None:
-        self._dispatcher, self._claim, self._guard, self._log = dispatcher, claim, guard, log
-        self._wire = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True)
+    def __init__(self, dispatcher: DispatcherClient, claim: Claim, cancellation: Cancellation, log: Log) -> None:
+        self._dispatcher, self._claim, self._cancellation, self._log = dispatcher, claim, cancellation, log
+        self._request_lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._ended.set()
         self._thread.join()
 
-    def _keep(self) -> None:
-        every = self._claim.lease_seconds / 3
+    def _renew(self) -> None:
+        interval = self._claim.lease_seconds / 3
         if bug("never-renews"):
             return
-        while not self._over.wait(every):
-            with self._wire:
-                if self._over.is_set() or self._guard.lease_is_lost():
+        while not self._ended.wait(interval):
+            with self._request_lock:
+                if self._ended.is_set() or self._cancellation.lease_is_lost():
                     return
-                every = self._beat()
+                interval = self._heartbeat()
 
-    def _beat(self) -> float:
-        """Send a heartbeat and return how long to wait for the next."""
+    def _heartbeat(self) -> float:
+        """Send a heartbeat and return the time until the next one in seconds."""
         try:
-            self._guard.lease_end = self._dispatcher.heartbeat(self._claim, self._patience())
+            self._cancellation.lease_end = self._dispatcher.heartbeat(self._claim, self._timeout_seconds())
         except Lost as reason:
-            self._guard.stop(LeaseLost(str(reason)))
+            self._cancellation.stop(LeaseLost(str(reason)))
             if not bug("works-past-the-lease"):
-                self._over.set()
+                self._ended.set()
         except (Malformed, Unavailable) as reason:
             self._log.write("lease.not_renewed", task_id=self._claim.task_id, reason=str(reason))
             return min(1.0, self._claim.lease_seconds / 10)
         return self._claim.lease_seconds / 3
 
-    def _patience(self) -> float:
-        return min(REQUEST_SECONDS, self._guard.lease_end - time.monotonic())
+    def _timeout_seconds(self) -> float:
+        return min(REQUEST_SECONDS, self._cancellation.lease_end - time.monotonic())
 
     def complete(self, body: dict[str, Any], *, again: bool = False) -> None:
-        """Send the completion, again until it is answered or the lease ends (PUB-5).
+        """Send the completion until it is answered or the lease ends (PUB-5).
 
         Raises:
-            LeaseLost: it is no longer ours to report.
+            LeaseLost: the lease is lost, and nothing may be reported.
         """
         pause = 0.2
         while True:
-            with self._wire:
-                if self._guard.lease_is_lost():
-                    self._guard.check()
+            with self._request_lock:
+                if self._cancellation.lease_is_lost():
+                    self._cancellation.check()
                 try:
-                    self._dispatcher.complete(self._claim, body, self._patience())
+                    self._dispatcher.complete(self._claim, body, self._timeout_seconds())
                 except Lost as reason:
                     if not bug("retries-a-stale-completion") or again:
-                        self._over.set()
+                        self._ended.set()
                         raise LeaseLost(str(reason)) from None
                     again = True
                 except Malformed as reason:
-                    self._over.set()
+                    self._ended.set()
                     self._log.write("report.refused", task_id=self._claim.task_id, reason=str(reason))
                     return
                 except Unavailable as reason:
                     self._log.write("report.unanswered", task_id=self._claim.task_id, reason=str(reason))
                 else:
-                    self._over.set()
+                    self._ended.set()
                     return
-            time.sleep(min(pause, max(0.0, self._guard.lease_end - time.monotonic())))
+            time.sleep(min(pause, max(0.0, self._cancellation.lease_end - time.monotonic())))
             pause = min(5.0, pause * 2)
 
 
 def _task_id(body: str) -> str | None:
-    """Return the task that a wake-up names, None for what is no wake-up."""
+    """Return the task id of a wake-up, or None if the message is not a wake-up."""
     try:
         task_id = json.loads(body)["task_id"]
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The environment (architecture.md, "Environment"), read once and strictly: all bad variables are named together."""
+"""The environment (architecture.md, "Environment"), parsed once and strictly; an error names all bad variables."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.reference.errors import BadConfiguration
 
 T = TypeVar("T")
 LARGEST_PUT_BYTES = 5 * 1024**3
-"""What S3 takes in one PUT."""
+"""The largest object that S3 accepts in one PUT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the worker was told. `environment` is all of it, for pools and for Cryo."""
+    """The settings; `environment` is the complete environment, for the URLs of pools and for Cryo."""
 
     mode: str
     cryo: str
@@ -38,15 +38,15 @@ class Settings:
 
     @property
     def is_fake(self) -> bool:
-        """Whether the data will be fake."""
+        """Whether the worker extracts fake data."""
         return self.mode == "fake"
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the environment.
+    """Parse the environment.
 
     Raises:
-        BadConfiguration: naming each variable that can't be used.
+        BadConfiguration: variables are invalid; the message names each of them.
     """
     problems: list[str] = []
 
@@ -84,7 +84,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         problems.append(f"MAX_PARQUET_BYTES_PER_FILE must be at most {LARGEST_PUT_BYTES}")
     chosen = environment.get(BUG_VARIABLE)
     if chosen and chosen not in {known.name for known in BUGS}:
-        problems.append(f"{BUG_VARIABLE} must be one that `cryo-harness bugs` lists")
+        problems.append(f"{BUG_VARIABLE} must be a bug that `cryo-harness bugs` lists")
     if problems:
         raise BadConfiguration("the environment can't be used: " + "; ".join(problems))
     return settings

@@ -1,7 +1,7 @@
-"""The attempt's private directory (STG): made, locked, emptied, deleted; and the sweep of those of the dead.
+"""The private directory of an attempt (STG): created, locked, emptied, deleted; and the sweep after dead attempts.
 
-The lock is an flock on the attempt's directory itself. Its descriptor goes to Cryo, so a Cryo that outlives its worker
-still holds it.
+The lock is an flock on the directory of the attempt. Cryo inherits its descriptor, so that a Cryo process which
+survives its worker still has the lock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SECONDS_PER_HOUR = 3600
 
 
 class Staging:
-    """One attempt's directory; `descriptor` holds the lock and is what Cryo inherits."""
+    """The directory of one attempt; `descriptor` has the lock, and Cryo inherits it."""
 
     def __init__(self, root: Path, task_id: str, attempt: int) -> None:
         self.path = root / task_id / str(attempt)
@@ -38,25 +38,27 @@ class Staging:
         self.descriptor: int | None = None
 
     def open(self) -> None:
-        """Make the directory, lock it and empty it.
+        """Create the directory, lock it and empty it.
 
         Raises:
-            Fatal: a part of its path is a link, no directory, or somebody else's (STG-6).
-            Retryable: a live attempt or its Cryo holds it (STG-5), or the disk is full (STG-7).
+            Fatal: a part of its path is a link, not a directory, or owned by another user (STG-6).
+            Retryable: a live attempt or its Cryo has the lock (STG-5), or the disk is full (STG-7).
         """
         try:
-            _make_root(self._root)
+            _create_root(self._root)
             if bug("touches-behind-links") and self.path.parent.is_symlink():
                 os.utime(self.path.parent)
             for part in reversed([self.path, *self.path.parents[: len(self.path.relative_to(self._root).parts) - 1]]):
-                _make(part)
+                _create(part)
             self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
             error_class = Retryable if error.errno in {errno.ENOSPC, errno.EDQUOT} else Fatal
-            raise error_class(f"the staging directory can't be made: {error.strerror}") from None
+            raise error_class(f"the staging directory can't be created: {error.strerror}") from None
         if not lock(self.descriptor):
             self._close()
-            raise Retryable(f"staging is held by a live attempt, or by the Cryo of a dead one: {self.path}")
+            raise Retryable(
+                f"the staging directory is locked by a live attempt, or by the Cryo of a dead one: {self.path}"
+            )
         if not bug("staging-is-not-emptied"):
             _empty(self.path)
         free = shutil.disk_usage(self.path).free
@@ -65,7 +67,7 @@ class Staging:
             raise error_class(f"the staging disk has only {free} bytes free; {LEAST_FREE_BYTES} are needed")
 
     def remove(self, *, failed: bool) -> None:
-        """Delete the directory; what can't be deleted is left to the sweep."""
+        """Delete the directory; the sweep deletes later what can't be deleted now."""
         if self.descriptor is None:
             return
         if not bug("failed-staging-stays" if failed else "staging-stays"):
@@ -80,7 +82,7 @@ class Staging:
 
 
 def lock(descriptor: int) -> bool:
-    """Take the lock, without waiting; tell whether it was free."""
+    """Take the lock without waiting, and tell whether it was free."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -91,22 +93,22 @@ def lock(descriptor: int) -> bool:
 
 
 def sweep(root: Path, ttl_hours: float, log: Log) -> None:
-    """Delete the attempt directories that are older than the TTL and that nobody holds (STG-4, STG-5)."""
+    """Delete the attempt directories that are older than the TTL and not locked (STG-4, STG-5)."""
     if bug("never-sweeps"):
         return
     if not root.is_dir() or root.is_symlink():
         return
     oldest = time.time() - (0 if bug("sweeps-the-young") else ttl_hours) * SECONDS_PER_HOUR
     for task in sorted(root.iterdir()):
-        if not _is_ours(task) or not UUID.fullmatch(task.name):
+        if not _is_own_directory(task) or not UUID.fullmatch(task.name):
             continue
         for attempt in sorted(task.iterdir()):
-            if _is_ours(attempt) and attempt.name.isdecimal() and attempt.lstat().st_mtime < oldest:
-                _sweep_one(attempt, log)
+            if _is_own_directory(attempt) and attempt.name.isdecimal() and attempt.lstat().st_mtime < oldest:
+                _sweep_attempt(attempt, log)
         _remove_if_empty(task)
 
 
-def _sweep_one(attempt: Path, log: Log) -> None:
+def _sweep_attempt(attempt: Path, log: Log) -> None:
     try:
         descriptor = os.open(attempt, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -119,38 +121,40 @@ def _sweep_one(attempt: Path, log: Log) -> None:
         os.close(descriptor)
 
 
-def _is_ours(path: Path) -> bool:
-    """Tell whether a path is a directory, no link, of our own user."""
+def _is_own_directory(path: Path) -> bool:
+    """Tell whether a path is a directory, not a link, and owned by this user."""
     if bug("follows-staging-links"):
         return path.is_dir()
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
-def _make_root(root: Path) -> None:
-    # The root may be a volume that was mounted for us and belongs to root.
+def _create_root(root: Path) -> None:
+    # The root may be a mounted volume that belongs to the user root.
     if not os.path.lexists(root):
         if not root.parent.is_dir():
-            _make_root(root.parent)
-        _make(root)
+            _create_root(root.parent)
+        _create(root)
         return
-    found = root.lstat()
+    status = root.lstat()
     if bug("follows-staging-links") and root.is_dir():
         return
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), 0}:
-        raise Fatal(f"the staging root {root} is a link, no directory, or somebody else's: set TRACE_CRYO_STAGING_ROOT")
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {os.geteuid(), 0}:
+        raise Fatal(
+            f"the staging root {root} is a link, not a directory, or of another user: set TRACE_CRYO_STAGING_ROOT"
+        )
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     try:
         path.mkdir(mode=MODE)
         path.chmod(MODE)
     except FileExistsError:
-        if not _is_ours(path):
-            raise Fatal(f"the staging path {path} is a link, no directory, or somebody else's: remove it") from None
+        if not _is_own_directory(path):
+            raise Fatal(f"the staging path {path} is a link, not a directory, or of another user: remove it") from None
 
 
 def _empty(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an attempt asks of a store: whole objects in memory, nothing cached."""
+"""The store as an attempt uses it: whole objects in memory, without a cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.reference.bugs import bug
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One object as it is stored."""
+    """One stored object."""
 
     body: bytes
     etag: str
@@ -19,16 +19,16 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key of a listing."""
+    """One entry of a listing."""
 
     etag: str
     size_bytes: int
 
 
 class Store(Protocol):
-    """What the two stores have in common; every call asks the guard first.
+    """The interface of both stores; every call checks the cancellation first.
 
-    Each raises Retryable where the store fails, Fatal where it denies, and Conflict where a condition is not met.
+    Each raises Retryable if the store fails, Fatal if it denies access, and Conflict if a condition is not met.
     """
 
     def entries(self, prefix: str) -> dict[str, Entry]:
@@ -36,19 +36,19 @@ class Store(Protocol):
         ...
 
     def get(self, key: str) -> Stored | None:
-        """Return an object; None if it is gone."""
+        """Return an object, or None if it does not exist."""
         ...
 
     def create(self, key: str, body: bytes, metadata: dict[str, str]) -> None:
-        """Store an object where there is none."""
+        """Store an object that does not exist yet."""
         ...
 
     def replace(self, key: str, body: bytes, metadata: dict[str, str], etag: str) -> None:
-        """Store an object in place of the one with this ETag."""
+        """Replace the object that has this ETag."""
         ...
 
     def delete(self, key: str) -> None:
-        """Delete an object, there or not."""
+        """Delete an object, if it exists."""
         ...
 
     def reference(self, prefix: str) -> dict[str, str]:
@@ -57,5 +57,5 @@ class Store(Protocol):
 
 
 def glob() -> str:
-    """Return the glob by which readers find the files."""
+    """Return the glob with which readers find the files."""
     return "*" if bug("glob-of-everything") else "*.parquet"

@@ -1,4 +1,4 @@
-"""The task, and what is called what for it (VER, LAY-1, LAY-9); `payload.py` reads it."""
+"""The task and its names: version, prefix, files (VER, LAY-1, LAY-9); `payload.py` parses it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from harness.reference.bugs import bug
 from harness.resources import fixtures
 
 NAMESPACE = uuid.UUID("6e484f2c-567a-44f3-8a5e-c0650b2a169f")
-"""VER-2."""
+"""The namespace of VER-2."""
 
 CHUNK_BLOCKS = 1000
-"""Cryo's default, LAY-9."""
+"""The default of Cryo (LAY-9)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One file that the range calls for, and the blocks in it, `last` included."""
+    """One file of the range and its blocks, `last` included."""
 
     name: str
     first: int
@@ -29,7 +29,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A payload that keeps PAY-1, PAY-4 and PAY-5."""
+    """A payload that satisfies PAY-1, PAY-4 and PAY-5."""
 
     dataset_uuid: str
     dataset_key: str
@@ -58,23 +58,23 @@ class Task:
 
     @property
     def end(self) -> int:
-        """The end of the range that is extracted."""
+        """The exclusive end of the extracted range."""
         return self.range_end + 1 if bug("pads-the-range") else self.range_end
 
     def chunks(self) -> list[Chunk]:
-        """Return the files that Cryo writes for the range, in its naming."""
+        """Return the files that Cryo writes for the range."""
         network = self.rpc_pool if bug("network-of-the-pool") else network_name(self.chain_id)
-        found = []
+        chunks = []
         for first in range(self.range_start, self.end, CHUNK_BLOCKS):
             last = min(first + CHUNK_BLOCKS, self.end) - 1
             name = f"{network}__{self.cryo_dataset_name}__{first:08}_to_{last:08}.parquet"
-            found.append(Chunk(name, first, last))
-        return found
+            chunks.append(Chunk(name, first, last))
+        return chunks
 
 
 @cache
 def network_name(chain_id: int) -> str:
-    """Return what Cryo 0.3.2 calls a chain in file names."""
+    """Return the name that Cryo 0.3.2 gives a chain in file names."""
     path = fixtures() / "golden" / "cryo_schemas.json"
     names = json.loads(path.read_text(encoding="utf-8"))["meta"]["network_names"]
     return str(names.get(str(chain_id), f"network_{chain_id}"))

@@ -154,7 +154,7 @@ def render(result: RunResult) -> str:
     """Return the JSON text.
 
     Raises:
-        harness.schemas.Malformed: the report does not match its schema.
+        harness.schemas.SchemaMismatch: the report does not match its schema.
     """
     report = run_report(result)
     schemas.check("report", report.model_dump(mode="json"))

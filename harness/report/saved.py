@@ -26,7 +26,7 @@ def events_of(path: Path) -> list[Event]:
         where = ".".join(map(str, detail["loc"]))
         raise BadHistory(f"{path.name}: the scenario is of another version: {where}: {detail['msg']}") from None
     if found := problems(scenario):
-        where = ".".join(map(str, found[0].place))
+        where = ".".join(map(str, found[0].location))
         raise BadHistory(f"{path.name}, line 1: the scenario: {where}: {found[0].message}")
     tasks = of(events, TaskCreated)
     if len(tasks) != len(scenario.tasks):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
-    from harness.fakes.dispatcher import Request
+    from harness.fakes.dispatcher import DispatcherRequest
     from harness.fakes.dispatcher.dispatcher import Delivery
     from harness.runner.recorder import Recorder
     from harness.scenario import Scenario
@@ -33,7 +33,7 @@ class _ObservedDispatcher(Dispatcher):
         super().__init__(**settings)
         self._observe = observe
 
-    def handle(self, request: Request) -> Delivery:
+    def handle(self, request: DispatcherRequest) -> Delivery:
         """Handle one request."""
         delivery = super().handle(request)
         self._observe()

@@ -1,6 +1,6 @@
-"""Scenarios: TOML files that say what is in the world, what goes wrong, and what should come of it.
+"""Scenarios: TOML files that describe the environment of a worker, the faults, and the expected outcome.
 
-A mistake is named with its file and line. `docs/reference.md` has the format.
+An error names the file and the line. `docs/scenarios.md` describes the format.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from harness.scenario.messages import Problem
 from harness.scenario.model import (
     CONTAINER,
     PAYLOAD,
-    Node,
+    NodeSettings,
     Outcome,
     Platform,
     PreloadedFile,
@@ -26,7 +26,7 @@ __all__ = [
     "CONTAINER",
     "PAYLOAD",
     "BadScenario",
-    "Node",
+    "NodeSettings",
     "Outcome",
     "Platform",
     "PreloadedFile",

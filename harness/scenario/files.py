@@ -1,4 +1,4 @@
-"""From files to scenarios, and from what a user names to the scenarios that are meant."""
+"""Reads scenario files, and finds scenarios by name, file or clause."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from harness.scenario.messages import Problem, problem_of
 from harness.scenario.model import Scenario
 from harness.scenario.rules import problems
 
-MOST_TOLD = 10
-"""So many mistakes of a file are told one by one."""
+MAX_PROBLEMS = 10
+"""The number of problems of a file that an error lists."""
 
 
 class BadScenario(ValueError):
-    """A scenario can't be used: its file and line, and what is wrong there."""
+    """A scenario can't be used; the message has the file, the line and the problem."""
 
 
 def folder() -> Path:
-    """Return where the scenarios are that come with the harness."""
+    """Return the folder of the scenarios that are part of the harness."""
     return fixtures() / "scenarios"
 
 
@@ -31,7 +31,7 @@ def read(path: Path) -> Scenario:
     """Read one scenario.
 
     Raises:
-        BadScenario: it is no TOML, does not hold what a scenario holds, or could never go as it says.
+        BadScenario: it can't be read, is not TOML, is not a valid scenario, or breaks a rule.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -40,54 +40,54 @@ def read(path: Path) -> Scenario:
     except OSError as error:
         raise BadScenario(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        raise BadScenario(_told(path, text, [problem_of(one) for one in error.errors()])) from None
+        raise BadScenario(_message(path, text, [problem_of(details) for details in error.errors()])) from None
     except RecursionError:
         raise BadScenario(f"{path.name}: it is nested too deeply") from None
     except ValueError as error:
         raise BadScenario(f"{path.name}: {error}") from None
-    found = problems(scenario)
+    broken = problems(scenario)
     if scenario.name != path.stem:
-        found.append(Problem(("name",), f"is not the file's own name: leave it out, or write {path.stem!r}"))
-    if found:
-        raise BadScenario(_told(path, text, found))
+        broken.append(Problem(("name",), f"is not the name of the file: remove it, or write {path.stem!r}"))
+    if broken:
+        raise BadScenario(_message(path, text, broken))
     return scenario
 
 
-def _told(path: Path, text: str, found: list[Problem]) -> str:
-    more = [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
-    return "; ".join([*(located(path, text, place, message) for place, message in found[:MOST_TOLD]), *more])
+def _message(path: Path, text: str, broken: list[Problem]) -> str:
+    more = [f"and {len(broken) - MAX_PROBLEMS} more"] if len(broken) > MAX_PROBLEMS else []
+    return "; ".join([*(located(path, text, place, message) for place, message in broken[:MAX_PROBLEMS]), *more])
 
 
 def find(names: Iterable[str] = ()) -> list[Scenario]:
-    """Return the scenarios of some names, files or clauses, each once; all of them for none.
+    """Return the scenarios with some names, files or clauses, each once; all scenarios without names.
 
     Raises:
-        BadScenario: one can't be used, there is none of that name, or two files have one name.
+        BadScenario: a scenario can't be used, a name is unknown, or two files have the same name.
     """
     wanted = list(names)
-    own = {path.stem: path for path in sorted(folder().glob("*.toml"))}
+    by_name = {path.stem: path for path in sorted(folder().glob("*.toml"))}
     if not wanted:
-        return [read(path) for path in own.values()]
-    found: dict[str, tuple[Path, Scenario]] = {}
+        return [read(path) for path in by_name.values()]
+    taken: dict[str, tuple[Path, Scenario]] = {}
 
     def take(path: Path) -> None:
-        known, _ = found.setdefault(path.stem, (path, read(path)))
+        known, _ = taken.setdefault(path.stem, (path, read(path)))
         if known.resolve() != path.resolve():
             raise BadScenario(
-                f"{known} and {path} are both called {path.stem}, and so would be their histories: rename one"
+                f"{known} and {path} have the same name {path.stem}, and so would their histories: rename one"
             )
 
     everything: list[Scenario] = []
     for name in wanted:
         if name.endswith(".toml"):
             take(Path(name))
-        elif name in own:
-            take(own[name])
+        elif name in by_name:
+            take(by_name[name])
         else:
-            everything = everything or [read(path) for path in own.values()]
-            having = [one.name for one in everything if name in one.clauses]
-            if not having:
+            everything = everything or [read(path) for path in by_name.values()]
+            of_clause = [scenario.name for scenario in everything if name in scenario.clauses]
+            if not of_clause:
                 raise BadScenario(f"there is no scenario or clause {name!r}: `cryo-harness list` shows them")
-            for one in having:
-                take(own[one])
-    return [scenario for _, scenario in found.values()]
+            for scenario_name in of_clause:
+                take(by_name[scenario_name])
+    return [scenario for _, scenario in taken.values()]

@@ -1,7 +1,7 @@
-"""On which line of a TOML file something stands, told by its place in the parsed value: tomllib does not say.
+"""Finds the line of a TOML file for a location in the parsed value, which tomllib does not give.
 
-A statement is the shortest run of lines that is TOML by itself, so that the file is cut into statements by asking
-tomllib again and again, and no grammar is written down here.
+A statement is the shortest sequence of lines that is valid TOML alone. The file is split into statements by calling
+tomllib repeatedly, so that this module needs no grammar.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-Place = tuple[int | str, ...]
+Location = tuple[int | str, ...]
 BEGINNING = re.compile(r"""\s*($|#|\[|[A-Za-z0-9_"'][^={}]*=)""")
-"""What a line looks like where a statement may begin: no other line is worth asking after."""
+"""A line at which a statement may begin; tomllib is called only before such lines."""
 
 LONGEST_ARRAY = 300
-"""Lines of one; in a longer one no item is looked for, which takes time by the square of them."""
+"""In lines; items of longer arrays are not located, since that takes quadratic time."""
 
 
 class _Statement(NamedTuple):
-    """A header or a key with its value: the first line, from 0, the lines, and the place that it defines."""
+    """A header or a key with its value: the first line, from 0, the lines, and the location that it defines."""
 
     first: int
     lines: list[str]
-    place: Place
+    location: Location
 
 
-def located(path: Path, text: str, loc: Place, message: str) -> str:
-    """Say what is wrong with a TOML file, with the line on which the thing at `loc`, or what is to hold it, stands."""
+def located(path: Path, text: str, loc: Location, message: str) -> str:
+    """Return an error message with the file and the line of `loc`, or of the innermost part of it that exists."""
     where = ".".join(str(part) for part in loc)
     return f"{path.name}, line {line_of(text, loc)}: {where}: {message}"
 
 
-def line_of(text: str, loc: Place) -> int:
-    """Return the line, from 1, of the innermost part of `loc` that the file has."""
+def line_of(text: str, loc: Location) -> int:
+    """Return the line, from 1, of the innermost part of `loc` that exists in the file."""
     best = _Statement(0, [], ())
     for statement in _statements(text):
-        shared = _shared(statement.place, loc)
-        if shared > _shared(best.place, loc) and shared >= min(len(statement.place), len(loc)):
+        shared = _shared(statement.location, loc)
+        if shared > _shared(best.location, loc) and shared >= min(len(statement.location), len(loc)):
             best = statement
     return best.first + _within(best, loc) + 1
 
 
-def _shared(one: Place, other: Place) -> int:
+def _shared(one: Location, other: Location) -> int:
     same = 0
     for left, right in zip(one, other, strict=False):
         if left != right:
@@ -61,17 +61,17 @@ def _statements(text: str) -> tuple[_Statement, ...]:
 
 
 def _cut(all_lines: list[str]) -> Iterator[_Statement]:
-    header: Place = ()
-    counts: Counter[Place] = Counter()
+    header: Location = ()
+    counts: Counter[Location] = Counter()
     lines: list[str] = []
-    for at, line in enumerate(all_lines):
+    for index, line in enumerate(all_lines):
         lines.append(line)
-        if at + 1 < len(all_lines) and not BEGINNING.match(all_lines[at + 1]):
+        if index + 1 < len(all_lines) and not BEGINNING.match(all_lines[index + 1]):
             continue
         parsed = _parsed("\n".join(lines))
         if parsed is None:
             continue
-        first, statement, lines = at + 1 - len(lines), lines, []
+        first, statement, lines = index + 1 - len(lines), lines, []
         if not parsed:
             continue
         keys = _keys(parsed)
@@ -86,36 +86,36 @@ def _cut(all_lines: list[str]) -> Iterator[_Statement]:
             yield _Statement(first, statement, (*header, *keys))
 
 
-def _numbered(keys: Place, counts: Counter[Place]) -> Place:
-    """Return the place of a header's table: below an array of tables it is in the last one."""
-    place: Place = ()
+def _numbered(keys: Location, counts: Counter[Location]) -> Location:
+    """Return the location of a header's table; below an array of tables it is in the last table."""
+    location: Location = ()
     for key in keys:
-        place = (*place, key)
-        if counts[place]:
-            place = (*place, counts[place] - 1)
-    return place
+        location = (*location, key)
+        if counts[location]:
+            location = (*location, counts[location] - 1)
+    return location
 
 
-def _keys(parsed: Any) -> Place:
-    """Return the keys of one statement; what a value holds is looked at only where it is needed."""
-    keys: Place = ()
+def _keys(parsed: Any) -> Location:
+    """Return the keys of one statement; keys inside its value are included if there is only one."""
+    keys: Location = ()
     while isinstance(parsed, dict) and len(parsed) == 1:
         key, parsed = next(iter(parsed.items()))
         keys = (*keys, key)
     return keys
 
 
-def _within(statement: _Statement, loc: Place) -> int:
-    """Return on which line of a statement an item of its array stands: the first by which the array has so many."""
-    wanted = next((part for part in loc[_shared(statement.place, loc) :][:1] if isinstance(part, int)), None)
+def _within(statement: _Statement, loc: Location) -> int:
+    """Return the line of an array item within a statement: the first line after which the array has that item."""
+    wanted = next((part for part in loc[_shared(statement.location, loc) :][:1] if isinstance(part, int)), None)
     if wanted is None or len(statement.lines) > LONGEST_ARRAY:
         return 0
-    for at in range(len(statement.lines) - 1):
-        parsed: Any = _parsed("\n".join([*statement.lines[: at + 1], "]"]))
+    for index in range(len(statement.lines) - 1):
+        parsed: Any = _parsed("\n".join([*statement.lines[: index + 1], "]"]))
         while isinstance(parsed, dict):
             parsed = next(iter(parsed.values()), None)
         if isinstance(parsed, list) and len(parsed) > wanted:
-            return at
+            return index
     return len(statement.lines) - 1
 
 

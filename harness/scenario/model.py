@@ -1,4 +1,4 @@
-"""What a scenario holds, field by field; which fields go together is for `rules` to say (docs/reference.md)."""
+"""The fields of a scenario; `rules` checks which of them can be combined (docs/scenarios.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.faults import AnyRpcFault, DispatcherFault, StoreFault, Trigger
 
 
 class Strict(BaseModel):
-    """A table of a scenario: immutable, with no fields but its own, and no NaN."""
+    """A table of a scenario: immutable, without unknown fields and without NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -36,14 +36,14 @@ PAYLOAD: dict[str, Any] = {
     "range_end": 1700,
     "config_hash": "h1",
 }
-"""What a task is unless a scenario says otherwise: two chunks."""
+"""The default payload of a task: two chunks."""
 
 
 CONTAINER = "container"
 
 
 def _below(path: str) -> str:
-    """Return a path that leads down from where it is put, and nowhere else."""
+    """Check that a path stays below the folder that it is relative to."""
     if any(part in {"", ".", ".."} for part in path.split("/")) or "\0" in path:
         raise ValueError("must be a relative path without empty parts, '.' and '..'")
     return path
@@ -51,7 +51,7 @@ def _below(path: str) -> str:
 
 def _without_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError("no process can be given a NUL character")
+        raise ValueError("must not contain a NUL character")
     return text
 
 
@@ -64,11 +64,12 @@ Environment = dict[Variable, Word]
 
 
 class TaskLine(Strict):
-    """One task: what its payload has (`set`) and lacks (`drop`), or its whole `raw` text, and what should come of it.
+    """One task: its payload and the expected outcome.
 
-    `add` are fields that no payload is known to have (PAY-3). `message_contains` are words that the worker's message
-    must contain; `cryo` tells whether Cryo is expected to run, `runs` how often. `concurrent` starts it beside the one
-    before. In a service `environment` is the worker's and stands with the first task.
+    `set` changes fields of the default payload, `drop` removes fields, `add` adds unknown fields (PAY-3); `raw` is the
+    complete text instead. `message_contains` are words that the worker's message must contain; `cryo` tells whether
+    Cryo is expected to run, `runs` how often. `concurrent` starts the task together with the previous one. In a service
+    `environment` applies to the worker and is given with the first task.
     """
 
     set: dict[str, Any] = Field(default_factory=dict)
@@ -89,28 +90,28 @@ class TaskLine(Strict):
         return {name: value for name, value in (PAYLOAD | self.set | self.add).items() if name not in self.drop}
 
     def text(self) -> str:
-        """Return the payload as it is sent."""
+        """Return the payload as text."""
         return self.raw if self.raw is not None else json.dumps(self.payload())
 
     def value(self) -> Any:
-        """Return the payload as a history has it: JSON where it is any."""
+        """Return the payload for a history: its JSON value, or the text if it is not JSON."""
         try:
             return json.loads(self.text())
         except ValueError:
             return self.text()
 
 
-def _some(lines: tuple[TaskLine, ...]) -> tuple[TaskLine, ...]:
-    # Pydantic's own min_length complains of a list that is too short wherever one of its items is wrong.
+def _not_empty(lines: tuple[TaskLine, ...]) -> tuple[TaskLine, ...]:
+    # With min_length, pydantic also reports a list as too short if one of its items is invalid.
     if not lines:
-        raise ValueError("there must be one at least")
+        raise ValueError("must have at least one item")
     return lines
 
 
 class PreloadedObject(Strict):
-    """An object that is in the store already: `content` is its text, or a file of the oracle's, whole or not.
+    """An object that is in the store before the run: `content` is `text`, or a complete or damaged file of the oracle.
 
-    `dataset` is the one that its `{chunk}` and content belong to, by default the first task's.
+    `dataset` is the dataset of its `{chunk}` and content, by default that of the first task.
     """
 
     key: Below
@@ -124,7 +125,7 @@ class PreloadedObject(Strict):
 
 
 class PreloadedFile(Strict):
-    """A path below the staging root that is there already; `age_hours` is that of its own modification time."""
+    """A path below the staging root that exists before the run; `age_hours` sets its modification time."""
 
     path: Below
     type: Literal["directory", "file", "link"] = "directory"
@@ -133,8 +134,8 @@ class PreloadedFile(Strict):
     unchanged: bool
 
 
-class Node(Strict):
-    """The pool's node: a fake one, or a real anvil whose rows are what a bare Cryo in a container reads from it."""
+class NodeSettings(Strict):
+    """The node: the fake one, or a real anvil; for anvil, Cryo in a container extracts the expected rows."""
 
     kind: Literal["fake", "anvil"] = "fake"
 
@@ -148,10 +149,10 @@ class Node(Strict):
 class Platform(Strict):
     """The dispatcher and the queue of a service.
 
-    `stray` are messages that are no wake-up of a task; `until` is `ended` (every task, and no wake-up left),
-    `settled` (every task has ended at the dispatcher), `quiet` (and nothing happens any more) or an event and how often
-    it must have come; then the workers are told to end. `watch_cryo_after_end` waits up to 8 s for Cryo to end before
-    that.
+    `stray` are messages that are not wake-ups of a task. The workers get SIGTERM after `until`: `ended` (every task has
+    ended and no wake-up is left), `settled` (every task has ended at the dispatcher), `quiet` (and no more events
+    occur), or an event with the number of times that it must have occurred. `watch_cryo_after_end` first waits up to
+    8 s for Cryo to end.
     """
 
     form: Literal["documented", "lite"] = "documented"
@@ -166,12 +167,12 @@ class Platform(Strict):
 
 
 class Scenario(Strict):
-    """One scenario; `clauses` are those that it exercises. `name` is its file's.
+    """One scenario; `clauses` are those that it exercises, `name` is the name of its file.
 
-    `evidence` is what can be proved in this world where that is less than `level` asks for (LAY-8).
-    `cryo` is an executable's name, or `container` for real Cryo in its image. In `environment` these are filled in:
-    `{pool_url}`, `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret),
-    `{staging}`, and of the range's files `{largest_bytes}` and `{total_bytes}`, with `under_` before them one less.
+    `evidence` is the level that can be proved, if it is less than `level` (LAY-8). `cryo` is the name of an executable,
+    or `container` for real Cryo in its image. `environment` may contain these placeholders: `{pool_url}`,
+    `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret), `{staging}`; the sizes
+    of the range's files `{largest_bytes}` and `{total_bytes}`, and one byte less with the prefix `under_`.
     """
 
     name: Name
@@ -186,10 +187,10 @@ class Scenario(Strict):
     pool_url: bool = True
     patience_seconds: float = Field(default=40.0, gt=0, le=300)
     environment: Environment = Field(default_factory=dict)
-    tasks: Annotated[tuple[TaskLine, ...], AfterValidator(_some)] = Field(
+    tasks: Annotated[tuple[TaskLine, ...], AfterValidator(_not_empty)] = Field(
         default=(TaskLine(),), max_length=100, json_schema_extra={"minItems": 1}
     )
-    node: Node = Node()
+    node: NodeSettings = NodeSettings()
     platform: Platform = Platform()
     cryo_faults: tuple[dict[str, Any], ...] = ()
     store_faults: tuple[StoreFault, ...] = ()
@@ -201,10 +202,10 @@ class Scenario(Strict):
 
     @property
     def needs_engine(self) -> bool:
-        """Whether it runs containers."""
+        """Whether the scenario runs containers."""
         return self.cryo == CONTAINER or self.node.kind == "anvil"
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a scenario; harness/schemas/scenario.json is it, as a file."""
+    """Return the JSON Schema of a scenario, which harness/schemas/scenario.json contains."""
     return {"$id": "scenario-1", **Scenario.model_json_schema()}

@@ -10,7 +10,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 
 
-class Malformed(ValueError):
+class SchemaMismatch(ValueError):
     """A value does not match its schema; the message names each place."""
 
 
@@ -25,11 +25,11 @@ def check(name: str, value: object) -> None:
     """Validate a value against a schema.
 
     Raises:
-        Malformed: the value does not match the schema.
+        SchemaMismatch: the value does not match the schema.
     """
     import jsonschema  # noqa: PLC0415 - slow to load, and most runs validate nothing
 
     errors = jsonschema.Draft202012Validator(schema(name)).iter_errors(value)
     problems = dict.fromkeys(f"{error.json_path.removeprefix('$.')}: {error.message}" for error in errors)
     if problems:
-        raise Malformed(f"{name}: {'; '.join(problems)}")
+        raise SchemaMismatch(f"{name}: {'; '.join(problems)}")

@@ -1,1 +1,1 @@
-"""Whole parts of a world started by hand: `cryo-harness serve dispatcher` and `serve world`."""
+"""Servers that are started by hand: `cryo-harness serve dispatcher`, `serve s3` and `serve world`."""

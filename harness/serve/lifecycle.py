@@ -1,4 +1,4 @@
-"""Running until SIGTERM or SIGINT with everything ended in order, whatever `with` blocks are open."""
+"""Run until SIGTERM or SIGINT, and then leave all `with` blocks in order."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ if TYPE_CHECKING:
 
 
 FAILED = 1
-"""The exit code of what could not be started."""
+"""The exit code if a server could not be started."""
 
 
-class Stopped(Exception):
-    """SIGTERM or SIGINT came."""
+class StopRequested(Exception):
+    """SIGTERM or SIGINT was received."""
 
 
 def handle_signals() -> None:
-    """Have the first SIGTERM or SIGINT raise `Stopped` where the program is; what follows is not broken off by more."""
+    """Make the first SIGTERM or SIGINT raise `StopRequested` in the main thread, and ignore all later ones."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
 
 
-def wait_for_the_end() -> NoReturn:
-    """Wait until `Stopped` is raised."""
+def wait_for_stop() -> NoReturn:
+    """Wait until `StopRequested` is raised."""
     while True:
         threading.Event().wait()
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines that another program may be waiting for."""
+    """Print lines and flush, since another program may be waiting for them."""
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 
 
 def exports(variables: Mapping[str, str]) -> list[str]:
-    """Return the shell's lines that export an environment."""
+    """Return shell commands that export an environment."""
     return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
 
-def say(text: str) -> None:
-    """Tell whoever watches, on standard error."""
+def print_to_stderr(text: str) -> None:
+    """Print a line on standard error and flush."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def _stop(*_: Any) -> None:
-    # Once: what follows is the clearing up, which a second signal must not break off.
+    # A second signal must not interrupt the clean-up.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise Stopped
+    raise StopRequested

@@ -1,4 +1,4 @@
-"""`cryo-harness serve world`: all that a worker needs parts it, until SIGTERM: node, store, queue, dispatcher.
+"""`cryo-harness serve world`: run node, store, queue and dispatcher for a worker until SIGTERM.
 
 The node is a fake one on the deterministic chain, or with `--real` anvil, mined. With `--real` and a Docker engine
 anvil and MinIO run in containers; otherwise all are processes, and moto is the store. The queue is always moto's.
@@ -25,7 +25,15 @@ from harness.containers.session import session
 from harness.fakes.rpc import Node, RpcPool
 from harness.runner.surroundings import Surroundings
 from harness.serve.dispatcher import start
-from harness.serve.lifecycle import FAILED, Stopped, exports, handle_signals, print_lines, say, wait_for_the_end
+from harness.serve.lifecycle import (
+    FAILED,
+    StopRequested,
+    exports,
+    handle_signals,
+    print_lines,
+    print_to_stderr,
+    wait_for_stop,
+)
 from harness.stores.minio import endpoint_of
 from harness.stores.moto import moto_server
 from harness.world.chain import Chain
@@ -78,11 +86,11 @@ def world(
             # Anvil's own `finalized` is behind its head, and nobody mines on.
             variables = surroundings.environment() | {"TRACE_CRYO_CONFIRMATIONS": "0"}
             print_lines([parts.url, *exports(variables), *_advice(parts)])
-            wait_for_the_end()
+            wait_for_stop()
     except EngineError as error:
-        say(str(error))
+        print_to_stderr(str(error))
         raise typer.Exit(FAILED) from None
-    except Stopped:
+    except StopRequested:
         return
 
 
@@ -93,7 +101,7 @@ def _node_and_store(*, real: bool, docker: bool | None) -> AbstractContextManage
         return _fake()
     problem = engine_problem() if docker is not False else "not asked for"
     if docker is None and problem is not None:
-        say(f"anvil and moto run as processes: {problem}")
+        print_to_stderr(f"anvil and moto run as processes: {problem}")
     return _in_containers() if docker or problem is None else _as_processes()
 
 
@@ -106,7 +114,7 @@ def _fake() -> Iterator[_NodeAndStore]:
 @contextmanager
 def _in_containers() -> Iterator[_NodeAndStore]:
     for name in ("anvil", "minio"):
-        build(IMAGES[name], say)
+        build(IMAGES[name], print_to_stderr)
     with tempfile.TemporaryDirectory() as folder, session(Path(folder)) as begun:
         node, store = shared_anvil(begun), shared_minio(begun)
         yield _described(node.url, node.mined, endpoint_of(store))
@@ -114,7 +122,7 @@ def _in_containers() -> Iterator[_NodeAndStore]:
 
 @contextmanager
 def _as_processes() -> Iterator[_NodeAndStore]:
-    with anvil_process(say) as node, moto_server() as store:
+    with anvil_process(print_to_stderr) as node, moto_server() as store:
         yield _described(node.url, node.mined, store)
 
 

@@ -1,4 +1,4 @@
-"""Object stores for tests: moto's server as a process, and a proxy that holds requests so that a worker can be killed.
+"""Object stores for tests: moto's server as a process, and a proxy that injects faults and can hold requests.
 
-MinIO is a container's business: `harness.containers`.
+MinIO runs in a container: see `harness.containers`.
 """

@@ -1,4 +1,4 @@
-"""The stores that scenarios run on, behind one maker, each with the card of what it can't show."""
+"""The stores that scenarios run on, each with its measured limitations."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from harness.stores.probe import CREDENTIALS, limitations, probe
 from harness.stores.reach import problem_at
 
 FIRST_SECONDS = 2.0
-"""In which somebody else's store makes its first bucket: one that hangs is to be told at once."""
+"""The timeout for the first bucket on an external store, so that a store that hangs is reported soon."""
 
 
 class BadStore(ValueError):
-    """A store that can't be used, and what to do."""
+    """A store can't be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """What scenarios share: a store, a server that has queues, and what the store can't show."""
+    """What scenarios share: a store, a server for queues, and the measured behaviour of the store."""
 
     store: S3Endpoint
     queues: S3Endpoint
@@ -33,17 +33,17 @@ class Backends:
 
     @property
     def limitations(self) -> tuple[str, ...]:
-        """What no scenario on this store can show; before an external one, where the proxy signs, no credentials."""
-        found = limitations(self.answers) if self.answers else ()
-        return tuple(sorted({*found, CREDENTIALS})) if self.external else found
+        """What no scenario on this store can show; on an external one the proxy signs, so wrong credentials too."""
+        measured = limitations(self.answers) if self.answers else ()
+        return tuple(sorted({*measured, CREDENTIALS})) if self.external else measured
 
 
 @contextmanager
 def backends(name: str) -> Iterator[Backends]:
-    """Start or reach a store and measure its card.
+    """Start or connect to a store and measure its limitations.
 
     Raises:
-        BadStore: there is no such store, nobody answers there, or there are no keys for it.
+        BadStore: the store is unknown, does not answer, or has no keys.
     """
     if name == "memory":
         raise BadStore("the store in memory is for in-process targets; a command needs moto, minio or a URL")
@@ -54,18 +54,18 @@ def backends(name: str) -> Iterator[Backends]:
             return
         store = _minio(stack) if name == "minio" else external(name)
         queues = stack.enter_context(moto_server())
-        theirs = name != "minio"
-        answers = limitations_of(store, within_seconds=FIRST_SECONDS if theirs else None)
-        yield Backends(store, queues, name, answers, external=theirs)
+        is_external = name != "minio"
+        answers = limitations_of(store, within_seconds=FIRST_SECONDS if is_external else None)
+        yield Backends(store, queues, name, answers, external=is_external)
 
 
 def limitations_of(store: S3Endpoint, *, within_seconds: float | None = None) -> dict[str, str]:
-    """Measure what a store does, on a bucket that is removed again; it may have to be made within some time.
+    """Measure the behaviour of a store with a temporary bucket, which must be created within `within_seconds`.
 
     Raises:
-        BadStore: it takes no bucket of ours.
+        BadStore: the bucket can't be created or used.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - takes half a second
     from botocore.parsers import ResponseParserError  # noqa: PLC0415 - as above
 
     try:
@@ -77,7 +77,7 @@ def limitations_of(store: S3Endpoint, *, within_seconds: float | None = None) ->
     except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise BadStore(f"the store {store.url} can't be probed: {error}") from None
     except KeyError as error:
-        raise BadStore(f"the store {store.url} does not answer as S3 does: its answer lacks {error}") from None
+        raise BadStore(f"the store {store.url} does not answer as S3 does: {error} is missing in its answer") from None
 
 
 def _minio(stack: ExitStack) -> S3Endpoint:
@@ -94,15 +94,15 @@ def _minio(stack: ExitStack) -> S3Endpoint:
 
 
 def external(url: str) -> S3Endpoint:
-    """Return an S3 server by its URL, with the harness's own keys.
+    """Return an S3 server by its URL, with the keys of the environment.
 
     Raises:
-        BadStore: it is no URL, nobody answers there, or there are no keys.
+        BadStore: it is not a URL, no S3 server answers there, or there are no keys.
     """
     if not url.startswith(("http://", "https://")):
         raise BadStore(f"no store {url!r}: write moto, minio or the URL of an S3 server")
     if problem := problem_at(url):
-        # Keys in a URL are secrets, and are shown to nobody.
+        # Keys in a URL are secrets and must not be printed.
         raise BadStore(f"the store {re.sub('//.*@', '//…@', url)} {problem}")
     missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not os.environ.get(name)]
     if missing:

@@ -1,4 +1,4 @@
-"""A bucket on an S3 endpoint as a test sees it: made, looked into from outside, and described to a worker."""
+"""A bucket on an S3 endpoint, for tests: created, inspected with boto3, and configured for a worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class S3Endpoint:
-    """Where an S3 server is and the keys of a user who may do anything there."""
+    """The URL of an S3 server, and the keys of a user with all permissions."""
 
     url: str
     access_key: str
@@ -18,11 +18,11 @@ class S3Endpoint:
     region: str = "us-east-1"
 
     def client(self) -> Any:
-        """Return a boto3 client, independent of what the worker itself uses; the same one to whoever asks again."""
+        """Return a boto3 client, cached, and independent of the worker's client."""
         return _client(self)
 
     def make_bucket(self, *, within_seconds: float | None = None) -> Bucket:
-        """Make a bucket with a fresh name; where it has to be made within some time, the store is asked once."""
+        """Create a bucket with a new name; with `within_seconds` the request has a timeout and is not repeated."""
         bucket = Bucket(self, f"test-{uuid.uuid4().hex[:20]}")
         client = bucket.client if within_seconds is None else _client(self, within_seconds)
         client.create_bucket(Bucket=bucket.name)
@@ -31,26 +31,26 @@ class S3Endpoint:
 
 @cache
 def _client(endpoint: S3Endpoint, within_seconds: float | None = None) -> Any:
-    import boto3  # noqa: PLC0415 - half a second, paid by whoever looks into a store
+    import boto3  # noqa: PLC0415 - takes half a second
     from botocore.config import Config  # noqa: PLC0415 - as above
 
-    patience: dict[str, Any] = {"retries": {"max_attempts": 2}}
+    limits: dict[str, Any] = {"retries": {"max_attempts": 2}}
     if within_seconds is not None:
-        patience = {"connect_timeout": within_seconds, "read_timeout": within_seconds}
-        patience |= {"retries": {"total_max_attempts": 1}}
+        limits = {"connect_timeout": within_seconds, "read_timeout": within_seconds}
+        limits |= {"retries": {"total_max_attempts": 1}}
     return boto3.client(
         "s3",
         endpoint_url=endpoint.url,
         aws_access_key_id=endpoint.access_key,
         aws_secret_access_key=endpoint.secret_key,
         region_name=endpoint.region,
-        config=Config(s3={"addressing_style": "path"}, **patience),
+        config=Config(s3={"addressing_style": "path"}, **limits),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket; what it holds is read by a client of its own."""
+    """One bucket, read with its own client."""
 
     endpoint: S3Endpoint
     name: str
@@ -69,22 +69,22 @@ class Bucket:
 
     def metadata(self, key: str) -> dict[str, str]:
         """Return the user metadata of an object."""
-        found: dict[str, str] = self.client.head_object(Bucket=self.name, Key=key)["Metadata"]
-        return found
+        metadata: dict[str, str] = self.client.head_object(Bucket=self.name, Key=key)["Metadata"]
+        return metadata
 
     def put(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> None:
-        """Store an object, whatever is there."""
+        """Store an object; replace an existing one."""
         self.client.put_object(Bucket=self.name, Key=key, Body=body, Metadata=metadata or {})
 
     def remove(self) -> None:
-        """Delete the bucket with all that is in it."""
+        """Delete the bucket with all its objects."""
         client = self.client
         for key in self.contents():
             client.delete_object(Bucket=self.name, Key=key)
         client.delete_bucket(Bucket=self.name)
 
     def environment(self) -> dict[str, str]:
-        """Return the platform's variables that point a worker here."""
+        """Return the platform's variables that make a worker use this bucket."""
         return {
             "S3_BUCKET": self.name,
             "S3_ENDPOINT": self.endpoint.url,

@@ -1,6 +1,6 @@
-"""PUT requests as a store with a defect takes them: other bytes are kept, conditions ignored, quoted ETags refused.
+"""PUT requests as a defective store handles them: it stores other bytes, ignores conditions, or rejects quoted ETags.
 
-`altered` says what the proxy forwards in place of the request that came; the proxy signs it again.
+The proxy forwards the request that `altered` returns instead of the original one, and signs it again.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ _DIGEST = "x-amz-content-sha256"
 
 @dataclass(frozen=True, slots=True)
 class Altered:
-    """What is forwarded: headers by lower-case names, and the body without S3's framing."""
+    """The request to forward: headers with lower-case names, and the body without S3's framing."""
 
     headers: dict[str, str]
     body: bytes = field(repr=False)
 
 
 def altered(defect: Defect, headers: Mapping[str, str], body: bytes) -> Altered | None:
-    """Return the request as the defective store takes it, or None where it refuses the request with 412.
+    """Return the request as the defective store handles it, or None if it rejects the request with 412.
 
-    A store that keeps other bytes does not look at checksums either: they are taken off.
+    A store that keeps other bytes does not check checksums either, so they are removed.
     """
-    found = {name.lower(): value for name, value in headers.items()}
-    content, trailers = unframed(found, body)
-    found = {name: value for name, value in (found | trailers).items() if name not in _FRAMING and value != _CHUNKED}
+    kept = {name.lower(): value for name, value in headers.items()}
+    content, trailers = unframed(kept, body)
+    kept = {name: value for name, value in (kept | trailers).items() if name not in _FRAMING and value != _CHUNKED}
     match defect:
         case "refuse-quoted-etags":
-            etag = found.get("if-match", "")
+            etag = kept.get("if-match", "")
             if '"' in etag:
                 return None
-            # The store behind the proxy keeps to RFC 9110, which wants the quotes.
-            found["if-match"] = f'"{etag}"'
+            # The store behind the proxy follows RFC 9110, which requires the quotes.
+            kept["if-match"] = f'"{etag}"'
         case "ignore-conditions":
-            found = {name: value for name, value in found.items() if name not in CONDITIONS}
+            kept = {name: value for name, value in kept.items() if name not in CONDITIONS}
         case _:
-            content = _kept(defect, content)
-            found = {name: value for name, value in found.items() if not name.startswith(_CHECKSUMS)}
-    return Altered(found | {_DIGEST: hashlib.sha256(content).hexdigest()}, content)
+            content = _stored_bytes(defect, content)
+            kept = {name: value for name, value in kept.items() if not name.startswith(_CHECKSUMS)}
+    return Altered(kept | {_DIGEST: hashlib.sha256(content).hexdigest()}, content)
 
 
-def _kept(defect: Defect, content: bytes) -> bytes:
+def _stored_bytes(defect: Defect, content: bytes) -> bytes:
     if defect == "keep-framed":
         return b"%x;chunk-signature=0\r\n%b\r\n0\r\n\r\n" % (len(content), content)
     return b"" if defect == "keep-empty" else content[: len(content) // 2]

@@ -1,4 +1,4 @@
-"""S3's streamed uploads as the store takes them: many clients frame a body into signed chunks, with trailers behind."""
+"""S3's streamed uploads: many clients send a body as signed chunks, followed by trailers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _DIGEST = "x-amz-content-sha256"
 
 
 def unframed(headers: Mapping[str, str], body: bytes) -> tuple[bytes, dict[str, str]]:
-    """Return the bytes that a PUT stores, and the headers that came behind them.
+    """Return the bytes that a PUT stores, and the trailers that follow them.
 
-    A body is framed where `x-amz-content-sha256` says that it is a stream (Amazon S3 API, "Signature calculations:
+    A body is framed if `x-amz-content-sha256` says that it is a stream (Amazon S3 API, "Signature calculations:
     transferring payload in multiple chunks"): `SIZE[;EXTENSIONS]CRLF DATA CRLF`, a chunk of size 0, then trailers.
-    One that is cut off or malformed is returned as far as it goes.
+    Of a truncated or malformed body the complete part is returned.
 
     Args:
-        headers: by lower-case names.
-        body: as it came.
+        headers: with lower-case names.
+        body: as received.
     """
     if not headers.get(_DIGEST, "").startswith("STREAMING-"):
         return body, {}

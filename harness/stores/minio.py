@@ -1,4 +1,4 @@
-"""MinIO as an S3 endpoint of the tests' own kind."""
+"""MinIO as an S3 endpoint for tests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def endpoint_of(server: MinioServer) -> S3Endpoint:
-    """Return a MinIO as it is reached from here."""
+    """Return the endpoint of a MinIO for this machine."""
     return S3Endpoint(server.url, server.access_key, server.secret_key)
 
 
 @contextmanager
 def minio_server() -> Iterator[S3Endpoint]:
-    """Run MinIO in a container of its own session and yield its endpoint."""
+    """Run MinIO in a container with a new session, and yield its endpoint."""
     with tempfile.TemporaryDirectory() as folder, session(Path(folder)) as begun:
         yield endpoint_of(shared_minio(begun))

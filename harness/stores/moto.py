@@ -1,6 +1,6 @@
-"""moto's S3 server as a process of its own on loopback, ended when the `with` block ends.
+"""moto's S3 server as a separate process on loopback, which ends with the `with` block.
 
-It takes wrong checksums and wrong credentials, which MinIO refuses: what it can't show is not to be tested on it.
+It accepts wrong checksums and wrong credentials, which MinIO rejects, so such errors can't be tested with it.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ print(server.server_port, flush=True)
 sys.stdin.read()
 server.shutdown()
 """
-"""Serves until its standard input is closed, which it is even when whoever started it was killed.
+"""Serves until its standard input is closed, which happens even if its parent is killed.
 
-moto looks at a PUT's condition and stores in two steps, so that of two racing creates both can win, which no real
-store allows: S3's writes (all that is not SQS's, whose polls take 20 s) go one at a time here.
+moto checks the condition of a PUT and stores the object in two steps, so that two concurrent creates can both succeed,
+which no real store allows. Writes to S3 are therefore serialised; requests to SQS are not, since its polls take 20 s.
 """
 
 
 @contextmanager
 def moto_server(address: str = LOOPBACK) -> Iterator[S3Endpoint]:
-    """Run moto's server, which serves S3 and SQS, and yield its endpoint.
+    """Run moto's server for S3 and SQS, and yield its endpoint.
 
     Args:
-        address: where to listen; containers reach this machine at their network's gateway.
+        address: the address to listen on; containers reach this machine at the gateway of their network.
 
     Raises:
         RuntimeError: it did not start.
@@ -64,7 +64,7 @@ def moto_server(address: str = LOOPBACK) -> Iterator[S3Endpoint]:
         assert process.stdout is not None  # noqa: S101 - asked for above
         port = process.stdout.readline().strip()
         if not port:
-            message = "moto's server did not start: see its words on standard error; is the extra `harness` installed?"
+            message = "moto's server did not start: see its output on standard error; is the extra `harness` installed?"
             raise RuntimeError(message)
         try:
             yield S3Endpoint(f"http://{address}:{port}", "test-key", "test-secret")

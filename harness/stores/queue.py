@@ -1,4 +1,4 @@
-"""An SQS queue as a test sees it: made, filled, counted, and described to a worker. moto's server serves it."""
+"""An SQS queue on moto's server, for tests: created, filled, counted, and configured for a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """One queue; whatever a worker does to it is seen by a client of its own."""
+    """One queue, inspected with its own client."""
 
     endpoint: S3Endpoint
     url: str
@@ -24,7 +24,7 @@ class Queue:
         self.send_text(json.dumps({"task_id": task_id}))
 
     def send_text(self, body: str) -> None:
-        """Enqueue any message, malformed ones too."""
+        """Enqueue any message, also a malformed one."""
         self.client.send_message(QueueUrl=self.url, MessageBody=body)
 
     def depth(self) -> int:
@@ -32,15 +32,15 @@ class Queue:
         return self._count("ApproximateNumberOfMessages")
 
     def in_flight(self) -> int:
-        """Count the messages that were received and neither deleted nor visible again."""
+        """Count the messages that were received, are not deleted, and are not visible again."""
         return self._count("ApproximateNumberOfMessagesNotVisible")
 
     def _count(self, name: str) -> int:
-        found = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
-        return int(found["Attributes"][name])
+        answer = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
 
     def environment(self) -> dict[str, str]:
-        """Return the platform's variables that point a worker here, its keys included."""
+        """Return the platform's variables that make a worker use this queue, with its keys."""
         return {
             "TASK_WAKEUP_QUEUE": self.url,
             "SQS_ENDPOINT": self.endpoint.url,
@@ -51,8 +51,8 @@ class Queue:
 
 
 def make_queue(endpoint: S3Endpoint, *, visibility_seconds: int = 30) -> Queue:
-    """Make a queue with a fresh name on an endpoint that serves SQS, as moto's does."""
-    import boto3  # noqa: PLC0415 - half a second, paid by whoever needs a queue
+    """Create a queue with a new name on an endpoint that serves SQS, such as moto."""
+    import boto3  # noqa: PLC0415 - takes half a second
 
     client = boto3.client(
         "sqs",
@@ -62,5 +62,5 @@ def make_queue(endpoint: S3Endpoint, *, visibility_seconds: int = 30) -> Queue:
         region_name=endpoint.region,
     )
     name = f"test-{uuid.uuid4().hex[:20]}"
-    made = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility_seconds)})
-    return Queue(endpoint, made["QueueUrl"], client)
+    created = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility_seconds)})
+    return Queue(endpoint, created["QueueUrl"], client)

@@ -1,4 +1,4 @@
-"""Whether anybody answers as S3 does at a URL, asked once, unsigned; told within seconds, whatever is there."""
+"""Check within seconds whether an S3 server answers at a URL, with one unsigned request."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 CALL_SECONDS = 1.2
-"""For a connection, and for each part of an answer."""
+"""The timeout for connecting, and for each part of the answer."""
 ALL_SECONDS = 2.5
-"""For all of it: the name's address is looked up and an answer dripped without regard to the above."""
+"""The timeout for everything: name resolution and a slow answer in many parts can exceed the other one."""
 
 
 def problem_at(url: str) -> str | None:
-    """Return why no S3 server can be used at a URL; None where one answers, be it to refuse."""
+    """Return why no S3 server can be used at a URL; None if one answers, even with an error."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        return f"is no URL: {error}"
+        return f"is not a URL: {error}"
     if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
         return "is not the URL of a server: write http://HOST:PORT, and set keys in the environment"
-    import_module("boto3")  # half a second, which the server is not to be blamed for
+    import_module("boto3")  # takes half a second, which must not count for the server
     answers: SimpleQueue[str | None] = SimpleQueue()
-    # A daemon: it may never come back, and must then hold nobody up.
-    threading.Thread(target=lambda: answers.put(_ask(url)), daemon=True).start()
+    # A daemon thread, because it may never return and must not keep the process alive.
+    threading.Thread(target=lambda: answers.put(_request_problem(url)), daemon=True).start()
     try:
         return answers.get(timeout=ALL_SECONDS)
     except Empty:
         return f"does not answer within {ALL_SECONDS:g} s"
 
 
-def _ask(url: str) -> str | None:
-    import boto3  # noqa: PLC0415 - half a second, paid by whoever looks into a store
+def _request_problem(url: str) -> str | None:
+    import boto3  # noqa: PLC0415 - takes half a second
     from botocore import UNSIGNED  # noqa: PLC0415 - as above
     from botocore.config import Config  # noqa: PLC0415 - as above
     from botocore.exceptions import (  # noqa: PLC0415 - as above
@@ -54,13 +54,13 @@ def _ask(url: str) -> str | None:
     try:
         boto3.Session().client("s3", endpoint_url=url, region_name="us-east-1", config=once).list_buckets()
     except ClientError as error:
-        # S3 refuses in XML, which has a code; for any other words botocore leaves it out or puts the status there.
+        # An error of S3 is XML with a code; for other bodies botocore has no code, or the status instead.
         code = error.response["Error"]["Code"]
         return None if code and not code.isdigit() else "answers, but not as S3 does"
     except (ConnectTimeoutError, ReadTimeoutError):
         return "does not answer: it hangs"
     except (EndpointConnectionError, ConnectionClosedError) as error:
         return f"does not answer: {error}"
-    except Exception as error:  # noqa: BLE001 - what is there speaks no HTTP or no S3, which botocore tells in many ways
+    except Exception as error:  # noqa: BLE001 - botocore has many errors for a server without HTTP or without S3
         return f"does not answer as S3 does: {type(error).__name__}: {error}"
     return None

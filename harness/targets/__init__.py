@@ -1,6 +1,6 @@
-"""What is judged: how a worker, in any language, is started, told its task, and found out by.
+"""Targets: how to start a worker in any language, and how it gets its tasks.
 
-`cmd:COMMAND LINE` knows `run` and `worker` as architecture.md has them; a TOML file says what is different.
+`cmd:COMMAND LINE` expects the commands `run` and `worker` of architecture.md; a TOML file describes any other worker.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ FORMS = "cmd:COMMAND LINE, image:NAME, py:MODULE:FUNCTION, a TOML file, or refer
 
 
 def search_path() -> str:
-    """Return the PATH on which workers and their Cryo are found: this distribution's scripts come first."""
+    """Return the PATH for workers and their Cryo: the scripts of this distribution come first."""
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def find(text: str = DEFAULT, *, bug: str | None = None) -> Target:
-    """Return a target by its name, in one of the `FORMS`; `bug` is one of the reference worker's.
+    """Return a target by its name, in one of the `FORMS`; `bug` is a bug of the reference worker.
 
     Raises:
-        BadTarget: it is none of these, there is no such command, image, function or file, or it has no such bugs.
+        BadTarget: the name has another form, names no command, image or file, or the target can't have a bug.
     """
     if text == REFERENCE:
         extra = (("HARNESS_REFERENCE_BUG", bug),) if bug else ()
         return Target(text, (sys.executable, "-m", "harness.reference"), extra)
     if bug is not None:
-        raise BadTarget(f"--bug {bug}: only the target `reference` can be told to have a bug, not {text!r}")
+        raise BadTarget(f"--bug {bug}: only the target `reference` has bugs to switch on, not {text!r}")
     if text.endswith(".toml"):
         return _of_file(Path(text))
     kind, _, rest = text.partition(":")
@@ -45,7 +45,7 @@ def find(text: str = DEFAULT, *, bug: str | None = None) -> Target:
         try:
             words = shlex.split(rest)
         except ValueError as error:
-            raise BadTarget(f"target {text!r}: {error}: quotes in it come in pairs, as in a shell") from None
+            raise BadTarget(f"target {text!r}: {error}: quotes must come in pairs, as in a shell") from None
         return Target(text, _executable(text, tuple(words)))
     if kind == "image" and rest:
         return Target(text, docker_command(rest), in_container=True)
@@ -56,17 +56,17 @@ def find(text: str = DEFAULT, *, bug: str | None = None) -> Target:
 
 
 def _of_file(path: Path) -> Target:
-    told = read(path)
-    root = told.staging_root
+    file = read(path)
+    root = file.staging_root
     if root is not None and root.exists():
-        raise BadTarget(f"{path}: staging_root {root} is there already: the harness makes and deletes it")
+        raise BadTarget(f"{path}: staging_root {root} exists already: the harness creates and deletes it")
     if root is not None and not (root.parent.is_dir() and os.access(root.parent, os.W_OK)):
-        raise BadTarget(f"{path}: staging_root {root}: {root.parent} is no folder that it can be made in")
-    return told.target(_executable(str(path), told.command, beside=path.resolve().parent))
+        raise BadTarget(f"{path}: staging_root {root}: it can't be created in {root.parent}")
+    return file.target(_executable(str(path), file.command, beside=path.resolve().parent))
 
 
 def _executable(name: str, command: tuple[str, ...], beside: Path | None = None) -> tuple[str, ...]:
-    """Return a command with its program's path; one with a slash is looked for beside the file that names it."""
+    """Return a command with its program's path; a relative path is relative to the file that names it."""
     program = command[0] if command else ""
     if beside is not None and "/" in program:
         program = str(beside / program)

@@ -1,4 +1,4 @@
-"""A target as a TOML file: what of a worker is not as `cmd:` expects it. A mistake is named with its file and line."""
+"""A target as a TOML file: how a worker differs from what `cmd:` expects. An error names the file and the line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ VERSION = 1
 
 
 class TargetFile(BaseModel):
-    """The file. `environment` has the worker's own names for variables of ours; `set` are variables that it is given.
+    """The file. `environment` maps the platform's variables to the worker's names; `set` adds variables.
 
-    A worker told by `sqs` publishes through the dispatcher, one told by a payload on standard output; one that can do
-    both has both deliveries. `run` and `service` are the words after the command; `{store}`, `{task_id}`, `{attempt}`
-    and `{payload}` (the path of the payload, for `payload-file`) are filled in.
+    With delivery `sqs` a worker publishes through the dispatcher, with a payload on standard output; a worker that can
+    do both lists both deliveries. `run` and `service` are the words after the command; `{store}`, `{task_id}`,
+    `{attempt}` and `{payload}` (the path of the payload, for `payload-file`) are filled in.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,41 +40,41 @@ class TargetFile(BaseModel):
 
     @field_validator("delivery", "publication", mode="before")
     @classmethod
-    def _one_or_several(cls, value: object) -> object:
+    def _as_list(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
 
     @field_validator("cannot")
     @classmethod
-    def _clauses_with_reasons(cls, value: dict[str, str]) -> dict[str, str]:
+    def _check_clauses(cls, value: dict[str, str]) -> dict[str, str]:
         for clause, reason in value.items():
             if clause not in clause_ids():
                 raise ValueError(f"the contract has no clause {clause}")
             if not reason.strip():
-                raise ValueError(f"{clause} is left out without a reason")
+                raise ValueError(f"{clause} is excluded without a reason")
         return value
 
     @field_validator("staging_root")
     @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
+    def _check_absolute(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_absolute():
             raise ValueError("must be an absolute path")
         return value
 
     @model_validator(mode="after")
-    def _publication_fits(self) -> Self:
-        fitting = {"dispatcher" if one == "sqs" else "stdout" for one in self.delivery}
-        if self.publication and set(self.publication) != fitting:
+    def _check_publication(self) -> Self:
+        expected = {"dispatcher" if delivery == "sqs" else "stdout" for delivery in self.delivery}
+        if self.publication and set(self.publication) != expected:
             raise ValueError(
-                f"publication: with delivery {', '.join(self.delivery)} it is {', '.join(sorted(fitting))}"
+                f"publication: with delivery {', '.join(self.delivery)} it must be {', '.join(sorted(expected))}"
             )
         if {"payload-file", "payload-stdin"} <= set(self.delivery):
-            raise ValueError("delivery: of payload-file and payload-stdin name one")
+            raise ValueError("delivery: payload-file and payload-stdin exclude each other")
         if "payload-file" in self.delivery and not any("{payload}" in word for word in self.run or ()):
-            raise ValueError("run: with payload-file a word holds {payload}, the path of the file")
+            raise ValueError("run: with payload-file a word must contain {payload}, the path of the file")
         return self
 
     def target(self, command: tuple[str, ...]) -> Target:
-        """Return the target, with the command's program as it was found."""
+        """Return the target with a command whose program was found."""
         return Target(
             self.name,
             command,
@@ -90,7 +90,7 @@ class TargetFile(BaseModel):
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema; harness/schemas/target.json is it, as a file."""
+    """Return the JSON Schema, which harness/schemas/target.json contains."""
     return {"$id": f"target-{VERSION}", **TargetFile.model_json_schema()}
 
 
@@ -98,7 +98,7 @@ def read(path: Path) -> TargetFile:
     """Read a target.
 
     Raises:
-        BadTarget: it is no TOML, or does not hold what a target holds.
+        BadTarget: it can't be read, is not TOML, or is not a target.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def read(path: Path) -> TargetFile:
     except OSError as error:
         raise BadTarget(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        problems = [located(path, text, _place(text, one), one["msg"]) for one in error.errors()]
+        problems = [located(path, text, _location(text, problem), problem["msg"]) for problem in error.errors()]
         raise BadTarget("; ".join(problems)) from None
     except RecursionError:
         raise BadTarget(f"{path.name}: it is nested too deeply") from None
@@ -114,11 +114,11 @@ def read(path: Path) -> TargetFile:
         raise BadTarget(f"{path.name}: {error}") from None
 
 
-def _place(text: str, problem: Any) -> tuple[int | str, ...]:
-    """Return the key that a problem is about: of a rule on several keys, the one that its message begins with."""
+def _location(text: str, problem: Any) -> tuple[int | str, ...]:
+    """Return the key of a problem; a rule on several keys names the key at the beginning of its message."""
     if problem["loc"] == ("cannot",):
         return ("cannot", next((clause for clause in problem["msg"].split() if f"{clause} " in text), ""))
     if problem["loc"]:
-        found: tuple[int | str, ...] = problem["loc"]
-        return found
+        location: tuple[int | str, ...] = problem["loc"]
+        return location
     return (problem["msg"].removeprefix("Value error, ").partition(":")[0],)

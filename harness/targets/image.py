@@ -1,7 +1,7 @@
-"""A worker's image as a target: run by the `docker` command, in this machine's network and process table.
+"""A worker's image as a target: run by the `docker` command in the network and PID namespace of this machine.
 
-So the world's servers, which listen on loopback, are reached, and its processes are seen as any other worker's are.
-What the world has on disk is seen under the same path.
+The container can therefore reach the servers on loopback, and its processes are visible like those of any other
+worker. The folder of the scenario is mounted at the same path.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 from harness.containers.engine import EngineError, engine_problem
 from harness.containers.reaper import OWNER_LABEL, owner_label, remove_all_of
 
-IMAGE_S_OWN = frozenset({"PATH"})
-"""Variables that are the image's affair."""
+SET_BY_IMAGE = frozenset({"PATH"})
+"""Variables that the image sets and that are not passed on."""
 
 
 def docker_command(image: str) -> tuple[str, ...]:
-    """Return the command that runs an image; `in_docker` fills it in.
+    """Return the `docker` executable and the image; `in_docker` adds the arguments.
 
     Raises:
         EngineError: there is no engine, or no `docker` command.
@@ -32,23 +32,23 @@ def docker_command(image: str) -> tuple[str, ...]:
 
 
 def in_docker(command: Sequence[str], folder: Path, environment: Mapping[str, str], id_file: Path) -> list[str]:
-    """Return the command line that runs an image beside a world; values of variables are in no argument (SEC-2).
+    """Return the command line that runs an image for a scenario; no argument contains a variable's value (SEC-2).
 
-    Docker writes the container's id into `id_file`, which must not be there yet.
+    Docker writes the container's id to `id_file`, which must not exist yet.
     """
     docker, image = command
     owner = owner_label()[OWNER_LABEL]
     options = ["--rm", "--interactive", "--network", "host", "--pid", "host", "--label", f"{OWNER_LABEL}={owner}"]
     options += ["--cidfile", str(id_file)]
-    options += ["--user", f"{os.getuid()}:{os.getgid()}", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108 - in it
+    options += ["--user", f"{os.getuid()}:{os.getgid()}", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108 - in the container
     options += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", f"{folder}:{folder}"]
-    names = sorted(set(environment) - IMAGE_S_OWN)
+    names = sorted(set(environment) - SET_BY_IMAGE)
     return [docker, "run", *options, *(word for name in names for word in ("--env", name)), image]
 
 
 @contextmanager
-def containers_ended(*, in_container: bool) -> Iterator[None]:
-    """End what is left of an image's containers: who ends the `docker` command by force does not end them."""
+def remove_containers_after(*, in_container: bool) -> Iterator[None]:
+    """Remove the remaining containers of an image: killing the `docker` command does not stop its container."""
     try:
         yield
     finally:

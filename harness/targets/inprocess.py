@@ -1,8 +1,8 @@
-"""A Python function as a worker: `python -m harness.targets.inprocess MODULE:FUNCTION run - …`, one process a task.
+"""A Python function as a worker: `python -m harness.targets.inprocess MODULE:FUNCTION run - …`, one process per task.
 
-The function is called as `function(payload, environment, store=…, task_id=…, attempt=…)`, plain or async: the
-payload's text, the environment, and what the command line of a worker has. It returns the publication. Whatever it
-raises ends the attempt; an error's `exit_code` says how (69 fatal, 75 retryable, which one without it means too).
+The function, plain or async, is called as `function(payload, environment, store=…, task_id=…, attempt=…)` with the
+payload's text, the environment, and the options of a worker's command line. It returns the publication. An exception
+ends the attempt; its `exit_code` says how: 69 for fatal, 75 (the default) for retryable.
 """
 
 from __future__ import annotations
@@ -25,32 +25,34 @@ def load(name: str) -> Callable[..., Any]:
     """Return a function by `MODULE:FUNCTION`.
 
     Raises:
-        ImportError: there is none.
+        ImportError: the module or the function does not exist.
     """
     module, _, function = name.partition(":")
-    found = getattr(importlib.import_module(module), function, None)
-    if not callable(found):
-        raise ImportError(f"{module} has no function {function}")  # noqa: TRY004 - as for a module that is not there
-    called: Callable[..., Any] = found
-    return called
+    attribute = getattr(importlib.import_module(module), function, None)
+    if not callable(attribute):
+        raise ImportError(f"{module} has no function {function}")  # noqa: TRY004 - as for a missing module
+    loaded: Callable[..., Any] = attribute
+    return loaded
 
 
-def call(function: Callable[..., Any], payload: str, asked: argparse.Namespace) -> int:
-    """Call it, print the publication, and return the exit code."""
+def call(function: Callable[..., Any], payload: str, options: argparse.Namespace) -> int:
+    """Call the function, print the publication, and return the exit code."""
     try:
-        found = function(payload, dict(os.environ), store=asked.store, task_id=asked.task_id, attempt=asked.attempt)
-        if inspect.isawaitable(found):
-            found = asyncio.run(_finished(found))
-    except Exception as error:  # noqa: BLE001 - however it fails, that is how the attempt ends
+        result = function(
+            payload, dict(os.environ), store=options.store, task_id=options.task_id, attempt=options.attempt
+        )
+        if inspect.isawaitable(result):
+            result = asyncio.run(_awaited(result))
+    except Exception as error:  # noqa: BLE001 - any exception ends the attempt
         traceback.print_exc()
         code = getattr(error, "exit_code", RETRYABLE)
         return code if isinstance(code, int) else RETRYABLE
-    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.write(json.dumps(result) + "\n")
     return 0
 
 
-async def _finished(awaited: Any) -> Any:
-    return await awaited
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
 
 
 def main() -> int:
@@ -62,17 +64,17 @@ def main() -> int:
     parser.add_argument("--store", required=True)
     parser.add_argument("--task-id", required=True)
     parser.add_argument("--attempt", type=int, required=True)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     try:
-        function = load(asked.function)
+        function = load(options.function)
     except ImportError as error:
-        sys.stderr.write(f"target py:{asked.function}: {error}\n")
+        sys.stderr.write(f"target py:{options.function}: {error}\n")
         return BAD_CONFIGURATION
-    return call(function, sys.stdin.read(), asked)
+    return call(function, sys.stdin.read(), options)
 
 
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # obstore, where the function used it, aborts a process that ends in any other way
+    os._exit(code)  # if the function used obstore, any other exit aborts the process

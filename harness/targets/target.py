@@ -1,4 +1,4 @@
-"""A target as the runner uses it: command lines and environment, in the worker's own words."""
+"""A target as the runner uses it: command lines and environment with the worker's own names."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SERVICE = ("worker",)
 
 
 class BadTarget(ValueError):
-    """A target that can't be started, and what to write instead."""
+    """A target can't be started; the message says what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A worker.
 
-    `run_words` (one task) or `service_words` are put after the command; `{store}`, `{task_id}`, `{attempt}` and
-    `{payload}` (a file) in them are filled in. `environment` is added to the worker's; `variables` has its names for
-    ours. `claim` is the one form of the claim's answer that it takes, where it does not take both. `cannot` are clauses
-    that it does not claim to keep, with reasons.
+    `run_words` (one task) or `service_words` follow the command; `{store}`, `{task_id}`, `{attempt}` and `{payload}` (a
+    file) in them are filled in. `environment` is added to the worker's environment; `variables` maps the platform's
+    variables to its names. `claim` is the only form of the claim answer that it accepts, None if it accepts both.
+    `cannot` are the clauses that it does not claim to keep, with reasons.
     """
 
     name: str
@@ -42,32 +42,32 @@ class Target:
 
     @property
     def runs_one_task(self) -> bool:
-        """Whether it can be started for one task, without queue and dispatcher."""
+        """Whether it can run one task without queue and dispatcher."""
         return self.delivery != {"sqs"}
 
     def named(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return an environment under the worker's own names."""
+        """Return an environment with the worker's names."""
         return {self.variables.get(name, name): value for name, value in environment.items()}
 
     def name_of(self, variable: str) -> str:
-        """Return what the worker calls a variable of ours."""
+        """Return the worker's name of a platform variable."""
         return self.variables.get(variable, variable)
 
     def words(
-        self, folder: Path, environment: Mapping[str, str], places: Mapping[str, str] | None, id_file: Path
+        self, folder: Path, environment: Mapping[str, str], values: Mapping[str, str] | None, id_file: Path
     ) -> list[str]:
         """Return the whole command line.
 
         Args:
-            folder: where the world's files are, which a container must see.
-            id_file: where a container's id is to be written.
-            environment: what the worker will be given, by its names.
-            places: what is filled in for one task; None starts the service.
+            folder: the folder of the scenario, which is mounted into a container.
+            id_file: the file that gets the id of a container.
+            environment: the worker's environment, with its names.
+            values: the values to fill in for one task; None starts the service.
         """
-        after = list(self.service_words)
-        if places is not None:
-            after = list(self.run_words)
-            for name, value in places.items():
-                after = [word.replace(f"{{{name}}}", value) for word in after]
+        words = list(self.service_words)
+        if values is not None:
+            words = list(self.run_words)
+            for name, value in values.items():
+                words = [word.replace(f"{{{name}}}", value) for word in words]
         command = in_docker(self.command, folder, environment, id_file) if self.in_container else list(self.command)
-        return [*command, *after]
+        return [*command, *words]

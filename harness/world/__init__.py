@@ -1,4 +1,4 @@
-"""The deterministic chain and the tables that Cryo makes of it: the oracle against which everything else is held.
+"""The deterministic chain, and the tables that Cryo extracts from it: the oracle that all results are compared with.
 
-Knows nothing of files, wires or workers.
+This package does not depend on files, protocols or workers.
 """

@@ -1,4 +1,4 @@
-"""Who lives on a chain: the accounts and contracts that its transactions name, and the contracts' code."""
+"""The accounts and contracts that a chain's transactions use, and the contracts' code."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from harness.world.entropy import ACTOR, CODE, Entropy
 
-_PEOPLE, _TOKENS, _COLLECTIBLES, _POOLS, _FACTORIES, _ODDITIES, _AUTHORS, _CODES = 64, 12, 6, 8, 4, 4, 8, 16
+_EOAS, _TOKENS, _COLLECTIBLES, _POOLS, _FACTORIES, _ODDITIES, _AUTHORS, _CODES = 64, 12, 6, 8, 4, 4, 8, 16
 
 
 @dataclass(frozen=True, slots=True)
 class Actors:
-    """The addresses of one chain by role; every tuple's length is fixed, so a byte modulo it picks one."""
+    """The addresses of one chain by role; each tuple has a fixed length, and a byte modulo it selects an item.
 
-    people: tuple[bytes, ...]
+    `eoas` are externally owned accounts, `authors` receive the block rewards, `codes` are the bytecodes of contracts.
+    """
+
+    eoas: tuple[bytes, ...]
     tokens: tuple[bytes, ...]
     collectibles: tuple[bytes, ...]
     pools: tuple[bytes, ...]
@@ -26,7 +29,7 @@ class Actors:
 
     @property
     def contracts(self) -> frozenset[bytes]:
-        """The addresses that had code before block 0; all others are people, or were created later."""
+        """The addresses that had code before block 0; all others are accounts without code, or were created later."""
         return frozenset(
             (
                 *self.tokens,
@@ -40,7 +43,7 @@ class Actors:
         )
 
     def code_of(self, address: bytes) -> bytes:
-        """Return the code of a contract; what was created later gets its own the same way."""
+        """Return the code of a contract, whether it existed before block 0 or was created later."""
         return self.codes[address[19] % len(self.codes)]
 
 
@@ -52,7 +55,7 @@ def draw_actors(entropy: Entropy) -> Actors:
 
     library, registry = addresses(7, 2)
     return Actors(
-        people=addresses(0, _PEOPLE),
+        eoas=addresses(0, _EOAS),
         tokens=addresses(1, _TOKENS),
         collectibles=addresses(2, _COLLECTIBLES),
         pools=addresses(3, _POOLS),

@@ -14,9 +14,9 @@ BLOCK_LOGS_EVERY = 10
 
 
 def block_log(header: Header, *, token: bytes, log_index: int) -> PlacedLog:
-    """Return a block's own log: a Transfer to its author, so that `logs` and `erc20_transfers` both have it."""
+    """Return the log of a block itself: a Transfer to its author, so that `logs` and `erc20_transfers` contain it."""
     log = Log(token, (TRANSFER_EVENT, bytes(32), padded(header.author)), uint(1 + header.gas_used))
-    # Nodes put the block's hash and the next free index where a transaction's would be.
+    # In place of a transaction's hash and index, nodes give the block's hash and the next free index.
     stand_in = Transaction(
         block_number=header.number,
         transaction_index=header.transaction_count,

@@ -1,4 +1,4 @@
-"""Keccak-256 and the logs bloom of the yellow paper (section 4.3.1): true ones, unlike the chain's block hashes."""
+"""Keccak-256 and the logs bloom of the yellow paper (section 4.3.1): genuine, unlike the block hashes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BLOOM_BYTES = 256
 
 
 def keccak256(data: bytes) -> bytes:
-    """Return the Keccak-256 digest: Ethereum's, which is not NIST's SHA3-256."""
-    from Crypto.Hash import keccak  # noqa: PLC0415 (70 ms, which a run that needs no digest never pays)
+    """Return the Keccak-256 digest as Ethereum uses it; NIST's SHA3-256 differs."""
+    from Crypto.Hash import keccak  # noqa: PLC0415 (takes 70 ms; many runs need no digest)
 
     return keccak.new(digest_bits=256, data=data).digest()
 

@@ -1,6 +1,6 @@
-"""Cryo 0.3.2's datasets as measured: columns and their Arrow types in file order, sort, aliases, groups, needs.
+"""The datasets of Cryo 0.3.2 as measured: columns with Arrow types in file order, sort, aliases, group, arguments.
 
-Read from the goldens' `cryo_schemas.json`: the harness never reads the worker's table.
+They are read from `cryo_schemas.json` in the golden files; the harness never reads the worker's table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from harness.resources import fixtures
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One dataset. `columns` are (name, Arrow type); `requires` are arguments that Cryo can't do without."""
+    """One dataset. `columns` are (name, Arrow type); `requires` are the arguments that Cryo needs besides the range."""
 
     name: str
     group: str | None
@@ -43,5 +43,5 @@ def datasets() -> dict[str, Dataset]:
 
 
 def by_range_alone() -> tuple[str, ...]:
-    """Return the 25 datasets that need nothing but a block range."""
+    """Return the 25 datasets for which a block range is the only argument."""
     return tuple(name for name, dataset in datasets().items() if not dataset.requires)

@@ -1,7 +1,7 @@
-"""The chain: a pure function of (seed, chain id, block number), at random access, the same on every machine.
+"""The chain: a pure function of (seed, chain id, block number). Any block can be computed alone, on any machine.
 
-Block hashes are labels that link by parent hash, signatures are not valid, state is closed-form; blooms are true. This
-module owns headers and transactions; what a transaction does is `programs`', what it changes `state`'s.
+Block hashes are labels, linked by parent hash; signatures are not valid; state is a closed-form function; blooms are
+genuine. This module owns headers and transactions; what a transaction does is in `programs`, its changes in `state`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LAST_BLOCK = 2**32 - 1
-"""The highest block there is: the largest number that Cryo's columns hold."""
+"""The highest block: the largest number that fits into Cryo's columns."""
 
 BASE_FEE_FORK = 64
-"""The first block with a base fee, and with transactions of the types 2 and above."""
+"""The first block with a base fee and with transactions of type 2 and above."""
 
 EMPTY_RUN = range(80, 96)
-"""Blocks whose number modulo 128 lies here have no transactions, so that a range of only such blocks can be asked."""
+"""Blocks whose number modulo 128 is in this range have no transactions, so that a whole range can be empty."""
 
 LATE_START = 1_500
 """The first block with transactions on a chain with the quirk `late_start`."""
@@ -38,18 +38,18 @@ LATE_START = 1_500
 _FIRST_TIMESTAMP = 1_438_269_988
 _SLOW_BLOCKS = 2**27
 _SLOW_SECONDS = 12
-"""A block every 12 s for the first 2^27, four a second after: the last block's timestamp still fits 32 bits."""
+"""One block every 12 s for the first 2^27 blocks, then four a second, so that the last timestamp fits into 32 bits."""
 
 _CROWD_CYCLE, _CROWD_BLOCK = 97, 13
 _NONCES_PER_BLOCK = 128
 _LEGACY_TYPES = (0, 0, 0, 1)
 _TYPES = (2, 2, 2, 2, 2, 2, 0, 0, 1, 1, 3, 3, 4, 2, 2, 0x6A)
-"""0x6a is a type that no node knows today."""
+"""0x6a is a type that no node supports today."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reorg:
-    """A branch: from block `at` on, the chain of another `branch` number is the canonical one."""
+class ChainReorg:
+    """A reorganisation: from block `at` on, the canonical chain is the one with this `branch` number."""
 
     at: int
     branch: int
@@ -57,12 +57,12 @@ class Reorg:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """One chain, equal only to itself; of `reorgs`, oldest first, the last one that holds a block decides."""
+    """One chain, compared by identity; `reorgs` are oldest first, and the latest one that covers a block applies."""
 
     chain_id: int
     seed: int = 0
     quirks: Quirks = field(default_factory=Quirks)
-    reorgs: tuple[Reorg, ...] = ()
+    reorgs: tuple[ChainReorg, ...] = ()
 
     def __post_init__(self) -> None:
         keys = tuple(Entropy.of(self.seed, self.chain_id, reorg.at, reorg.branch) for reorg in self.reorgs)
@@ -78,10 +78,10 @@ class Chain:
 
     def reorganised(self, *, at: int, branch: int = 1) -> Chain:
         """Return the chain after a reorg that replaced all blocks from `at` on."""
-        return replace(self, reorgs=(*self.reorgs, Reorg(at, branch)))
+        return replace(self, reorgs=(*self.reorgs, ChainReorg(at, branch)))
 
     def entropy(self, number: int) -> Entropy:
-        """Return what the canonical block of a number draws its bytes from."""
+        """Return the source of bytes for the canonical block of a number."""
         for at, branch in self._branches:
             if number >= at:
                 return branch
@@ -113,12 +113,12 @@ class Chain:
         )
 
     def hash(self, number: int) -> bytes:
-        """Return the label that stands for a block's hash."""
+        """Return a block's hash, which is a label and not a digest."""
         entropy = self.entropy(number)
         return entropy.seal(entropy.draw(BLOCK, number, 0, 24), number, 0)
 
     def number_of(self, block_hash: bytes) -> int | None:
-        """Return the number of the canonical block that has a hash, or None."""
+        """Return the number of the canonical block with a hash, or None."""
         for entropy in (self._trunk, *(branch for _, branch in self._branches)):
             number, _ = entropy.unseal(block_hash)
             if self.hash(number) == block_hash:
@@ -126,21 +126,21 @@ class Chain:
         return None
 
     def transaction_by_hash(self, transaction_hash: bytes) -> Transaction | None:
-        """Return the transaction of the canonical chain that has a hash, or None."""
+        """Return the canonical transaction with a hash, or None."""
         for entropy in (self._trunk, *(branch for _, branch in self._branches)):
             number, index = entropy.unseal(transaction_hash)
-            found = self.transactions(number)[index : index + 1]
-            if found and found[0].hash == transaction_hash:
-                return found[0]
+            at_index = self.transactions(number)[index : index + 1]
+            if at_index and at_index[0].hash == transaction_hash:
+                return at_index[0]
         return None
 
-    def life_and_death(self, contract: bytes) -> Transaction | None:
-        """Return the transaction of the canonical chain that creates or destroys a contract, or None."""
+    def lifecycle_transaction(self, contract: bytes) -> Transaction | None:
+        """Return the canonical transaction that creates or destroys a contract, or None."""
         for entropy in (self._trunk, *(branch for _, branch in self._branches)):
             number, index = entropy.unseal(contract)
-            found = self.transactions(number)[index : index + 1]
-            if found and found[0].program in programs.LIFE_AND_DEATH and found[0].draw[CONTRACT] == contract:
-                return found[0]
+            for transaction in self.transactions(number)[index : index + 1]:
+                if transaction.program in programs.LIFECYCLE and transaction.draw[CONTRACT] == contract:
+                    return transaction
         return None
 
     def timestamp(self, number: int) -> int:
@@ -158,7 +158,7 @@ class Chain:
         return tuple(transaction.hash for transaction in self.transactions(number))
 
     def logs(self, number: int) -> Iterator[PlacedLog]:
-        """Yield a block's logs with their indexes, those of failed transactions not among them."""
+        """Yield a block's logs with their indexes; failed transactions have none."""
         actors, restarts = self.actors, self.quirks.restarting_log_index
         log_index = 0
         for transaction in self.transactions(number):
@@ -180,7 +180,7 @@ class Chain:
         return logs_bloom(placed.log for placed in self.logs(number) if placed.in_bloom)
 
     def _draw(self, number: int) -> bytes:
-        """Return what a block's header is drawn from."""
+        """Return the random bytes of a block's header."""
         if not 0 <= number <= LAST_BLOCK:
             message = f"block {number} is not between 0 and {LAST_BLOCK}"
             raise ValueError(message)
@@ -195,20 +195,20 @@ class Chain:
         return 48 + draw[32] % 64 if number % _CROWD_CYCLE == _CROWD_BLOCK else draw[32] % 7
 
     def has_deposit(self, number: int) -> bool:
-        """Tell whether a block begins with a deposit."""
+        """Tell whether the first transaction of a block is a deposit."""
         return self.quirks.deposits and number > 0
 
     def has_state_sync(self, number: int) -> bool:
-        """Tell whether a block ends with a state sync."""
+        """Tell whether the last transaction of a block is a state sync."""
         return self.quirks.state_sync and number > 0 and number % 16 == 0
 
     def has_block_log(self, number: int) -> bool:
-        """Tell whether a block ends with a log that belongs to no transaction."""
+        """Tell whether the last log of a block belongs to no transaction."""
         quirks = self.quirks
         return (quirks.block_logs or quirks.block_log_receipts) and number > 0 and number % BLOCK_LOGS_EVERY == 0
 
     def _gas(self, number: int, count: int) -> list[int]:
-        """Return what each transaction of a block used; a state sync uses none."""
+        """Return the gas that each transaction of a block used; a state sync uses none."""
         extras = unpack(f">{count}H", self.entropy(number).draw(GAS, number, 0, 2 * count))
         gas = [INTRINSIC_GAS + 2 * extra for extra in extras]
         if self.has_state_sync(number):
@@ -222,7 +222,7 @@ def _base_fee(number: int, draw: bytes) -> int | None:
 
 @lru_cache(maxsize=512)
 def _transactions(chain: Chain, number: int) -> tuple[Transaction, ...]:
-    # Not by way of the header: its hashes and sums are a fifth of what a block's transactions cost.
+    # Without building the header, whose hashes and sums would add a fifth to the time.
     header_draw, entropy = chain._draw(number), chain.entropy(number)  # noqa: SLF001 (one module)
     count = chain._count(number, header_draw)  # noqa: SLF001
     base_fee = _base_fee(number, header_draw)
@@ -234,15 +234,17 @@ def _transactions(chain: Chain, number: int) -> tuple[Transaction, ...]:
             program = programs.DEPOSIT
         elif index == count - 1 and chain.has_state_sync(number):
             program = programs.STATE_SYNC
-        if program in programs.LIFE_AND_DEATH:
+        if program in programs.LIFECYCLE:
             contract = entropy.seal(draw[CONTRACT], number, index, size=20)
             draw = draw[: CONTRACT.start] + contract + draw[CONTRACT.stop :]
-        place = _Place(number, index, entropy.seal(draw, number, index), draw, program, gas_used, base_fee)
-        transactions.append(_transaction(chain.actors, place))
+        inputs = _Inputs(number, index, entropy.seal(draw, number, index), draw, program, gas_used, base_fee)
+        transactions.append(_transaction(chain.actors, inputs))
     return tuple(transactions)
 
 
-class _Place(NamedTuple):
+class _Inputs(NamedTuple):
+    """What a transaction is made from."""
+
     number: int
     transaction_index: int
     hash: bytes
@@ -252,12 +254,12 @@ class _Place(NamedTuple):
     base_fee: int | None
 
 
-def _transaction(actors: Actors, place: _Place) -> Transaction:
-    draw, base_fee = place.draw, place.base_fee
-    intent = programs.PROGRAMS[place.program].intent(draw, actors)
+def _transaction(actors: Actors, inputs: _Inputs) -> Transaction:
+    draw, base_fee = inputs.draw, inputs.base_fee
+    intent = programs.PROGRAMS[inputs.program].intent(draw, actors)
     tip = int.from_bytes(draw[TIP], "big") >> 8
-    system = place.program >= programs.DRAWN
-    if place.program == programs.DEPOSIT:
+    system = inputs.program >= programs.DRAWN
+    if inputs.program == programs.DEPOSIT:
         kind = 0x7E
     elif system or base_fee is None:
         kind = 0 if system else _LEGACY_TYPES[draw[KIND] % 4]
@@ -266,18 +268,18 @@ def _transaction(actors: Actors, place: _Place) -> Transaction:
     capped = kind >= 2 and base_fee is not None and not system  # noqa: PLR2004 (EIP-1559 and after)
     price = 0 if system else tip + (base_fee or 1_000_000_000)
     return Transaction(
-        block_number=place.number,
-        transaction_index=place.transaction_index,
-        hash=place.hash,
+        block_number=inputs.number,
+        transaction_index=inputs.transaction_index,
+        hash=inputs.hash,
         draw=draw,
-        program=place.program,
-        sender=ZERO_ADDRESS if system else actors.people[draw[SENDER] % 64],
+        program=inputs.program,
+        sender=ZERO_ADDRESS if system else actors.eoas[draw[SENDER] % 64],
         to=intent.to,
-        nonce=place.number * _NONCES_PER_BLOCK + place.transaction_index,
+        nonce=inputs.number * _NONCES_PER_BLOCK + inputs.transaction_index,
         value=intent.value,
         input=intent.input,
-        gas_limit=place.gas_used + (0 if system else draw[SENDER] * draw[KIND]),
-        gas_used=place.gas_used,
+        gas_limit=inputs.gas_used + (0 if system else draw[SENDER] * draw[KIND]),
+        gas_used=inputs.gas_used,
         gas_price=price,
         type=kind,
         max_priority_fee_per_gas=tip if capped else None,

@@ -1,6 +1,6 @@
-"""What a Parquet file holds, and what the chain says it should: rows are compared as multisets, by one digest.
+"""The facts of a Parquet file, and those that the chain calls for; rows are compared as multisets, by one digest.
 
-Some of Cryo's datasets are not byte-stable, so files are never compared as bytes here.
+Some of Cryo's datasets are not byte-stable, so this module never compares files byte by byte.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(content: bytes) -> dict[str, Any]:
-    """Return what a file holds, or `{"unreadable": …}` for one that is no whole Parquet file."""
+    """Return the facts of a file, or `{"unreadable": …}` if it is not a complete Parquet file."""
     import pyarrow as pa  # noqa: PLC0415 - the only slow import
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
@@ -30,10 +30,10 @@ def facts_of(content: bytes) -> dict[str, Any]:
 
 
 def facts_of_table(table: pa.Table) -> dict[str, Any]:
-    """Return what a table holds.
+    """Return the facts of a table.
 
     Raises:
-        TypeError: its block numbers are none.
+        TypeError: a block number is not an integer.
     """
     numbers: set[Any] = set(table.column("block_number").to_pylist()) if "block_number" in table.column_names else set()
     if not all(type(number) is int for number in numbers):
@@ -56,7 +56,7 @@ def digest(table: pa.Table) -> str:
 
 
 def oracle(chain: Chain, dataset: str, first: int, end: int) -> dict[str, dict[str, Any]]:
-    """Return what each file of a range must hold, by its name."""
+    """Return the facts that each file of a range must have, by file name."""
     return {
         file_name(chain.chain_id, dataset, chunk): facts_of_table(build(chain, dataset, chunk))
         for chunk in chunks(first, end)

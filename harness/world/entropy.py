@@ -1,7 +1,7 @@
-"""Where every byte of the chain comes from: SHAKE-128 over a key and a position. No state, no clock, no `random`.
+"""The source of every byte of the chain: SHAKE-128 over a key and a position, without state, clock or `random`.
 
-SHAKE is in every Python's `hashlib` and gives the same bytes on every machine and version; that is the whole reason
-for it. Nothing here knows what the bytes mean.
+SHAKE was chosen because `hashlib` of every Python has it and it gives the same bytes on every machine and version.
+This module does not know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from struct import Struct
 
 _POSITION = Struct(">cQI")
 _SEALED = Struct(">II")
-_HIDDEN_BYTES = 8
+_POSITION_BYTES = 8
 
 BLOCK, GAS, TRANSACTION, ACTOR, STATE, CODE = b"b", b"g", b"t", b"a", b"s", b"c"
-"""The purposes that draw bytes, so that no two of them ever see the same ones."""
+"""What bytes are drawn for; two purposes never get the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entropy:
-    """A key, and all the bytes that follow from it."""
+    """A key, and the bytes that are derived from it."""
 
     key: bytes
 
     @classmethod
     def of(cls, *parts: object) -> Entropy:
-        """Derive a key from whatever tells one chain (or one branch of it) from another."""
+        """Derive a key from the values that identify a chain, or one branch of it."""
         return cls(shake_128(":".join(map(str, ("harness.world", *parts))).encode()).digest(16))
 
     def draw(self, purpose: bytes, high: int, low: int, size: int) -> bytes:
@@ -38,19 +38,18 @@ class Entropy:
         return shake_128(self.key + purpose + name).digest(size)
 
     def seal(self, label: bytes, number: int, index: int, *, size: int = 32) -> bytes:
-        """Return a hash (or an address, of 20 bytes) that looks like any other and hides (number, index).
+        """Return a hash, or an address of 20 bytes, that looks random and encodes (number, index).
 
-        It is what lets a chain without an index answer for a block, a transaction or a contract by its name: `unseal`
-        finds the position again.
+        `unseal` decodes the position, so that a block, transaction or contract is found by its hash without an index.
         """
-        label = label[: size - _HIDDEN_BYTES]
-        mask = shake_128(self.key + label).digest(_HIDDEN_BYTES)
+        label = label[: size - _POSITION_BYTES]
+        mask = shake_128(self.key + label).digest(_POSITION_BYTES)
         position = int.from_bytes(_SEALED.pack(number, index), "big") ^ int.from_bytes(mask, "big")
-        return label + position.to_bytes(_HIDDEN_BYTES, "big")
+        return label + position.to_bytes(_POSITION_BYTES, "big")
 
     def unseal(self, sealed: bytes) -> tuple[int, int]:
-        """Return the (number, index) that a name would hide if it were this key's; the caller checks that it is."""
-        mask = shake_128(self.key + sealed[:-_HIDDEN_BYTES]).digest(_HIDDEN_BYTES)
-        position = int.from_bytes(sealed[-_HIDDEN_BYTES:], "big") ^ int.from_bytes(mask, "big")
-        number, index = _SEALED.unpack(position.to_bytes(_HIDDEN_BYTES, "big"))
+        """Return the (number, index) in a sealed hash; the caller checks that the hash was made with this key."""
+        mask = shake_128(self.key + sealed[:-_POSITION_BYTES]).digest(_POSITION_BYTES)
+        position = int.from_bytes(sealed[-_POSITION_BYTES:], "big") ^ int.from_bytes(mask, "big")
+        number, index = _SEALED.unpack(position.to_bytes(_POSITION_BYTES, "big"))
         return number, index

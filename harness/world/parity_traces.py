@@ -1,4 +1,4 @@
-"""Calls as Parity's trace module numbers them: one list a block, each trace with its address in the tree of calls."""
+"""Calls as Parity's trace module lists them: one list per block, each trace with its address in the call tree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALL_TYPES = {"CALL": "call", "CALLCODE": "callcode", "DELEGATECALL": "delegatec
 
 
 class Trace(NamedTuple):
-    """One trace; `transaction` and `frame` are None for a block reward, which goes to `author`."""
+    """One trace; for a block reward, which `author` receives, `transaction` and `frame` are None."""
 
     transaction: Transaction | None
     frame: Frame | None
@@ -29,7 +29,7 @@ class Trace(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Parity's type of the trace."""
+        """The type of the trace, in Parity's terms."""
         if self.frame is None:
             return "reward"
         if self.frame.op.startswith("CREATE"):
@@ -38,26 +38,26 @@ class Trace(NamedTuple):
 
     @property
     def error(self) -> str | None:
-        """Parity's word for how it failed."""
+        """The error, in Parity's terms; None if the call succeeded."""
         return None if self.frame is None or self.frame.error is None else ERRORS[self.frame.error]
 
 
 @lru_cache(maxsize=2048)
 def traces(chain: Chain, number: int) -> tuple[Trace, ...]:
-    """Return a block's traces in the order in which a node lists them, a reward last where the chain has them."""
+    """Return a block's traces in the order of a node; on a chain with rewards the reward is the last one."""
     author = chain.header(number).author
-    found = [
+    listed = [
         Trace(transaction, frame, address, author, 0)
         for transaction in chain.transactions(number)
         for frame, address in _walk(root_of(chain, transaction), ())
     ]
     if chain.quirks.block_rewards and number:
         amount = 2 * 10**18 + chain.entropy(number).label(STATE, b"reward" + author)[0]
-        found.append(Trace(None, None, (), author, amount))
-    return tuple(found)
+        listed.append(Trace(None, None, (), author, amount))
+    return tuple(listed)
 
 
 def _walk(frame: Frame, address: tuple[int, ...]) -> Iterator[tuple[Frame, tuple[int, ...]]]:
     yield frame, address
-    for place, call in enumerate(frame.calls):
-        yield from _walk(call, (*address, place))
+    for index, call in enumerate(frame.calls):
+        yield from _walk(call, (*address, index))

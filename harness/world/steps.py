@@ -1,4 +1,4 @@
-"""What the EVM does inside each call, opcode by opcode: short and made up, but with true forms, nesting and gas."""
+"""The opcodes of each call: short invented programs with the format, nesting and gas accounting of real ones."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _FILL = (
     ("EQ", 1, 3),
     ("POP", 1, 2),
 )
-"""(name, bytes in the code, gas), after the yellow paper's appendix H."""
+"""(name, bytes in the code, gas), from appendix H of the yellow paper."""
 
 _FILLERS = 5
 
 
-class Step(NamedTuple):
-    """One opcode: `gas` is what is left before it, `inner` the steps of the call that it made."""
+class OpcodeStep(NamedTuple):
+    """One opcode: `gas` is the gas left before it, `inner` the steps of the call that it made."""
 
     pc: int
     op: str
@@ -43,40 +43,40 @@ class Step(NamedTuple):
     depth: int
     refund: int
     failed: bool
-    inner: tuple[Step, ...]
+    inner: tuple[OpcodeStep, ...]
 
 
-def steps(chain: Chain, transaction: Transaction) -> tuple[Step, ...]:
-    """Return the steps of a transaction's outermost call: none where it ran no code."""
+def steps(chain: Chain, transaction: Transaction) -> tuple[OpcodeStep, ...]:
+    """Return the steps of a transaction's outermost call, none if it ran no code."""
     return _run(chain, root_of(chain, transaction), transaction.draw, 1)
 
 
-def flat(run: tuple[Step, ...]) -> Iterator[Step]:
+def flat(run: tuple[OpcodeStep, ...]) -> Iterator[OpcodeStep]:
     """Yield steps in the order of execution, those of inner calls after the step that made the call."""
     for step in run:
         yield step
         yield from flat(step.inner)
 
 
-def _run(chain: Chain, frame: Frame, draw: bytes, depth: int) -> tuple[Step, ...]:
-    """Make up the steps of one call, a few fillers drawn by its depth."""
+def _run(chain: Chain, frame: Frame, draw: bytes, depth: int) -> tuple[OpcodeStep, ...]:
+    """Invent the steps of one call; its depth selects some of them."""
     runs_code = frame.calls or frame.op != "CALL" or frame.to in chain.actors.contracts
     if not runs_code or frame.op == "SELFDESTRUCT":
         return ()
     fill = tuple(_FILL[byte % len(_FILL)] for byte in draw[46 + depth : 46 + depth + _FILLERS])
-    calls = {len(_PROLOGUE) + _FILLERS + place: call for place, call in enumerate(frame.calls)}
+    calls = {len(_PROLOGUE) + _FILLERS + index: call for index, call in enumerate(frame.calls)}
     program = (*_PROLOGUE, *fill, *((call.op, 1, 700) for call in frame.calls), _ending(frame))
     pc, gas, refund = 0, frame.gas, 0
-    made = []
-    for place, (op, size, cost) in enumerate(program):
+    run = []
+    for index, (op, size, cost) in enumerate(program):
         cost_here = min(cost, gas)
         refund += 4800 if op == "SSTORE" else 0
-        inner = _run(chain, calls[place], draw, depth + 1) if place in calls else ()
-        failed = frame.error == "out of gas" and place == len(program) - 1
-        made.append(Step(pc, op, gas, cost_here, depth, refund, failed, inner))
+        inner = _run(chain, calls[index], draw, depth + 1) if index in calls else ()
+        failed = frame.error == "out of gas" and index == len(program) - 1
+        run.append(OpcodeStep(pc, op, gas, cost_here, depth, refund, failed, inner))
         pc += size
         gas -= cost_here
-    return tuple(made)
+    return tuple(run)
 
 
 def _ending(frame: Frame) -> tuple[str, int, int]:

@@ -1,7 +1,7 @@
-"""What the chain is made of: headers, transactions, logs, call frames. Values only.
+"""The values of a chain: headers, transactions, logs, call frames.
 
-Named tuples where a block holds hundreds of them (a frozen dataclass costs four times as much to make), frozen
-dataclasses elsewhere. How nodes spell them as JSON is `fakes/rpc`'s, how Cryo tabulates them `world/tables`'s.
+Values of which a block has hundreds are named tuples, because creating a frozen dataclass takes four times as long;
+the others are frozen dataclasses. Their JSON is in `fakes/rpc`, their rows in Cryo's tables are in `world/tables`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_UINT256 = 2**256 - 1
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One block without its transactions; `base_fee_per_gas` is None before the fork that brought it."""
+    """One block without its transactions; `base_fee_per_gas` is None before the fork that introduced it."""
 
     number: int
     hash: bytes
@@ -33,9 +33,9 @@ class Header:
 
 
 class Transaction(NamedTuple):
-    """A transaction and its receipt's outcome; `draw` is the randomness that its program reads.
+    """A transaction and the outcome in its receipt; `draw` is the random bytes that its program reads.
 
-    `to` is None where it creates a contract; the two fee caps are None for types that have none.
+    `to` is None if it creates a contract; the two fee caps are None for types without them.
     """
 
     block_number: int
@@ -66,7 +66,7 @@ class Log(NamedTuple):
 
 
 class PlacedLog(NamedTuple):
-    """A log where it lies in its block; `in_bloom` is False for one that the header's bloom leaves out."""
+    """A log with its transaction and index; `in_bloom` is False if the header's bloom does not contain it."""
 
     transaction: Transaction
     log_index: int
@@ -75,11 +75,11 @@ class PlacedLog(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """One call, creation or self-destruction, and what it called.
+    """One call, creation or self-destruction, with its inner calls.
 
-    `op` is the opcode's name. `to` is the callee, the created contract (None where the creation failed), or the heir;
-    `output` the return data, the deployed code, or the revert data. `error` is None or a key of `fakes/rpc`'s two
-    dialects of failure: "revert" or "out of gas".
+    `op` is the name of the opcode. `to` is the callee, the created contract (None if the creation failed), or the
+    beneficiary of a self-destruction; `output` is the return data, the deployed code, or the revert data. `error` is
+    None, "revert" or "out of gas", which `fakes/rpc` translates into the terms of geth and Parity.
     """
 
     op: str
@@ -95,7 +95,7 @@ class Frame(NamedTuple):
 
 
 class Access(NamedTuple):
-    """One storage slot that a transaction looked at, and whether it changed it."""
+    """One storage slot that a transaction read, and whether it also wrote it."""
 
     address: bytes
     slot: bytes

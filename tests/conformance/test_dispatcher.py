@@ -1,4 +1,4 @@
-"""One suite for the dispatcher's wire, in process and over HTTP: what a worker may ask, and what it is told."""
+"""One suite for the dispatcher, in process and over HTTP: the requests of a worker and their answers."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from harness.contract import dataset_version, prefix
-from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Request, Status
+from harness.fakes.dispatcher import Dispatcher, DispatcherRequest, DispatcherServer, ManualClock, TaskStatus
 
 PAYLOAD: dict[str, Any] = {
     "dataset_uuid": "7F3C5C1E-6a0e-4f0e-9d7e-2f6a3b1c9d10",
@@ -34,62 +34,64 @@ def bytes_of(body: Any) -> bytes:
 
 @dataclass
 class Wire:
-    """A dispatcher with a clock that stands still, a queue that remembers, and a way to ask it."""
+    """A dispatcher with a manual clock, a queue that records wake-ups, and a function that sends requests."""
 
-    machine: Dispatcher
+    dispatcher: Dispatcher
     clock: ManualClock
     woken: list[str]
     post: Post
 
     def claim(self, task_id: str, *, token: str | None = None) -> tuple[int, dict[str, Any]]:
         """Claim a task."""
-        headers = {"X-Trace-Worker-Token": token or self.machine.worker_token}
+        headers = {"X-Trace-Worker-Token": token or self.dispatcher.worker_token}
         return self.post("/internal/task-claim", headers, {"task_id": task_id, "worker_id": "w1"})[:2]
 
-    def heartbeat(self, held: dict[str, Any], task_id: str) -> tuple[int, dict[str, Any]]:
+    def heartbeat(self, claimed: dict[str, Any], task_id: str) -> tuple[int, dict[str, Any]]:
         """Renew a lease."""
-        return self._held("/v1/task/heartbeat", held, {"task_id": task_id})
+        return self._send("/v1/task/heartbeat", claimed, {"task_id": task_id})
 
-    def complete(self, held: dict[str, Any], task_id: str, **fields: Any) -> tuple[int, dict[str, Any]]:
+    def complete(self, claimed: dict[str, Any], task_id: str, **fields: Any) -> tuple[int, dict[str, Any]]:
         """Report an attempt, a success unless the fields say otherwise."""
-        return self._held("/v1/task/complete", held, success(task_id) | fields)
+        return self._send("/v1/task/complete", claimed, success(task_id) | fields)
 
-    def _held(self, path: str, held: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        headers = {"X-Trace-Task-Capability": held["capability_token"]}
-        return self.post(path, headers, {"attempt": held["attempt"], "lease_token": held["lease_token"]} | body)[:2]
+    def _send(self, path: str, claimed: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        headers = {"X-Trace-Task-Capability": claimed["capability_token"]}
+        return self.post(path, headers, {"attempt": claimed["attempt"], "lease_token": claimed["lease_token"]} | body)[
+            :2
+        ]
 
     @property
     def clauses(self) -> list[str]:
         """The clauses that were broken, in order."""
-        return [violation.clause for violation in self.machine.violations]
+        return [violation.clause for violation in self.dispatcher.violations]
 
 
 class Wakeups:
-    """A queue that only remembers."""
+    """A queue that records wake-ups."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
 
     def send(self, task_id: str) -> None:
-        """Remember."""
+        """Record a wake-up."""
         self.sent.append(task_id)
 
 
 @pytest.fixture(params=["in process", "http"])
 def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
     clock, queue = ManualClock(), Wakeups()
-    machine = Dispatcher(queue=queue, clock=clock, lease_seconds=60, max_attempts=2, bucket="trace")
+    dispatcher = Dispatcher(queue=queue, clock=clock, lease_seconds=60, max_attempts=2, bucket="trace")
     if request.param == "in process":
-        yield Wire(machine, clock, queue.sent, in_process(machine))
+        yield Wire(dispatcher, clock, queue.sent, in_process(dispatcher))
         return
-    with DispatcherServer(machine) as server:
-        yield Wire(machine, clock, queue.sent, over_http(server.url))
+    with DispatcherServer(dispatcher) as server:
+        yield Wire(dispatcher, clock, queue.sent, over_http(server.url))
 
 
-def in_process(machine: Dispatcher) -> Post:
+def in_process(dispatcher: Dispatcher) -> Post:
     def post(path: str, headers: dict[str, str], body: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
         lower = {name.lower(): value for name, value in headers.items()}
-        delivery = machine.handle(Request("POST", path, lower, bytes_of(body)))
+        delivery = dispatcher.handle(DispatcherRequest("POST", path, lower, bytes_of(body)))
         return delivery.answer.status, dict(delivery.answer.body), {}
 
     return post
@@ -133,40 +135,42 @@ def failure(outcome: str) -> dict[str, Any]:
     return {"status": "Failed", "outcome": outcome, "datasets_published": [], "error_message": "it failed"}
 
 
-def test_a_task_is_claimed_kept_and_completed_once(wire: Wire):
-    """LSE-1, LSE-2, PUB-1, PUB-6: one version is registered, and a claim after it is told so."""
-    task_id = wire.machine.add_task(PAYLOAD)
+def test_a_task_is_claimed_renewed_and_completed_once(wire: Wire):
+    """LSE-1, LSE-2, PUB-1, PUB-6: one version is registered, and a later claim is answered with `Completed`."""
+    task_id = wire.dispatcher.add_task(PAYLOAD)
     assert wire.woken == [task_id]
-    status, held = wire.claim(task_id)
-    assert (status, held["status"], held["attempt"], held["task"]["config"]) == (200, "Claimed", 1, PAYLOAD)
+    status, claimed = wire.claim(task_id)
+    assert (status, claimed["status"], claimed["attempt"], claimed["task"]["config"]) == (200, "Claimed", 1, PAYLOAD)
     assert wire.claim(task_id) == (200, {"status": "NotClaimed", "reason": "AlreadyRunning"})
     wire.clock.advance(50)
-    assert wire.heartbeat(held, task_id)[0] == 200
+    assert wire.heartbeat(claimed, task_id)[0] == 200
     wire.clock.advance(50)
-    assert wire.complete(held, task_id)[0] == 200
-    assert wire.complete(held, task_id)[0] == 200, "a lost answer is asked again"
+    assert wire.complete(claimed, task_id)[0] == 200
+    assert wire.complete(claimed, task_id)[0] == 200, "a worker repeats a request whose answer was lost"
     assert wire.claim(task_id) == (200, {"status": "NotClaimed", "reason": "Completed"})
-    assert {version: len(times) for version, times in wire.machine.registered.items()} == {dataset_version(PAYLOAD): 1}
-    assert wire.machine.task(task_id).status is Status.COMPLETED
+    assert {version: len(times) for version, times in wire.dispatcher.registered.items()} == {
+        dataset_version(PAYLOAD): 1
+    }
+    assert wire.dispatcher.task(task_id).status is TaskStatus.COMPLETED
     assert wire.clauses == []
 
 
-def test_the_lite_form_answers_409_for_what_can_not_be_claimed(wire: Wire):
-    """The wire: both forms of the claim are in the field."""
-    wire.machine.form = "lite"
-    task_id = wire.machine.add_task(PAYLOAD)
-    status, held = wire.claim(task_id)
-    assert (status, held["task_id"], held["work_payload"]) == (200, task_id, PAYLOAD)
+def test_the_lite_form_answers_409_if_a_task_cannot_be_claimed(wire: Wire):
+    """The wire: platforms use both forms of the claim."""
+    wire.dispatcher.form = "lite"
+    task_id = wire.dispatcher.add_task(PAYLOAD)
+    status, claimed = wire.claim(task_id)
+    assert (status, claimed["task_id"], claimed["work_payload"]) == (200, task_id, PAYLOAD)
     assert [wire.claim(task_id)[0], wire.claim(OTHER_ID)[0]] == [409, 409]
     assert wire.clauses == []
 
 
-def test_a_lease_that_ends_is_fenced_and_queued_again(wire: Wire):
-    """LSE-3, PUB-5: the stale attempt is told once without blame, and what it asks after that is a violation."""
-    task_id = wire.machine.add_task(PAYLOAD)
+def test_when_a_lease_ends_its_attempt_is_fenced_and_the_task_queued_again(wire: Wire):
+    """LSE-3, PUB-5: the first stale request is no violation, every later one is."""
+    task_id = wire.dispatcher.add_task(PAYLOAD)
     _, stale = wire.claim(task_id)
     wire.clock.advance(60)
-    assert wire.machine.task(task_id).status is Status.QUEUED
+    assert wire.dispatcher.task(task_id).status is TaskStatus.QUEUED
     assert wire.woken == [task_id, task_id]
     _, fresh = wire.claim(task_id)
     assert fresh["attempt"] == 2
@@ -177,36 +181,36 @@ def test_a_lease_that_ends_is_fenced_and_queued_again(wire: Wire):
     assert wire.complete(fresh, task_id)[0] == 200
 
 
-def test_retryable_errors_come_again_after_a_backoff_up_to_a_limit_and_fatal_ones_never(wire: Wire):
-    """OUT-1: the platform decides about the next attempt."""
-    task_id = wire.machine.add_task(PAYLOAD)
-    _, held = wire.claim(task_id)
-    assert wire.complete(held, task_id, **failure("retryable_error"))[0] == 200
+def test_a_retryable_error_is_retried_after_a_backoff_up_to_a_limit_and_a_fatal_one_never(wire: Wire):
+    """OUT-1: the platform decides whether there is another attempt."""
+    task_id = wire.dispatcher.add_task(PAYLOAD)
+    _, claimed = wire.claim(task_id)
+    assert wire.complete(claimed, task_id, **failure("retryable_error"))[0] == 200
     assert wire.claim(task_id)[1]["reason"] == "AlreadyRunning"
     wire.clock.advance(1)
-    wire.machine.tick()
+    wire.dispatcher.tick()
     assert wire.woken == [task_id, task_id]
-    _, held = wire.claim(task_id)
-    assert wire.complete(held, task_id, **failure("retryable_error"))[0] == 200
-    assert wire.machine.task(task_id).status is Status.FAILED, "two attempts are the limit"
-    other = wire.machine.add_task(PAYLOAD)
-    _, held = wire.claim(other)
-    assert wire.complete(held, other, **failure("fatal_error"))[0] == 200
-    assert wire.machine.task(other).status is Status.FAILED
-    assert wire.machine.registered == {}
+    _, claimed = wire.claim(task_id)
+    assert wire.complete(claimed, task_id, **failure("retryable_error"))[0] == 200
+    assert wire.dispatcher.task(task_id).status is TaskStatus.FAILED, "two attempts are the limit"
+    other = wire.dispatcher.add_task(PAYLOAD)
+    _, claimed = wire.claim(other)
+    assert wire.complete(claimed, other, **failure("fatal_error"))[0] == 200
+    assert wire.dispatcher.task(other).status is TaskStatus.FAILED
+    assert wire.dispatcher.registered == {}
 
 
-def test_tokens_are_checked_and_one_that_was_rotated_away_is_no_violation(wire: Wire):
-    """LSE-5: 401 for the worker's token, 403 for a capability of another task."""
-    task_id, other = wire.machine.add_task(PAYLOAD), wire.machine.add_task(PAYLOAD)
-    old = wire.machine.worker_token
-    wire.machine.rotate_token()
+def test_tokens_are_checked_and_an_old_worker_token_is_no_violation(wire: Wire):
+    """LSE-5: a wrong worker token gets 401, a capability token of another task 403."""
+    task_id, other = wire.dispatcher.add_task(PAYLOAD), wire.dispatcher.add_task(PAYLOAD)
+    old = wire.dispatcher.worker_token
+    wire.dispatcher.rotate_token()
     assert wire.claim(task_id, token=old)[0] == 401
     assert wire.clauses == []
     assert wire.claim(task_id, token="invented")[0] == 401
-    _, held = wire.claim(task_id)
-    assert wire.heartbeat(held, other)[0] == 403
-    assert wire.heartbeat(held | {"capability_token": "invented"}, task_id)[0] == 401
+    _, claimed = wire.claim(task_id)
+    assert wire.heartbeat(claimed, other)[0] == 403
+    assert wire.heartbeat(claimed | {"capability_token": "invented"}, task_id)[0] == 401
     assert wire.clauses == ["LSE-1", "LSE-2", "LSE-2"]
 
 
@@ -235,16 +239,16 @@ def test_tokens_are_checked_and_one_that_was_rotated_away_is_no_violation(wire: 
         ),
     ],
 )
-def test_a_completion_outside_the_contract_is_refused_with_its_clause(
+def test_a_completion_that_breaks_the_contract_is_rejected_with_its_clause(
     change: dict[str, Any], status: int, clause: str, wire: Wire
 ):
-    """OUT-1, PUB-1 to PUB-3, VER-2, LAY-1: nothing of it takes effect."""
-    task_id = wire.machine.add_task(PAYLOAD)
-    _, held = wire.claim(task_id)
-    assert wire.complete(held, task_id, **change)[0] == status
+    """OUT-1, PUB-1 to PUB-3, VER-2, LAY-1: such a completion has no effect."""
+    task_id = wire.dispatcher.add_task(PAYLOAD)
+    _, claimed = wire.claim(task_id)
+    assert wire.complete(claimed, task_id, **change)[0] == status
     assert wire.clauses == [clause]
-    assert wire.machine.task(task_id).status is Status.RUNNING
-    assert wire.machine.registered == {}
+    assert wire.dispatcher.task(task_id).status is TaskStatus.RUNNING
+    assert wire.dispatcher.registered == {}
 
 
 @pytest.mark.parametrize(
@@ -257,29 +261,29 @@ def test_a_completion_outside_the_contract_is_refused_with_its_clause(
         ("/v1/task/heartbeat", {"task_id": OTHER_ID, "attempt": True, "lease_token": "x"}, 400),
     ],
 )
-def test_a_malformed_request_is_refused_and_recorded(path: str, body: Any, status: int, wire: Wire):
-    """The wire: exactly the fields of the contract, exactly its types."""
-    assert wire.post(path, {"X-Trace-Worker-Token": wire.machine.worker_token}, body)[0] == status
+def test_a_malformed_request_is_rejected_and_recorded(path: str, body: Any, status: int, wire: Wire):
+    """The wire: a request must have exactly the fields and types of the contract."""
+    assert wire.post(path, {"X-Trace-Worker-Token": wire.dispatcher.worker_token}, body)[0] == status
     assert len(wire.clauses) == 1
 
 
 def test_no_secret_is_in_the_journal(wire: Wire):
-    """SEC-1: tokens are labels there."""
-    task_id = wire.machine.add_task(PAYLOAD)
-    _, held = wire.claim(task_id)
-    wire.complete(held, task_id)
-    written = repr(wire.machine.journal)
-    assert [exchange.kind for exchange in wire.machine.journal] == ["claim", "complete"]
-    for secret in (wire.machine.worker_token, held["lease_token"], held["capability_token"]):
+    """SEC-1: labels replace tokens."""
+    task_id = wire.dispatcher.add_task(PAYLOAD)
+    _, claimed = wire.claim(task_id)
+    wire.complete(claimed, task_id)
+    written = repr(wire.dispatcher.journal)
+    assert [exchange.kind for exchange in wire.dispatcher.journal] == ["claim", "complete"]
+    for secret in (wire.dispatcher.worker_token, claimed["lease_token"], claimed["capability_token"]):
         assert secret not in written
     assert "<lease token of attempt 1" in written
 
 
-def test_over_http_the_date_is_the_dispatchers_own():
-    """LSE-3: a lease is counted from the `Date` of the answer, so that clocks need not agree."""
+def test_over_http_the_date_is_that_of_the_dispatchers_clock():
+    """LSE-3: the length of a lease is counted from the `Date` of the answer, so that clocks need not agree."""
     clock = ManualClock(1_600_000_000.0)
     with DispatcherServer(Dispatcher(clock=clock)) as server:
-        task_id = server.machine.add_task(PAYLOAD)
+        task_id = server.dispatcher.add_task(PAYLOAD)
         headers = {"X-Trace-Worker-Token": server.worker_token}
         body = {"task_id": task_id, "worker_id": "w1"}
         status, _, answered = over_http(server.url)("/internal/task-claim", headers, body)

@@ -90,7 +90,7 @@ def test_a_dispatcher_by_hand_takes_tasks_from_a_file_and_from_anyone(tmp_path: 
         (["world", "--docker"], "--docker"),
         (["dispatcher", "--form", "heavy"], "--form"),
         (["dispatcher", "--tasks", "/nonexistent"], "--tasks"),
-        (["dispatcher", "--tasks", __file__], "line 1 is no JSON object"),
+        (["dispatcher", "--tasks", __file__], "line 1 is not a JSON object"),
     ],
 )
 def test_a_mistake_is_told_by_its_option(words: list[str], message: str):

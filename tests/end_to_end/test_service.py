@@ -14,7 +14,7 @@ from support.processes import command_lines
 from support.service import Platform, Service, platform, small, until
 from support.worker import CHAIN_ID, prefix_of
 
-from harness.fakes.dispatcher import Request
+from harness.fakes.dispatcher import DispatcherRequest
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
 from harness.faults import DispatcherFault
@@ -95,7 +95,7 @@ def test_stg_8_a_failed_attempts_directory_is_deleted_after_its_report(world: Pl
     old.mkdir(parents=True)
     seen: list[list[str]] = []
 
-    def look(request: Request) -> None:
+    def look(request: DispatcherRequest) -> None:
         if request.kind == "complete":
             seen.append(world.staged())
 
@@ -184,7 +184,7 @@ def test_sec_1_sec_2_no_token_is_in_any_log_message_object_or_argument(hurried: 
     """SEC-1, SEC-2: after a success, a failure, a refused report and a lost answer."""
     arguments: set[bytes] = set()
 
-    def look(_: Request) -> None:
+    def look(_: DispatcherRequest) -> None:
         arguments.update(command_lines().values())
 
     hurried.server.on_request(look)

@@ -11,7 +11,7 @@ from harness.containers.anvil import shared_anvil
 from harness.containers.minio import shared_minio
 from harness.containers.session import Session
 from harness.containers.worker import Running, bare_cryo, service_container
-from harness.fakes.dispatcher import Dispatcher, DispatcherServer, Status
+from harness.fakes.dispatcher import Dispatcher, DispatcherServer, TaskStatus
 from harness.stores.bucket import Bucket
 from harness.stores.moto import moto_server
 from harness.stores.queue import make_queue
@@ -52,7 +52,7 @@ def test_pub_6_what_a_killed_container_had_claimed_is_published_once_by_the_othe
         idle.docker.stop(timeout=30)
         assert idle.ended().code == 0, "with nothing to do it drains at once"
     task = machine.task(task_id)
-    assert (task.status, task.attempt, task.expired_leases) == (Status.COMPLETED, 2, 1)
+    assert (task.status, task.attempt, task.expired_leases) == (TaskStatus.COMPLETED, 2, 1)
     assert [len(times) for times in machine.registered.values()] == [1]
     assert machine.violations == []
     ended, files = bare_cryo(containers, ["blocks", "--blocks", f"1:{BLOCKS + 1}"], rpc_url=node.inside_url)

@@ -12,7 +12,7 @@ from support.processes import running
 from support.service import Platform, Service, platform, small, until
 from support.worker import BIN, CHAIN_ID, bare_cryo, expected_contents
 
-from harness.fakes.dispatcher import Status
+from harness.fakes.dispatcher import TaskStatus
 from harness.fakes.rpc.methods import Node
 from harness.fakes.rpc.server import RpcPool
 from harness.faults import DispatcherFault, RpcFault, StoreFault
@@ -161,7 +161,7 @@ def test_pub_6_what_a_killed_worker_had_begun_another_one_publishes_once(
             other.wait_for("attempt.reported")
             assert other.stop() == 0
         task = at.world.machine.task(at.task)
-        assert (task.status, task.attempt) == (Status.COMPLETED, 2)
+        assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 2)
         assert [len(times) for times in at.world.machine.registered.values()] == [1]
         assert at.world.machine.violations == []
         assert at.is_exact()

@@ -55,9 +55,9 @@ PASSED = "PUB-1/straight-run # none"
     ("lines", "code", "said"),
     [
         (LISTED, 0, ""),
-        ("", 1, f"is not on the list; its line would be: {LISTED}"),
+        ("", 1, f"is not listed; add the line: {LISTED}"),
         (f"{LISTED}\n{PASSED}", 1, "PUB-1/straight-run is listed as a known failure and did not fail"),
-        ("OUT-2/cryo-exit-1-no-file # success", 1, f"in another way than is listed; its line would be: {LISTED}"),
+        ("OUT-2/cryo-exit-1-no-file # success", 1, f"is listed with another message; the line must be: {LISTED}"),
     ],
     ids=["as listed", "not listed", "a listed pass", "another message"],
 )

@@ -10,7 +10,7 @@ from support.foreign_service import cryos_in, hanging, real, status, stop
 from support.service import platform, small, until
 from support.worker import BIN, CHAIN_ID, bare_cryo, expected_contents
 
-from harness.fakes.dispatcher import Status
+from harness.fakes.dispatcher import TaskStatus
 from harness.fakes.rpc import Node, RpcPool
 from harness.faults import DispatcherFault
 from harness.stores.bucket import S3Endpoint
@@ -26,7 +26,7 @@ def test_pub_6_a_task_is_published_once_however_often_it_is_delivered(
         task_id = world.machine.add_task(small())
         until(lambda: world.machine.task(task_id).ended and world.queue_is_empty())
         assert stop(process) == 0
-        assert status(world, task_id) == (Status.COMPLETED, "success")
+        assert status(world, task_id) == (TaskStatus.COMPLETED, "success")
         assert [len(times) for times in world.machine.registered.values()] == [1]
         assert world.machine.violations == []
         assert world.holds_exactly(small())
@@ -44,7 +44,7 @@ def test_real_mode_publishes_the_nodes_own_rows_and_no_key(start: Start, tmp_pat
             task_id = world.machine.add_task(small(rpc_pool="my-pool.2"))
             until(lambda: world.machine.task(task_id).ended)
             assert stop(process) == 0
-        assert status(world, task_id) == (Status.COMPLETED, "success")
+        assert status(world, task_id) == (TaskStatus.COMPLETED, "success")
         files = bare_cryo("fake-cryo", tmp_path / "bare", small(), {"ETH_RPC_URL": url})
         assert world.bucket.contents() == expected_contents(small(), files)
         assert key not in (tmp_path / "log").read_text()
@@ -55,14 +55,14 @@ def test_pay_2_a_bad_payload_is_fatal_and_the_next_task_runs(start: Start, tmp_p
     with platform(tmp_path, cryo_moto) as world, start(world):
         bad = world.machine.add_task(small(chain_id="1", range_end=0))
         until(lambda: world.machine.task(bad).ended)
-        assert status(world, bad) == (Status.FAILED, "fatal_error")
+        assert status(world, bad) == (TaskStatus.FAILED, "fatal_error")
         message = world.machine.task(bad).error_message or ""
         assert "chain_id" in message
         assert "range_end" in message
         assert world.bucket.contents() == {}
         good = world.machine.add_task(small())
         until(lambda: world.machine.task(good).ended)
-        assert status(world, good) == (Status.COMPLETED, "success")
+        assert status(world, good) == (TaskStatus.COMPLETED, "success")
         assert world.machine.violations == []
 
 
@@ -121,7 +121,7 @@ def test_lse_5_a_refused_claim_keeps_its_wakeup(start: Start, tmp_path: Path, cr
         world.queue.client.set_queue_attributes(QueueUrl=world.queue.url, Attributes={"VisibilityTimeout": "1"})
         task_id = world.machine.add_task(small())
         until(lambda: world.machine.task(task_id).ended)
-        assert status(world, task_id) == (Status.COMPLETED, "success")
+        assert status(world, task_id) == (TaskStatus.COMPLETED, "success")
 
 
 def test_pub_6_a_lost_answer_to_the_completion_registers_once(start: Start, tmp_path: Path, cryo_moto: S3Endpoint):

@@ -1,4 +1,4 @@
-"""Scenarios are validated on load, and a mistake is named with its file and line."""
+"""Scenarios are validated when they are read; an error names the file and the line."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from harness.scenario import find, schema
     ],
 )
 def test_a_mistake_is_named_with_its_line(text: str, said: str, tmp_path: Path):
-    """The file's name, the line, the field and what is wrong with it."""
+    """The error names the file, the line, the field and the problem."""
     assert said in refusal(text, tmp_path)
 
 
@@ -41,8 +41,8 @@ def test_a_mistake_is_named_with_its_line(text: str, said: str, tmp_path: Path):
         (["judge", "absent.jsonl"], "absent.jsonl"),
     ],
 )
-def test_what_a_user_can_mend_is_one_line_and_exit_64(words: list[str], said: str):
-    """An unknown name, a missing binary, a dead store: said at once, without a traceback."""
+def test_a_usage_error_is_one_line_with_exit_64(words: list[str], said: str):
+    """An unknown name, a missing binary or a dead store is an error before the run, without a traceback."""
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 64
     assert said in result.output
@@ -50,7 +50,7 @@ def test_what_a_user_can_mend_is_one_line_and_exit_64(words: list[str], said: st
 
 
 def test_list_shows_every_scenario_with_its_clauses():
-    """Whoever looks for a clause finds the scenario."""
+    """The list has each scenario with its clauses."""
     shown = CliRunner().invoke(app, ["list"]).output
     for scenario in find():
         assert scenario.name in shown
@@ -58,14 +58,14 @@ def test_list_shows_every_scenario_with_its_clauses():
 
 
 def test_a_bad_history_is_named_with_its_line(tmp_path: Path):
-    """A line that is no event is found."""
+    """The error names the line that is not an event."""
     path = tmp_path / "h.jsonl"
     path.write_text('{"kind": "exit"}\n')
     with pytest.raises(history.BadHistory, match=r"h\.jsonl, line 1"):
         history.load(path)
 
 
-def test_the_schemas_are_those_of_the_code():
-    """Other implementations rely on the files of harness/schemas."""
+def test_the_schema_files_are_those_of_the_models():
+    """The files in harness/schemas are generated from the models."""
     assert schemas.schema("history") == history.schema()
     assert schemas.schema("scenario") == schema()

@@ -1,4 +1,4 @@
-"""What a scenario may not say: each is refused when it is read, where it stands, with what to do."""
+"""Invalid scenarios: the error comes when the file is read, and names the line and what to do."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ OBJECT = GOOD + "[[preloaded_objects]]\n"
 TRIGGER = GOOD + "[[triggers]]\n"
 SERVICE = GOOD + 'delivery = "worker"\n'
 
-REFUSED = [
+INVALID = [
     (GOOD + 'name = "../../evil"\n', "line 3: name"),
-    (GOOD + 'name = "other"\n', "line 3: name: is not the file's own name"),
+    (GOOD + 'name = "other"\n', "line 3: name: is not the name of the file"),
     (FILE + '"../../escape"\nunchanged = true\n', "line 4: preloaded_files.0.path: must be a rel"),
     (FILE + '"/etc"\nunchanged = true\n', "line 4: preloaded_files.0.path: must be a relative path"),
     (FILE + '"{taks}"\nunchanged = true\n', "line 4: preloaded_files.0.path: there is no placeholder '{taks}'"),
     (GOOD + 'preloaded_files = [\n {path = "a", type = "link", unchanged = true},\n {path = "a/b", unchanged = true}]',
-     "line 5: preloaded_files.1.path: can't lie below a"),
+     "line 5: preloaded_files.1.path: can't be below a"),
     (OBJECT + 'key = "{prefix}/../x"\n', "line 4: preloaded_objects.0.key"),
     (OBJECT + 'key = "{prefix}{chunk}"\nchunk = 2\n', "preloaded_objects.0.chunk: the first task has 2 chunks"),
     (
@@ -34,15 +34,15 @@ REFUSED = [
     (GOOD + '[[store_faults]]\noperation = "put"\nkey = "["\n', "line 5: store_faults.0.key: is not a regular exp"),
     (TRIGGER + 'event = "exit"\nworker = 1\ndo = "SIGKILL"\n', "line 5: triggers.0.worker: there are 1 workers"),
     (TRIGGER + 'event = "object_putt"\ndo = "SIGKILL"\n', "line 4: triggers.0.event: there is no event 'object_putt'"),
-    (TRIGGER + 'event = "exit"\ndo = "take-lease"\n', "line 5: triggers.0.do: take-lease can't be done without a disp"),
+    (TRIGGER + 'event = "exit"\ndo = "take-lease"\n', "line 5: triggers.0.do: take-lease is impossible without a disp"),
     (TRIGGER + 'event = "exit"\ndo = "start-worker"\ntimes = 1\n', "line 3: triggers: start-worker starts"),
     (TRIGGER + 'event = "exit"\ndo = "start-worker"\n', "line 3: triggers.0.times: start-worker needs `times`"),
     (TRIGGER + 'event = "exit"\ndo = "start-wroker"\n', "(did you mean start-worker?)"),
     (GOOD + '[[dispatcher_faults]]\nkind = "claim"\ndo = "hang"\n', "line 3: dispatcher_faults.0: never applies"),
-    (GOOD + "[platform]\nworkers = 2\n", "line 3: platform: means nothing without a dispatcher"),
-    (SERVICE + 'store = "directory"\n', "line 4: store: a service is not told"),
+    (GOOD + "[platform]\nworkers = 2\n", "line 3: platform: has no effect without a dispatcher"),
+    (SERVICE + 'store = "directory"\n', "line 4: store: a service can't publish"),
     (SERVICE + '[platform]\nuntil = "claims 1"\n', "line 5: platform.until: there is no event 'claims'"),
-    (SERVICE + '[[tasks]]\nraw = "{"\noutcome = "fatal_error"\n', "line 5: tasks.0.raw: a dispatcher hands out JSON"),
+    (SERVICE + '[[tasks]]\nraw = "{"\noutcome = "fatal_error"\n', "line 5: tasks.0.raw: a dispatcher only sends JSON"),
     (SERVICE + '[[tasks]]\n[[tasks]]\nenvironment = { A = "1" }\n', "line 6: tasks.1.environment: in a service"),
     (GOOD + 'store = "directory"\n[[store_faults]]\noperation = "put"\n', "line 4: store_faults.0: never applies"),
     (GOOD + 'cryo_faults = [{ do = "nonsense" }]\n', "line 3: cryo_faults.0.do: there is no fault 'nonsense'"),
@@ -65,18 +65,18 @@ REFUSED = [
     (GOOD + "[[tasks]]\nset = { rnge_end = 3 }\n", "line 4: tasks.0.set.rnge_end: there is no field of a payload"),
     (GOOD + "[[tasks]]\nadd = { range_end = 3 }\n", "line 4: tasks.0.add.range_end: is a field of every payload"),
     (GOOD + '[[tasks]]\nset = { cryo_dataset_name = "log" }\n', "line 4: tasks.0.set.cryo_dataset_name: Cryo has no"),
-    (GOOD + '[[tasks]]\nset = { chain_id = "1" }\n', "line 4: tasks.0.set.chain_id: no task with such a chain_id"),
-    (GOOD + "[[tasks]]\nset = { range_end = 400 }\n", "line 4: tasks.0.set.range_end: from 500 to 400"),
+    (GOOD + '[[tasks]]\nset = { chain_id = "1" }\n', "line 4: tasks.0.set.chain_id: a task with such a chain_id"),
+    (GOOD + "[[tasks]]\nset = { range_end = 400 }\n", "line 4: tasks.0.set.range_end: 500 to 400"),
     (GOOD + "[[tasks]]\nset = { range_end = 4_000_000_000 }\n", "line 4: tasks.0.set.range_end: the oracle"),
-    (GOOD + "[[tasks]]\nset = { config_hash = 1979-05-27 }\n", "line 4: tasks.0.set: is nothing that JSON"),
+    (GOOD + "[[tasks]]\nset = { config_hash = 1979-05-27 }\n", "line 4: tasks.0.set: can't be written as JSON"),
     (GOOD + "patience_seconds = " + "9" * 5000 + "\n", "mine.toml"),
     (GOOD + "environment = " + "[" * 100_000 + "\n", "mine.toml"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "said"), REFUSED, ids=map(str, range(len(REFUSED))))
-def test_what_there_is_not_or_could_never_happen_is_refused(text: str, said: str, tmp_path: Path):
-    """One line for each mistake, with the file, the line, the field, and what is wrong with it."""
+@pytest.mark.parametrize(("text", "said"), INVALID, ids=map(str, range(len(INVALID))))
+def test_a_scenario_that_breaks_a_rule_is_an_error(text: str, said: str, tmp_path: Path):
+    """The error names the file, the line, the field and the problem."""
     assert said in refusal(text, tmp_path)
 
 
@@ -93,37 +93,37 @@ def test_what_there_is_not_or_could_never_happen_is_refused(text: str, said: str
         ('[[preloaded_objects]]\ncontent = "text"\n', 3),
     ],
 )
-def test_the_line_is_that_of_what_is_wrong(text: str, line: int, tmp_path: Path):
-    """However the file writes it: in a table, inline, over several lines, by a dotted key."""
+def test_an_error_names_the_right_line(text: str, line: int, tmp_path: Path):
+    """This holds for tables, inline tables, values on several lines and dotted keys."""
     said = refusal(GOOD + text, tmp_path)
     assert said.startswith(f"mine.toml, line {line}: ")
     assert "; " not in said.replace("; see", "")
 
 
-def test_many_mistakes_are_counted(tmp_path: Path):
-    """The first ones are told, and how many more there are."""
+def test_a_long_list_of_problems_is_truncated(tmp_path: Path):
+    """The error lists the first problems, and the number of the others."""
     said = refusal(GOOD + "[[preloaded_files]]\n" * 100, tmp_path)
     assert said.endswith("and 190 more")
     assert len(said) < 1000
 
 
-def test_two_files_of_one_name_are_refused(tmp_path: Path):
-    """Their saved histories would be one file."""
+def test_two_files_with_the_same_name_are_an_error(tmp_path: Path):
+    """Their saved histories would have the same name."""
     own = tmp_path / "straight-run.toml"
     own.write_text(GOOD)
-    with pytest.raises(BadScenario, match="both called straight-run"):
+    with pytest.raises(BadScenario, match="have the same name straight-run"):
         find(["straight-run", str(own)])
 
 
-def test_a_scenario_named_twice_is_run_once():
-    """By its name, its file and its clause it is the same one."""
+def test_a_scenario_named_twice_runs_once():
+    """Its name, its file and its clause select the same scenario."""
     (first,) = find(["straight-run", str(folder() / "straight-run.toml")])
     both = find([first.name, first.clauses[0]])
-    assert [one.name for one in both].count(first.name) == 1
+    assert [scenario.name for scenario in both].count(first.name) == 1
 
 
 def mutants(text: str) -> list[str]:
-    """Return a file with each line left out, doubled, and with each of its values made another."""
+    """Return variants of a file: each line removed or duplicated, each value replaced."""
     lines = text.splitlines()
     found = []
     for at, line in enumerate(lines):
@@ -136,8 +136,8 @@ def mutants(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["staging-sweep", "store-adopted", "zombie-service", "runaway", "unknown-field"])
-def test_nothing_but_a_bad_scenario_comes_of_an_altered_file(name: str, tmp_path: Path):
-    """Whatever a file holds, it is read or refused by name."""
+def test_any_altered_file_is_valid_or_a_bad_scenario(name: str, tmp_path: Path):
+    """Any file is read, or is an error that names it."""
     source = folder() / f"{name}.toml"
     path = tmp_path / source.name
     refused = 0
@@ -151,7 +151,7 @@ def test_nothing_but_a_bad_scenario_comes_of_an_altered_file(name: str, tmp_path
 
 
 def test_a_bad_scenario_ends_a_run_with_64_before_anything_starts(tmp_path: Path):
-    """The command says it in one line."""
+    """The command prints the error in one line."""
     path = tmp_path / "mine.toml"
     path.write_text(GOOD + "tasks = []\n")
     result = CliRunner().invoke(app, ["run", str(path), "--store", "http://127.0.0.1:9"])

@@ -8,7 +8,7 @@ from typing import Any
 from support.service import PATIENCE_SECONDS, Platform
 from support.worker import BIN, PAYLOAD
 
-from harness.fakes.dispatcher import Status
+from harness.fakes.dispatcher import TaskStatus
 from harness.fakes.rpc import Node, RpcPool
 from harness.world.chain import Chain
 
@@ -19,7 +19,7 @@ def stop(process: subprocess.Popen[str]) -> int:
     return process.wait(PATIENCE_SECONDS)
 
 
-def status(world: Platform, task_id: str) -> tuple[Status, str | None]:
+def status(world: Platform, task_id: str) -> tuple[TaskStatus, str | None]:
     """Return a task's status and the outcome of its last attempt."""
     task = world.machine.task(task_id)
     return task.status, task.outcome

@@ -92,7 +92,7 @@ class Platform:
     @property
     def machine(self) -> Dispatcher:
         """The dispatcher's state machine."""
-        return self.server.machine
+        return self.server.dispatcher
 
     @property
     def staging(self) -> Path:

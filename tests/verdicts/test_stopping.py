@@ -1,4 +1,4 @@
-"""A run that is told to end ends all that it has started."""
+"""A run that gets a signal stops everything that it started."""
 
 import signal
 import subprocess
@@ -19,8 +19,8 @@ outcome = "retryable_error"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_workers_and_their_cryo_too(number: signal.Signals, tmp_path: Path):
-    """Exit code 130, and neither a process of the run's is left nor its folder."""
+def test_a_signal_also_ends_the_workers_and_their_cryo(number: signal.Signals, tmp_path: Path):
+    """The exit code is 130, and no process and no folder of the run is left."""
     (tmp_path / "hangs.toml").write_text(HANGS)
     environment = {"PATH": f"{BIN}:/usr/bin:/bin", "TMPDIR": str(tmp_path)}
     command = [BIN / "cryo-harness", "run", tmp_path / "hangs.toml"]

@@ -1,1 +1,1 @@
-"""A fake Cryo: the command line of Cryo 0.3.2 over the deterministic chain. What it does not model it refuses."""
+"""A fake Cryo: the command line of Cryo 0.3.2 over the deterministic chain. It rejects what it does not model."""

@@ -1,6 +1,6 @@
-"""Cryo 0.3.2's command line as clap parses it: flags, arities, messages, exit code 2. Meaning is `plan.py`'s.
+"""Cryo 0.3.2's command line as clap parses it: flags, arities, messages, exit code 2. `plan.py` interprets it.
 
-A small parser of its own because `argparse` differs from clap where it shows: greedy lists, repeated flags, messages.
+`argparse` is not used because it differs from clap in visible ways: greedy lists, repeated flags, messages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Arity = Literal["flag", "one", "integer", "many"]
 
 
 class Flag(NamedTuple):
-    """One option; `modelled` is False for what the fake refuses by name."""
+    """One option; the fake rejects an option whose `modelled` is False, and names it."""
 
     name: str
     arity: Arity
@@ -78,7 +78,7 @@ FLAGS = (
     Flag("inner-request-size", "integer", default=1),
     Flag("js-tracer", "one", modelled=False),
 )
-"""In the order in which Cryo's reports list them (`args.rs`)."""
+"""In the order of Cryo's reports (`args.rs`)."""
 
 _LONG = {flag.name: flag for flag in FLAGS} | {"event": next(flag for flag in FLAGS if flag.name == "topic0")}
 _SHORT = {flag.short: flag for flag in FLAGS if flag.short}
@@ -86,8 +86,8 @@ _NUMBER = re.compile(r"-\d+(\.\d*)?\Z")
 _HELP_HINT = "\n\nFor more information, try '--help'."
 
 
-class Refused(Exception):
-    """The process ends here: `code` 2 with the message on stderr, or 0 with it on stdout (help, version)."""
+class EarlyExit(Exception):
+    """The process ends before any work: `code` 2 with the message on stderr, or 0 with it on stdout (help, version)."""
 
     def __init__(self, message: str, code: int = 2) -> None:
         self.code = code
@@ -108,7 +108,7 @@ class Arguments:
             raise AttributeError(name) from None
 
     def as_reported(self) -> dict[str, Any]:
-        """Return what a report's `args` holds."""
+        """Return the value of `args` in a report."""
         reported: dict[str, Any] = {"datatype": list(self.datatype)}
         for flag in FLAGS:
             name = flag.name.replace("-", "_")
@@ -120,61 +120,63 @@ def parse(argv: list[str]) -> Arguments:
     """Parse a command line without the program's name.
 
     Raises:
-        Refused: clap would refuse it, it asks for help or version, or the fake does not model a flag in it.
+        EarlyExit: clap would reject it, it asks for help or version, or the fake does not model one of its flags.
     """
     options: dict[str, Any] = {flag.name.replace("-", "_"): flag.default for flag in FLAGS}
     datatypes: list[str] = []
-    seen: set[str] = set()
+    given: set[str] = set()
     rest = list(argv)
     while rest:
-        piece = rest.pop(0)
-        if piece == "--":
+        word = rest.pop(0)
+        if word == "--":
             datatypes += rest
             break
-        if not _is_flag(piece):
-            datatypes.append(piece)
+        if not _is_flag(word):
+            datatypes.append(word)
             continue
-        flag, attached = _lookup(piece, rest)
-        if flag.name in seen and flag.arity != "many":
-            raise Refused(f"error: the argument '{_usage(flag)}' cannot be used multiple times{_HELP_HINT}")
+        flag, attached = _lookup(word, rest)
+        if flag.name in given and flag.arity != "many":
+            raise EarlyExit(f"error: the argument '{_usage(flag)}' cannot be used multiple times{_HELP_HINT}")
         if not flag.modelled:
-            raise Refused(f"error: fake-cryo does not model --{flag.name}")
-        _store(options, flag, _values(flag, attached, rest), append=flag.name in seen)
-        seen.add(flag.name)
+            raise EarlyExit(f"error: fake-cryo does not model --{flag.name}")
+        _store(options, flag, _values(flag, attached, rest), append=flag.name in given)
+        given.add(flag.name)
     return Arguments(datatype=tuple(datatypes), options=options)
 
 
-def _is_flag(piece: str) -> bool:
-    return piece.startswith("-") and piece != "-" and not _NUMBER.match(piece)
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and word != "-" and not _NUMBER.match(word)
 
 
-def _lookup(piece: str, rest: list[str]) -> tuple[Flag, str | None]:
-    """Find the flag of a piece, and the value attached to it by `=` or, for a short one, directly."""
-    if piece in {"-h", "--help"}:
-        raise Refused(
+def _lookup(word: str, rest: list[str]) -> tuple[Flag, str | None]:
+    """Return the flag of a word, and the value attached to it with `=` or, for a short flag, directly."""
+    if word in {"-h", "--help"}:
+        raise EarlyExit(
             "cryo extracts blockchain data to parquet, csv, or json\n\nUsage: cryo [OPTIONS] [DATATYPE]...", 0
         )
-    if piece in {"-V", "--version"}:
-        raise Refused("cryo 0.3.2", 0)
-    if piece.startswith("--"):
-        name, separator, value = piece[2:].partition("=")
+    if word in {"-V", "--version"}:
+        raise EarlyExit("cryo 0.3.2", 0)
+    if word.startswith("--"):
+        name, separator, value = word[2:].partition("=")
         flag, attached = _LONG.get(name), value if separator else None
     else:
-        name, tail = piece[1], piece[2:]
+        name, tail = word[1], word[2:]
         flag, attached = _SHORT.get(name), tail.removeprefix("=") or None
         if flag and flag.arity == "flag" and tail:
             rest.insert(0, "-" + tail)
             attached = None
     if flag is None:
-        shown = f"--{name}" if piece.startswith("--") else f"-{name}"
-        raise Refused(f"error: unexpected argument '{shown}' found\n\nUsage: cryo [OPTIONS] [DATATYPE]...{_HELP_HINT}")
+        shown = f"--{name}" if word.startswith("--") else f"-{name}"
+        raise EarlyExit(
+            f"error: unexpected argument '{shown}' found\n\nUsage: cryo [OPTIONS] [DATATYPE]...{_HELP_HINT}"
+        )
     return flag, attached
 
 
 def _values(flag: Flag, attached: str | None, rest: list[str]) -> list[str]:
     if flag.arity == "flag":
         if attached is not None:
-            raise Refused(
+            raise EarlyExit(
                 f"error: unexpected value '{attached}' for '{_usage(flag)}' found; no more were expected{_HELP_HINT}"
             )
         return []
@@ -185,7 +187,7 @@ def _values(flag: Flag, attached: str | None, rest: list[str]) -> list[str]:
     while flag.arity == "many" and attached is None and rest and not _is_flag(rest[0]) and len(values) != limit:
         values.append(rest.pop(0))
     if not values:
-        raise Refused(f"error: a value is required for '{_usage(flag)}' but none was supplied{_HELP_HINT}")
+        raise EarlyExit(f"error: a value is required for '{_usage(flag)}' but none was supplied{_HELP_HINT}")
     return values
 
 
@@ -200,7 +202,7 @@ def _store(options: dict[str, Any], flag: Flag, values: list[str], *, append: bo
     elif values[0].isascii() and values[0].removeprefix("+").isdigit():
         options[name] = int(values[0])
     else:
-        raise Refused(
+        raise EarlyExit(
             f"error: invalid value '{values[0]}' for '{_usage(flag)}': invalid digit found in string{_HELP_HINT}"
         )
 

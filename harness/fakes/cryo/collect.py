@@ -1,13 +1,13 @@
-"""The collecting itself: a file for each chunk, or an error; what the endpoint does not have yet is an error too."""
+"""The extraction: a file or an error for each chunk. A block past the endpoint's head is an error too."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from harness.fakes.cryo.faults import CryoFaults, hang
-from harness.fakes.cryo.source import tell_written
+from harness.fakes.cryo.source import report_written
 from harness.fakes.cryo.write import write_table
-from harness.world.chain import Chain, Reorg
+from harness.world.chain import Chain, ChainReorg
 from harness.world.quirks import Quirks
 from harness.world.tables import build
 
@@ -23,21 +23,21 @@ _BY_LOGS = frozenset({"logs", "erc20_transfers", "erc721_transfers"})
 _READS_HYDRATED = frozenset(
     {*_BY_LOGS, "contracts", "native_transfers", "traces", "transactions", "vm_traces"},
 )
-"""The datasets for which Cryo asks no block for its transactions' hashes; all others fail on whole ones."""
+"""The datasets for which Cryo does not read transaction hashes from blocks; the others fail on full transactions."""
 
 
 def chain_of(source: Source) -> Chain:
-    """Return the chain that a source names, with the quirks and reorgs that its pool told of."""
+    """Return the chain of a source, with the quirks and reorgs from its pool's script."""
     return Chain(
         chain_id=source.chain_id,
         seed=source.seed,
         quirks=Quirks(**source.script.get("quirks", {})),
-        reorgs=tuple(Reorg(**reorg) for reorg in source.script.get("reorgs", ())),
+        reorgs=tuple(ChainReorg(**reorg) for reorg in source.script.get("reorgs", ())),
     )
 
 
 class Collection:
-    """One run's chunks: which are done, which failed and why, how many rows were written."""
+    """The chunks of one run: completed, failed with the reason, and the number of rows written."""
 
     def __init__(self, plan: Plan, source: Source, faults: CryoFaults, *, statistics: bool) -> None:
         self.plan, self.faults, self.statistics = plan, faults, statistics
@@ -51,15 +51,15 @@ class Collection:
         self.rows = 0
 
     def collect(self) -> Collection:
-        """Write every chunk that can be written, and return itself."""
-        for place, chunk in enumerate(self.plan.chunks):
-            self.faults.after(place)
+        """Write every chunk that can be written and return this collection."""
+        for index, chunk in enumerate(self.plan.chunks):
+            self.faults.after(index)
             self.faults.grow(self.plan.directory)
-            failure = self._refusal(chunk, place) or self._unreadable(chunk)
+            failure = self._chunk_error(chunk, index) or self._node_error(chunk)
             if failure is not None:
                 self.errored.append((chunk, failure))
                 continue
-            self._write(chunk, place)
+            self._write(chunk, index)
             self.completed.append(chunk)
         self.faults.after(len(self.plan.chunks))
         if extra := self.faults.find("extra_file"):
@@ -69,11 +69,11 @@ class Collection:
             hang()
         return self
 
-    def _refusal(self, chunk: Chunk, place: int) -> str | None:
-        """Return the error that a chunk meets with, or None."""
-        if failing := self.faults.find("fail_chunk", chunk=place):
+    def _chunk_error(self, chunk: Chunk, index: int) -> str | None:
+        """Return the error of a chunk by script or past the head, or None."""
+        if failing := self.faults.find("fail_chunk", chunk=index):
             return str(failing.get("message", "Failed to get block: scripted failure"))
-        if self.faults.find("disk_full", chunk=place):
+        if self.faults.find("disk_full", chunk=index):
             chunk.temporary.write_bytes(b"PAR1")
             return "Collect failed: error writing file"
         last = max(chunk.blocks.numbers)
@@ -81,15 +81,15 @@ class Collection:
             return None
         dataset = self.plan.dataset
         if dataset in _BY_LOGS:
-            told = f"block range extends beyond current head block: {last} > {self.head}"
-            refused = f"Failed to get block: (code: -32602, message: {told}, data: None)"
-            return refused if self.logs_past_head_fail else None
+            reason = f"block range extends beyond current head block: {last} > {self.head}"
+            message = f"Failed to get block: (code: -32602, message: {reason}, data: None)"
+            return message if self.logs_past_head_fail else None
         if dataset in {"blocks", "transactions", "address_appearances"}:
             return "Collect failed: block not found"
         return f"Failed to get block: (code: -32000, message: block {last:#x} not found, data: None)"
 
-    def _unreadable(self, chunk: Chunk) -> str | None:
-        """Return the error of a chunk that Cryo can't read from such a node at all, or None."""
+    def _node_error(self, chunk: Chunk) -> str | None:
+        """Return the error of a chunk that Cryo can't read from a node with these quirks, or None."""
         quirks, dataset = self.chain.quirks, self.plan.dataset
         lacks_receipts = quirks.no_receipts and dataset == "transactions"
         lacks_hashes = quirks.hydrated_blocks and dataset not in _READS_HYDRATED
@@ -98,42 +98,42 @@ class Collection:
         if not any(self.chain.transactions(number) for number in chunk.blocks.numbers):
             return None
         if lacks_receipts:
-            told = "the method eth_getTransactionReceipt does not exist/is not available"
-            return f"Failed to get block: (code: -32601, message: {told}, data: None)"
+            reason = "the method eth_getTransactionReceipt does not exist/is not available"
+            return f"Failed to get block: (code: -32601, message: {reason}, data: None)"
         return "Failed to get block: deserialization error: invalid type: map, expected a hash"
 
-    def _write(self, chunk: Chunk, place: int) -> None:
-        """Write one chunk's file, by its temporary name first, with the faults that apply to it."""
+    def _write(self, chunk: Chunk, index: int) -> None:
+        """Write one chunk's file, first under its temporary name, with the faults of the script."""
         faults = self.faults
-        table = self._table(chunk, place)
-        if faults.find("omit_chunk", chunk=place):
+        table = self._table(chunk, index)
+        if faults.find("omit_chunk", chunk=index):
             return
         self._write_table(table, chunk.temporary)
         if faults.find("hang", when="during"):
             hang()
-        if faults.find("leave_temporary", chunk=place):
+        if faults.find("leave_temporary", chunk=index):
             return
-        faults.damage_file(chunk.temporary, place)
+        faults.damage_file(chunk.temporary, index)
         chunk.temporary.rename(chunk.path)
-        tell_written(self._source, chunk.path)
+        report_written(self._source, chunk.path)
         self.rows += table.num_rows
 
-    def _table(self, chunk: Chunk, place: int) -> pa.Table:
+    def _table(self, chunk: Chunk, index: int) -> pa.Table:
         numbers = sorted(chunk.blocks.numbers)
         if self.head is not None:
             numbers = [number for number in numbers if number <= self.head]
-        if omitted := self.faults.find("omit_blocks", chunk=place):
+        if omitted := self.faults.find("omit_blocks", chunk=index):
             numbers = [number for number in numbers if not omitted["first"] <= number <= omitted["last"]]
         if replaced := self.faults.find("replace_block"):
             numbers = [replaced["by"] if number == replaced["block"] else number for number in numbers]
         table = build(self.chain, self.plan.dataset, numbers)
-        if omitted := self.faults.find("omit_rows", chunk=place):
+        if omitted := self.faults.find("omit_rows", chunk=index):
             table = table.take([row for row in range(table.num_rows) if (row + 1) % omitted["every"]])
-        if omitted := self.faults.find("omit_transactions", chunk=place):
+        if omitted := self.faults.find("omit_transactions", chunk=index):
             hashes = table["transaction_hash"].to_pylist()
             lost = set(list(dict.fromkeys(hashes))[omitted["every"] - 1 :: omitted["every"]])
-            table = table.take([row for row, one in enumerate(hashes) if one not in lost])
-        if self.faults.find("wrong_schema", chunk=place):
+            table = table.take([row for row, transaction_hash in enumerate(hashes) if transaction_hash not in lost])
+        if self.faults.find("wrong_schema", chunk=index):
             table = table.rename_columns(["surprise", *table.column_names[1:]])
         return table
 

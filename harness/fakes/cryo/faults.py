@@ -36,7 +36,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.fakes.cryo.arguments import Refused
+from harness.fakes.cryo.arguments import EarlyExit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,12 +73,12 @@ class CryoFaults:
         """Read the faults of a script.
 
         Raises:
-            Refused: one of them is not modelled.
+            EarlyExit: one of them is not modelled.
         """
         faults = tuple(script.get("faults", ()))
         unknown = [str(fault.get("do")) for fault in faults if fault.get("do") not in NAMES]
         if unknown:
-            raise Refused(f"error: fake-cryo does not model the fault {', '.join(unknown)}")
+            raise EarlyExit(f"error: fake-cryo does not model the fault {', '.join(unknown)}")
         return cls(faults)
 
     def find(self, name: str, **fields: Any) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What a parsed command line comes to: the dataset, the chunks, the file of each; Cryo's refusals in Cryo's order."""
+"""From a parsed command line to the dataset, the chunks and their files; errors come in the same order as Cryo's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.contract import network_name
-from harness.fakes.cryo.arguments import Refused
+from harness.fakes.cryo.arguments import EarlyExit
 from harness.fakes.cryo.ranges import Blocks, CryoError, ParsingError, parse_blocks, split
 from harness.world.catalogue import datasets
 from harness.world.tables import ROWS
@@ -28,20 +28,20 @@ _LEVELLESS: dict[str, Codec] = {"uncompressed": "none", "snappy": "snappy", "lz4
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One file to write, and the blocks that it holds."""
+    """One file to write, and its blocks."""
 
     blocks: Blocks
     path: Path
 
     @property
     def temporary(self) -> Path:
-        """Where Cryo writes before it renames: the extension replaced by `_tmp`."""
+        """The path that Cryo writes before it renames the file: `_tmp` replaces the extension."""
         return self.path.with_suffix("._tmp")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a run needs to know. `skipped` chunks have a file already."""
+    """What a run will do. `skipped` are the chunks that have a file already."""
 
     dataset: str
     network: str
@@ -54,20 +54,20 @@ class Plan:
 
 
 def make_plan(arguments: Arguments, source: Source) -> Plan:
-    """Turn a command line into a plan, making the output directory as Cryo does.
+    """Turn a command line into a plan, and create the output directory as Cryo does.
 
     Raises:
         CryoError: Cryo would end with exit code 1.
-        Refused: the fake does not model what is asked.
+        EarlyExit: the fake does not model one of the arguments.
     """
     dataset = _dataset(arguments.datatype)
     blocks = parse_blocks(arguments.blocks or ["0:latest"], source.latest)
     if arguments.n_chunks == 0:
-        raise Refused("attempt to divide by zero", 101)
+        raise EarlyExit("attempt to divide by zero", 101)
     chunks = split(blocks, chunk_size=arguments.chunk_size, n_chunks=arguments.n_chunks)
     if arguments.chunk_order not in {None, "normal", "reverse"}:
         if arguments.chunk_order == "random":
-            raise Refused("error: fake-cryo does not model --chunk-order random")
+            raise EarlyExit("error: fake-cryo does not model --chunk-order random")
         raise ParsingError("invalid --chunk-order, use normal, reverse, or random")
     if arguments.chunk_order == "reverse":
         chunks.reverse()
@@ -103,11 +103,11 @@ def _dataset(names: tuple[str, ...]) -> str:
     groups = {dataset.group for dataset in known.values()}
     for name in names:
         if name in groups:
-            raise Refused(f"error: fake-cryo does not model dataset groups ({name})")
+            raise EarlyExit(f"error: fake-cryo does not model dataset groups ({name})")
         if name not in known and name not in canonical:
             raise ParsingError(f"no datatype matches input: {name}")
     if len(names) != 1:
-        raise Refused("error: fake-cryo models one dataset at a time")
+        raise EarlyExit("error: fake-cryo models one dataset at a time")
     return canonical.get(names[0], names[0])
 
 
@@ -116,7 +116,7 @@ def _check_needs(dataset: str) -> None:
     if needs:
         raise CryoError(f"Collect failed: need to specify {', '.join(needs)}")
     if dataset not in ROWS:
-        raise Refused(f"error: fake-cryo does not model the dataset {dataset}")
+        raise EarlyExit(f"error: fake-cryo does not model the dataset {dataset}")
 
 
 def _make(directory: Path) -> Path:
@@ -139,7 +139,7 @@ def _compression(words: list[str]) -> tuple[Codec, int | None]:
                 raise ParsingError("Invalid compression level")
             return codec, int(level)
         case ["lzo"]:
-            raise Refused("error: fake-cryo does not model --compression lzo")
+            raise EarlyExit("error: fake-cryo does not model --compression lzo")
         case _:
             raise ParsingError("Invalid compression algorithm")
 

@@ -1,4 +1,4 @@
-"""Cryo 0.3.2's block syntax and chunking, its rounding and its slips included (`cli/src/parse/blocks.rs`)."""
+"""Cryo 0.3.2's block syntax and chunking, with its rounding and its bugs (`cli/src/parse/blocks.rs`)."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9}
 MAX_LISTED = 50_000_000
-"""More single numbers than this would not fit a test machine's memory; a range costs nothing."""
+"""More single numbers than this would not fit into the memory of a test machine; a range needs no memory."""
 
 
 class CryoError(Exception):
-    """What Cryo prints on stdout before it ends with exit code 1."""
+    """An error that Cryo prints on stdout before it ends with exit code 1."""
 
 
 class ParsingError(CryoError):
-    """A `ParseError` of Cryo's, with its prefix."""
+    """A `ParseError` of Cryo, with its prefix."""
 
     def __init__(self, message: str) -> None:
         super().__init__(f"Parsing error: {message}")
 
 
 class Blocks(NamedTuple):
-    """The blocks of one chunk, and whether they were asked for as a range."""
+    """The blocks of one chunk: a range, or a list of numbers."""
 
     numbers: Sequence[int]
 
     @property
     def label(self) -> str:
-        """The part of a file's name that says which blocks it holds; holes don't show."""
+        """The part of a file's name that gives its first and last block; gaps are not visible in it."""
         return f"{min(self.numbers):08d}_to_{max(self.numbers):08d}"
 
 
 def parse_blocks(tokens: Sequence[str], latest: Callable[[], int]) -> Blocks:
-    """Return the blocks that `--blocks` names; `latest` asks for the head, and is only called when it is needed.
+    """Return the blocks of `--blocks`; `latest` returns the head and is called only if it is needed.
 
     Raises:
         CryoError: Cryo would end with exit code 1.
@@ -47,7 +47,7 @@ def parse_blocks(tokens: Sequence[str], latest: Callable[[], int]) -> Blocks:
 
 
 def split(blocks: Blocks, *, chunk_size: int, n_chunks: int | None) -> list[Blocks]:
-    """Cut blocks into chunks, from the first one on, never aligned."""
+    """Divide blocks into chunks, starting at the first block and never aligned."""
     numbers = blocks.numbers
     if n_chunks is not None:
         chunk_size = -(-len(numbers) // n_chunks)

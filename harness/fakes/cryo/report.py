@@ -1,4 +1,4 @@
-"""Cryo's run reports: `incomplete_<time>.json` at the start, `<time>.json` at the end, the first one deleted."""
+"""Cryo's run reports: `incomplete_<time>.json` at the start, replaced by `<time>.json` at the end."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Reports:
 
     @property
     def path(self) -> Path:
-        """The final report, named by the local time of the start."""
+        """The final report, named after the local time of the start."""
         return self.directory / f"{self.started:%Y-%m-%d_%H-%M-%S.%f}.json"
 
     @property
     def incomplete(self) -> Path:
-        """The report that is there while the run lasts, and stays when it is killed."""
+        """The report that exists during the run, and remains if the run is killed."""
         return self.directory / f"incomplete_{self.path.name}"
 
     def begin(self) -> None:

@@ -1,4 +1,4 @@
-"""One run of fake Cryo, from the parsed command line to its exit code, in Cryo's own order of events."""
+"""One run of fake Cryo, from the parsed command line to the exit code, in the same order as Cryo."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Arguments, argv: list[str]) -> int:
-    """Extract what the command line asks for and return the exit code: 1 where a chunk failed, else 0.
+    """Extract what the command line asks for and return the exit code: 1 if a chunk failed, else 0.
 
     Raises:
         CryoError: Cryo would print the message and end with exit code 1.
-        Refused: the fake does not model what is asked.
+        EarlyExit: the fake does not model one of the arguments.
     """
     if arguments.datatype[:1] == ("help",):
         return _help(arguments.datatype[1:])
@@ -35,7 +35,7 @@ def run(arguments: Arguments, argv: list[str]) -> int:
     reports = _reports(arguments, plan, started)
     if not arguments.no_verbose:
         shown = None if reports is None else str(reports.path).replace(str(plan.directory), "$OUTPUT_DIR", 1)
-        print(summary.introduction(arguments, plan, source, shown), flush=True)  # noqa: T201 (Cryo's own output)
+        print(summary.introduction(arguments, plan, source, shown), flush=True)  # noqa: T201 (as Cryo does)
     if arguments.dry:
         return 0
     if reports is not None:
@@ -50,7 +50,7 @@ def run(arguments: Arguments, argv: list[str]) -> int:
 
 
 def _reports(arguments: Arguments, plan: Plan, started: datetime) -> Reports | None:
-    """Return where the run reports to: nowhere for `--no-report`, and when there is nothing to do."""
+    """Return the reports of the run: None with `--no-report`, and if there is no chunk to extract."""
     if arguments.no_report or not plan.chunks:
         return None
     directory = Path(arguments.report_dir) if arguments.report_dir else plan.directory / ".cryo" / "reports"

@@ -1,7 +1,8 @@
-"""Where fake Cryo learns its chain: from an endpoint as the real one does, or from the environment without one.
+"""The source of fake Cryo's chain: an endpoint, as for real Cryo, or the environment.
 
-With an endpoint it asks `eth_chainId`, and `harness_script`, which only the fake pool knows: any error means none.
-Without one, `FAKE_CRYO_CHAIN_ID` and `FAKE_CRYO_SEED` name the chain, and the files bear the mark of fake data.
+With an endpoint it calls `eth_chainId`, and `harness_script`, which only the fake pool has; an error there means that
+there is no script. Without an endpoint, `FAKE_CRYO_CHAIN_ID` and `FAKE_CRYO_SEED` name the chain, and the files are
+marked as fake data.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.fakes.cryo.arguments import Refused
+from harness.fakes.cryo.arguments import EarlyExit
 from harness.fakes.cryo.ranges import CryoError, ParsingError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ NO_URL = "must provide --rpc or setup MESC or set ETH_RPC_URL"
 
 
 class RpcFailed(CryoError):
-    """A call failed: what Cryo says of it, which holds what the node said."""
+    """A call failed; the message is Cryo's and contains the node's."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Failed to get block: {reason}")
@@ -33,7 +34,7 @@ class RpcFailed(CryoError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The chain to extract from. `url` is None for a chain without an endpoint; `script` is what a scenario wants."""
+    """The chain to extract from; `url` is None without an endpoint, `script` is the scenario's script of faults."""
 
     chain_id: int
     seed: int
@@ -41,7 +42,7 @@ class Source:
     script: dict[str, Any] = field(default_factory=dict)
 
     def latest(self) -> int:
-        """Ask the endpoint for its head.
+        """Return the endpoint's head.
 
         Raises:
             CryoError: there is no endpoint, or it does not answer.
@@ -52,19 +53,19 @@ class Source:
 
 
 def connect(arguments: Arguments, argv: list[str]) -> Source:
-    """Find the endpoint as Cryo does (`--rpc`, else `ETH_RPC_URL`) and ask which chain it has.
+    """Find the endpoint as Cryo does (`--rpc`, else `ETH_RPC_URL`) and ask for its chain id.
 
     Raises:
-        CryoError: there is neither an endpoint nor `FAKE_CRYO_CHAIN_ID`, or it does not answer.
-        Refused: MESC, a web socket or an IPC file, none of which is modelled.
+        CryoError: neither an endpoint nor `FAKE_CRYO_CHAIN_ID` is set, or the endpoint does not answer.
+        EarlyExit: MESC, a web socket or an IPC file is used; the fake models none of them.
     """
     url = arguments.rpc or os.environ.get("ETH_RPC_URL")
     if url is not None and not (url.startswith("ws") or url.endswith(".ipc")):
         url = url if url.startswith("http") else f"http://{url}"
-        _tell_started(url, argv)
+        _report_start(url, argv)
     mesc = sorted(name for name in os.environ if name.startswith("MESC_"))
     if mesc:
-        raise Refused(f"error: fake-cryo does not model MESC ({', '.join(mesc)})")
+        raise EarlyExit(f"error: fake-cryo does not model MESC ({', '.join(mesc)})")
     seed = int(os.environ.get("FAKE_CRYO_SEED", "0"))
     if url is None:
         offline = os.environ.get("FAKE_CRYO_CHAIN_ID")
@@ -72,19 +73,19 @@ def connect(arguments: Arguments, argv: list[str]) -> Source:
             raise ParsingError(NO_URL)
         return Source(chain_id=int(offline), seed=seed)
     if url.startswith("ws") or url.endswith(".ipc"):
-        raise Refused("error: fake-cryo does not model ws:// and .ipc endpoints")
+        raise EarlyExit("error: fake-cryo does not model ws:// and .ipc endpoints")
     chain_id = int(call(url, "eth_chainId"), 16)
     script = _script(url, argv)
     return Source(chain_id=chain_id, seed=int(script.get("seed", seed)), url=url, script=script)
 
 
 def call(url: str, method: str, *params: object) -> Any:
-    """Make one JSON-RPC call, without any timeout, as Cryo does.
+    """Make one JSON-RPC call without a timeout, as Cryo does.
 
     Raises:
-        RpcFailed: there was no answer, or none that is JSON with a result.
+        RpcFailed: there was no answer, or it is not JSON with a result.
     """
-    import base64  # noqa: PLC0415 (without an endpoint none of these is needed, and start-up counts)
+    import base64  # noqa: PLC0415 (start-up must be fast, and without an endpoint these are not needed)
     import http.client  # noqa: PLC0415
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415
 
@@ -111,8 +112,8 @@ def call(url: str, method: str, *params: object) -> Any:
         raise RpcFailed(f"Deserialization Error: expected value at line 1 column 1. Response: {text}") from None
 
 
-def tell_written(source: Source, path: Path) -> None:
-    """Tell a fake pool the SHA-256 of a finished file, so that a scenario knows the bytes that its worker was given."""
+def report_written(source: Source, path: Path) -> None:
+    """Send the SHA-256 of a finished file to a fake pool, so that a scenario knows which bytes its worker got."""
     if source.url is None or not source.script:
         return
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -120,14 +121,14 @@ def tell_written(source: Source, path: Path) -> None:
         call(source.url, "harness_wrote", {"name": path.name, "sha256": digest})
 
 
-def _tell_started(url: str, argv: list[str]) -> None:
-    """Tell a fake pool who begins, before anything can be refused; any other endpoint does not understand."""
+def _report_start(url: str, argv: list[str]) -> None:
+    """Report this process to a fake pool before any error can end it; other endpoints do not have the method."""
     with contextlib.suppress(CryoError):
         call(url, "harness_started", {"arguments": argv, "environment": sorted(os.environ), "pid": os.getpid()})
 
 
 def _script(url: str, argv: list[str]) -> dict[str, Any]:
-    """Ask a fake pool what to do wrong; any other endpoint says nothing."""
+    """Return a fake pool's script of faults; other endpoints have none."""
     try:
         script = call(url, "harness_script", argv)
     except CryoError:

@@ -1,4 +1,4 @@
-"""What Cryo prints: its parameters before, the error and collection summaries after. No colours, as into a pipe."""
+"""Cryo's output: parameters before extraction, error and collection summaries after; no colours, as in a pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_MESSAGES = 10
 
 
 def introduction(arguments: Arguments, plan: Plan, source: Source, report: str | None) -> str:
-    """Return what is printed before collecting, the URL with its secrets included, as Cryo does."""
+    """Return the output before extraction; as in Cryo, it contains the URL with its secrets."""
     chunks = sorted((*plan.chunks, *plan.skipped), key=lambda chunk: chunk.path)
     numbers = [number for chunk in chunks for number in (min(chunk.blocks.numbers), max(chunk.blocks.numbers))]
     total = sum(len(chunk.blocks.numbers) for chunk in chunks)
@@ -58,7 +58,7 @@ def introduction(arguments: Arguments, plan: Plan, source: Source, report: str |
 
 
 def conclusion(plan: Plan, done: Collection, *, started: datetime, ended: datetime) -> str:
-    """Return what is printed after collecting: at most ten different error messages, with counts."""
+    """Return the output after extraction, with at most ten different error messages and their counts."""
     errors = [message for _, message in done.errored]
     collected = len(done.completed)
     lines = [f"started at {started:%Y-%m-%d %H:%M:%S.%f}"[:-3], f"   done at {ended:%Y-%m-%d %H:%M:%S.%f}"[:-3], "", ""]

@@ -1,6 +1,6 @@
-"""Parquet as Cryo 0.3.2 writes it: LZ4_RAW, one row group, none when there are no rows, every column optional.
+"""Parquet as Cryo 0.3.2 writes it: LZ4_RAW, one row group, or none without rows, every column optional.
 
-Not alike: `created_by` (Polars there, parquet-cpp here), which pages are dictionary-encoded, and the byte layout.
+Different are `created_by` (Polars in Cryo, parquet-cpp here), which pages are dictionary-encoded, and the byte layout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.fakes.cryo.plan import Codec
 
 FAKE_MARK = {b"cryo_ingest.fake": b"true"}
-"""The mark of MOD-5, in the file's key-value metadata."""
+"""The mark of fake data in the file's key-value metadata (MOD-5)."""
 
 
 def write_table(  # noqa: PLR0913 - each is one of Cryo's options
@@ -27,8 +27,8 @@ def write_table(  # noqa: PLR0913 - each is one of Cryo's options
     statistics: bool = True,
     marked: bool = False,
 ) -> None:
-    """Write one file in place, by default as Cryo does without options; renaming is the caller's."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 (slow to import; a refused command line never pays for it)
+    """Write one file, by default as Cryo does without options; the caller renames it."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 (slow, and a rejected command line does not need it)
 
     if marked:
         table = table.replace_schema_metadata(FAKE_MARK)

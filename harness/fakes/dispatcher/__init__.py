@@ -1,26 +1,26 @@
 """A dispatcher as strict as the platform's: tasks, leases, fencing, publications, over HTTP or in process.
 
-`Dispatcher` is the state machine, without a transport and with a clock as a parameter; `DispatcherServer` puts it on
-127.0.0.1. Whatever a worker asks outside the contract is refused and recorded as a violation with its clause.
+`Dispatcher` is the state machine; it has no transport and takes a clock as a parameter. `DispatcherServer` serves it on
+127.0.0.1. A request that breaks the contract is rejected and recorded as a violation with its clause.
 """
 
 from harness.fakes.dispatcher.clock import HarnessClock, ManualClock, SystemClock
 from harness.fakes.dispatcher.dispatcher import Dispatcher, Form
 from harness.fakes.dispatcher.server import DispatcherServer
-from harness.fakes.dispatcher.state import Status, TaskState
-from harness.fakes.dispatcher.wire import Answer, Exchange, Request, Violation
+from harness.fakes.dispatcher.state import TaskState, TaskStatus
+from harness.fakes.dispatcher.wire import Answer, DispatcherRequest, Exchange, RequestViolation
 
 __all__ = [
     "Answer",
     "Dispatcher",
+    "DispatcherRequest",
     "DispatcherServer",
     "Exchange",
     "Form",
     "HarnessClock",
     "ManualClock",
-    "Request",
-    "Status",
+    "RequestViolation",
     "SystemClock",
     "TaskState",
-    "Violation",
+    "TaskStatus",
 ]

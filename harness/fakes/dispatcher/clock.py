@@ -1,4 +1,4 @@
-"""The dispatcher's time: the machine's own, or one that a test moves by hand."""
+"""The dispatcher's clock: the system clock, or one that a test sets."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from typing import Protocol
 
 
 class HarnessClock(Protocol):
-    """Seconds since the Unix epoch; leases, backoffs and the `Date` of answers are by it alone."""
+    """Seconds since the Unix epoch; leases, backoffs and the `Date` header of answers use only this clock."""
 
     def time(self) -> float:
-        """Return the present."""
+        """Return the current time."""
         ...
 
     def advance(self, seconds: float) -> None:
-        """Jump ahead."""
+        """Move the clock forward."""
         ...
 
 
 class SystemClock:
-    """The machine's clock, which `advance` puts ahead: a dispatcher whose clock jumps."""
+    """The system clock; `advance` makes it jump, as the clock of a dispatcher can."""
 
     def __init__(self) -> None:
-        self._ahead = 0.0
+        self._offset_seconds = 0.0
 
     def time(self) -> float:
-        """Return the present, as far ahead as it was put."""
-        return time.time() + self._ahead
+        """Return the system time plus all jumps."""
+        return time.time() + self._offset_seconds
 
     def advance(self, seconds: float) -> None:
-        """Jump."""
-        self._ahead += seconds
+        """Move the clock forward."""
+        self._offset_seconds += seconds
 
 
 class ManualClock:
-    """Stands still until it is moved."""
+    """A clock that changes only by `advance`."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self._now = now
 
     def time(self) -> float:
-        """Return the time that it was moved to."""
+        """Return the current time."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
+        """Move the clock forward."""
         self._now += seconds

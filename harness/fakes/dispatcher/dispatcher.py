@@ -1,7 +1,7 @@
-"""The state machine: tasks, leases, fencing, registration; no transport, and no time but the clock's.
+"""The state machine: tasks, leases, fencing, registration. It has no transport, and its only time is that of its clock.
 
-Every request goes through `handle`, whoever carries it. What time brings about (a lease that ends, a backoff that is
-over) happens in `tick`, which `handle` calls first and whoever drives the clock calls when `next_due` has come.
+Every request goes through `handle`, with any transport. Changes that depend on time (the end of a lease or a backoff)
+are made by `tick`: `handle` makes them first, and a server or a test calls `tick` when `next_due` has passed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.contract import dataset_version
 from harness.fakes.dispatcher.clock import HarnessClock, SystemClock
 from harness.fakes.dispatcher.completion import check_completion
 from harness.fakes.dispatcher.outbox import Outbox, Wakeups
-from harness.fakes.dispatcher.state import Report, Status, TaskState
+from harness.fakes.dispatcher.state import Report, TaskState, TaskStatus
 from harness.fakes.dispatcher.tokens import Tokens
 from harness.fakes.dispatcher.wire import (
     CLAIM,
@@ -31,35 +31,35 @@ from harness.fakes.dispatcher.wire import (
     TOKEN_HEADERS,
     UUID,
     Answer,
+    DispatcherRequest,
     Exchange,
-    Refused,
-    Request,
-    Violation,
+    RequestRejected,
+    RequestViolation,
     peek,
     read,
 )
 from harness.faults import DispatcherFault, Script
 
 Form = Literal["documented", "lite"]
-Then = Literal["answer", "hang", "reset"]
-_WAYS: dict[str, Then] = {"hang": "hang", "reset": "reset"}
+TransportAction = Literal["answer", "hang", "reset"]
+_TRANSPORT_ACTIONS: dict[str, TransportAction] = {"hang": "hang", "reset": "reset"}
 ENDS_THE_LEASE = {401, 403, 409}
-"""Read by an attempt, these are a lost lease (LSE-3, LSE-5): it asks nothing more."""
+"""Answers that tell an attempt that its lease is lost: it must send no more requests (LSE-3, LSE-5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What the transport is to do with an answer: give it, late or at once, or let the request hang or break."""
+    """An answer and what the transport does with it: send it after a delay, never answer, or reset the connection."""
 
     answer: Answer
-    then: Then = "answer"
-    late_seconds: float = 0.0
+    action: TransportAction = "answer"
+    delay_seconds: float = 0.0
 
 
 class Dispatcher:
-    """A platform's dispatcher; safe to be used from several threads."""
+    """A platform's dispatcher; safe for use by several threads."""
 
-    def __init__(  # noqa: PLR0913 - each is one thing that a platform's operator sets
+    def __init__(  # noqa: PLR0913 - each is a setting of a platform's operator
         self,
         *,
         queue: Wakeups | None = None,
@@ -74,20 +74,20 @@ class Dispatcher:
         seed: int | None = None,
         faults: Iterable[DispatcherFault] = (),
     ) -> None:
-        """Begin without tasks.
+        """Start without tasks.
 
         Args:
-            queue: where wake-ups go; None keeps them to itself.
-            clock: whose time leases and backoffs are by.
-            form: which of the contract's two claim answers it gives.
-            lease_seconds: how long a claim or heartbeat holds.
-            max_attempts: after so many, a task that could be retried has failed.
+            queue: where wake-ups are sent; None sends none.
+            clock: the time of leases and backoffs.
+            form: which of the contract's two claim answers to send.
+            lease_seconds: how long a lease lasts after a claim or heartbeat.
+            max_attempts: a retryable task fails after this number of attempts.
             backoff_seconds: the wait before the second attempt; it doubles with each further one.
-            wakeups: how many messages each wake-up is, duplicates being normal.
-            bucket: the bucket that publications must name; None accepts any.
-            worker_token: the workers' shared secret; a random one by default.
+            wakeups: how many messages to send for each wake-up; duplicates are normal.
+            bucket: the bucket that publications must name; None accepts any bucket.
+            worker_token: the workers' shared secret; random by default.
             seed: makes the tokens reproducible; they are random by default.
-            faults: the script.
+            faults: the script of faults.
         """
         self._tokens = Tokens(seed)
         self._outbox = Outbox(queue, wakeups)
@@ -98,156 +98,156 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._tasks: dict[str, TaskState] = {}
         self._owners: dict[str, tuple[str, int]] = {}
-        self._told: dict[tuple[str, int], int] = {}
-        self._listeners: list[Callable[[Request], None]] = []
+        self._lease_ended_with: dict[tuple[str, int], int] = {}
+        self._listeners: list[Callable[[DispatcherRequest], None]] = []
         self.registered: dict[str, list[Mapping[str, Any]]] = {}
-        self.violations: list[Violation] = []
+        self.violations: list[RequestViolation] = []
         self.journal: list[Exchange] = []
         self.worker_token = self._tokens.worker(worker_token)
 
-    # What a test or a scenario does to it.
+    # Actions of a test or a scenario.
 
     def add_task(self, payload: Mapping[str, Any], task_id: str | None = None) -> str:
-        """Enter a task with any payload, valid or not, send its wake-up, and return its id.
+        """Add a task with any payload, valid or not, send its wake-up, and return its id.
 
         Raises:
-            ValueError: the id is no lower-case UUID, or is another task's.
+            ValueError: the id is not a lower-case UUID, or another task has it.
         """
         with self._lock:
             chosen = task_id or str(uuid.UUID(int=self._tokens.bits(128), version=4))
             if chosen in self._tasks or not UUID.fullmatch(chosen):
-                raise ValueError(f"task id {chosen} is taken, or no lower-case UUID")
+                raise ValueError(f"task id {chosen} is taken, or not a lower-case UUID")
             self._tasks[chosen] = TaskState(chosen, copy.deepcopy(payload))
             self._outbox.add(chosen)
             self._outbox.send()
             return chosen
 
     def task(self, task_id: str) -> TaskState:
-        """Return how a task stands."""
+        """Return the state of a task."""
         with self._lock:
             self.tick()
             return self._tasks[task_id]
 
     @property
     def tasks(self) -> list[TaskState]:
-        """All tasks in the order in which they were entered."""
+        """All tasks in the order in which they were added."""
         with self._lock:
             return list(self._tasks.values())
 
     @property
     def secrets(self) -> dict[str, str]:
-        """Every token that was ever given out, by its label: what nothing but a header or a lease may hold."""
+        """Every token that was ever issued, by its label; only request headers and leases may contain them."""
         with self._lock:
-            return self._tokens.given_out
+            return self._tokens.issued
 
     def take_lease(self, task_id: str) -> None:
-        """End a running task's lease now, as if its time had come."""
+        """End a running task's lease now, as if it had expired."""
         with self._lock:
             task = self._tasks[task_id]
-            if task.status is Status.RUNNING:
+            if task.status is TaskStatus.RUNNING:
                 task.expires_at = self.clock.time()
-                self._pass_time()
+                self._apply_due_changes()
             self._outbox.send()
 
     def cancel(self, task_id: str) -> None:
         """Cancel a task, running or not."""
         with self._lock:
             if not self._tasks[task_id].ended:
-                self._tasks[task_id].status = Status.CANCELED
+                self._tasks[task_id].status = TaskStatus.CANCELED
 
     def rotate_token(self) -> str:
-        """Replace the worker token; the old one is refused from now on."""
+        """Replace the worker token; requests with the old one are rejected from now on."""
         with self._lock:
             self.worker_token = self._tokens.worker()
             return self.worker_token
 
     def wake(self, task_id: str) -> None:
-        """Send one more wake-up, as an at-least-once queue would."""
+        """Send one more wake-up, as an at-least-once queue may do."""
         with self._lock:
             self._outbox.add(task_id)
             self._outbox.send()
 
     def add_faults(self, *faults: DispatcherFault) -> None:
-        """Add to the script; the counts of these begin now."""
+        """Add faults to the script; their counts begin now."""
         with self._lock:
             self._script.extend(faults)
 
     @property
     def unfired_faults(self) -> list[DispatcherFault]:
-        """The faults that have not applied to any request yet."""
+        """The faults that have not fired; a scenario in which one has not fired proves nothing."""
         return self._script.unfired
 
-    def on_request(self, listener: Callable[[Request], None]) -> None:
-        """Have a function called with every request before it has any effect."""
+    def on_request(self, listener: Callable[[DispatcherRequest], None]) -> None:
+        """Register a function that is called with every request before the request has any effect."""
         self._listeners.append(listener)
 
-    # What time does.
+    # Changes that depend on time.
 
     def next_due(self) -> float | None:
-        """Return the earliest time at which `tick` has something to do."""
+        """Return the earliest time at which `tick` has something to do, or None."""
         with self._lock:
-            times = [task.expires_at for task in self._tasks.values() if task.status is Status.RUNNING]
-            times += [task.due_at for task in self._tasks.values() if task.status is Status.WAITING]
+            times = [task.expires_at for task in self._tasks.values() if task.status is TaskStatus.RUNNING]
+            times += [task.due_at for task in self._tasks.values() if task.status is TaskStatus.WAITING]
             times += [self.clock.time()] if self._outbox else []
             return min(times, default=None)
 
     def tick(self) -> None:
-        """End the leases and the backoffs whose time has come, each with a new wake-up.
+        """End the leases and backoffs that are due, each with a new wake-up.
 
         Raises:
-            Exception: the queue's own; what it did not take is sent again by the next tick.
+            Exception: from the queue; the next tick sends again what was not sent.
         """
         with self._lock:
-            self._pass_time()
+            self._apply_due_changes()
             self._outbox.send()
 
-    def _pass_time(self) -> None:
+    def _apply_due_changes(self) -> None:
         now = self.clock.time()
         for task in self._tasks.values():
-            if task.status is Status.RUNNING and task.expires_at <= now:
+            if task.status is TaskStatus.RUNNING and task.expires_at <= now:
                 task.expired_leases += 1
-                self._again(task, wait_seconds=0.0)
-            if task.status is Status.WAITING and task.due_at <= now:
-                task.status = Status.QUEUED
+                self._retry_or_fail(task, wait_seconds=0.0)
+            if task.status is TaskStatus.WAITING and task.due_at <= now:
+                task.status = TaskStatus.QUEUED
                 self._outbox.add(task.task_id)
 
-    def _again(self, task: TaskState, *, wait_seconds: float) -> None:
+    def _retry_or_fail(self, task: TaskState, *, wait_seconds: float) -> None:
         if task.attempt >= self._max_attempts:
-            task.status = Status.FAILED
+            task.status = TaskStatus.FAILED
             return
-        task.status = Status.WAITING
+        task.status = TaskStatus.WAITING
         task.due_at = self.clock.time() + wait_seconds
 
-    # What a worker asks.
+    # Requests of a worker.
 
-    def handle(self, request: Request) -> Delivery:
-        """Take one request, write it down with its answer, and say what the transport is to do."""
+    def handle(self, request: DispatcherRequest) -> Delivery:
+        """Process one request, record it with its answer, and return what the transport has to do."""
         for listener in self._listeners:
             listener(request)
         with self._lock:
-            self._pass_time()
+            self._apply_due_changes()
             fired = self._script.fire(lambda fault: fault.kind == request.kind)
             number = len(self.journal) + 1
-            then = next((fault for fault in fired if fault.do in {"status", "hang", "reset"}), None)
-            self._change_the_world(request, [fault for fault in fired if fault.when == "before"])
-            if then is not None and then.when == "before":
-                answer = self._answer(then.status, {"error": "by script"})
+            replacement = next((fault for fault in fired if fault.do in {"status", "hang", "reset"}), None)
+            self._apply_faults(request, [fault for fault in fired if fault.when == "before"])
+            if replacement is not None and replacement.when == "before":
+                answer = self._answer(replacement.status, {"error": "by script"})
             else:
-                answer = self._effect(request, number)
-                self._change_the_world(request, [fault for fault in fired if fault.when == "after"])
+                answer = self._process(request, number)
+                self._apply_faults(request, [fault for fault in fired if fault.when == "after"])
                 if any(fault.do == "unknown-fields" for fault in fired) and answer.status == HTTPStatus.OK:
                     answer = Answer(200, {**answer.body, "x_unknown": {"nested": [1]}, "note": None}, answer.date)
-                if then is not None and then.do == "status":
-                    answer = self._answer(then.status, {"error": "by script"})
-            way: Then = _WAYS.get(then.do, "answer") if then else "answer"
-            self._write_down(number, request, answer, way, [f"{fault.do} {fault.when}" for fault in fired])
-            # The request has had its effect: a queue that fails is the next tick's to ask again.
+                if replacement is not None and replacement.do == "status":
+                    answer = self._answer(replacement.status, {"error": "by script"})
+            action: TransportAction = _TRANSPORT_ACTIONS.get(replacement.do, "answer") if replacement else "answer"
+            self._record(number, request, answer, action, [f"{fault.do} {fault.when}" for fault in fired])
+            # The request has had its effect; if the queue fails here, the next tick sends again.
             with suppress(Exception):
                 self._outbox.send()
-            late = sum(fault.seconds for fault in fired if fault.do == "delay")
-            return Delivery(answer, way, late)
+            delay_seconds = sum(fault.seconds for fault in fired if fault.do == "delay")
+            return Delivery(answer, action, delay_seconds)
 
-    def _change_the_world(self, request: Request, faults: list[DispatcherFault]) -> None:
+    def _apply_faults(self, request: DispatcherRequest, faults: list[DispatcherFault]) -> None:
         task_id = peek(request).get("task_id")
         for fault in faults:
             if fault.do == "take-lease" and task_id in self._tasks:
@@ -258,9 +258,9 @@ class Dispatcher:
                 self.rotate_token()
             elif fault.do == "jump":
                 self.clock.advance(fault.seconds)
-                self._pass_time()
+                self._apply_due_changes()
 
-    def _effect(self, request: Request, number: int) -> Answer:
+    def _process(self, request: DispatcherRequest, number: int) -> Answer:
         try:
             fields = read(request)
             kind = request.kind
@@ -271,93 +271,102 @@ class Dispatcher:
             if kind == HEARTBEAT:
                 return self._heartbeat(fields)
             return self._complete(fields)
-        except Refused as refused:
-            if refused.clause is not None:
-                self.violations.append(Violation(refused.clause, self._tokens.scrub_text(refused.reason), number))
-            return self._answer(refused.status, {"error": refused.reason})
+        except RequestRejected as rejected:
+            if rejected.clause is not None:
+                self.violations.append(
+                    RequestViolation(rejected.clause, self._tokens.scrub_text(rejected.reason), number)
+                )
+            return self._answer(rejected.status, {"error": rejected.reason})
 
-    def _check_token(self, request: Request, fields: Mapping[str, Any]) -> None:
-        """Refuse a request without the right token: 401 for the worker's, 403 for another task's or attempt's."""
+    def _check_token(self, request: DispatcherRequest, fields: Mapping[str, Any]) -> None:
+        """Reject a request with a wrong token: 401 for an unknown token, 403 for that of another task or attempt."""
         kind = str(request.kind)
         given = request.headers.get(TOKEN_HEADERS[kind], "")
         if kind == CLAIM:
-            # Headers may hold bytes that are no text.
+            # Header values may contain bytes that are not text.
             if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.worker_token.encode()):
-                # A token of ours that was rotated away is no fault of the worker's.
-                rotated = self._tokens.was_workers(given)
-                raise Refused(401, "the worker token is not valid", clause=None if rotated else CLAUSES[kind])
+                # An old worker token is not a violation: the worker could not know that it was replaced.
+                rotated = self._tokens.was_worker_token(given)
+                raise RequestRejected(401, "the worker token is not valid", clause=None if rotated else CLAUSES[kind])
             return
         owner = self._owners.get(given)
         if owner is None:
-            raise Refused(401, "the capability token is not valid", clause=CLAUSES[kind])
+            raise RequestRejected(401, "the capability token is not valid", clause=CLAUSES[kind])
         if owner != (fields["task_id"], fields["attempt"]):
-            raise Refused(403, "the capability token is another task's or attempt's", clause=CLAUSES[kind])
-        if owner in self._told:
-            # After an answer that ends the lease nothing more is asked.
-            told = self._told[owner]
-            clause = "LSE-3" if told == HTTPStatus.CONFLICT else "LSE-5"
-            raise Refused(told, f"the attempt was told {told} before", clause=clause)
+            raise RequestRejected(403, "the capability token belongs to another task or attempt", clause=CLAUSES[kind])
+        if owner in self._lease_ended_with:
+            # An attempt must send no request after an answer that ends its lease.
+            status = self._lease_ended_with[owner]
+            clause = "LSE-3" if status == HTTPStatus.CONFLICT else "LSE-5"
+            raise RequestRejected(
+                status, f"an earlier request of the attempt was answered with {status}", clause=clause
+            )
 
     def _check_secrets(self, fields: Mapping[str, Any]) -> None:
-        """Refuse a body with a token in it that is not a lease's: what a body holds is kept and read by people."""
+        """Reject a body that contains a worker or capability token: bodies are stored and read by people."""
         if (label := self._tokens.leaked(fields)) is not None:
-            raise Refused(400, f"the body holds the {label}", clause="SEC-1")
+            raise RequestRejected(400, f"the body contains the {label}", clause="SEC-1")
 
     def _claim(self, fields: Mapping[str, Any]) -> Answer:
         task = self._tasks.get(fields["task_id"])
-        reason = "NotFound" if task is None else task.why_not
+        reason = "NotFound" if task is None else task.claim_refusal
         if task is None or reason is not None:
             if self.form == "lite":
                 return self._answer(409, {"error": reason})
             return self._answer(200, {"status": "NotClaimed", "reason": reason})
-        task.status = Status.RUNNING
+        task.status = TaskStatus.RUNNING
         task.attempt += 1
         owner = f"attempt {task.attempt} of {task.task_id}"
         task.lease_token, task.capability_token = self._tokens.lease(owner), self._tokens.capability(owner)
         self._owners[task.capability_token] = (task.task_id, task.attempt)
-        held = {
+        lease = {
             "attempt": task.attempt,
             "lease_token": task.lease_token,
             "lease_expires_at": self._renew(task),
             "capability_token": task.capability_token,
         }
         if self.form == "lite":
-            return self._answer(200, {"task_id": task.task_id, **held, "work_payload": task.payload})
-        inner = {"task_id": task.task_id, "attempt": task.attempt, "operator": "cryo_ingest", "config": task.payload}
-        return self._answer(200, {"status": "Claimed", **held, "task": inner})
+            return self._answer(200, {"task_id": task.task_id, **lease, "work_payload": task.payload})
+        claimed_task = {
+            "task_id": task.task_id,
+            "attempt": task.attempt,
+            "operator": "cryo_ingest",
+            "config": task.payload,
+        }
+        return self._answer(200, {"status": "Claimed", **lease, "task": claimed_task})
 
     def _heartbeat(self, fields: Mapping[str, Any]) -> Answer:
-        task = self._fenced(fields)
+        task = self._leased_task(fields)
         return self._answer(200, {"lease_expires_at": self._renew(task)})
 
     def _complete(self, fields: Mapping[str, Any]) -> Answer:
         task = self._tasks[fields["task_id"]]
         written = json.dumps(fields, sort_keys=True)
         if task.completion.get(fields["attempt"]) == written:
-            return self._answer(200, {})  # its answer was lost, and the same is asked again
+            return self._answer(200, {})  # the answer was lost, and the worker repeats the request
         if fields["attempt"] in task.completion:
-            raise Refused(409, "the attempt was reported before, otherwise", clause="OUT-1")
-        task = self._fenced(fields)
+            raise RequestRejected(409, "the attempt was already reported with another completion", clause="OUT-1")
+        task = self._leased_task(fields)
         check_completion(fields, task.payload, self.bucket)
         published = fields["datasets_published"][0] if fields["datasets_published"] else None
         task.completion[task.attempt] = written
         task.reports.append(Report(task.attempt, fields["outcome"], fields["error_message"], published))
         if published is not None:
-            task.status = Status.COMPLETED
+            task.status = TaskStatus.COMPLETED
             self.registered.setdefault(dataset_version(task.payload), []).append(published)
         elif fields["outcome"] == "fatal_error":
-            task.status = Status.FAILED
+            task.status = TaskStatus.FAILED
         else:
-            self._again(task, wait_seconds=self._backoff_seconds * 2 ** (task.attempt - 1))
+            self._retry_or_fail(task, wait_seconds=self._backoff_seconds * 2 ** (task.attempt - 1))
         return self._answer(200, {})
 
-    def _fenced(self, fields: Mapping[str, Any]) -> TaskState:
-        """Return the task of a request that holds its lease; who has lost it is told so, once without blame."""
+    def _leased_task(self, fields: Mapping[str, Any]) -> TaskState:
+        """Return the task of a request that has its lease; a stale lease is rejected, but is not a violation."""
         task = self._tasks[fields["task_id"]]
         current = (task.attempt, task.lease_token) == (fields["attempt"], fields["lease_token"])
-        if task.status is Status.RUNNING and current:
+        if task.status is TaskStatus.RUNNING and current:
             return task
-        raise Refused(409, "the attempt or its lease is stale")
+        raise RequestRejected(409, "the attempt or its lease is stale")
 
     def _renew(self, task: TaskState) -> str:
         task.expires_at = self.clock.time() + self.lease_seconds
@@ -366,12 +375,14 @@ class Dispatcher:
     def _answer(self, status: int, body: Mapping[str, Any]) -> Answer:
         return Answer(status, body, self.clock.time())
 
-    # What is written down.
+    # The journal.
 
-    def _write_down(self, number: int, request: Request, answer: Answer, way: Then, faults: list[str]) -> None:
+    def _record(
+        self, number: int, request: DispatcherRequest, answer: Answer, action: TransportAction, faults: list[str]
+    ) -> None:
         owner = self._owners.get(request.headers.get(TOKEN_HEADERS[HEARTBEAT], "")) if request.kind != CLAIM else None
-        if owner is not None and way == "answer" and answer.status in ENDS_THE_LEASE:
-            self._told.setdefault(owner, answer.status)
+        if owner is not None and action == "answer" and answer.status in ENDS_THE_LEASE:
+            self._lease_ended_with.setdefault(owner, answer.status)
         fields = peek(request)
         attempt = fields.get("attempt", answer.body.get("attempt"))
         self.journal.append(
@@ -382,7 +393,7 @@ class Dispatcher:
                 task_id=fields.get("task_id") if isinstance(fields.get("task_id"), str) else None,
                 attempt=attempt if isinstance(attempt, int) else None,
                 request=self._tokens.scrub(fields),
-                status=answer.status if way == "answer" else None,
+                status=answer.status if action == "answer" else None,
                 answer=self._tokens.scrub(answer.body),
                 fault=", ".join(faults) or None,
             )

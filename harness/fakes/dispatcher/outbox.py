@@ -1,4 +1,4 @@
-"""Wake-ups on their way to the queue: what it does not take stays and is sent again."""
+"""Wake-ups that are to be sent to the queue; those that fail are kept and sent again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Wakeups(Protocol):
-    """Where wake-ups go: a queue."""
+    """A queue that takes wake-ups."""
 
     def send(self, task_id: str) -> None:
         """Enqueue `{"task_id": …}`."""
@@ -14,7 +14,7 @@ class Wakeups(Protocol):
 
 
 class Outbox:
-    """What is to be sent, each wake-up `copies` times; without a queue, nothing."""
+    """The wake-ups to send, each `copies` times; without a queue there are none."""
 
     def __init__(self, queue: Wakeups | None, copies: int) -> None:
         self._queue, self._copies = queue, copies
@@ -24,14 +24,14 @@ class Outbox:
         return len(self._waiting)
 
     def add(self, task_id: str) -> None:
-        """Have a wake-up sent by the next `send`."""
+        """Add a wake-up for the next `send`."""
         self._waiting += [task_id] * (self._copies if self._queue else 0)
 
     def send(self) -> None:
-        """Send what is to be sent.
+        """Send all wake-ups.
 
         Raises:
-            Exception: the queue's own; what was not taken stays.
+            Exception: from the queue; what was not sent is kept.
         """
         while self._queue is not None and self._waiting:
             self._queue.send(self._waiting[0])

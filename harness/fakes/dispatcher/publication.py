@@ -1,4 +1,4 @@
-"""What a publication has to be for a payload, to the letter; computed from contract.md, independently of any worker."""
+"""The exact publication for a payload, computed from contract.md independently of any worker."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ STORAGE_FIELDS = {"s3": {"scheme", "bucket", "prefix", "glob"}, "file": {"scheme
 
 
 def difference(payload: Mapping[str, Any], publication: Any, bucket: str | None) -> list[tuple[str, str]]:
-    """Return how a publication differs from what the payload calls for, each with its clause; empty means not at all.
+    """Return the differences of a publication from what the payload requires, each with its clause.
 
     Args:
         payload: a valid payload.
         publication: what the worker sent.
-        bucket: the bucket that it must name; None accepts any.
+        bucket: the bucket that it must name; None accepts any bucket.
     """
     expected = {
         "dataset_uuid": ("PUB-1", str(payload["dataset_uuid"]).lower()),
@@ -26,38 +26,38 @@ def difference(payload: Mapping[str, Any], publication: Any, bucket: str | None)
         "range_end": ("PUB-1", payload["range_end"]),
     }
     if not isinstance(publication, dict):
-        return [("PUB-1", "the publication is no JSON object")]
+        return [("PUB-1", "the publication is not a JSON object")]
     names = {*expected, "storage_ref"}
-    found = [("PUB-1", f"{name} is missing") for name in sorted(names - set(publication))]
-    found += [("PUB-1", f"{name} is unknown") for name in sorted(set(publication) - names)]
+    differences = [("PUB-1", f"{name} is missing") for name in sorted(names - set(publication))]
+    differences += [("PUB-1", f"{name} is unknown") for name in sorted(set(publication) - names)]
     for name, (clause, value) in expected.items():
         if name in publication and (publication[name] != value or type(publication[name]) is not type(value)):
-            found.append((clause, f"{name} is {publication[name]!r}, the payload calls for {value!r}"))
+            differences.append((clause, f"{name} is {publication[name]!r}, the payload requires {value!r}"))
     if "storage_ref" in publication:
-        found += _storage_difference(prefix(payload), publication["storage_ref"], bucket)
-    return found
+        differences += _storage_difference(prefix(payload), publication["storage_ref"], bucket)
+    return differences
 
 
 def _storage_difference(prefix: str, reference: Any, bucket: str | None) -> list[tuple[str, str]]:
     scheme = reference.get("scheme") if isinstance(reference, dict) else None
     if not isinstance(scheme, str) or scheme not in STORAGE_FIELDS:
-        return [("PUB-2", f"storage_ref.scheme is {scheme!r}, neither 's3' nor 'file'")]
+        return [("PUB-2", f"storage_ref.scheme is {scheme!r}, not 's3' or 'file'")]
     if set(reference) != STORAGE_FIELDS[scheme]:
         return [("PUB-2", f"storage_ref has the fields {sorted(reference)}, not {sorted(STORAGE_FIELDS[scheme])}")]
-    found = []
+    differences = []
     if scheme == "file" and bucket is not None:
-        found.append(("PUB-2", f"storage_ref.scheme is 'file', the platform's store is the bucket {bucket!r}"))
+        differences.append(("PUB-2", f"storage_ref.scheme is 'file', but the platform uses the bucket {bucket!r}"))
     if reference["glob"] != "*.parquet":
-        found.append(("PUB-2", f"storage_ref.glob is {reference['glob']!r}"))
+        differences.append(("PUB-2", f"storage_ref.glob is {reference['glob']!r}"))
     given = reference["prefix"]
     fits = isinstance(given, str) and (given == prefix if scheme == "s3" else _below_a_root(given, prefix))
     if not fits:
-        found.append(("LAY-1", f"storage_ref.prefix is {given!r}, the payload calls for {prefix!r}"))
+        differences.append(("LAY-1", f"storage_ref.prefix is {given!r}, the payload requires {prefix!r}"))
     if scheme == "s3" and (not reference["bucket"] or not isinstance(reference["bucket"], str)):
-        found.append(("PUB-2", f"storage_ref.bucket is {reference['bucket']!r}"))
+        differences.append(("PUB-2", f"storage_ref.bucket is {reference['bucket']!r}"))
     elif scheme == "s3" and bucket is not None and reference["bucket"] != bucket:
-        found.append(("PUB-2", f"storage_ref.bucket is {reference['bucket']!r}, the platform's is {bucket!r}"))
-    return found
+        differences.append(("PUB-2", f"storage_ref.bucket is {reference['bucket']!r}, the platform uses {bucket!r}"))
+    return differences
 
 
 def _below_a_root(given: str, prefix: str) -> bool:

@@ -1,7 +1,7 @@
-"""The dispatcher over HTTP: a context manager that listens on 127.0.0.1 from a thread of its own until it ends.
+"""The dispatcher over HTTP: a context manager that serves on 127.0.0.1 in its own thread.
 
 with DispatcherServer(Dispatcher(queue=queue)) as server:
-    task_id = server.machine.add_task(payload)
+    task_id = server.dispatcher.add_task(payload)
     start_worker(DISPATCHER_URL=server.url, TRACE_WORKER_TOKEN=server.worker_token)
 """
 
@@ -20,45 +20,45 @@ from typing import Self
 from aiohttp import web
 
 from harness.fakes.dispatcher.dispatcher import Dispatcher
-from harness.fakes.dispatcher.wire import LARGEST_BODY_BYTES, Exchange, Request
+from harness.fakes.dispatcher.wire import LARGEST_BODY_BYTES, DispatcherRequest, Exchange
 from harness.faults import DispatcherFault
 
 LOOPBACK = "127.0.0.1"
 TASKS = "/harness/tasks"
 LOG = logging.getLogger(__name__)
 _RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER on, for 0 seconds: closing sends RST."""
+"""SO_LINGER with a timeout of 0: closing the socket sends RST."""
 RESEND_SECONDS = 1.0
-TURN_SECONDS = 0.02
-"""How late a lease or a backoff may end: what is due is looked for so often."""
+TICK_SECONDS = 0.02
+"""How often due changes are applied, which is how late a lease or a backoff may end."""
 
 
 class DispatcherServer:
-    """One dispatcher on one port, and on more addresses where containers must reach it. Not restartable."""
+    """One dispatcher on one port, on several addresses if containers must reach it. It can be started only once."""
 
     def __init__(
         self,
-        machine: Dispatcher,
+        dispatcher: Dispatcher,
         faults: Iterable[DispatcherFault] = (),
         *,
         port: int = 0,
         addresses: Iterable[str] = (LOOPBACK,),
-        open_to_tasks: bool = False,
+        accept_tasks: bool = False,
     ) -> None:
         """Prepare a server.
 
         Args:
-            machine: what answers.
-            faults: added to its script.
-            port: 0 takes any free one; the same on every address.
-            addresses: where to listen.
-            open_to_tasks: whether whoever POSTs a payload to `/harness/tasks` enters a task; never where a worker is
-                judged, whose request there would be a violation.
+            dispatcher: the state machine to serve.
+            faults: faults to add to its script.
+            port: the same on every address; 0 picks a free one.
+            addresses: the addresses to listen on.
+            accept_tasks: whether a POST of a payload to `/harness/tasks` adds a task. False when a worker is judged,
+                since a request of the worker there would be a violation.
         """
-        self.machine = machine
-        machine.add_faults(*faults)
+        self.dispatcher = dispatcher
+        dispatcher.add_faults(*faults)
         self._port, self._addresses = port, tuple(addresses)
-        self._open_to_tasks = open_to_tasks
+        self._accept_tasks = accept_tasks
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -67,25 +67,25 @@ class DispatcherServer:
 
     @property
     def url(self) -> str:
-        """DISPATCHER_URL for a worker of this machine."""
+        """DISPATCHER_URL for a worker on this machine."""
         return f"http://{self._addresses[0]}:{self._port}"
 
     @property
     def worker_token(self) -> str:
         """TRACE_WORKER_TOKEN."""
-        return self.machine.worker_token
+        return self.dispatcher.worker_token
 
     @property
     def journal(self) -> list[Exchange]:
-        """Every request so far with its answer."""
-        return list(self.machine.journal)
+        """Every request so far, with its answer."""
+        return list(self.dispatcher.journal)
 
-    def on_request(self, listener: Callable[[Request], None]) -> None:
-        """Have a function called, in the server's thread, with every request before it has any effect."""
-        self.machine.on_request(listener)
+    def on_request(self, listener: Callable[[DispatcherRequest], None]) -> None:
+        """Register a function that the server's thread calls with every request before it has any effect."""
+        self.dispatcher.on_request(listener)
 
     def environment(self) -> dict[str, str]:
-        """Return the platform's variables that point a worker here."""
+        """Return the platform's variables that make a worker use this dispatcher."""
         return {"DISPATCHER_URL": self.url, "TRACE_WORKER_TOKEN": self.worker_token}
 
     def __enter__(self) -> Self:
@@ -106,9 +106,9 @@ class DispatcherServer:
 
     async def _serve(self) -> None:
         application = web.Application()
-        if self._open_to_tasks:
-            application.router.add_post(TASKS, self._enter)
-            application.router.add_get(TASKS, self._tell)
+        if self._accept_tasks:
+            application.router.add_post(TASKS, self._add_task)
+            application.router.add_get(TASKS, self._list_tasks)
         application.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         try:
@@ -127,38 +127,38 @@ class DispatcherServer:
 
     async def _tick(self) -> None:
         while True:
-            due = self.machine.next_due()
-            if due is not None and due <= self.machine.clock.time():
+            due = self.dispatcher.next_due()
+            if due is not None and due <= self.dispatcher.clock.time():
                 try:
-                    await asyncio.to_thread(self.machine.tick)
-                except Exception as error:  # noqa: BLE001 - whatever the queue's client raises; time must go on
-                    LOG.warning("the queue took no wake-up, it is sent again: %s", type(error).__name__)
+                    await asyncio.to_thread(self.dispatcher.tick)
+                except Exception as error:  # noqa: BLE001 - no error of the queue's client may stop the ticks
+                    LOG.warning("the queue took no wake-up; it will be sent again: %s", type(error).__name__)
                     await asyncio.sleep(RESEND_SECONDS)
-            await asyncio.sleep(TURN_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
 
-    async def _enter(self, request: web.Request) -> web.Response:
+    async def _add_task(self, request: web.Request) -> web.Response:
         try:
             payload = json.loads(await request.read())
         except ValueError:
             payload = None
         if not isinstance(payload, dict):
             return web.json_response({"error": "the payload must be a JSON object"}, status=400)
-        task_id = await asyncio.to_thread(self.machine.add_task, payload)
+        task_id = await asyncio.to_thread(self.dispatcher.add_task, payload)
         return web.json_response({"task_id": task_id}, status=201)
 
-    async def _tell(self, _request: web.Request) -> web.Response:
-        return web.json_response([task.as_json() for task in self.machine.tasks])
+    async def _list_tasks(self, _request: web.Request) -> web.Response:
+        return web.json_response([task.as_json() for task in self.dispatcher.tasks])
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        # A header that is sent twice is not the one that the contract knows.
+        # Two headers of one name are joined, so that neither value counts as the token.
         headers = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
-        asked = Request(request.method, request.raw_path, headers, await _body(request))
-        # In a thread, since a wake-up is a request to the queue.
-        delivery = await asyncio.to_thread(self.machine.handle, asked)
-        await asyncio.sleep(delivery.late_seconds)
-        if delivery.then == "hang":
+        received = DispatcherRequest(request.method, request.raw_path, headers, await _body(request))
+        # In a thread, because sending a wake-up blocks.
+        delivery = await asyncio.to_thread(self.dispatcher.handle, received)
+        await asyncio.sleep(delivery.delay_seconds)
+        if delivery.action == "hang":
             await asyncio.Event().wait()
-        if delivery.then == "reset" and request.transport is not None:
+        if delivery.action == "reset" and request.transport is not None:
             request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             request.transport.abort()
         date = formatdate(delivery.answer.date, usegmt=True)
@@ -166,7 +166,7 @@ class DispatcherServer:
 
 
 async def _body(request: web.Request) -> bytes:
-    """Read a body, or as much of it as shows that it is too large."""
+    """Read a body, but stop once it is too large."""
     body = b""
     async for chunk in request.content.iter_any():
         body += chunk

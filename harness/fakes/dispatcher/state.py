@@ -1,4 +1,4 @@
-"""A task as the dispatcher knows it: where it stands, which attempt holds its lease, what became of it."""
+"""The state of a task at the dispatcher: its status, the attempt that has its lease, its reports."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 
-class Status(StrEnum):
-    """Where a task stands; from `COMPLETED`, `FAILED` and `CANCELED` it never moves again."""
+class TaskStatus(StrEnum):
+    """The status of a task; `COMPLETED`, `FAILED` and `CANCELED` are final."""
 
     QUEUED = "queued"
-    WAITING = "waiting"  # an attempt ended retryable: it is queued again when its backoff is over
+    WAITING = "waiting"  # an attempt ended with a retryable error; queued again after the backoff
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How one attempt was reported: its outcome, the error's text, and the publication where there is one."""
+    """The report of one attempt: outcome, error message, and the publication, if any."""
 
     attempt: int
     outcome: str
@@ -31,11 +31,11 @@ class Report:
 
 @dataclass(slots=True)
 class TaskState:
-    """One task: `expires_at` and `due_at` in the dispatcher's seconds, reports' bodies by attempt, secret tokens."""
+    """One task; `expires_at` and `due_at` are times of the dispatcher's clock, `completion` has bodies by attempt."""
 
     task_id: str
     payload: Mapping[str, Any]
-    status: Status = Status.QUEUED
+    status: TaskStatus = TaskStatus.QUEUED
     attempt: int = 0
     lease_token: str = field(default="", repr=False)
     capability_token: str = field(default="", repr=False)
@@ -47,35 +47,35 @@ class TaskState:
 
     @property
     def outcome(self) -> str | None:
-        """How the last attempt that was reported ended."""
+        """The outcome of the last reported attempt."""
         return self.reports[-1].outcome if self.reports else None
 
     @property
     def error_message(self) -> str | None:
-        """The last reported error's text."""
+        """The error message of the last reported attempt."""
         return self.reports[-1].error_message if self.reports else None
 
     @property
     def publication(self) -> Mapping[str, Any] | None:
-        """What was published for the task."""
+        """The publication of the last reported attempt."""
         return self.reports[-1].publication if self.reports else None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will ever happen to it any more."""
-        return self.status in {Status.COMPLETED, Status.FAILED, Status.CANCELED}
+        """Whether the status is final."""
+        return self.status in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELED}
 
     @property
-    def why_not(self) -> str | None:
-        """Why it can't be claimed, in the contract's words, or None where it can."""
-        if self.status is Status.QUEUED:
+    def claim_refusal(self) -> str | None:
+        """The contract's reason why it can't be claimed, or None if it can."""
+        if self.status is TaskStatus.QUEUED:
             return None
-        if self.status in {Status.RUNNING, Status.WAITING}:
+        if self.status in {TaskStatus.RUNNING, TaskStatus.WAITING}:
             return "AlreadyRunning"
-        return "Canceled" if self.status is Status.CANCELED else "Completed"
+        return "Canceled" if self.status is TaskStatus.CANCELED else "Completed"
 
     def as_json(self) -> dict[str, Any]:
-        """Return what may be shown of it: no token."""
+        """Return the fields that may be shown, without tokens."""
         return {
             "task_id": self.task_id,
             "status": self.status.value,

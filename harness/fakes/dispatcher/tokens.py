@@ -1,4 +1,4 @@
-"""The dispatcher's secrets: made here, known again wherever they turn up, and labels wherever something is kept."""
+"""The dispatcher's secrets: creates them, finds them in other data, and replaces them with labels in what is stored."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from typing import Any
 TOKEN_FIELDS = {"lease_token", "capability_token"}
 UNKNOWN = "<unknown token>"
 SHORTEST = 16
-"""A worker token shorter than this would be found in text that holds no secret."""
+"""A shorter worker token could occur by chance in text without secrets."""
 
 
 class Tokens:
-    """Every token that was ever given out, with its label."""
+    """Every token that was ever issued, with its label."""
 
     def __init__(self, seed: int | None) -> None:
-        self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - so that a run repeats
+        self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - a seed makes runs repeatable
         self._labels: dict[str, str] = {}
         self._workers: set[str] = set()
         self._leases: set[str] = set()
 
     def bits(self, count: int) -> int:
-        """Return a random number, reproducible where a seed was given."""
+        """Return a random number of `count` bits, reproducible with a seed."""
         return self._random.getrandbits(count)
 
     def worker(self, given: str | None = None) -> str:
-        """Make a worker token, or take the one given.
+        """Create a worker token, or register the given one.
 
         Raises:
-            ValueError: the one given is too short to be told from other text.
+            ValueError: the given one is too short to be recognised in other text.
         """
         if given is not None and len(given) < SHORTEST:
-            raise ValueError(f"a worker token has {SHORTEST} characters or more")
-        token = self._keep("worker token", given)
+            raise ValueError(f"a worker token must have at least {SHORTEST} characters")
+        token = self._register("worker token", given)
         self._workers.add(token)
         return token
 
     def capability(self, owner: str) -> str:
-        """Make the capability of `attempt N of TASK`."""
-        return self._keep(f"capability token of {owner}", None)
+        """Create the capability token of `attempt N of TASK`."""
+        return self._register(f"capability token of {owner}", None)
 
     def lease(self, owner: str) -> str:
-        """Make the lease token of `attempt N of TASK`."""
-        token = self._keep(f"lease token of {owner}", None)
+        """Create the lease token of `attempt N of TASK`."""
+        token = self._register(f"lease token of {owner}", None)
         self._leases.add(token)
         return token
 
     @property
-    def given_out(self) -> dict[str, str]:
-        """Every secret that there ever was, by its label without brackets."""
+    def issued(self) -> dict[str, str]:
+        """Every secret that was ever issued, by its label without brackets."""
         return {label.strip("<>"): secret for secret, label in self._labels.items()}
 
-    def was_workers(self, token: str) -> bool:
-        """Tell whether it is, or before it was rotated away was, a worker token."""
+    def was_worker_token(self, token: str) -> bool:
+        """Tell whether a token is a current or former worker token."""
         return token in self._workers
 
     def leaked(self, value: Any) -> str | None:
-        """Return the label of a worker token or capability that is somewhere in a JSON value, else None."""
+        """Return the label of a worker or capability token in a JSON value, or None."""
         for text in _texts(value):
             for secret, label in self._labels.items():
                 if secret in text and secret not in self._leases:
@@ -65,7 +65,7 @@ class Tokens:
         return None
 
     def scrub(self, value: Any) -> Any:
-        """Return a JSON value with every token in it, whole or part of a text or a name, replaced by its label."""
+        """Return a JSON value in which labels replace all tokens, also inside longer texts and field names."""
         if isinstance(value, Mapping):
             return {self.scrub_text(name): self._field(name, inner) for name, inner in value.items()}
         if isinstance(value, list | tuple):
@@ -73,7 +73,7 @@ class Tokens:
         return self.scrub_text(value) if isinstance(value, str) else value
 
     def scrub_text(self, text: str) -> str:
-        """Return a text with every token in it replaced by its label."""
+        """Return a text in which labels replace all tokens."""
         if len(text) >= SHORTEST:
             for secret, label in self._labels.items():
                 text = text.replace(secret, label)
@@ -81,18 +81,18 @@ class Tokens:
 
     def _field(self, name: str, value: Any) -> Any:
         if name in TOKEN_FIELDS and isinstance(value, str):
-            # One that was never given out may be somebody else's.
+            # A token that was not issued here may be a secret of another system.
             return self._labels.get(value, UNKNOWN)
         return self.scrub(value)
 
-    def _keep(self, label: str, given: str | None) -> str:
+    def _register(self, label: str, given: str | None) -> str:
         secret = given or f"{self._random.getrandbits(256):064x}"
         self._labels[secret] = f"<{label}>"
         return secret
 
 
 def _texts(value: Any) -> list[str]:
-    """Return every text in a JSON value that is long enough to hold a token, names included."""
+    """Return every text in a JSON value that is long enough to contain a token, field names included."""
     if isinstance(value, str):
         return [value] if len(value) >= SHORTEST else []
     if isinstance(value, Mapping):

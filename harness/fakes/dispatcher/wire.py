@@ -1,7 +1,7 @@
-"""What goes over the dispatcher's wire, read strictly: requests, answers, and what was wrong with a request.
+"""The dispatcher's requests and answers, parsed strictly, and the errors of a request.
 
-A refusal carries the clause of contract.md that the request breaks; whether it also counts as a violation is the
-machine's to say, since some refusals are no fault of the worker's (a stale lease, for one).
+A rejection has the clause of contract.md that the request breaks, or None if it is not a violation: a stale lease, for
+example, is not the worker's fault.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOKEN_HEADERS = {
     COMPLETE: "x-trace-task-capability",
 }
 LARGEST_BODY_BYTES = 1024**2
-"""No request of the contract comes near it."""
+"""Far more than any request of the contract needs."""
 
 STATUS_OF = {"success": "Completed", "retryable_error": "Failed", "fatal_error": "Failed"}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -49,12 +49,12 @@ FIELDS: dict[str, dict[str, type]] = {
         "error_message": object,
     },
 }
-"""Exactly what each body holds (contract.md, "The wire")."""
+"""The exact fields of each body and their types (contract.md, "The wire")."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One request, whatever carried it; header names are lower-case."""
+class DispatcherRequest:
+    """One request, independent of the transport; header names are in lower case."""
 
     method: str
     path: str
@@ -63,13 +63,13 @@ class Request:
 
     @property
     def kind(self) -> str | None:
-        """`claim`, `heartbeat` or `complete`, or None for what the dispatcher does not have."""
+        """`claim`, `heartbeat` or `complete`, or None for an unknown path."""
         return PATHS.get(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and a JSON body; `date` is the dispatcher's time of answering, in whole seconds on the wire."""
+    """A status and a JSON body; `date` is the dispatcher's time, which the `Date` header gives in whole seconds."""
 
     status: int
     body: Mapping[str, Any] = field(repr=False)
@@ -77,8 +77,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
-    """A request outside the contract: the clause, what was wrong, and the request's number in the journal."""
+class RequestViolation:
+    """A request that breaks the contract: the clause, the reason, and the request's number in the journal."""
 
     clause: str
     detail: str
@@ -87,10 +87,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer in the journal, all secrets replaced by labels; `at` is the dispatcher's time.
+    """One request and its answer in the journal, with labels instead of secrets; `at` is the dispatcher's time.
 
-    `status` is None where no answer left the dispatcher (a fault that hangs or resets); `fault` names the faults that
-    applied.
+    `status` is None if no answer was sent because a fault hung or reset the connection; `fault` names the faults that
+    fired.
     """
 
     number: int
@@ -104,67 +104,69 @@ class Exchange:
     fault: str | None = None
 
 
-class Refused(Exception):
-    """A request that gets no effect: its status, the reason, and the clause it breaks (None: no violation)."""
+class RequestRejected(Exception):
+    """A request that has no effect: the status, the reason, and the clause that it breaks (None: no violation)."""
 
     def __init__(self, status: int, reason: str, *, clause: str | None = None) -> None:
         self.status, self.reason, self.clause = status, reason, clause
         super().__init__(reason)
 
 
-def read(request: Request) -> dict[str, Any]:
-    """Return a request's fields.
+def read(request: DispatcherRequest) -> dict[str, Any]:
+    """Return the fields of a request.
 
     Raises:
-        Refused: it is not one of the three, not JSON, or its fields are not exactly those of the contract.
+        RequestRejected: its path is unknown, it is not JSON, or its fields are not exactly those of the contract.
     """
     kind = request.kind
     if kind is None:
-        raise Refused(404, f"there is no {request.path}", clause="LSE-1")
+        raise RequestRejected(404, f"there is no path {request.path}", clause="LSE-1")
     if request.method != "POST":
-        raise Refused(405, f"{request.path} takes POST", clause=CLAUSES[kind])
+        raise RequestRejected(405, f"{request.path} takes POST", clause=CLAUSES[kind])
     if len(request.body) > LARGEST_BODY_BYTES:
-        raise Refused(413, f"the body has more than {LARGEST_BODY_BYTES} bytes", clause=CLAUSES[kind])
+        raise RequestRejected(413, f"the body has more than {LARGEST_BODY_BYTES} bytes", clause=CLAUSES[kind])
     try:
-        fields = json.loads(request.body.decode(), parse_constant=_no_json, object_pairs_hook=_object)
+        fields = json.loads(request.body.decode(), parse_constant=_reject_constant, object_pairs_hook=_unique_fields)
     except (ValueError, RecursionError):
-        raise Refused(400, "the body is not JSON in UTF-8, or names a field twice", clause=CLAUSES[kind]) from None
+        raise RequestRejected(
+            400, "the body is not JSON in UTF-8, or has a duplicate field", clause=CLAUSES[kind]
+        ) from None
     problems = difference(FIELDS[kind], fields)
     if problems:
-        raise Refused(400, "; ".join(problems), clause=CLAUSES[kind])
+        raise RequestRejected(400, "; ".join(problems), clause=CLAUSES[kind])
     return dict(fields)
 
 
-def _no_json(name: str) -> None:
-    """Refuse what Python reads and JSON does not have: NaN and the infinities."""
+def _reject_constant(name: str) -> None:
+    """Reject NaN and the infinities, which Python accepts and JSON does not have."""
     raise ValueError(name)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object, refusing one in which two readers could see different values."""
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a field is named twice")
-    return made
+def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; reject duplicate fields, from which two parsers could read different values."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("duplicate field")
+    return fields
 
 
 def difference(expected: dict[str, type], fields: Any) -> list[str]:
-    """Return how a body differs from its form; empty means not at all."""
+    """Return the differences of a body from the expected fields; an empty list means that there are none."""
     if not isinstance(fields, dict):
-        return ["the body is no JSON object"]
-    found = [f"{name} is missing" for name in expected if name not in fields]
-    found += [f"{name} is unknown" for name in fields if name not in expected]
+        return ["the body is not a JSON object"]
+    differences = [f"{name} is missing" for name in expected if name not in fields]
+    differences += [f"{name} is unknown" for name in fields if name not in expected]
     for name, kind in expected.items():
         value = fields.get(name)
         if name in fields and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
-            found.append(f"{name} is no {kind.__name__}")
-    if not found and not UUID.fullmatch(fields["task_id"]):
-        found.append("task_id is no lower-case UUID")
-    if not found and "worker_id" in fields and not fields["worker_id"].strip():
-        found.append("worker_id is empty")
-    return found
+            differences.append(f"{name} is not of type {kind.__name__}")
+    if not differences and not UUID.fullmatch(fields["task_id"]):
+        differences.append("task_id is not a lower-case UUID")
+    if not differences and "worker_id" in fields and not fields["worker_id"].strip():
+        differences.append("worker_id is empty")
+    return differences
 
 
-def peek(request: Request) -> Mapping[str, Any]:
-    """Return what can be read of a body, however bad it is."""
+def peek(request: DispatcherRequest) -> Mapping[str, Any]:
+    """Return the fields of a body without checking them, empty if it can't be parsed."""
     return json_object(request.body) or {}

@@ -1,4 +1,4 @@
-"""A fake RPC pool: the deterministic chain behind JSON-RPC over HTTP, with scripted faults and a typed journal."""
+"""A fake RPC pool: the deterministic chain over JSON-RPC and HTTP, with scripted faults and a typed journal."""
 
 from __future__ import annotations
 

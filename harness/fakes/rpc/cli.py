@@ -1,4 +1,4 @@
-"""`cryo-harness serve rpc`: the pool by hand, until SIGTERM or SIGINT."""
+"""`cryo-harness serve rpc`: run a pool with one node until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from harness.world.chain import Chain
 
 def rpc(
     chain_id: Annotated[int, typer.Option(min=1, help="The chain's id.")],
-    seed: Annotated[int, typer.Option(help="Which of the deterministic chains.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the deterministic chain.")] = 0,
     head: Annotated[int, typer.Option(min=0, help="The newest block.")] = DEFAULT_HEAD,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 picks a free one.")] = 0,
     faults: Annotated[
         Path | None, typer.Option(help="A JSON file: a list of faults, as a scenario's `rpc_faults`.")
     ] = None,
 ) -> None:
-    """Serve a deterministic chain as a JSON-RPC node; prints its URL and runs until SIGTERM."""
+    """Serve a deterministic chain as a JSON-RPC node; print its URL and run until SIGTERM."""
     script = read(json.loads(faults.read_text(encoding="utf-8"))) if faults else []
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         pool = RpcPool(Node(Chain(chain_id, seed), head=head), script, port=port)
     except OSError as error:
-        raise typer.BadParameter(f"can't listen on it: {error.strerror}", param_hint="--port") from None
+        raise typer.BadParameter(f"can't listen on this port: {error.strerror}", param_hint="--port") from None
     with pool:
         typer.echo(pool.url)
         signal.sigwait({signal.SIGTERM, signal.SIGINT})

@@ -9,7 +9,7 @@ from harness.faults.rpc import Edit, Items, Result
 
 
 def edited(result: str, action: Edit) -> str:
-    """Return what an edit makes of a rendered result."""
+    """Return a rendered result with an edit applied."""
     if isinstance(action, Result):
         return json.dumps(action.value)
     value = json.loads(result)
@@ -36,6 +36,6 @@ def _items(value: list[Any], action: Items) -> list[Any]:
 
 
 def _transaction_of(item: dict[str, Any]) -> str | None:
-    """Return the hash of the transaction that an item is about: `txHash` in geth's tracers."""
-    found: str | None = item.get("transactionHash", item.get("txHash"))
-    return found
+    """Return the transaction hash of an item, which geth's tracers call `txHash`."""
+    transaction_hash: str | None = item.get("transactionHash", item.get("txHash"))
+    return transaction_hash

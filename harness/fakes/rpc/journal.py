@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Call(NamedTuple):
-    """One call, written down before it is answered.
+    """One call, recorded before it is answered.
 
-    `at` is monotonic seconds, `blocks` the inclusive range of blocks that it is about where that can be said, `fault`
-    the one that applies to it.
+    `at` is monotonic seconds, `blocks` the inclusive range of requested blocks if it is known, `fault` the fault that
+    applies to the call.
     """
 
     number: int

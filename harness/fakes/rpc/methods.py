@@ -1,7 +1,6 @@
-"""What each JSON-RPC method answers, as rendered JSON: the part of a node that Cryo, and a worker's proof, speak to.
+"""The JSON-RPC methods that Cryo and a worker's proof use; each returns its result as rendered JSON.
 
-A method that is not here answers -32601 and is named in the journal like any other; nothing answers a plausible
-default.
+A method that is not modelled is answered with -32601, never with a plausible default; the journal records it.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ if TYPE_CHECKING:
 
 
 class UnknownHash(RpcError):
-    """The node has no block of that hash."""
+    """The node has no block with this hash."""
 
 
 INVALID_PARAMS = -32602
 METHOD_NOT_FOUND = -32601
 PRUNED = 4444
-"""What nodes answer for history that they have dropped, after EIP-4444."""
+"""The error code of nodes for history that they have pruned (EIP-4444)."""
 
 
 def answer(node: Node, method: str, params: object) -> str:
     """Return the result of a call as JSON.
 
     Raises:
-        RpcError: the answer is an error object.
+        RpcError: the response is an error object.
     """
     known = METHODS.get(method)
     if known is None:
@@ -49,19 +48,19 @@ def answer(node: Node, method: str, params: object) -> str:
 
 
 def blocks_of(node: Node, method: str, params: object) -> tuple[int, int] | None:
-    """Return the inclusive range of blocks that a call is about, or None where that can't be said."""
+    """Return the inclusive range of requested blocks, or None if it is unknown."""
     try:
         if not isinstance(params, list) or not params:
             return None
         if method == "eth_getLogs":
             return _log_range(node, params[0])
         if method in {"eth_getTransactionByHash", "eth_getTransactionReceipt"}:
-            found = node.chain.transaction_by_hash(_data(params[0], 32))
-            return None if found is None else (found.block_number, found.block_number)
+            transaction = node.chain.transaction_by_hash(_data(params[0], 32))
+            return None if transaction is None else (transaction.block_number, transaction.block_number)
         if method == "eth_getBlockByHash":
             return None
-        place = _BLOCK_PARAMETER.get(method, 0)
-        number = node.number(params[place])
+        index = _BLOCK_PARAMETER.get(method, 0)
+        number = node.number(params[index])
     except (RpcError, IndexError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return number, number
@@ -79,10 +78,10 @@ def _block_by_number(node: Node, params: list[Any]) -> str:
     number = node.number(params[0])
     if number > node.known:
         return "null"
-    return render.block(node.chain, number, full=_wants_whole(node, params[1]))
+    return render.block(node.chain, number, full=_full_transactions(node, params[1]))
 
 
-def _wants_whole(node: Node, parameter: object) -> bool:
+def _full_transactions(node: Node, parameter: object) -> bool:
     return bool(parameter) or node.chain.quirks.hydrated_blocks
 
 
@@ -90,7 +89,7 @@ def _block_by_hash(node: Node, params: list[Any]) -> str:
     number = node.chain.number_of(_data(params[0], 32))
     if number is None or number > node.known:
         return "null"
-    return render.block(node.chain, number, full=_wants_whole(node, params[1]))
+    return render.block(node.chain, number, full=_full_transactions(node, params[1]))
 
 
 def _block_receipts(node: Node, params: list[Any]) -> str:
@@ -113,17 +112,17 @@ def _pruned_receipts(node: Node) -> str:
 def _transaction_receipt(node: Node, params: list[Any]) -> str:
     if node.chain.quirks.no_receipts:
         raise RpcError(METHOD_NOT_FOUND, "the method eth_getTransactionReceipt does not exist/is not available")
-    found = node.chain.transaction_by_hash(_data(params[0], 32))
-    if found is None or not node.pruned_below <= found.block_number <= node.known:
+    transaction = node.chain.transaction_by_hash(_data(params[0], 32))
+    if transaction is None or not node.pruned_below <= transaction.block_number <= node.known:
         return "null"
-    return render.receipts(node.chain, found.block_number)[found.transaction_index]
+    return render.receipts(node.chain, transaction.block_number)[transaction.transaction_index]
 
 
 def _transaction_by_hash(node: Node, params: list[Any]) -> str:
-    found = node.chain.transaction_by_hash(_data(params[0], 32))
-    if found is None or found.block_number > node.known:
+    transaction = node.chain.transaction_by_hash(_data(params[0], 32))
+    if transaction is None or transaction.block_number > node.known:
         return "null"
-    return render.transaction(node.chain, found)
+    return render.transaction(node.chain, transaction)
 
 
 def _logs(node: Node, params: list[Any]) -> str:
@@ -143,13 +142,13 @@ def _logs(node: Node, params: list[Any]) -> str:
     shown = range(max(first, node.pruned_below), min(last, node.known) + 1)
     if addresses is None and not topics:
         return render.array(filter(None, (render.all_logs(node.chain, number) for number in shown)))
-    found = (
+    matching = (
         rendered
         for number in shown
         for placed, rendered in render.logs(node.chain, number)
         if _matches(placed.log, addresses, topics)
     )
-    return render.array(found)
+    return render.array(matching)
 
 
 def _log_range(node: Node, criteria: dict[str, Any]) -> tuple[int, int]:
@@ -189,8 +188,12 @@ def _data(text: str, size: int) -> bytes:
     return data
 
 
-def _shown(node: Node, tag: object) -> int:
-    """Return the number of a block that the node can show, or the error of one that it can't."""
+def _known_block(node: Node, tag: object) -> int:
+    """Return the number of a block that the node has.
+
+    Raises:
+        RpcError: the node does not have it.
+    """
     number = node.number(tag)
     if number > node.known:
         raise RpcError(-32000, f"block {number:#x} not found")
@@ -198,42 +201,46 @@ def _shown(node: Node, tag: object) -> int:
 
 
 def _trace_block(node: Node, params: list[Any]) -> str:
-    return tracers.trace_block(node.chain, _shown(node, params[0]))
+    return tracers.trace_block(node.chain, _known_block(node, params[0]))
 
 
 def _replay(node: Node, params: list[Any]) -> str:
-    return tracers.replay_block(node.chain, _shown(node, params[0]), params[1])
+    return tracers.replay_block(node.chain, _known_block(node, params[0]), params[1])
 
 
 def _debug(node: Node, params: list[Any]) -> str:
     options = params[1] if len(params) > 1 else {}
-    return tracers.debug_block(node.chain, _shown(node, params[0]), options)
+    return tracers.debug_block(node.chain, _known_block(node, params[0]), options)
 
 
 def _balance(node: Node, params: list[Any]) -> str:
-    return f'"{state.balance(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
+    return (
+        f'"{state.balance(node.chain, _data(params[0], 20), state.position_of(_known_block(node, params[1]) + 1)):#x}"'
+    )
 
 
 def _code(node: Node, params: list[Any]) -> str:
-    place = state.place_of(_shown(node, params[1]) + 1)
-    return f'"{render.hexadecimal(state.code_at(node.chain, _data(params[0], 20), place))}"'
+    position = state.position_of(_known_block(node, params[1]) + 1)
+    return f'"{render.hexadecimal(state.code_at(node.chain, _data(params[0], 20), position))}"'
 
 
 def _count(node: Node, params: list[Any]) -> str:
-    return f'"{state.nonce_at(node.chain, _data(params[0], 20), state.place_of(_shown(node, params[1]) + 1)):#x}"'
+    return (
+        f'"{state.nonce_at(node.chain, _data(params[0], 20), state.position_of(_known_block(node, params[1]) + 1)):#x}"'
+    )
 
 
 def _storage(node: Node, params: list[Any]) -> str:
     slot = int(params[1], 16).to_bytes(32, "big")
-    place = state.place_of(_shown(node, params[2]) + 1)
-    return f'"{render.hexadecimal(state.storage(node.chain, _data(params[0], 20), slot, place))}"'
+    position = state.position_of(_known_block(node, params[2]) + 1)
+    return f'"{render.hexadecimal(state.storage(node.chain, _data(params[0], 20), slot, position))}"'
 
 
 def _script(node: Node, _: list[Any]) -> str:
     if node.script is None:
         raise RpcError(METHOD_NOT_FOUND, "the method harness_script does not exist/is not available")
     chain = node.chain
-    told = {
+    facts = {
         "version": 1,
         "seed": chain.seed,
         "quirks": asdict(chain.quirks),
@@ -241,7 +248,7 @@ def _script(node: Node, _: list[Any]) -> str:
         "head": node.known,
         "logs_past_head_fail": node.logs_past_head_fail,
     }
-    return json.dumps(told | node.script)
+    return json.dumps(facts | node.script)
 
 
 METHODS: dict[str, Method] = {
@@ -269,4 +276,4 @@ METHODS: dict[str, Method] = {
 }
 
 _BLOCK_PARAMETER = {"eth_getBalance": 1, "eth_getCode": 1, "eth_getTransactionCount": 1, "eth_getStorageAt": 2}
-"""Which parameter names the block, where it is not the first."""
+"""The index of the parameter that names the block, if it is not the first."""

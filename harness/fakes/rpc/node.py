@@ -1,4 +1,4 @@
-"""One node of a pool: what it says of the chain. Faults are `faults.py`'s, the wire is `wire.py`'s."""
+"""One node of a pool: its view of the chain. `harness.faults` has the faults, `wire.py` the protocol."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 DEFAULT_HEAD = 200_000_000
 FINALITY_BLOCKS = 64
-"""How far `finalized` lies behind the head: two epochs of Ethereum's."""
+"""How far `finalized` is behind the head: two epochs of Ethereum."""
 
 
 class RpcError(Exception):
-    """A JSON-RPC error object, as an answer."""
+    """A JSON-RPC error object."""
 
     def __init__(self, code: int, message: str, data: object = None) -> None:
         self.code, self.message, self.data = code, message, data
@@ -25,23 +25,23 @@ class RpcError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node, and how it differs from the others of its pool.
+    """One node, and how it differs from the other nodes of its pool.
 
     Attributes:
-        chain: what it serves.
-        head: the highest block that it tells of.
-        name: what the journal calls it.
-        finalized: the highest final one; None for `FINALITY_BLOCKS` behind the head.
-        lag: blocks by which it is behind the head that it tells of: calls for them find nothing.
-        latency_seconds: how long it thinks before each answer.
-        key: a secret that must be somewhere in the request's path, query or user info; None lets anybody in.
-        chain_id: what it claims, where that is not the chain's own.
-        max_log_range: blocks that one `eth_getLogs` may span; None for any number.
-        pruned_below: logs and receipts of blocks below this one are gone; headers are not.
-        pruned_receipts: what `eth_getBlockReceipts` answers there: `null`, `empty` or `error`.
-        unknown_hash_fails: whether `eth_getLogs` by an unknown block hash is an error (geth) or an empty answer.
-        logs_past_head_fail: whether `eth_getLogs` past the head is an error (anvil) or an empty answer (geth).
-        script: what `harness_script` tells fake Cryo besides the chain; None for a node without that method.
+        chain: the chain that it serves.
+        head: the highest block that it reports.
+        name: its name in the journal.
+        finalized: the highest final block; None means `FINALITY_BLOCKS` behind the head.
+        lag: the number of blocks below its reported head that it does not have yet.
+        latency_seconds: the delay before each response.
+        key: a secret that must be in the request's path, query or user info; None requires none.
+        chain_id: the chain id that it reports, if it differs from the chain's.
+        max_log_range: the largest number of blocks in one `eth_getLogs`; None means any number.
+        pruned_below: it has no logs and receipts of blocks below this one; it has their headers.
+        pruned_receipts: the result of `eth_getBlockReceipts` for such a block: `null`, `empty` or `error`.
+        unknown_hash_fails: whether `eth_getLogs` with an unknown block hash is an error (geth) or an empty result.
+        logs_past_head_fail: whether `eth_getLogs` past the head is an error (anvil) or an empty result (geth).
+        script: the faults that `harness_script` returns to fake Cryo; None means that the node lacks that method.
     """
 
     chain: Chain
@@ -60,24 +60,24 @@ class Node:
     script: dict[str, Any] | None = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a script that fake Cryo could not follow.
+        """Check the script of faults.
 
         Raises:
-            Malformed: `harness_script.json` says otherwise; every place is named.
+            SchemaMismatch: it does not match `harness_script.json`; the message names every place.
         """
         if self.script:
             check("harness_script", self.script)
 
     @property
     def known(self) -> int:
-        """The highest block that it can show."""
+        """The highest block that it has."""
         return self.head - self.lag
 
     def number(self, tag: object) -> int:
         """Return the block number of a tag or of a quantity.
 
         Raises:
-            RpcError: it is neither, or a tag that this node does not know.
+            RpcError: it is neither, or this node does not support the tag.
         """
         if isinstance(tag, str) and tag.startswith("0x"):
             return _quantity(tag)

@@ -1,6 +1,6 @@
-"""The chain as nodes spell it in JSON: blocks, transactions, receipts, logs. Each is rendered once and kept.
+"""The chain as JSON: blocks, transactions, receipts, logs. Each is rendered once and cached; a chain never changes.
 
-Values are strings of JSON, not objects: an answer is joined from them, and a chain never changes.
+The functions return JSON text and not objects, because responses are joined from such texts.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from harness.world.values import Header, PlacedLog, Transaction
 
 _EMPTY_UNCLES = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
-"""keccak256(rlp([])): the hash of no uncles."""
+"""keccak256(rlp([])): the hash of an empty list of uncles."""
 
 CACHED_BLOCKS = 20_000
 
 
 def hexadecimal(data: bytes) -> str:
-    """Return bytes as JSON-RPC's DATA."""
+    """Return bytes as the type DATA of JSON-RPC."""
     return "0x" + data.hex()
 
 
@@ -38,7 +38,7 @@ def array(items: Iterable[str]) -> str:
 
 @lru_cache(maxsize=CACHED_BLOCKS)
 def block(chain: Chain, number: int, *, full: bool) -> str:
-    """Return a block as `eth_getBlockByNumber` gives it, with whole transactions or their hashes."""
+    """Return a block as in `eth_getBlockByNumber`, with full transactions or their hashes."""
     header = chain.header(number)
     transactions = chain.transactions(number)
     body = array(
@@ -59,9 +59,9 @@ def block(chain: Chain, number: int, *, full: bool) -> str:
     )
 
 
-def transaction(chain: Chain, found: Transaction) -> str:
-    """Return one transaction as `eth_getTransactionByHash` gives it."""
-    return _transaction(chain, chain.header(found.block_number), found)
+def transaction(chain: Chain, tx: Transaction) -> str:
+    """Return one transaction as in `eth_getTransactionByHash`."""
+    return _transaction(chain, chain.header(tx.block_number), tx)
 
 
 def _transaction(chain: Chain, header: Header, tx: Transaction) -> str:
@@ -117,38 +117,38 @@ def receipts(chain: Chain, number: int) -> tuple[str, ...]:
 
 
 def block_receipts(chain: Chain, number: int) -> tuple[str, ...]:
-    """Return what `eth_getBlockReceipts` lists: with `block_log_receipts`, one more for a log of the block's own."""
-    found = receipts(chain, number)
+    """Return the receipts of `eth_getBlockReceipts`; the quirk `block_log_receipts` adds one for a block log."""
+    of_transactions = receipts(chain, number)
     if not (chain.quirks.block_log_receipts and chain.has_block_log(number)):
-        return found
+        return of_transactions
     header = chain.header(number)
     *_, placed = chain.logs(number)
     bloom = logs_bloom((placed.log,))
-    own = (
+    of_block_log = (
         f'{{"transactionHash":"0x{header.hash.hex()}","transactionIndex":"{header.transaction_count:#x}",'
         f'"blockHash":"0x{header.hash.hex()}","blockNumber":"{number:#x}","from":"0x{ZERO_ADDRESS.hex()}","to":null,'
         f'"cumulativeGasUsed":"{header.gas_used:#x}","gasUsed":"0x0","contractAddress":null,'
         f'"logs":{array((log(header, placed),))},"logsBloom":"0x{bloom.hex()}",'
         f'"status":"0x1","type":"0x0","effectiveGasPrice":"0x0"}}'
     )
-    return (*found, own)
+    return (*of_transactions, of_block_log)
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
 def logs(chain: Chain, number: int) -> tuple[tuple[PlacedLog, str], ...]:
-    """Return a block's logs, each with its rendering."""
+    """Return a block's logs, each with its JSON."""
     header = chain.header(number)
     return tuple((placed, log(header, placed)) for placed in chain.logs(number))
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
 def all_logs(chain: Chain, number: int) -> str:
-    """Return a block's logs joined by commas, for the question that is asked most: all of them."""
+    """Return all logs of a block joined by commas, for the most frequent query."""
     return ",".join(rendered for _, rendered in logs(chain, number))
 
 
 def log(header: Header, placed: PlacedLog) -> str:
-    """Return one log as `eth_getLogs` gives it."""
+    """Return one log as in `eth_getLogs`."""
     tx, log_index, (address, topics, data), _ = placed
     rendered_topics = ",".join(f'"0x{topic.hex()}"' for topic in topics)
     return (

@@ -1,4 +1,4 @@
-"""A pool as a context manager: its nodes listen on 127.0.0.1 from a thread of their own until it ends.
+"""A pool as a context manager: its nodes serve on 127.0.0.1 in a separate thread.
 
 with RpcPool(Node(Chain(1), head=5000), [Status(429, method="eth_getBlockByNumber", every=100)]) as pool:
     run_cryo(ETH_RPC_URL=pool.url)
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from harness.faults import RpcFault
 
 _BACKLOG = 512
-"""Cryo opens up to 100 connections at once, several Cryos more."""
+"""One Cryo opens up to 100 connections at once, and several may run."""
 
 
 class RpcPool:
-    """One node or several, one journal, one script of faults. Not restartable."""
+    """One or several nodes with one journal and one script of faults. It can be started only once."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class RpcPool:
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare a pool; `port` is the first node's (0 for any), the others take any; `clock` times outages."""
+        """Prepare a pool; `port` is for the first node (0 picks a free one), `clock` measures outages."""
         served = [nodes] if isinstance(nodes, Node) else list(nodes)
         self._shared = Shared(stop=self._vanish, clock=clock)
         self._shared.script.extend(faults)
         self._endpoints = [Endpoint(node, self._shared) for node in served]
-        self._sockets = [_listen(port if place == 0 else 0) for place in range(len(served))]
+        self._sockets = [_listen(port if index == 0 else 0) for index in range(len(served))]
         self._ports = [listening.getsockname()[1] for listening in self._sockets]
         self._loop = asyncio.new_event_loop()
         self._servers: list[asyncio.Server] = []
@@ -54,7 +54,7 @@ class RpcPool:
 
     @property
     def url(self) -> str:
-        """The first node's URL; user info, path and query may be added to it and are ignored."""
+        """The URL of the first node; user info, path and query that are added to it are ignored."""
         return self.urls[0]
 
     @property
@@ -82,11 +82,11 @@ class RpcPool:
         return sum(call.method == method for call in self.journal)
 
     def on_call(self, listener: Callable[[Call], None]) -> None:
-        """Have a function called, in the pool's thread, with every call as it arrives."""
+        """Register a function that the pool's thread calls with every call as it arrives."""
         self._shared.listeners.append(listener)
 
     def on_fault(self, listener: Callable[[], None]) -> None:
-        """Have a function called when a fault applies, or at once where one has already."""
+        """Register a function that is called when a fault applies, or now if one has applied already."""
         self.on_call(lambda call: None if call.fault is None else listener())
         if self.fired:
             listener()
@@ -105,16 +105,16 @@ class RpcPool:
         return self._shared.script.unfired
 
     def add_faults(self, *faults: RpcFault) -> None:
-        """Add faults while it runs; their counts begin now."""
+        """Add faults; their counts begin now."""
         self._shared.script.extend(faults)
 
-    def set_head(self, head: int, *, place: int = 0) -> None:
-        """Move a node's head."""
-        endpoint = self._endpoints[place]
+    def set_head(self, head: int, *, node: int = 0) -> None:
+        """Set the head of the node with an index."""
+        endpoint = self._endpoints[node]
         endpoint.node = replace(endpoint.node, head=head)
 
     def vanish(self) -> None:
-        """Reset every connection and refuse new ones, as a node that dies does; the journal stays."""
+        """Reset every connection and reject new ones, like a node that dies; the journal is kept."""
         done = threading.Event()
 
         def begin() -> None:
@@ -124,7 +124,7 @@ class RpcPool:
         done.wait()
 
     def stop(self) -> None:
-        """End the pool: nothing listens and no thread is left when it returns. Again does nothing."""
+        """Stop the pool and wait until its thread has ended; a second call has no effect."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -143,7 +143,7 @@ class RpcPool:
             self._servers.append(server)
 
     def _vanish(self) -> asyncio.Task[None]:
-        """Break off every connection at once and begin to end, once, from within the loop."""
+        """Reset every connection and start to shut down, at most once; must be called in the loop."""
         self._shared.gone = True
         self._reset_all()
         if self._ending is None:
@@ -157,13 +157,13 @@ class RpcPool:
 
     async def _end(self) -> None:
         """Stop listening and return when every connection is closed."""
-        # The only other tasks set up what was just accepted; a server that is closed before them leaks their sockets.
+        # The only other tasks set up accepted connections; closing the server before them leaks their sockets.
         while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.gather(*accepting, return_exceptions=True)
         for server in self._servers:
             server.close()
         self._reset_all()
-        while any(endpoint.connections for endpoint in self._endpoints):  # noqa: ASYNC110 - a turn of the loop, no time
+        while any(endpoint.connections for endpoint in self._endpoints):  # noqa: ASYNC110 - yields to the loop, without delay
             await asyncio.sleep(0)
 
 

@@ -1,4 +1,4 @@
-"""The answers of the tracing methods: Parity's `trace_*` and geth's `debug_*`, in each one's own spelling."""
+"""The results of the tracing methods, Parity's `trace_*` and geth's `debug_*`, each in its own format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.fakes.rpc.node import RpcError
 from harness.fakes.rpc.render import hexadecimal
 from harness.world.parity_traces import CALL_TYPES, Trace, traces
 from harness.world.state import Account, AccountState, accounts, root_of
-from harness.world.steps import Step, flat, steps
+from harness.world.steps import OpcodeStep, flat, steps
 from harness.world.tables.geth import ERRORS, selector_counts
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ _ZERO = bytes(32)
 
 @lru_cache(maxsize=_CACHED_BLOCKS)
 def trace_block(chain: Chain, number: int) -> str:
-    """Return what `trace_block` answers."""
+    """Return the result of `trace_block`."""
     block = {"blockNumber": number, "blockHash": hexadecimal(chain.hash(number))}
     return json.dumps([_trace(trace) | block for trace in traces(chain, number)])
 
 
 def replay_block(chain: Chain, number: int, kinds: list[str]) -> str:
-    """Return what `trace_replayBlockTransactions` answers for the trace types `stateDiff` and `vmTrace`."""
+    """Return the result of `trace_replayBlockTransactions` for the trace types `stateDiff` and `vmTrace`."""
     unknown = set(kinds) - {"stateDiff", "vmTrace"}
     if unknown:
         raise RpcError(_INVALID_PARAMS, f"trace types that this fake does not model: {', '.join(sorted(unknown))}")
@@ -38,7 +38,7 @@ def replay_block(chain: Chain, number: int, kinds: list[str]) -> str:
 
 
 def debug_block(chain: Chain, number: int, options: dict[str, Any]) -> str:
-    """Return what `debug_traceBlockByNumber` answers for one of geth's built-in tracers, or for none (opcodes)."""
+    """Return the result of `debug_traceBlockByNumber` for a built-in tracer of geth, or without one (opcodes)."""
     if number == 0 and chain.quirks.debug_refuses_genesis:
         raise RpcError(-32000, "genesis is not traceable")
     tracer = options.get("tracer")
@@ -77,7 +77,10 @@ def _debug_block(chain: Chain, number: int, tracer: str | None, *, diff: bool) -
         return _opcodes(chain, transaction)
 
     return json.dumps(
-        [{"txHash": hexadecimal(each.hash), "result": result(each)} for each in chain.transactions(number)]
+        [
+            {"txHash": hexadecimal(transaction.hash), "result": result(transaction)}
+            for transaction in chain.transactions(number)
+        ]
     )
 
 
@@ -86,7 +89,7 @@ def _trace(trace: Trace) -> dict[str, Any]:
     if frame is None or trace.transaction is None:
         action = {"author": hexadecimal(trace.author), "rewardType": "block", "value": hex(trace.reward)}
         return {"action": action, "result": None, "subtraces": 0, "traceAddress": [], "type": kind}
-    place = {
+    location = {
         "subtraces": len(frame.calls),
         "traceAddress": list(trace.address),
         "transactionHash": hexadecimal(trace.transaction.hash),
@@ -94,14 +97,14 @@ def _trace(trace: Trace) -> dict[str, Any]:
         "type": kind,
     }
     if trace.error is not None:
-        return place | {"action": _action(frame, kind), "error": trace.error}
-    return place | {"action": _action(frame, kind), "result": _result(frame, kind)}
+        return location | {"action": _action(frame, kind), "error": trace.error}
+    return location | {"action": _action(frame, kind), "result": _result(frame, kind)}
 
 
 def _action(frame: Frame, kind: str) -> dict[str, Any]:
     if kind == "suicide":
-        heir = hexadecimal(frame.to or b"")
-        return {"address": hexadecimal(frame.sender), "refundAddress": heir, "balance": hex(frame.value)}
+        beneficiary = hexadecimal(frame.to or b"")
+        return {"address": hexadecimal(frame.sender), "refundAddress": beneficiary, "balance": hex(frame.value)}
     shared = {"from": hexadecimal(frame.sender), "value": hex(frame.value), "gas": hex(frame.gas)}
     if kind == "create":
         return shared | {"init": hexadecimal(frame.input)}
@@ -152,7 +155,7 @@ def _parity_account(account: Account) -> dict[str, Any]:
     }
 
 
-def _vm_trace(run: tuple[Step, ...]) -> dict[str, Any]:
+def _vm_trace(run: tuple[OpcodeStep, ...]) -> dict[str, Any]:
     return {
         "code": "0x",
         "ops": [
@@ -172,7 +175,7 @@ def _vm_trace(run: tuple[Step, ...]) -> dict[str, Any]:
 
 
 def _call(frame: Frame) -> dict[str, Any]:
-    """Return a call in the form of geth's callTracer, which leaves out what there is not."""
+    """Return a call in the format of geth's callTracer, which omits absent fields."""
     fields: dict[str, Any] = {
         "type": frame.op,
         "from": hexadecimal(frame.sender),
@@ -202,7 +205,7 @@ def _prestate(chain: Chain, transaction: Transaction) -> dict[str, Any]:
 
 
 def _diff(chain: Chain, transaction: Transaction) -> dict[str, Any]:
-    """Return geth's diff: whole accounts before, only what changed after."""
+    """Return geth's diff: complete accounts before, only changed fields after."""
     pre, post = {}, {}
     for account in accounts(chain, transaction):
         if not account.changed:

@@ -1,8 +1,8 @@
-"""The pool on the wire: HTTP/1.1 with keep-alive on an asyncio loop, JSON-RPC single or in batches.
+"""The pool's protocol: HTTP/1.1 with keep-alive on an asyncio loop, JSON-RPC calls alone or in batches.
 
-A protocol of its own rather than a web server, for two reasons that were measured or needed: one process of granian
-(RSGI) gave real Cryo 11,000 answers a second where this gives 20,000, and a reset, a truncated body or a hang are a
-few lines here and out of a web server's reach. It speaks only what JSON-RPC clients send: POST with a length.
+This is not a web server, for two reasons: one process of granian (RSGI) served real Cryo 11,000 responses a second and
+this module 20,000; and a web server can't reset a connection, truncate a body or hang. It supports only what JSON-RPC
+clients send: POST with a Content-Length.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.fakes.rpc import edits
 from harness.fakes.rpc.journal import Call
 from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
-from harness.fakes.rpc.refusals import Dress, refused
+from harness.fakes.rpc.refusals import ResponseHead, rejection
 from harness.faults import RpcFault, Script, rpc
 from harness.faults.rpc import HARNESS
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from harness.faults.rpc import Wire
 
 _RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER on, for 0 seconds: closing sends RST."""
+"""SO_LINGER with a timeout of 0: closing the socket sends RST."""
 
 
 _LARGE_HEADER = f"content-security-policy: {'x' * 9_000}\r\n"
-"""More than the 8 kB that many HTTP clients take."""
+"""More than the 8 kB that many HTTP clients accept."""
 
 
 @dataclass(slots=True)
 class Shared:
-    """What the endpoints of a pool have in common; only the pool's thread writes it, any may read the journal."""
+    """What the endpoints of a pool share; only the pool's thread writes it, any thread may read the journal."""
 
     stop: Callable[[], object]
     gone: bool = False
@@ -51,15 +51,15 @@ class Shared:
 
 
 class Endpoint:
-    """One node at work: its present state, and what its pool shares: journal, listeners, script."""
+    """One node that is served: its current state, and the journal, listeners and script that its pool shares."""
 
     def __init__(self, node: Node, shared: Shared) -> None:
         self.node, self.shared = node, shared
         self.connections: set[Connection] = set()
         self._outage: _Outage | None = None
 
-    def reply(self, body: bytes) -> tuple[bytes, Wire | Dress | None]:
-        """Answer one request: the body to send, and what to do to it on the wire."""
+    def reply(self, body: bytes) -> tuple[bytes, Wire | ResponseHead | None]:
+        """Return the body that answers one request, and how to send it."""
         try:
             request = json.loads(body)
         except ValueError:
@@ -67,10 +67,10 @@ class Endpoint:
         calls = request if isinstance(request, list) else [request]
         faults = self._faults(calls, is_batch=isinstance(request, list))
         for call, fault in zip(calls, faults, strict=True):
-            self._note(call, fault)
+            self._record(call, fault)
         refusal = next((fault for fault in faults if isinstance(fault, rpc.Refusal)), None)
         if refusal is not None:
-            return refused(request, refusal)
+            return rejection(request, refusal)
         replies = [self._answer(call, fault) for call, fault in zip(calls, faults, strict=True)]
         if not isinstance(request, list):
             return replies[0]
@@ -78,24 +78,24 @@ class Endpoint:
         return b"[" + b",".join(reply for reply, _ in replies) + b"]", wire
 
     def _faults(self, calls: list[dict[str, Any]], *, is_batch: bool) -> list[RpcFault | None]:
-        """Return the fault that applies to each call, the same for all where the whole request is refused."""
+        """Return the fault that applies to each call; if it rejects the whole request, the same for all calls."""
         script, name = self.shared.script, self.node.name
         methods = [str(call.get("method")) for call in calls]
         if not script.faults:
             return [None] * len(calls)
-        whole: RpcFault | None = None
+        for_all: RpcFault | None = None
         if not any(method.startswith(HARNESS) for method in methods):
-            whole = self._ongoing() or (
+            for_all = self._ongoing() or (
                 script.fire_first(lambda fault: fault.matches_batch(methods, name)) if is_batch else None
             )
-        if whole is None:
-            found = [self._fault(method, call) for method, call in zip(methods, calls, strict=True)]
-            outage = next((fault for fault in found if isinstance(fault, rpc.Outage)), None)
+        if for_all is None:
+            applying = [self._fault(method, call) for method, call in zip(methods, calls, strict=True)]
+            outage = next((fault for fault in applying if isinstance(fault, rpc.Outage)), None)
             if outage is None:
-                return found
+                return applying
             self._outage = _Outage(outage, self.shared.clock())
-            whole = outage
-        return [whole] * len(calls)
+            for_all = outage
+        return [for_all] * len(calls)
 
     def _fault(self, method: str, call: dict[str, Any]) -> RpcFault | None:
         """Count a call for every fault that it matches, and return the first that applies."""
@@ -103,7 +103,7 @@ class Endpoint:
         return self.shared.script.fire_first(lambda fault: fault.matches(method, blocks, name))
 
     def _ongoing(self) -> RpcFault | None:
-        """Return the outage that this request falls into, and count the request for it."""
+        """Return the current outage, if any, and count this request for it."""
         outage = self._outage
         if outage is None:
             return None
@@ -115,27 +115,27 @@ class Endpoint:
 
     def _answer(self, call: dict[str, Any], fault: RpcFault | None) -> tuple[bytes, Wire | None]:
         method, params = str(call.get("method")), call.get("params", [])
-        identifier = json.dumps(call.get("id"))
+        call_id = json.dumps(call.get("id"))
         if isinstance(fault, rpc.Raw):
             return fault.body.encode(), None
         wire = fault if isinstance(fault, rpc.Wire) else None
         try:
-            return self._envelope(method, params, identifier, fault), wire
+            return self._envelope(method, params, call_id, fault), wire
         except RpcError as error:
             null_id = isinstance(fault, rpc.Error) and fault.null_id
-            return _envelope("null" if null_id else identifier, error=error), wire
+            return _envelope("null" if null_id else call_id, error=error), wire
 
-    def _note(self, asked: dict[str, Any], fault: RpcFault | None) -> None:
-        """Write a call into the journal and tell the listeners."""
-        shared, method, params = self.shared, str(asked.get("method")), asked.get("params", [])
+    def _record(self, received: dict[str, Any], fault: RpcFault | None) -> None:
+        """Add a call to the journal and call the listeners."""
+        shared, method, params = self.shared, str(received.get("method")), received.get("params", [])
         blocks = blocks_of(self.node, method, params)
         call = Call(len(shared.journal) + 1, time.monotonic(), self.node.name, method, params, blocks, fault)
         shared.journal.append(call)
         for listener in shared.listeners:
             listener(call)
 
-    def _envelope(self, method: str, params: Any, identifier: str, fault: RpcFault | None) -> bytes:
-        """Return the response's envelope with the result that the fault asks for, or the true one."""
+    def _envelope(self, method: str, params: Any, call_id: str, fault: RpcFault | None) -> bytes:
+        """Return the envelope of the response, with the fault's result or the true one."""
         match fault:
             case rpc.Error(code, message, data, _):
                 raise RpcError(code, message, data)
@@ -147,21 +147,21 @@ class Endpoint:
         if isinstance(fault, rpc.Edit):
             result = edits.edited(result, fault)
         if isinstance(fault, rpc.Envelope):
-            whole = {"jsonrpc": "2.0", "id": json.loads(identifier), "result": json.loads(result)} | fault.fields
-            return json.dumps(whole).encode()
-        return _envelope(identifier, result=result)
+            envelope = {"jsonrpc": "2.0", "id": json.loads(call_id), "result": json.loads(result)} | fault.fields
+            return json.dumps(envelope).encode()
+        return _envelope(call_id, result=result)
 
 
 @dataclass(slots=True)
 class _Outage:
-    """An outage that goes on: since when, and how many requests it has refused."""
+    """A current outage: when it began, and how many requests it has rejected."""
 
     fault: rpc.Outage
     began: float
     requests: int = 1
 
     def is_over(self, now: float) -> bool:
-        """Tell whether the latest request comes after it."""
+        """Tell whether the latest request comes after the outage."""
         return self.requests > self.fault.requests and now - self.began >= self.fault.seconds
 
 
@@ -178,7 +178,7 @@ def _member(node: Node, fault: RpcFault | None) -> Node:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection; a second request waits until the first is answered."""
+    """The connection of a client; a second request waits until the first one is answered."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -188,27 +188,27 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (for the type checker; TCP always gives one)
+        """Register the connection."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (for the type checker; true for TCP)
         self._transport = transport
         self._endpoint.connections.add(self)
         if self._endpoint.shared.gone:
             self.reset()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the protocol's signature)
-        """End, and forget what was still to be sent."""
+        """Unregister the connection, and cancel a delayed response."""
         self._endpoint.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, and answer each request that is whole."""
+        """Append bytes to the buffer, and answer each complete request."""
         self._buffer += data
         while not self._busy and self._next():
             pass
 
     def reset(self) -> None:
-        """Break the connection off with an RST."""
+        """Reset the connection with an RST."""
         if self._transport is not None:
             with suppress(OSError):  # closed already
                 raw = self._transport.get_extra_info("socket")
@@ -221,15 +221,15 @@ class Connection(asyncio.Protocol):
             return False
         head = self._buffer[:end]
         lowered = head.lower()
-        place = lowered.find(b"content-length:")
-        length = int(lowered[place + 15 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
+        start = lowered.find(b"content-length:")
+        length = int(lowered[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
         if len(self._buffer) < end + 4 + length:
             return False
         body = self._buffer[end + 4 : end + 4 + length]
         self._buffer = self._buffer[end + 4 + length :]
         if not head.startswith(b"POST "):
             self._send(405, b"POST only")
-        elif self._endpoint.node.key is not None and not _holds(head, self._endpoint.node.key):
+        elif self._endpoint.node.key is not None and not _contains_key(head, self._endpoint.node.key):
             self._send(401, b'{"error":"invalid key"}')
         else:
             self._handle(body)
@@ -256,18 +256,18 @@ class Connection(asyncio.Protocol):
                 delay += seconds
         if delay:
             self._busy = True
-            self._timer = asyncio.get_running_loop().call_later(delay, self._late, body, wire)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._send_delayed, body, wire)
         else:
-            self._deliver(body, wire)
+            self._send_response(body, wire)
 
-    def _late(self, body: bytes, wire: Wire | Dress | None) -> None:
+    def _send_delayed(self, body: bytes, wire: Wire | ResponseHead | None) -> None:
         self._busy = False
-        self._deliver(body, wire)
+        self._send_response(body, wire)
         self.data_received(b"")
 
-    def _deliver(self, body: bytes, wire: Wire | Dress | None) -> None:
+    def _send_response(self, body: bytes, wire: Wire | ResponseHead | None) -> None:
         match wire:
-            case Dress(status, content_type, retry_after):
+            case ResponseHead(status, content_type, retry_after):
                 self._send(status, body, _retry_after(retry_after), content_type=content_type)
             case rpc.Status(code, text, retry_after, with_result):
                 self._send(code, body if with_result else text.encode(), _retry_after(retry_after))
@@ -303,17 +303,17 @@ def _retry_after(value: str | None) -> str:
     return "" if value is None else f"retry-after: {value}\r\n"
 
 
-def _envelope(identifier: str, *, result: str | None = None, error: RpcError | None = None) -> bytes:
+def _envelope(call_id: str, *, result: str | None = None, error: RpcError | None = None) -> bytes:
     if error is None:
-        return f'{{"jsonrpc":"2.0","id":{identifier},"result":{result}}}'.encode()
+        return f'{{"jsonrpc":"2.0","id":{call_id},"result":{result}}}'.encode()
     fields: dict[str, object] = {"code": error.code, "message": error.message}
     if error.data is not None:
         fields["data"] = error.data
-    return f'{{"jsonrpc":"2.0","id":{identifier},"error":{json.dumps(fields)}}}'.encode()
+    return f'{{"jsonrpc":"2.0","id":{call_id},"error":{json.dumps(fields)}}}'.encode()
 
 
-def _holds(head: bytes, key: str) -> bool:
-    """Tell whether a request's target or its basic authorisation holds the key."""
+def _contains_key(head: bytes, key: str) -> bool:
+    """Tell whether the target or the basic authorisation of a request contains the key."""
     target, _, headers = head.partition(b"\r\n")
     if key.encode() in target:
         return True

@@ -1,30 +1,30 @@
 """What transactions do: each program is one kind of transaction, with its input, logs, calls and storage accesses.
 
-`PROGRAMS` is the mix; a transaction's draw picks its place in it. Adding a program means adding a class with the four
-methods of `Program` and giving it places.
+A transaction's draw selects an item of `PROGRAMS`; a program that is listed more often occurs more often. To add a
+program, write a class with the four methods of `Program` and list it.
 """
 
 from __future__ import annotations
 
 from harness.world.programs.base import Intent, Program
 from harness.world.programs.contracts import Create, Deploy, Destroy, FailedCreate
-from harness.world.programs.oddities import Quiet, Revert, Zoo
+from harness.world.programs.oddities import OddLogs, Revert, SilentCall
 from harness.world.programs.system import Deposit, StateSync
-from harness.world.programs.tokens import Collect, Pay, Swap, Transfer
+from harness.world.programs.tokens import CollectibleTransfer, Payment, Swap, Transfer
 
 PROGRAMS: tuple[Program, ...] = (
-    Pay(),
+    Payment(),
     Transfer(),
     Transfer(),
     Swap(),
-    Collect(),
+    CollectibleTransfer(),
     Create(),
     Deploy(),
     Revert(),
-    Zoo(),
-    Collect(),
+    OddLogs(),
+    CollectibleTransfer(),
     Transfer(),
-    Quiet(),
+    SilentCall(),
     Swap(),
     Destroy(),
     FailedCreate(),
@@ -32,12 +32,14 @@ PROGRAMS: tuple[Program, ...] = (
     Deposit(),
     StateSync(),
 )
-"""By program number; the first `DRAWN` are what ordinary transactions draw from, the others belong to quirks."""
+"""By program number; ordinary transactions use the first `DRAWN`, quirks the others."""
 
 DRAWN = 16
 DEPOSIT, STATE_SYNC = 16, 17
 
-LIFE_AND_DEATH = frozenset(place for place, each in enumerate(PROGRAMS) if isinstance(each, Create | Deploy | Destroy))
-"""The programs that make or unmake a contract which no other transaction knows."""
+LIFECYCLE = frozenset(
+    number for number, program in enumerate(PROGRAMS) if isinstance(program, Create | Deploy | Destroy)
+)
+"""The programs that create or destroy a contract which no other transaction uses."""
 
-__all__ = ["DEPOSIT", "DRAWN", "LIFE_AND_DEATH", "PROGRAMS", "STATE_SYNC", "Intent", "Program"]
+__all__ = ["DEPOSIT", "DRAWN", "LIFECYCLE", "PROGRAMS", "STATE_SYNC", "Intent", "Program"]

@@ -1,7 +1,7 @@
-"""The shape of a program, and how it reads a transaction's 192 random bytes.
+"""The interface of a program, and how a program reads the 192 random bytes of a transaction (its draw).
 
-The draw: 0..31 the hash, 32..63 choices a byte each, then four words of 32 bytes. A byte that two programs read means
-nothing across them.
+Bytes 0 to 31 of the draw are for the hash, bytes 32 to 63 are one choice each, then come four words of 32 bytes. Each
+program gives the choices its own meaning.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from harness.world.actors import Actors
 
 DRAW_BYTES = 192
-PROGRAM, SENDER, VALUE, KIND, RECIPIENT, AMOUNT, PLACE, OTHER = range(32, 40)
+PROGRAM, SENDER, VALUE, KIND, RECIPIENT, AMOUNT, PICK, OTHER = range(32, 40)
 TIP = slice(40, 46)
 
 CONTRACT = slice(96, 116)
-"""Where the draw has the address of the contract that a transaction creates or destroys."""
+"""The bytes of the draw that are the address of a contract which the transaction creates or destroys."""
 
 TRANSFER_EVENT = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
-"""keccak256("Transfer(address,address,uint256)"): ERC-20's and ERC-721's alike."""
+"""keccak256("Transfer(address,address,uint256)"): the same for ERC-20 and ERC-721."""
 
 APPROVAL_EVENT = bytes.fromhex("8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925")
 """keccak256("Approval(address,address,uint256)")."""
 
 INTRINSIC_GAS = 21_000
-"""What any transaction costs before it does a thing (yellow paper, G_transaction)."""
+"""The gas that any transaction costs before it runs (yellow paper, G_transaction)."""
 
 
 class Intent(NamedTuple):
-    """What a transaction asks for, and whether it will get it."""
+    """The fields that the sender sets, and whether the transaction will succeed."""
 
     to: bytes | None
     value: int
@@ -43,24 +43,24 @@ class Program(Protocol):
     """One kind of transaction: pure functions of the transaction and the chain's actors."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:
-        """Return what the transaction carries."""
+        """Return recipient, value and input of the transaction, and whether it succeeds."""
         ...
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:
-        """Return the logs that it leaves, in order."""
+        """Return the logs that it emits, in order."""
         ...
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:
-        """Return its outermost call, holding all others."""
+        """Return its outermost call, which contains all others."""
         ...
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:
-        """Return the storage slots that it looks at, each once."""
+        """Return the storage slots that it reads or writes, each once."""
         ...
 
 
 def pick(choices: tuple[bytes, ...], byte: int) -> bytes:
-    """Return one of the choices."""
+    """Return the choice that a byte selects."""
     return choices[byte % len(choices)]
 
 
@@ -75,7 +75,7 @@ def padded(address: bytes) -> bytes:
 
 
 def amount(choice: int, entropy: bytes) -> int:
-    """Return an amount of tokens or wei: nothing, dust, ether, or as much as 256 bits hold."""
+    """Return an amount of tokens or wei: zero, very small, of the order of ether, or any 256-bit value."""
     kind = choice & 15
     if kind < 4:  # noqa: PLR2004 (quarters and sixteenths of the choices)
         return 0
@@ -87,12 +87,12 @@ def amount(choice: int, entropy: bytes) -> int:
 
 
 def uint(value: int) -> bytes:
-    """Return an integer as the EVM's 32 bytes."""
+    """Return an integer as a 32-byte word of the EVM."""
     return value.to_bytes(32, "big")
 
 
 def outermost(transaction: Transaction, **over: object) -> Frame:
-    """Return a transaction's own call without any below it; `over` replaces fields."""
+    """Return a transaction's outermost call without inner calls; `over` replaces fields."""
     gas = max(0, transaction.gas_limit - INTRINSIC_GAS)
     frame = Frame(
         op="CALL",
@@ -110,7 +110,7 @@ def outermost(transaction: Transaction, **over: object) -> Frame:
 
 
 def inner(op: str, outer: Frame, to: bytes | None, data: bytes, **over: object) -> Frame:
-    """Return a call made by `outer`'s callee, with part of its gas."""
+    """Return a call that the callee of `outer` makes with part of its gas; `over` replaces fields."""
     frame = Frame(
         op=op,
         sender=outer.to or b"",

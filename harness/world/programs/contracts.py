@@ -1,4 +1,4 @@
-"""Programs that make and unmake contracts: creation, a factory's CREATE2, self-destruction, a creation that fails."""
+"""Programs that create and destroy contracts: creation, CREATE2 by a factory, self-destruction, failed creation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.world.programs.base import (
     CONTRACT,
     OTHER,
-    PLACE,
+    PICK,
     RECIPIENT,
     VALUE,
     Intent,
@@ -33,10 +33,10 @@ def _init_code(draw: bytes, code: bytes) -> bytes:
 
 
 class Create:
-    """A transaction that creates a contract, whose constructor pays somebody and logs without topics or data."""
+    """A transaction that creates a contract; the constructor makes a payment and emits logs without topics or data."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        code = _init_code(draw, pick(actors.codes, draw[PLACE]))
+        code = _init_code(draw, pick(actors.codes, draw[PICK]))
         return Intent(to=None, value=amount(draw[VALUE], word(draw, 3)), input=code)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
@@ -45,9 +45,9 @@ class Create:
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
         draw = transaction.draw
-        created, code = draw[CONTRACT], pick(actors.codes, draw[PLACE])
+        created, code = draw[CONTRACT], pick(actors.codes, draw[PICK])
         call = outermost(transaction, op="CREATE", to=created, output=code)
-        share = inner("CALL", call, pick(actors.people, draw[RECIPIENT]), b"", value=transaction.value // 2)
+        share = inner("CALL", call, pick(actors.eoas, draw[RECIPIENT]), b"", value=transaction.value // 2)
         return call._replace(calls=(share,))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
@@ -59,7 +59,7 @@ class Deploy:
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
         data = DEPLOY_CALL + word(draw, 2) + _init_code(draw, pick(actors.codes, draw[RECIPIENT]))
-        return Intent(to=pick(actors.factories, draw[PLACE]), value=amount(draw[VALUE], word(draw, 3)), input=data)
+        return Intent(to=pick(actors.factories, draw[PICK]), value=amount(draw[VALUE], word(draw, 3)), input=data)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         created = transaction.draw[CONTRACT]
@@ -81,10 +81,10 @@ class Deploy:
 
 
 class Destroy:
-    """A call that makes a contract destroy itself, leaving its balance to somebody."""
+    """A call that makes a contract destroy itself and send its balance to an account."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: ARG002, D102
-        return Intent(to=self._victim(draw), value=0, input=DESTROY_CALL + word(draw, 0))
+        return Intent(to=self._contract(draw), value=0, input=DESTROY_CALL + word(draw, 0))
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         return ()
@@ -92,24 +92,24 @@ class Destroy:
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
         draw = transaction.draw
         call = outermost(transaction)
-        heir, left = pick(actors.people, draw[RECIPIENT]), amount(draw[VALUE] | 4, word(draw, 3))
-        end = inner("SELFDESTRUCT", call, heir, b"", value=left, gas=0, gas_used=0)
+        beneficiary, balance = pick(actors.eoas, draw[RECIPIENT]), amount(draw[VALUE] | 4, word(draw, 3))
+        end = inner("SELFDESTRUCT", call, beneficiary, b"", value=balance, gas=0, gas_used=0)
         return call._replace(calls=(end,))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
-        return (Access(self._victim(transaction.draw), uint(2), written=True),)
+        return (Access(self._contract(transaction.draw), uint(2), written=True),)
 
     @staticmethod
-    def _victim(draw: bytes) -> bytes:
-        """Return a contract that only this transaction knows: it can be destroyed without being missed."""
+    def _contract(draw: bytes) -> bytes:
+        """Return a contract that no other transaction uses, so that it can be destroyed."""
         return draw[CONTRACT]
 
 
 class FailedCreate:
-    """A creation that runs out of gas: no contract, no receipt address, no result in its trace."""
+    """A creation that runs out of gas: no contract, no address in the receipt, no result in the trace."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        return Intent(to=None, value=0, input=_init_code(draw, pick(actors.codes, draw[PLACE])), success=False)
+        return Intent(to=None, value=0, input=_init_code(draw, pick(actors.codes, draw[PICK])), success=False)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         return ()

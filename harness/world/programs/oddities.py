@@ -1,4 +1,4 @@
-"""Programs that hurt careless readers: reverts, calls without any trace in the logs, logs of every odd shape."""
+"""Programs with unusual results: reverts, calls that emit no log, logs with every number of topics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.world.programs.base import (
     AMOUNT,
     OTHER,
-    PLACE,
+    PICK,
     RECIPIENT,
     TRANSFER_EVENT,
     VALUE,
@@ -29,11 +29,11 @@ _REASON = bytes.fromhex("08c379a0") + uint(32)
 
 
 class Revert:
-    """A call that reverts because one below it did; value goes back, nothing is logged."""
+    """A call that reverts because an inner call did; its value is returned and no log is emitted."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
         data = draw[OTHER : OTHER + 4] + word(draw, 0)
-        return Intent(pick(actors.oddities, draw[PLACE]), amount(draw[VALUE], word(draw, 3)), data, success=False)
+        return Intent(pick(actors.oddities, draw[PICK]), amount(draw[VALUE], word(draw, 3)), data, success=False)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         return ()
@@ -43,23 +43,23 @@ class Revert:
         reason = _REASON + uint(4) + draw[OTHER : OTHER + 4] + bytes(28)
         call = outermost(transaction, output=reason, error="revert")
         failed = inner("CALL", call, pick(actors.pools, draw[RECIPIENT]), call.input, output=reason, error="revert")
-        starved = inner("CALL", call, pick(actors.tokens, draw[AMOUNT]), call.input[:4], error="out of gas")
-        return call._replace(calls=(starved, failed) if draw[AMOUNT] % 2 else (failed,))
+        out_of_gas = inner("CALL", call, pick(actors.tokens, draw[AMOUNT]), call.input[:4], error="out of gas")
+        return call._replace(calls=(out_of_gas, failed) if draw[AMOUNT] % 2 else (failed,))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
         return (Access(transaction.to or b"", uint(5), written=False),)
 
 
-class Zoo:
-    """Logs with nought to four topics, with and without data, and transfers that are none by their shape."""
+class OddLogs:
+    """Logs with 0 to 4 topics, with and without data, and Transfer events that are not valid ERC-20 or ERC-721."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        return Intent(to=pick(actors.oddities, draw[PLACE]), value=0, input=draw[OTHER : OTHER + 4])
+        return Intent(to=pick(actors.oddities, draw[PICK]), value=0, input=draw[OTHER : OTHER + 4])
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
         draw, address = transaction.draw, transaction.to or b""
         topics = tuple(word(draw, index) for index in range(4))
-        sender, other = padded(transaction.sender), padded(pick(actors.people, draw[RECIPIENT]))
+        sender, other = padded(transaction.sender), padded(pick(actors.eoas, draw[RECIPIENT]))
         plain = tuple(
             Log(address, topics[:count], word(draw, 3)[: draw[AMOUNT] % 32] if (count + draw[OTHER]) % 2 else b"")
             for count in range(5)
@@ -79,12 +79,12 @@ class Zoo:
         return (Access(address, word(transaction.draw, 2), written=True), Access(address, uint(5), written=False))
 
 
-class Quiet:
-    """A call that passes value on through two contracts and writes storage, but logs nothing."""
+class SilentCall:
+    """A call that sends value through two contracts and writes storage, but emits no log."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
         data = draw[OTHER : OTHER + 4] + word(draw, 0) + bytes(draw[AMOUNT] % 64)
-        return Intent(to=pick(actors.oddities, draw[PLACE]), value=amount(draw[VALUE] | 4, word(draw, 3)), input=data)
+        return Intent(to=pick(actors.oddities, draw[PICK]), value=amount(draw[VALUE] | 4, word(draw, 3)), input=data)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         return ()
@@ -94,7 +94,7 @@ class Quiet:
         call = outermost(transaction)
         hop = inner("CALL", call, pick(actors.pools, draw[RECIPIENT]), b"", value=value)
         borrowed = inner("CALLCODE", hop, actors.library, draw[OTHER : OTHER + 4], value=value // 2)
-        last = inner("CALL", hop, pick(actors.people, draw[AMOUNT]), b"", value=value // 2)
+        last = inner("CALL", hop, pick(actors.eoas, draw[AMOUNT]), b"", value=value // 2)
         return call._replace(calls=(hop._replace(calls=(borrowed, last)),))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102

@@ -1,4 +1,4 @@
-"""Programs that only quirks put on a chain: the OP stack's deposit, Polygon's state sync."""
+"""Programs that occur only with quirks: the deposit of the OP stack, the state sync of Polygon."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATE_COMMITTED_EVENT = bytes.fromhex("5a22725590b0a51c923940223f7458512164b111
 
 
 class Deposit:
-    """What every block of the OP stack begins with: the attributes of the block below, set by the system."""
+    """The first transaction of every OP stack block: the system sets the attributes of the L1 block."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
         return Intent(to=actors.registry, value=0, input=_SET_L1_VALUES + word(draw, 0) + word(draw, 1))
@@ -31,14 +31,14 @@ class Deposit:
 
 
 class StateSync:
-    """What some blocks of Polygon end with: a transaction from nobody to nobody, whose logs no bloom holds."""
+    """The last transaction of some Polygon blocks: from and to the zero address, with logs that no bloom contains."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: ARG002, D102
         return Intent(to=ZERO_ADDRESS, value=0, input=b"")
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
         draw = transaction.draw
-        to = pick(actors.people, draw[RECIPIENT])
+        to = pick(actors.eoas, draw[RECIPIENT])
         return (
             Log(actors.registry, (_STATE_COMMITTED_EVENT, uint(draw[AMOUNT])), word(draw, 0)),
             Log(actors.library, (word(draw, 1), padded(to)), uint(amount(draw[VALUE], word(draw, 2)))),

@@ -8,7 +8,7 @@ from harness.world.programs.base import (
     AMOUNT,
     APPROVAL_EVENT,
     OTHER,
-    PLACE,
+    PICK,
     RECIPIENT,
     TRANSFER_EVENT,
     VALUE,
@@ -36,13 +36,13 @@ SWAP_EVENT = bytes.fromhex("d78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d1
 TRUE = uint(1)
 
 
-class Pay:
-    """A payment to somebody known, or to an address nobody has seen; sometimes with a memo as input."""
+class Payment:
+    """A payment to a known account or to an unused address, sometimes with a memo as input."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102 (Program's)
-        stranger = draw[OTHER] < 64  # noqa: PLR2004 (a quarter)
-        to = word(draw, 1)[:20] if stranger else pick(actors.people, draw[RECIPIENT])
-        memo = word(draw, 2)[: draw[PLACE] % 33] if draw[PLACE] < 48 else b""  # noqa: PLR2004 (a fifth)
+    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102 (see Program)
+        is_unused = draw[OTHER] < 64  # noqa: PLR2004 (a quarter)
+        to = word(draw, 1)[:20] if is_unused else pick(actors.eoas, draw[RECIPIENT])
+        memo = word(draw, 2)[: draw[PICK] % 33] if draw[PICK] < 48 else b""  # noqa: PLR2004 (a fifth)
         return Intent(to=to, value=amount(draw[VALUE] | 4, word(draw, 0)), input=memo)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
@@ -56,28 +56,28 @@ class Pay:
 
 
 class Transfer:
-    """An ERC-20 transfer; every other token is a proxy that delegates to the library."""
+    """An ERC-20 transfer; every second token is a proxy that delegates to the library."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        data = TRANSFER_CALL + padded(pick(actors.people, draw[RECIPIENT])) + uint(self._amount(draw))
-        return Intent(to=pick(actors.tokens, draw[PLACE]), value=0, input=data)
+        data = TRANSFER_CALL + padded(pick(actors.eoas, draw[RECIPIENT])) + uint(self._amount(draw))
+        return Intent(to=pick(actors.tokens, draw[PICK]), value=0, input=data)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
         draw = transaction.draw
-        to = pick(actors.people, draw[RECIPIENT])
+        to = pick(actors.eoas, draw[RECIPIENT])
         topics = (TRANSFER_EVENT, padded(transaction.sender), padded(to))
-        return (Log(pick(actors.tokens, draw[PLACE]), topics, uint(self._amount(draw))),)
+        return (Log(pick(actors.tokens, draw[PICK]), topics, uint(self._amount(draw))),)
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
         call = outermost(transaction, output=TRUE)
-        if transaction.draw[PLACE] % 2:
+        if transaction.draw[PICK] % 2:
             return call
         delegated = inner("DELEGATECALL", call, actors.library, call.input, output=TRUE)
         return call._replace(calls=(delegated,))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: D102
-        token, recipient = pick(actors.tokens, transaction.draw[PLACE]), transaction.draw[RECIPIENT]
-        slots = {padded(transaction.sender): True, padded(pick(actors.people, recipient)): True, uint(3): False}
+        token, recipient = pick(actors.tokens, transaction.draw[PICK]), transaction.draw[RECIPIENT]
+        slots = {padded(transaction.sender): True, padded(pick(actors.eoas, recipient)): True, uint(3): False}
         return tuple(Access(token, slot, written) for slot, written in slots.items())
 
     @staticmethod
@@ -89,12 +89,12 @@ class Swap:
     """A swap in a pool: two token transfers by nested calls, a static call, four logs."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        data = SWAP_CALL + word(draw, 0) + word(draw, 1) + padded(pick(actors.people, draw[RECIPIENT])) + uint(128)
-        return Intent(to=pick(actors.pools, draw[PLACE]), value=amount(draw[VALUE], word(draw, 3)), input=data)
+        data = SWAP_CALL + word(draw, 0) + word(draw, 1) + padded(pick(actors.eoas, draw[RECIPIENT])) + uint(128)
+        return Intent(to=pick(actors.pools, draw[PICK]), value=amount(draw[VALUE], word(draw, 3)), input=data)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
         draw, sender = transaction.draw, padded(transaction.sender)
-        address = pick(actors.pools, draw[PLACE])
+        address = pick(actors.pools, draw[PICK])
         pool = padded(address)
         first, second = self._tokens(draw, actors)
         sold, bought = uint(amount(draw[AMOUNT], word(draw, 0))), uint(amount(draw[OTHER], word(draw, 1)))
@@ -109,15 +109,17 @@ class Swap:
         call = outermost(transaction)
         first, second = self._tokens(transaction.draw, actors)
         pool, sender = padded(call.to or b""), padded(transaction.sender)
-        taken = inner("CALL", call, first, TRANSFER_FROM_CALL + sender + pool + word(transaction.draw, 0), output=TRUE)
-        asked = inner("STATICCALL", call, second, BALANCE_OF_CALL + pool, output=word(transaction.draw, 2))
-        given = inner("CALL", call, second, TRANSFER_CALL + sender + word(transaction.draw, 1), output=TRUE)
-        delegated = inner("DELEGATECALL", given, actors.library, given.input, output=TRUE)
-        return call._replace(calls=(taken, asked, given._replace(calls=(delegated,))))
+        transfer_in = inner(
+            "CALL", call, first, TRANSFER_FROM_CALL + sender + pool + word(transaction.draw, 0), output=TRUE
+        )
+        balance_of = inner("STATICCALL", call, second, BALANCE_OF_CALL + pool, output=word(transaction.draw, 2))
+        transfer_out = inner("CALL", call, second, TRANSFER_CALL + sender + word(transaction.draw, 1), output=TRUE)
+        delegated = inner("DELEGATECALL", transfer_out, actors.library, transfer_out.input, output=TRUE)
+        return call._replace(calls=(transfer_in, balance_of, transfer_out._replace(calls=(delegated,))))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: D102
         first, second = self._tokens(transaction.draw, actors)
-        pool, sender = pick(actors.pools, transaction.draw[PLACE]), padded(transaction.sender)
+        pool, sender = pick(actors.pools, transaction.draw[PICK]), padded(transaction.sender)
         return (
             Access(pool, uint(8), written=True),
             Access(pool, uint(6), written=False),
@@ -129,17 +131,17 @@ class Swap:
 
     @staticmethod
     def _tokens(draw: bytes, actors: Actors) -> tuple[bytes, bytes]:
-        first = draw[PLACE] % len(actors.tokens)
+        first = draw[PICK] % len(actors.tokens)
         return actors.tokens[first], actors.tokens[(first + 1) % len(actors.tokens)]
 
 
-class Collect:
-    """An ERC-721 transfer, half of them mints: four topics and no data; and an approval."""
+class CollectibleTransfer:
+    """An ERC-721 transfer, with four topics and no data, and an approval; half of the transfers are mints."""
 
     def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        to, token_id = padded(pick(actors.people, draw[RECIPIENT])), uint(amount(draw[AMOUNT] | 4, word(draw, 0)))
+        to, token_id = padded(pick(actors.eoas, draw[RECIPIENT])), uint(amount(draw[AMOUNT] | 4, word(draw, 0)))
         value = amount(draw[VALUE], word(draw, 1))
-        return Intent(to=pick(actors.collectibles, draw[PLACE]), value=value, input=MINT_CALL + to + token_id)
+        return Intent(to=pick(actors.collectibles, draw[PICK]), value=value, input=MINT_CALL + to + token_id)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
         address = transaction.to or b""

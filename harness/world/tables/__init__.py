@@ -1,7 +1,7 @@
-"""The chain as Cryo's tables: the oracle that real Cryo's files and fake Cryo's are held against.
+"""The chain as Cryo's tables: the oracle that the files of real and fake Cryo are compared with.
 
-A dataset is a function from (chain, block number) to rows, in the order of Cryo's default sort, and the names of the
-rows' fields; a field of 256 bits becomes Cryo's three columns. Only `build` needs pyarrow.
+A dataset is the names of a row's fields and a function from (chain, block number) to rows, in the order of Cryo's
+default sort. A field of 256 bits becomes three columns, as in Cryo. Only `build` and `schema` need pyarrow.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ ROWS: dict[str, tuple[tuple[str, ...], Rows]] = {
     "vm_traces": (vm.FIELDS, vm.rows),
     "geth_opcodes": (geth.OPCODE_FIELDS, geth.opcode_rows),
 }
-"""Of each dataset that is modelled: the fields of a row, and the rows of a block."""
+"""By dataset: the fields of a row, and the function that returns the rows of a block."""
 
 
 def schema(dataset: str) -> pa.Schema:
-    """Return the schema of Cryo's file, empty or not."""
-    import pyarrow as pa  # noqa: PLC0415 (the only slow import; a refused command line never pays for it)
+    """Return the schema of Cryo's files; empty files have it too."""
+    import pyarrow as pa  # noqa: PLC0415 (slow, and a rejected command line does not need it)
 
     return pa.schema([pa.field(name, getattr(pa, _ARROW[kind])()) for name, kind in datasets()[dataset].columns])
 
@@ -69,7 +69,7 @@ _ARROW = {"bool": "bool_", "double": "float64"} | {
 
 
 def _column(columns: dict[str, list[object]], name: str) -> list[object]:
-    """Return a column of the file, computed where it is one of the three forms of a 256-bit field."""
+    """Return a column of the file; those of a 256-bit field are computed from it in their form."""
     if name in columns:
         return columns[name]
     field, _, form = name.rpartition("_")

@@ -1,4 +1,4 @@
-"""The dataset `blocks`: a row for every block."""
+"""The dataset `blocks`: one row per block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIELDS = ("block_hash", "author", "block_number", "gas_used", "extra_data", "tim
 
 
 def rows(chain: Chain, number: int) -> tuple[tuple[object, ...], ...]:
-    """Return the one row of a block."""
+    """Return the row of a block."""
     header = chain.header(number)
     return (
         (

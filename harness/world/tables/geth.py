@@ -1,7 +1,7 @@
-"""The datasets of geth's tracers that follow calls: `geth_calls`, `four_byte_counts`, `geth_opcodes`.
+"""The datasets of geth's call tracers: `geth_calls`, `four_byte_counts`, `geth_opcodes`.
 
-`four_byte_counts` keeps a slip of Cryo 0.3.2: it forgets transactions without any count and then numbers the rest from
-0, so that in a block with a plain payment the counts stand beside other transactions' hashes.
+`four_byte_counts` reproduces a bug of Cryo 0.3.2: it drops transactions without counts and numbers the others from 0,
+so that in a block with a plain payment the counts have the hashes of other transactions.
 """
 
 from __future__ import annotations
@@ -54,24 +54,24 @@ OPCODE_FIELDS = (
 
 
 def call_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
-    """Yield every call of a block, each before those that it made."""
+    """Yield every call of a block, callers before callees."""
     for transaction in chain.transactions(number):
         yield from _calls(root_of(chain, transaction), transaction, "")
 
 
 def count_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
-    """Yield how often which selector was called with how much data."""
+    """Yield the number of calls by selector and size of the data."""
     transactions = chain.transactions(number)
-    counted = (counts for counts in (selector_counts(chain, each) for each in transactions) if counts)
+    counted = (counts for counts in (selector_counts(chain, transaction) for transaction in transactions) if counts)
     for transaction, counts in zip(transactions, counted, strict=False):
         for name in sorted(counts):
             selector, _, size = name.partition("-")
-            place = (number, transaction.transaction_index, transaction.hash)
-            yield (*place, bytes.fromhex(selector[2:]), int(size), counts[name])
+            location = (number, transaction.transaction_index, transaction.hash)
+            yield (*location, bytes.fromhex(selector[2:]), int(size), counts[name])
 
 
 def selector_counts(chain: Chain, transaction: Transaction) -> Counter[str]:
-    """Count the calls with at least a selector as geth's 4byteTracer names them: selector, size of the rest."""
+    """Count the calls that have a selector by the keys of geth's 4byteTracer: selector and size of the rest."""
     calls = (call for call in frames(root_of(chain, transaction)) if not call.op.startswith("CREATE"))
     return Counter(
         f"0x{call.input[:SELECTOR_BYTES].hex()}-{len(call.input) - SELECTOR_BYTES}"
@@ -81,11 +81,11 @@ def selector_counts(chain: Chain, transaction: Transaction) -> Counter[str]:
 
 
 def opcode_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
-    """Yield every step of a block; the last of each transaction has what it returned."""
+    """Yield every step of a block; the last step of each transaction has the return data."""
     for transaction in chain.transactions(number):
         run = list(flat(steps(chain, transaction)))
-        for place, step in enumerate(run):
-            returned = root_of(chain, transaction).output if place == len(run) - 1 else None
+        for index, step in enumerate(run):
+            returned = root_of(chain, transaction).output if index == len(run) - 1 else None
             yield (
                 number,
                 transaction.hash,
@@ -119,5 +119,5 @@ def _calls(frame: Frame, transaction: Transaction, address: str) -> Iterator[tup
         transaction.transaction_index,
         address,
     )
-    for place, call in enumerate(frame.calls):
-        yield from _calls(call, transaction, f"{address} {place}".strip())
+    for index, call in enumerate(frame.calls):
+        yield from _calls(call, transaction, f"{address} {index}".strip())

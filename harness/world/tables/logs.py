@@ -1,4 +1,4 @@
-"""The dataset `logs`: a row for every log, missing topics null."""
+"""The dataset `logs`: one row per log; missing topics are null."""
 
 from __future__ import annotations
 

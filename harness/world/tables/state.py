@@ -1,7 +1,7 @@
 """The datasets of what transactions read and change: the reads, Parity's diffs, geth's diffs.
 
-Slips of Cryo 0.3.2 that are kept: `code_reads` holds the hexadecimal text of the code; geth's diffs give zero (or no
-code) for what a transaction left as it was.
+Two bugs of Cryo 0.3.2 are reproduced: `code_reads` contains the hexadecimal text of the code; geth's diffs have zero
+(or no code) as the new value of what a transaction did not change.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
     Rows = Callable[[Chain, int], Iterator[tuple[object, ...]]]
 
-_PLACE = ("block_number", "transaction_index", "transaction_hash")
-_NOTHING = AccountState(0, 0, b"", ())
+_LOCATION = ("block_number", "transaction_index", "transaction_hash")
+_NO_ACCOUNT = AccountState(0, 0, b"", ())
 _ZERO = bytes(32)
 
 READS = {
-    "balance_reads": (*_PLACE, "address", "balance"),
-    "code_reads": (*_PLACE, "contract_address", "code"),
-    "nonce_reads": (*_PLACE, "address", "nonce"),
-    "storage_reads": (*_PLACE, "contract_address", "slot", "value"),
+    "balance_reads": (*_LOCATION, "address", "balance"),
+    "code_reads": (*_LOCATION, "contract_address", "code"),
+    "nonce_reads": (*_LOCATION, "address", "nonce"),
+    "storage_reads": (*_LOCATION, "contract_address", "slot", "value"),
 }
 DIFFS = {
-    "balance_diffs": (*_PLACE, "address", "from_value", "to_value"),
-    "code_diffs": (*_PLACE, "address", "from_value", "to_value"),
-    "nonce_diffs": (*_PLACE, "address", "from_value", "to_value"),
-    "storage_diffs": (*_PLACE, "address", "slot", "from_value", "to_value"),
+    "balance_diffs": (*_LOCATION, "address", "from_value", "to_value"),
+    "code_diffs": (*_LOCATION, "address", "from_value", "to_value"),
+    "nonce_diffs": (*_LOCATION, "address", "from_value", "to_value"),
+    "storage_diffs": (*_LOCATION, "address", "slot", "from_value", "to_value"),
 }
 GETH_DIFFS = {f"geth_{name}": fields for name, fields in DIFFS.items()}
 
 
 def reads(dataset: str) -> Rows:
-    """Return the rows of one of the reads: what accounts held before each transaction that touched them."""
+    """Return the rows of one of the reads: the accounts before each transaction that touched them."""
     values: Callable[[AccountState], list[tuple[object, ...]]] = {
         "balance_reads": lambda state: [(state.balance,)],
         "code_reads": lambda state: [(f"0x{state.code.hex()}".encode(),)] if state.code else [],
@@ -46,7 +46,7 @@ def reads(dataset: str) -> Rows:
         "storage_reads": lambda state: sorted(state.storage),
     }[dataset]
     return lambda chain, number: (
-        (*_place(transaction), account.address, *value)
+        (*_location(transaction), account.address, *value)
         for transaction, account in _touched(chain, number)
         if account.before is not None
         for value in values(account.before)
@@ -54,10 +54,10 @@ def reads(dataset: str) -> Rows:
 
 
 def diffs(dataset: str) -> Rows:
-    """Return the rows of one of Parity's diffs: what really changed, beginnings and ends of accounts included."""
+    """Return the rows of one of Parity's diffs: all changes, with creations and destructions of accounts."""
     values = {"balance_diffs": _balance, "code_diffs": _code, "nonce_diffs": _nonce, "storage_diffs": _slots}[dataset]
     return lambda chain, number: (
-        (*_place(transaction), account.address, *value)
+        (*_location(transaction), account.address, *value)
         for transaction, account in _touched(chain, number)
         if account.changed
         for value in values(account)
@@ -65,7 +65,7 @@ def diffs(dataset: str) -> Rows:
 
 
 def geth_diffs(dataset: str) -> Rows:
-    """Return the rows of one of geth's diffs: a row for each changed account, or for each changed slot."""
+    """Return the rows of one of geth's diffs: one row per changed account or changed slot."""
     values = {
         "geth_balance_diffs": _geth_balance,
         "geth_code_diffs": _geth_code,
@@ -73,7 +73,7 @@ def geth_diffs(dataset: str) -> Rows:
         "geth_storage_diffs": _slots,
     }[dataset]
     return lambda chain, number: (
-        (*_place(transaction), account.address, *value)
+        (*_location(transaction), account.address, *value)
         for transaction, account in _touched(chain, number)
         if account.changed
         for value in values(account)
@@ -86,32 +86,36 @@ def _touched(chain: Chain, number: int) -> Iterator[tuple[Transaction, Account]]
             yield transaction, account
 
 
-def _place(transaction: Transaction) -> tuple[object, ...]:
+def _location(transaction: Transaction) -> tuple[object, ...]:
     return transaction.block_number, transaction.transaction_index, transaction.hash
 
 
 def _ends(account: Account) -> tuple[AccountState, AccountState]:
-    return account.before or _NOTHING, account.after or _NOTHING
+    return account.before or _NO_ACCOUNT, account.after or _NO_ACCOUNT
 
 
-def _lives_on(account: Account) -> bool:
+def _exists_before_and_after(account: Account) -> bool:
     return account.before is not None and account.after is not None
 
 
 def _balance(account: Account) -> list[tuple[object, ...]]:
     before, after = _ends(account)
-    return [] if _lives_on(account) and before.balance == after.balance else [(before.balance, after.balance)]
+    return (
+        []
+        if _exists_before_and_after(account) and before.balance == after.balance
+        else [(before.balance, after.balance)]
+    )
 
 
 def _code(account: Account) -> list[tuple[object, ...]]:
     before, after = _ends(account)
-    same = before.code == after.code if account.before is None or _lives_on(account) else False
+    same = before.code == after.code if account.before is None or _exists_before_and_after(account) else False
     return [] if same else [(before.code, after.code)]
 
 
 def _nonce(account: Account) -> list[tuple[object, ...]]:
     before, after = _ends(account)
-    return [] if _lives_on(account) and before.nonce == after.nonce else [(before.nonce, after.nonce)]
+    return [] if _exists_before_and_after(account) and before.nonce == after.nonce else [(before.nonce, after.nonce)]
 
 
 def _slots(account: Account) -> list[tuple[object, ...]]:

@@ -1,7 +1,7 @@
-"""The datasets of `trace_block`: `traces`, `native_transfers`, `contracts`, with Cryo's slips.
+"""The datasets of `trace_block`: `traces`, `native_transfers`, `contracts`.
 
-Two slips of Cryo 0.3.2 are kept: a failed creation's recipient is 32 zero bytes in `native_transfers`, and `contracts`
-has the hashes of init code and code the wrong way round.
+Two bugs of Cryo 0.3.2 are reproduced: in `native_transfers` the recipient of a failed creation is 32 zero bytes, and
+in `contracts` the hashes of init code and code are swapped.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ CONTRACT_FIELDS = (
 )
 
 _CALL_TYPES = {"CALL": "call", "CALLCODE": "call_code", "DELEGATECALL": "delegate_call", "STATICCALL": "static_call"}
-_NOBODY = bytes(32)
+_NO_RECIPIENT = bytes(32)
 
 
 def trace_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
-    """Yield a block's traces: rewards first, as Cryo sorts what has no transaction."""
+    """Yield a block's traces; rewards come first, since Cryo sorts rows without a transaction first."""
     block_hash = chain.hash(number)
     for trace in _sorted(chain, number):
         subtraces = len(trace.frame.calls) if trace.frame else 0
@@ -88,9 +88,9 @@ def trace_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
 
 
 def native_transfer_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
-    """Yield who gave how much to whom, for every trace, those of no value too."""
+    """Yield sender, recipient and value of every trace, also if the value is zero."""
     block_hash = chain.hash(number)
-    order = {id(trace): place for place, trace in enumerate(traces(chain, number))}
+    order = {id(trace): index for index, trace in enumerate(traces(chain, number))}
     for trace in _sorted(chain, number):
         index, transaction_hash = _transaction(trace)
         frame = trace.frame
@@ -98,12 +98,12 @@ def native_transfer_rows(chain: Chain, number: int) -> Iterator[tuple[object, ..
             parties: tuple[object, ...] = (ZERO_ADDRESS, trace.author, trace.reward)
         else:
             failed = trace.kind == "create" and frame.error is not None
-            parties = (frame.sender, _NOBODY if failed else frame.to, frame.value)
+            parties = (frame.sender, _NO_RECIPIENT if failed else frame.to, frame.value)
         yield (number, block_hash, index, order[id(trace)], transaction_hash, *parties)
 
 
 def contract_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
-    """Yield the contracts that came to be, with who asked for them and who made them."""
+    """Yield the contracts that were created, with the transaction's sender and the address that created them."""
     block_hash, deployer, index = chain.hash(number), b"", 0
     for trace in traces(chain, number):
         if trace.frame is None or trace.transaction is None:
@@ -113,9 +113,9 @@ def contract_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
             deployer = frame.sender
         if trace.kind != "create" or frame.error is not None:
             continue
-        made = (index, trace.transaction.hash, frame.to, deployer, frame.sender, frame.input, frame.output)
+        creation = (index, trace.transaction.hash, frame.to, deployer, frame.sender, frame.input, frame.output)
         sizes = (len(frame.input), len(frame.output))
-        yield (number, block_hash, *made, keccak256(frame.output), *sizes, keccak256(frame.input))
+        yield (number, block_hash, *creation, keccak256(frame.output), *sizes, keccak256(frame.input))
         index += 1
 
 
@@ -142,7 +142,7 @@ def _action(trace: Trace) -> tuple[object, ...]:
 
 
 def _result(trace: Trace) -> tuple[object, ...]:
-    """Return gas used, output, code, address: nothing for what failed, and for what has no result."""
+    """Return gas used, output, code, address; all None for a failed trace and for one without a result."""
     frame = trace.frame
     if frame is None or frame.error is not None or trace.kind == "suicide":
         return (None, None, None, None)

@@ -1,4 +1,4 @@
-"""The dataset `transactions`: a row for every transaction, with what its receipt says."""
+"""The dataset `transactions`: one row per transaction, with the outcome from its receipt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The datasets `erc20_transfers` and `erc721_transfers`: logs of Transfer with the one or the other's exact shape."""
+"""The datasets `erc20_transfers` and `erc721_transfers`: Transfer logs with the exact shape of either standard."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from harness.world.chain import Chain
 
-_PLACE = ("block_number", "transaction_index", "log_index", "transaction_hash")
-ERC20_FIELDS = (*_PLACE, "erc20", "from_address", "to_address", "value")
-ERC721_FIELDS = (*_PLACE, "erc20", "from_address", "to_address", "token_id")
+_LOCATION = ("block_number", "transaction_index", "log_index", "transaction_hash")
+ERC20_FIELDS = (*_LOCATION, "erc20", "from_address", "to_address", "value")
+ERC721_FIELDS = (*_LOCATION, "erc20", "from_address", "to_address", "token_id")
 
 
 def erc20_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
-    """Yield the transfers with three topics and a word of data."""
+    """Yield the transfers with three topics and 32 bytes of data."""
     return _rows(chain, number, topics=3, data_bytes=32)
 
 

@@ -1,4 +1,4 @@
-"""The dataset `vm_traces`: every step of Parity's VM traces, sorted by the gas that was left after it."""
+"""The dataset `vm_traces`: every step of Parity's VM traces, sorted by the gas left after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIELDS = ("block_number", "transaction_index", "pc", "cost", "used", "op")
 
 
 def rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
-    """Yield the steps by gas left, those that failed first: they have none."""
+    """Yield the steps by gas left; failed steps have no value there and come first."""
     for transaction in chain.transactions(number):
         run = [
             (step.pc, step.cost, None if step.failed else step.gas - step.cost, step.op)

@@ -1,4 +1,4 @@
-"""The images: built once from packages, named by what they are made of, replaced by a variable."""
+"""The images: built once from packages, tagged by their inputs, replaceable with a variable."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def docker(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def worker() -> dict[str, Any]:
-    """What the engine says of the worker's image; `cryo_ingest:latest` may be another checkout's by now."""
+    """The engine's description of the worker's image; `cryo_ingest:latest` may be from another checkout."""
     tag = build(IMAGES["worker"])
     engine = client()
     try:
@@ -38,10 +38,10 @@ def worker() -> dict[str, Any]:
         engine.close()
 
 
-def test_a_tag_follows_the_base_that_an_image_is_built_on():
-    """Another base is another image; what is not built on it keeps its name."""
+def test_a_tag_depends_on_the_base_image():
+    """With another base image the tags change, except those of images that do not use it."""
     listed = {}
-    script = "from harness.containers.images import IMAGES\nfor one in IMAGES.values(): print(one.name, one.tag)"
+    script = "from harness.containers.images import IMAGES\nfor image in IMAGES.values(): print(image.name, image.tag)"
     for base in ("", "python:3.11-slim"):
         environment = os.environ | {"HARNESS_BASE_IMAGE": base}
         ran = subprocess.run(
@@ -55,11 +55,11 @@ def test_a_tag_follows_the_base_that_an_image_is_built_on():
 
 
 @pytest.mark.docker
-def test_images_that_are_there_are_not_built_again_and_are_listed_with_their_pins(worker: dict[str, Any]):
-    """A second build says that all is there; the list gives pin, source and variable."""
+def test_existing_images_are_not_built_again_and_are_listed_with_their_versions(worker: dict[str, Any]):
+    """A second build finds all images; the list has version, source and variable of each."""
     again = harness("images", "build")
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count(" is there\n") == 5
+    assert again.stderr.count(" exists\n") == 5
     assert "building" not in again.stderr
     listed = harness("images", "list").stdout
     for words in ("anvil-linux-amd64@1.7.1, from npm", "cryo==0.3.2, from PyPI", "HARNESS_MINIO_IMAGE", worker["Tag"]):
@@ -67,16 +67,16 @@ def test_images_that_are_there_are_not_built_again_and_are_listed_with_their_pin
 
 
 @pytest.mark.docker
-def test_an_image_that_a_variable_names_is_used_or_missed_by_its_name():
-    """With a registry the variables point elsewhere; nothing is built in place of what they name."""
+def test_an_image_that_a_variable_selects_is_never_built():
+    """If the engine does not have the selected image, the command fails instead of building one."""
     ran = harness("images", "build", "anvil", HARNESS_ANVIL_IMAGE="elsewhere/anvil:1")
     assert ran.returncode == 1
-    assert "HARNESS_ANVIL_IMAGE names elsewhere/anvil:1" in ran.stderr
+    assert "HARNESS_ANVIL_IMAGE selects elsewhere/anvil:1" in ran.stderr
     assert "docker pull" in ran.stderr
 
 
 @pytest.mark.docker
-def test_the_worker_image_is_small_unprivileged_and_says_where_it_comes_from(worker: dict[str, Any]):
+def test_the_worker_image_is_small_and_unprivileged_and_has_provenance_labels(worker: dict[str, Any]):
     """Under 450 MB, user 10001, one volume, real mode, an init, OCI labels with version and source revision."""
     config = worker["Config"]
     assert worker["Size"] < 450e6
@@ -91,8 +91,8 @@ def test_the_worker_image_is_small_unprivileged_and_says_where_it_comes_from(wor
 
 
 @pytest.mark.docker
-def test_the_worker_image_has_both_cryos_and_nothing_that_builds(worker: dict[str, Any]):
-    """Real Cryo and the fake one are on its PATH; pip, compilers and make are not; staging is its user's alone."""
+def test_the_worker_image_has_both_cryos_and_no_build_tools(worker: dict[str, Any]):
+    """Real and fake Cryo are on its PATH; pip, compilers and make are not; only its user can read staging."""
     script = f"cryo --version; fake-cryo --version; stat -c '%a %u' {STAGING}; which pip pip3 gcc cc make dpkg-source"
     ran = docker("run", "--rm", "--read-only", "--cap-drop", "ALL", "--entrypoint", "sh", worker["Tag"], "-c", script)
     assert ran.stdout.split("\n") == ["cryo 0.3.2", "cryo 0.3.2", "700 10001", ""]

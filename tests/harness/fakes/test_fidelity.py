@@ -1,4 +1,4 @@
-"""Real Cryo over the fake pool against the fakes: the real one proves the fake."""
+"""Real Cryo and fake Cryo on the fake pool extract the same files."""
 
 import os
 import subprocess
@@ -26,8 +26,8 @@ pytestmark = [
 
 @pytest.mark.parametrize("dataset", sorted(ROWS))
 @pytest.mark.parametrize("blocks", [range(150), range(100_000_000, 100_000_060)], ids=["genesis", "high"])
-def test_real_cryo_extracts_what_the_world_says(dataset: str, blocks: range, tmp_path: Path):
-    """Real Cryo's file from the fake pool equals the world's table: schema, rows and order, name included."""
+def test_real_cryo_extracts_the_rows_of_the_chain(dataset: str, blocks: range, tmp_path: Path):
+    """Real Cryo's file from the fake pool has the schema, the rows, their order and the name of the chain's table."""
     chain = Chain(chain_id=137, seed=11)
     with RpcPool(Node(chain)) as pool:
         command = [BIN / "cryo-from-wheel", dataset, "-b", f"{blocks.start}:{blocks.stop}", "-o", tmp_path]
@@ -47,7 +47,7 @@ def test_real_cryo_extracts_what_the_world_says(dataset: str, blocks: range, tmp
 
 
 def by_both(chain: Chain, dataset: str, folder: Path) -> tuple[pa.Table, pa.Table]:
-    """Return blocks 70 to 129 of a chain as real Cryo and as the fake one extract them from a node."""
+    """Return blocks 70 to 129 of a chain as extracted by real and by fake Cryo."""
     with RpcPool(Node(chain)) as pool:
         for program in ("cryo-from-wheel", "fake-cryo"):
             command = [BIN / program, dataset, "-b", "70:130", "-o", folder / program]
@@ -69,8 +69,8 @@ QUIRKS = Quirks(deposits=True, state_sync=True, restarting_log_index=True, block
     "dataset",
     ["blocks", "transactions", "traces", "native_transfers", "contracts", "geth_calls", "balance_diffs", "logs"],
 )
-def test_quirky_chains_are_extracted_alike(dataset: str, tmp_path: Path):
-    """With deposits, state syncs, rewards and restarting log indexes the two still agree, ties in Cryo's sort aside."""
+def test_both_extract_the_same_rows_from_chains_with_quirks(dataset: str, tmp_path: Path):
+    """With deposits, state syncs, rewards and restarting log indexes both agree, except for ties in Cryo's sort."""
     real, fake = by_both(Chain(10, quirks=QUIRKS), dataset, tmp_path)
     if dataset == "logs":
         assert sorted(real.to_pylist(), key=repr) == sorted(fake.to_pylist(), key=repr)
@@ -82,16 +82,16 @@ def test_quirky_chains_are_extracted_alike(dataset: str, tmp_path: Path):
     "quirk", ["zero_bloom", "full_bloom", "no_finalized_tag", "no_block_receipts", "large_headers"]
 )
 @pytest.mark.parametrize("dataset", ["blocks", "transactions", "logs"])
-def test_a_quirk_of_headers_or_of_the_node_is_extracted_alike(quirk: str, dataset: str, tmp_path: Path):
-    """Cryo looks at no bloom and asks for no `finalized`: its rows are the fake's, logs outside a bloom among them."""
+def test_both_extract_the_same_rows_with_quirks_of_headers_or_nodes(quirk: str, dataset: str, tmp_path: Path):
+    """Cryo uses neither blooms nor `finalized`: both extract the same rows, also logs that no bloom contains."""
     real, fake = by_both(Chain(10, quirks=Quirks(**{quirk: True})), dataset, tmp_path)
     assert real.equals(fake)
 
 
 @pytest.mark.parametrize("quirk", ["block_logs", "block_log_receipts"])
 @pytest.mark.parametrize("dataset", ["logs", "erc20_transfers", "transactions", "address_appearances"])
-def test_logs_of_a_block_are_extracted_alike(quirk: str, dataset: str, tmp_path: Path):
-    """A log outside any transaction is a row of both, and one receipt more shifts no transaction's."""
+def test_both_extract_the_same_logs_of_a_block(quirk: str, dataset: str, tmp_path: Path):
+    """Both extract a log without a transaction, and an additional receipt does not shift the others."""
     chain = Chain(10, quirks=Quirks(**{quirk: True}))
     real, fake = by_both(chain, dataset, tmp_path)
     assert real.equals(fake)
@@ -104,8 +104,8 @@ def test_logs_of_a_block_are_extracted_alike(quirk: str, dataset: str, tmp_path:
     ("quirk", "dataset"),
     [("no_receipts", "transactions"), ("hydrated_blocks", "blocks"), ("hydrated_blocks", "geth_calls")],
 )
-def test_what_cryo_cannot_read_fails_alike(quirk: str, dataset: str, tmp_path: Path):
-    """Cryo needs receipts for `transactions` and hashes for most datasets; a chunk without transactions needs none."""
+def test_both_fail_on_the_same_blocks(quirk: str, dataset: str, tmp_path: Path):
+    """Cryo needs receipts for `transactions` and hashes for most datasets, except for chunks without transactions."""
     chain = Chain(10, quirks=Quirks(**{quirk: True}))
     empty = f"{EMPTY_RUN.start}:{EMPTY_RUN.stop}"
     with RpcPool(Node(chain)) as pool:
@@ -119,15 +119,17 @@ def test_what_cryo_cannot_read_fails_alike(quirk: str, dataset: str, tmp_path: P
 
 @pytest.mark.parametrize("quirks", [{"no_receipts": True, "full_bloom": True}, {"hydrated_blocks": True}])
 @pytest.mark.parametrize("dataset", ["logs", "erc721_transfers", "traces"])
-def test_datasets_that_need_neither_are_extracted_alike(quirks: dict[str, bool], dataset: str, tmp_path: Path):
-    """Without receipts, or with whole transactions in every block, logs and traces are read as they are."""
+def test_both_extract_datasets_that_need_neither_receipts_nor_hashes(
+    quirks: dict[str, bool], dataset: str, tmp_path: Path
+):
+    """Without receipts, or with full transactions in every block, both extract logs and traces."""
     real, fake = by_both(Chain(10, quirks=Quirks(**quirks)), dataset, tmp_path)
     assert real.equals(fake)
 
 
 @pytest.mark.parametrize(("quirk", "bloom"), [("zero_bloom", bytes(256)), ("full_bloom", b"\xff" * 256)])
-def test_a_quirky_bloom_reaches_real_cryo_as_it_is(quirk: str, bloom: bytes, tmp_path: Path):
-    """What the header says is what the column holds: neither the pool nor Cryo makes it true."""
+def test_real_cryo_stores_the_bloom_of_the_header_unchanged(quirk: str, bloom: bytes, tmp_path: Path):
+    """The column has the bloom of the header; neither the pool nor Cryo corrects it."""
     with RpcPool(Node(Chain(10, quirks=Quirks(**{quirk: True})))) as pool:
         command = [BIN / "cryo-from-wheel", "blocks", "-b", "70:130", "-o", tmp_path, "-i", "logs_bloom"]
         subprocess.run(command, env=os.environ | {"ETH_RPC_URL": pool.url}, check=True, capture_output=True)
@@ -135,8 +137,8 @@ def test_a_quirky_bloom_reaches_real_cryo_as_it_is(quirk: str, bloom: bytes, tmp
     assert set(pq.read_table(path)["logs_bloom"].to_pylist()) == {bloom}
 
 
-def test_a_node_that_refuses_to_trace_genesis_fails_its_chunk(tmp_path: Path):
-    """As geth does: `debug_*` of block 0 is an error, so a chunk from there is lost, one from block 1 is not."""
+def test_a_node_that_cannot_trace_genesis_fails_that_chunk(tmp_path: Path):
+    """As in geth, `debug_*` of block 0 is an error, so a chunk with block 0 fails and one from block 1 does not."""
     chain = Chain(1, quirks=Quirks(debug_refuses_genesis=True))
     codes = []
     with RpcPool(Node(chain)) as pool:
@@ -150,8 +152,8 @@ def test_a_node_that_refuses_to_trace_genesis_fails_its_chunk(tmp_path: Path):
 
 
 @pytest.mark.parametrize("dataset", sorted(ROWS))
-def test_anvil_is_a_witness_that_the_schemas_have_not_drifted(dataset: str, anvil_process: Anvil, tmp_path: Path):
-    """What real Cryo extracts from a live anvil has the schema that the fakes and the goldens have."""
+def test_the_schemas_of_files_from_anvil_are_those_of_the_fakes(dataset: str, anvil_process: Anvil, tmp_path: Path):
+    """Files that real Cryo extracts from anvil have the schemas of the fakes and the golden files."""
     command = [BIN / "cryo-from-wheel", dataset, "-b", "1:6", "-o", tmp_path]
     ended = subprocess.run(
         command, env=os.environ | {"ETH_RPC_URL": anvil_process.url}, check=False, capture_output=True

@@ -1,4 +1,4 @@
-"""Workers that mean no good: a clear verdict in bounded time, whatever they do."""
+"""Adversarial workers: each gets a clear verdict in bounded time."""
 
 import sys
 
@@ -6,8 +6,8 @@ import pytest
 
 from harness.checks.verdict import CheckResult, Verdict, check_history, verdicts
 from harness.history import Event, WorkerExited, final_state, of
-from harness.kit.conformance import IMPATIENT_SECONDS, SILENT_SCENARIOS, Patience
-from harness.kit.detect import hurried
+from harness.kit.conformance import IDLE_SCENARIOS, IDLE_WAIT_SECONDS, TimeLimit
+from harness.kit.detect import with_time_limit
 from harness.report.result import scenario_result
 from harness.runner.run import run
 from harness.scenario import find
@@ -40,14 +40,14 @@ for path in ("someone-elses", "someone-elses/stolen.parquet"):
 
 def checked(program: str, scenario: str, cryo_moto: S3Endpoint) -> tuple[CheckResult, list[Event]]:
     target = Target("adversary", (sys.executable, "-c", program))
-    events = run(hurried(SCENARIOS[scenario], PATIENCE_SECONDS), target, Backends(cryo_moto, cryo_moto, "moto"))
+    events = run(with_time_limit(SCENARIOS[scenario], PATIENCE_SECONDS), target, Backends(cryo_moto, cryo_moto, "moto"))
     return check_history(events), events
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("program", [NEVER_ANSWERS, CRASHES, FLOODS], ids=["never-answers", "crashes", "floods"])
-def test_who_does_no_work_fails_in_bounded_time(program: str, scenario: str, cryo_moto: S3Endpoint):
-    """The outcome that never came is a violation, nothing is shown to be kept, and no process is left."""
+def test_a_worker_that_does_no_work_fails_in_bounded_time(program: str, scenario: str, cryo_moto: S3Endpoint):
+    """The missing outcome is a violation, no clause counts as kept, and no process is left."""
     found, events = checked(program, scenario, cryo_moto)
     assert found.errors == ()
     assert found.passed == ()
@@ -55,27 +55,27 @@ def test_who_does_no_work_fails_in_bounded_time(program: str, scenario: str, cry
     assert final_state(events).survivors == ()
 
 
-def test_a_flood_is_read_and_not_kept(cryo_moto: S3Endpoint):
-    """125 MiB on each stream leave a history of a few MiB, which says that it is cut."""
+def test_a_flood_of_output_is_read_and_truncated(cryo_moto: S3Endpoint):
+    """125 MiB on each stream give a history of a few MiB, which says that output is not kept."""
     _, events = checked(FLOODS, "straight-run", cryo_moto)
     assert sum(len(event.model_dump_json()) for event in events) < 24 * 1024**2
     (exited,) = of(events, WorkerExited)
     assert "is not kept" in exited.stdout
 
 
-def test_lay_1_a_write_to_another_bucket_is_seen(cryo_moto: S3Endpoint):
-    """LAY-1: wherever a worker writes through the store's address, it is found out."""
+def test_lay_1_a_write_to_another_bucket_is_recorded(cryo_moto: S3Endpoint):
+    """LAY-1: any write of a worker to the store is found, also in another bucket."""
     found, _ = checked(ELSEWHERE, "straight-run", cryo_moto)
-    strays = [one.seen for one in found.violations if one.clause == "LAY-1"]
-    assert "someone-elses/stolen.parquet" in strays
+    written = [violation.seen for violation in found.violations if violation.clause == "LAY-1"]
+    assert "someone-elses/stolen.parquet" in written
 
 
-def test_who_never_asks_for_anything_is_soon_waited_for_no_more(cryo_moto: S3Endpoint):
-    """A whole profile ends in minutes though every scenario would wait for 40 seconds."""
-    patience = Patience(300.0)
+def test_the_wait_for_an_idle_worker_becomes_short(cryo_moto: S3Endpoint):
+    """A whole profile takes minutes, although every scenario would wait for 40 seconds."""
+    limit = TimeLimit(300.0)
     scenario = SCENARIOS["straight-run"]
     _, events = checked(NEVER_ANSWERS, "straight-run", cryo_moto)
-    for _ in range(SILENT_SCENARIOS):
-        assert patience.left(scenario).patience_seconds == scenario.patience_seconds
-        patience.of(scenario_result(events))
-    assert patience.left(scenario).patience_seconds == IMPATIENT_SECONDS
+    for _ in range(IDLE_SCENARIOS):
+        assert limit.applied_to(scenario).patience_seconds == scenario.patience_seconds
+        limit.record(scenario_result(events))
+    assert limit.applied_to(scenario).patience_seconds == IDLE_WAIT_SECONDS

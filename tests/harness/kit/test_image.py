@@ -14,24 +14,24 @@ from harness.targets.fit import Unfit, fitted
 from harness.targets.image import in_docker
 
 
-def test_sec_2_no_value_is_in_the_arguments(tmp_path: Path):
-    """SEC-2: variables go by their names; the image keeps its own PATH."""
+def test_sec_2_no_argument_contains_a_value(tmp_path: Path):
+    """SEC-2: arguments contain only the names of variables, and not PATH, which the image sets."""
     words = in_docker(("docker", "mine"), tmp_path, {"TOKEN": "secret-value", "PATH": "/host"}, tmp_path / "id")
     assert "secret-value" not in " ".join(words)
-    assert [words[at + 1] for at, word in enumerate(words) if word == "--env"] == ["TOKEN"]
+    assert [words[index + 1] for index, word in enumerate(words) if word == "--env"] == ["TOKEN"]
     assert words[-1] == "mine"
 
 
-def test_a_container_starts_no_container():
-    """Cryo in its image is for workers on this machine."""
+def test_a_worker_in_a_container_cannot_run_a_scenario_with_containers():
+    """Only workers on this machine can use Cryo in its image."""
     inside = next(one for one in find_scenarios() if one.cryo == "container")
-    with pytest.raises(Unfit, match="no other container"):
+    with pytest.raises(Unfit, match="another container"):
         fitted(inside, Target("image:mine", ("docker", "mine"), in_container=True))
 
 
 @pytest.mark.docker
-def test_the_worker_image_is_wired_rightly(cryo_containers: Session):
-    """Both as a command and as a service it finds all that it needs."""
+def test_the_worker_image_passes_the_smoke_test(cryo_containers: Session):
+    """The image passes as a single run and as a service."""
     assert cryo_containers
     result = CliRunner().invoke(app, ["smoke", "--target", f"image:{build(IMAGES['worker'])}"])
     assert result.exit_code == 0, result.output
@@ -39,8 +39,8 @@ def test_the_worker_image_is_wired_rightly(cryo_containers: Session):
 
 @pytest.mark.docker
 @pytest.mark.parametrize("name", ["fake-mode", "killed-before-manifest", "zombie-service", "real-cryo"])
-def test_what_goes_on_in_a_container_is_seen(name: str, cryo_containers: Session):
-    """A Cryo that tells nobody of itself is seen there, and a signal meets the worker and not the command `docker`."""
+def test_processes_in_a_container_are_observed(name: str, cryo_containers: Session):
+    """Cryo is seen there even if it does not report itself, and signals go to the worker and not to `docker`."""
     assert cryo_containers
     result = CliRunner().invoke(app, ["run", name, "--target", f"image:{build(IMAGES['worker'])}"])
     assert result.exit_code == 0, result.output

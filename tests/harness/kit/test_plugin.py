@@ -1,4 +1,4 @@
-"""The pytest plugin in somebody else's project, which has no more than a test file."""
+"""The pytest plugin in a foreign project that consists of one test file."""
 
 import os
 import re
@@ -23,7 +23,7 @@ TASK = {"dataset_uuid": "0f8fad5b-d9cb-469f-a165-70867728950e", "dataset_key": "
 
 @pytest.mark.parametrize("turn", range(2))
 def test_one_attempt(world, turn):
-    """The worker's own command among the plugin's parts."""
+    """The worker runs with the servers of the plugin."""
     ended = subprocess.run(["cryo-ingest", "run", "-"], input=json.dumps(TASK), env=world.environment(),
                            capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
@@ -32,21 +32,21 @@ def test_one_attempt(world, turn):
 
 def test_the_node_has_the_chain(fake_rpc, chain):
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}).encode()
-    asked = urllib.request.Request(fake_rpc.url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(asked) as answer:
+    request = urllib.request.Request(fake_rpc.url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
         assert int(json.load(answer)["result"], 16) == chain.chain_id
 
 
-def test_the_dispatcher_is_there(dispatcher, object_store):
-    task = dispatcher.machine.add_task(TASK)
-    assert dispatcher.machine.task(task).outcome is None
+def test_the_dispatcher_serves_a_task(dispatcher, object_store):
+    task = dispatcher.dispatcher.add_task(TASK)
+    assert dispatcher.dispatcher.task(task).outcome is None
     assert object_store.contents() == {}
 '''
 SERVERS = ("moto", "minio", "harness", "cryo")
 
 
 def helpers_of(folder: Path) -> list[str]:
-    """Return the processes that have this folder for their working directory."""
+    """Return the processes whose working directory is this folder."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -65,8 +65,8 @@ def pytest_in(folder: Path, *words: str) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_a_little_project_runs_twice_in_parallel_and_leaves_nothing(tmp_path: Path):
-    """Fixtures and kit under `-n 4`: both times all pass, and no process of it is left."""
+def test_a_project_runs_twice_in_parallel_and_leaves_no_process(tmp_path: Path):
+    """Fixtures and kit under `-n 4`: all tests pass both times, and no process is left."""
     (tmp_path / "test_mine.py").write_text(PROJECT)
     kit = ["--cryo-target", "reference", "--cryo-profile", "core", "-k", "test_mine or unknown-field or one-block"]
     for _ in range(2):
@@ -77,7 +77,7 @@ def test_a_little_project_runs_twice_in_parallel_and_leaves_nothing(tmp_path: Pa
 
 
 def test_each_clause_of_a_scenario_is_a_test(tmp_path: Path):
-    """They are chosen by -k and by markers, and named by scenario and clause."""
+    """Tests are named by scenario and clause, and can be selected with -k and with markers."""
     listed = ["--collect-only", "-q", "--cryo-target", "reference"]
     _, core = pytest_in(tmp_path, *listed, "-m", "cryo_core", "-k", "straight-run")
     assert "cryo/straight-run::LAY-1" in core
@@ -86,8 +86,8 @@ def test_each_clause_of_a_scenario_is_a_test(tmp_path: Path):
     assert [line for line in one.splitlines() if "::" in line] == ["cryo/straight-run::LAY-6"]
 
 
-def test_a_broken_worker_fails_with_the_report_and_how_to_run_it_again(tmp_path: Path):
-    """The clause's own words, what was expected and seen; the others of the scenario pass."""
+def test_a_failure_shows_the_report_and_the_command_to_repeat_it(tmp_path: Path):
+    """The report has the clause, what was expected and seen; the scenario's other clauses pass."""
     (tmp_path / "bad.toml").write_text(
         f"version = 1\ncommand = {[sys.executable, '-m', 'harness.reference']}\n"
         '[set]\nHARNESS_REFERENCE_BUG = "manifest-of-bare-names"\n'
@@ -99,15 +99,15 @@ def test_a_broken_worker_fails_with_the_report_and_how_to_run_it_again(tmp_path:
     assert "1 failed, 1 passed" in said
 
 
-def test_a_target_that_there_is_not_is_said_at_once(tmp_path: Path):
-    """A usage error, in one line."""
+def test_an_unknown_target_is_a_usage_error(tmp_path: Path):
+    """The session ends with a usage error of one line."""
     code, said = pytest_in(tmp_path, "--cryo-target", "pigeon")
     assert code == pytest.ExitCode.USAGE_ERROR
     assert "no target 'pigeon'" in said
 
 
 def test_nothing_is_imported_before_it_is_used(pytester: pytest.Pytester):
-    """A suite that does not use the plugin pays nothing for it."""
+    """A suite that does not use the plugin has no cost from it."""
     pytester.makepyfile("import sys\n\ndef test_light():\n    assert 'pydantic' not in sys.modules\n"
                         "    assert not [name for name in sys.modules if name.startswith('harness.')\n"
                         "                and name != 'harness.plugin']\n")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The plugin's containers: one of each for all processes of a session, and none after it."""
+"""The plugin's containers: one of each kind for all processes of a session, and none after it."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ import pytest
 
 
 @pytest.mark.parametrize("turn", range(4))
-def test_a_bucket_of_ones_own(minio, turn):
+def test_each_test_has_its_own_bucket(minio, turn):
     bucket = minio.make_bucket()
     assert bucket.contents() == {}
     with Path("urls").open("a") as file:
@@ -38,7 +38,7 @@ def test_a_node_with_blocks(anvil, turn):
 
 
 def ours() -> set[str]:
-    """Return the sessions that have containers of the plugin's."""
+    """Return the sessions that have containers of the plugin."""
     engine = client()
     try:
         found = engine.containers.list(all=True, filters={"label": OWNER_LABEL})
@@ -48,8 +48,8 @@ def ours() -> set[str]:
 
 
 @pytest.mark.docker
-def test_all_processes_share_one_minio_and_one_anvil_which_end_with_the_session(tmp_path: Path):
-    """Under `-n 2` every test has the same servers and a bucket of its own; afterwards no container is left."""
+def test_all_processes_share_one_minio_and_one_anvil_until_the_session_ends(tmp_path: Path):
+    """Under `-n 2` all tests have the same servers, each its own bucket; afterwards no container is left."""
     (tmp_path / "test_mine.py").write_text(PROJECT)
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     before = ours()

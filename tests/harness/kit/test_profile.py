@@ -1,4 +1,4 @@
-"""Which scenarios make a profile, and what counts in them."""
+"""Which scenarios a profile runs, and which clauses it requires."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,65 +21,66 @@ REFERENCE_WORKER = find(REFERENCE)
 COMMAND = 'version = 1\nname = "one"\ncommand = ["true"]\nrun = ["run"]\ndelivery = "payload-stdin"\n'
 
 
-def test_hardened_is_all_and_core_is_what_the_platform_asks_for():
-    """The contract's own words on profiles."""
+def test_hardened_has_all_clauses_and_core_those_of_the_platform():
+    """The profiles have the clauses that the contract gives them."""
     assert clauses_of("hardened") == clause_ids()
-    assert {clauses()[one]["source"] for one in clauses_of("core")} == {"S", "W"}
+    assert {clauses()[clause]["source"] for clause in clauses_of("core")} == {"S", "W"}
 
 
 def test_every_clause_of_a_profile_has_a_scenario():
-    """No profile asks for what it does not try; a service alone and a command alone get fewer."""
+    """Every clause that a profile requires is exercised."""
     for profile in ("core", "hardened"):
         planned = plan(REFERENCE_WORKER, profile, SCENARIOS)
-        named = {clause for one in planned.scenarios for clause in one.clauses}
+        named = {clause for scenario in planned.scenarios for clause in scenario.clauses}
         assert named == set(planned.asked)
 
 
-def test_nothing_is_thrown_at_core_that_only_hardened_withstands():
-    """A scenario with a fault that is about more than the profile is not in it."""
-    whole = {one.name: one for one in SCENARIOS}
-    for one in plan(REFERENCE_WORKER, "core", SCENARIOS).scenarios:
-        about_more = set(whole[one.name].clauses) - set(clauses_of("core"))
-        assert not (about_more and (one.cryo_faults or one.store_faults or one.triggers or one.preloaded_objects)), (
-            one.name
-        )
+def test_core_has_no_faults_that_only_hardened_requires_to_survive():
+    """A scenario with faults is not in a profile if it exercises clauses outside the profile."""
+    complete = {scenario.name: scenario for scenario in SCENARIOS}
+    for scenario in plan(REFERENCE_WORKER, "core", SCENARIOS).scenarios:
+        about_more = set(complete[scenario.name].clauses) - set(clauses_of("core"))
+        assert not (
+            about_more
+            and (scenario.cryo_faults or scenario.store_faults or scenario.triggers or scenario.preloaded_objects)
+        ), scenario.name
 
 
-def test_what_is_left_out_does_not_count():
-    """Neither the clause in a scenario, nor its violations; the reason is kept."""
+def test_an_excluded_clause_is_ignored():
+    """Scenarios do not name it, its violations are dropped, and the reason is kept."""
     target = replace(REFERENCE_WORKER, cannot={"LAY-3": "another manifest"})
     planned = plan(target, "core", SCENARIOS)
     assert planned.excluded == {"LAY-3": "another manifest"}
-    assert not any("LAY-3" in one.clauses for one in planned.scenarios)
+    assert not any("LAY-3" in scenario.clauses for scenario in planned.scenarios)
     broken = tuple(Violation(clause, "a", "b") for clause in ("LAY-3", "LAY-1", "LAY-6"))
-    counted = planned.counted(ScenarioResult(CheckResult("s", broken), "t", ("LAY-1", "LAY-3")))
-    assert [one.clause for one in counted.violations] == ["LAY-1"]
+    judged = planned.without_excluded(ScenarioResult(CheckResult("s", broken), "t", ("LAY-1", "LAY-3")))
+    assert [violation.clause for violation in judged.violations] == ["LAY-1"]
 
 
-def test_a_scenario_of_another_profile_is_told_not_passed():
-    """Named on its own there is nothing to run; named with another it is skipped, and the headline says so."""
-    named = [one for one in SCENARIOS if one.name in {"lease-lost", "straight-run"}]
-    left_out = plan(REFERENCE_WORKER, "core", named).left_out(named)
-    assert left_out == {"lease-lost": "about STG-5, LSE-3, which this profile and target leave out"}
+def test_a_scenario_of_another_profile_is_reported_as_skipped():
+    """If it is named with another scenario, it is skipped, and the headline says so."""
+    named = [scenario for scenario in SCENARIOS if scenario.name in {"lease-lost", "straight-run"}]
+    skipped = plan(REFERENCE_WORKER, "core", named).skipped_of(named)
+    assert skipped == {"lease-lost": "exercises STG-5, LSE-3, which this profile or target does not require"}
     passed = ScenarioResult(CheckResult("straight-run", passed=("LAY-3",)), "t", ("LAY-3",))
-    result = RunResult("t", "moto", ("LAY-3",), (passed,), skipped=left_out)
+    result = RunResult("t", "moto", ("LAY-3",), (passed,), skipped=skipped)
     assert result.headline == "keeps the clause; 1 scenario skipped"
-    assert "skipped       lease-lost: about STG-5" in text.render(result)
-    assert "- skipped: lease-lost: about STG-5" in summary.render(result)
+    assert "skipped       lease-lost: exercises STG-5" in text.render(result)
+    assert "- skipped: lease-lost: exercises STG-5" in summary.render(result)
 
 
 @pytest.mark.parametrize("command", ["conformance", "run"])
-def test_nothing_to_run_is_no_pass(command: str, tmp_path: Path):
-    """A report of no scenario would read as one of a good worker."""
+def test_a_run_without_scenarios_is_an_error(command: str, tmp_path: Path):
+    """A report without scenarios would look like a pass."""
     path = tmp_path / "target.toml"
     path.write_text(COMMAND)
     found = CliRunner().invoke(app, [command, "stray-messages", "--target", str(path)])
     assert found.exit_code == 64
-    assert "nothing to run: stray-messages: needs a worker that takes wake-ups" in found.output
+    assert "nothing to run: stray-messages: needs a worker that reads wake-ups" in found.output
 
 
-def test_a_scenario_that_a_profile_does_not_hold_is_not_run_for_it():
-    """Core has no lease that is lost: asked for that alone, the command says so."""
+def test_a_scenario_outside_the_profile_does_not_run():
+    """If only a scenario outside the profile is named, the command says so."""
     found = CliRunner().invoke(app, ["conformance", "lease-lost", "--target", REFERENCE, "--profile", "core"])
     assert found.exit_code == 64
-    assert "nothing to run: lease-lost: about STG-5, LSE-3" in found.output
+    assert "nothing to run: lease-lost: exercises STG-5, LSE-3" in found.output

@@ -1,4 +1,4 @@
-"""Smoke says in words what is wrong with a worker's wiring."""
+"""The smoke test explains what is wrong with a worker's configuration."""
 
 import sys
 from pathlib import Path
@@ -23,8 +23,8 @@ def smoke(name: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_worker_that_is_wired_rightly_is_told_so():
-    """Both ways of the reference worker, exit code 0."""
+def test_a_correct_worker_passes():
+    """The reference worker passes in both modes, with exit code 0."""
     code, said = smoke("reference")
     assert code == 0, said
     assert [line.split()[0] for line in said.splitlines()] == ["ok", "ok"]
@@ -52,9 +52,9 @@ def test_a_worker_that_is_wired_rightly_is_told_so():
         ),
     ],
 )
-def test_what_is_missing_is_said_with_its_variables(text: str, said: list[str], tmp_path: Path):
-    """The request that never came, where the worker would have found whom to ask, and its last words."""
-    # One that is not told where to stage would do so in the specification's own place, which is everybody's.
+def test_what_did_not_happen_is_reported_with_its_variables(text: str, said: list[str], tmp_path: Path):
+    """The report has the missing step, the variables that it depends on, and the worker's exit code."""
+    # Without the variable the worker would use the default staging root, which all tests share.
     root = f"TRACE_CRYO_STAGING_ROOT=${{TRACE_CRYO_STAGING_ROOT:-{tmp_path / 'own'}}}"
     code, output = smoke(target(tmp_path, text, ["sh", "-c", f'export {root}; exec "$@"', "sh", *REFERENCE]))
     assert code == 1

@@ -27,12 +27,12 @@ CLAUSES = [
 
 
 def test_every_clause_has_a_bug():
-    """A clause that no bug breaks is one whose check nobody has seen fail."""
+    """Each clause has a bug, so that its check has failed at least once."""
     assert {known.clause for known in BUGS} == set(CLAUSES)
 
 
-def test_every_bug_is_in_the_code_once_named():
-    """A bug of the list that no line of the worker asks for would never be caught."""
+def test_every_bug_has_a_switch_in_the_code():
+    """A listed bug without a switch in the code could never be caught."""
     names = [known.name for known in BUGS]
     assert len(names) == len(set(names))
     asked = set(re.findall(r'bug\(\s*"([a-z0-9-]+)"', CODE))
@@ -41,33 +41,33 @@ def test_every_bug_is_in_the_code_once_named():
 
 
 def test_an_unknown_bug_is_an_error():
-    """A misspelt switch is never silently off."""
+    """A misspelt switch is an error and not silently off."""
     with pytest.raises(KeyError):
         bug("no-such-bug")
 
 
 def test_sources_are_public_threads():
-    """A real incident has the address of its thread."""
+    """The source of a real incident is the URL of its thread."""
     sources = [known.source for known in BUGS if known.source]
     assert len(sources) >= 10
     assert all(re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+", source) for source in sources)
 
 
 def test_the_table_lists_every_bug():
-    """`cryo-harness bugs` prints each with its clause and its source."""
+    """`cryo-harness bugs` prints each bug with its clause and its source."""
     printed = CliRunner().invoke(app, ["bugs"], env={"COLUMNS": "160"}).output
     assert all(known.name in printed for known in BUGS)
     assert all(known.source in printed for known in BUGS if known.source)
 
 
 def test_nothing_of_the_worker_is_imported():
-    """The reference shares nothing with the worker that it stands beside."""
+    """The reference worker shares no code with our worker."""
     assert "cryo_ingest." not in CODE.replace("cryo_ingest.fake", "")
     assert not re.search(r"^\s*(from|import) cryo_ingest", CODE, re.MULTILINE)
 
 
 def test_lse_3_the_margin_and_the_clock_of_a_lease(monkeypatch: pytest.MonkeyPatch):
-    """LSE-3: the smaller of 5 s and a third is taken off, never leaving less than 1 s; the clock is not ours."""
+    """LSE-3: the margin is 5 s or a third of the lease, and 1 s remains; the dispatcher's clock counts."""
     expires, date = "1970-01-01T00:01:30Z", "Thu, 01 Jan 1970 00:01:00 GMT"
     assert [with_margin(seconds) for seconds in (60.0, 6.0, 1.2, 0.5)] == [55.0, 4.0, 1.0, 1.0]
     assert _lease_seconds(expires, date) == 30

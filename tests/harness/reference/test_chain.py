@@ -1,4 +1,4 @@
-"""The reference worker's proof by the chain, in process, on the fake pool."""
+"""The proof by the chain of the reference worker, in process, on the fake pool."""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,7 +11,7 @@ from harness.fakes.rpc import Node, RpcPool
 from harness.faults import RpcFault
 from harness.faults.rpc import Error, Fields, Items, Lagging, Outage, Pruned, Result
 from harness.reference.bugs import BUG_VARIABLE
-from harness.reference.cancellation import Guard
+from harness.reference.cancellation import Cancellation
 from harness.reference.chain import prove
 from harness.reference.errors import FailedProof, Retryable, Unconfirmed
 from harness.reference.log import Log
@@ -31,7 +31,7 @@ def task(dataset: str) -> Task:
 
 
 def file(chain: Chain, dataset: str, *, lost_below: int = 0, numbers: range = range(1000, 1040)) -> File:
-    """Make the file that Cryo writes of some blocks, without the rows of blocks below a number."""
+    """Make the file that Cryo writes for some blocks, without the rows of blocks below a number."""
     table = build(chain, dataset, list(numbers))
     return of_rows(table.filter(pc.greater_equal(table["block_number"], lost_below)), numbers)
 
@@ -46,7 +46,7 @@ def levels(
 ) -> dict[str, str]:
     """Prove files on a pool of one node."""
     with RpcPool(Node(chain, head=5000, **node), faults) as pool:
-        endpoint = Endpoint(pool.url, Guard(), PATIENCE_SECONDS)
+        endpoint = Endpoint(pool.url, Cancellation(), PATIENCE_SECONDS)
         return prove(task(dataset), files, endpoint, level, Log())
 
 
@@ -60,31 +60,31 @@ LOGS = ("logs", "erc20_transfers", "erc721_transfers")
 
 @pytest.mark.parametrize("receipts", ["null", "empty", "error"])
 @pytest.mark.parametrize("quirks", [{}, {"zero_bloom": True}, {"full_bloom": True}, {"no_block_receipts": True}])
-def test_rng_4_rows_that_went_with_the_receipts_are_not_confirmed(quirks: dict[str, bool], receipts: str):
-    """RNG-4: a node that has pruned logs and receipts does not confirm a file without them; receipts are named."""
+def test_rng_4_rows_lost_together_with_the_receipts_are_not_confirmed(quirks: dict[str, bool], receipts: str):
+    """RNG-4: a node that has pruned logs and receipts does not confirm a file without rows."""
     chain = world(**quirks)
     with pytest.raises(Unconfirmed, match="no receipts"):
         levels("logs", [file(chain, "logs", lost_below=1020)], chain, pruned_below=1020, pruned_receipts=receipts)
 
 
 @pytest.mark.parametrize("dataset", LOGS[1:])
-def test_rng_4_transfers_that_went_with_the_receipts_are_not_confirmed(dataset: str):
-    """RNG-4: the Transfer topic in a bloom is resolved by receipts, or not at all."""
+def test_rng_4_transfers_lost_together_with_the_receipts_are_not_confirmed(dataset: str):
+    """RNG-4: only receipts decide about a block with the Transfer topic in its bloom."""
     chain = world()
     with pytest.raises(Unconfirmed, match="no receipts"):
         levels(dataset, [file(chain, dataset, lost_below=1020)], chain, pruned_below=1020)
 
 
 @pytest.mark.parametrize("dataset", LOGS)
-def test_rng_4_lost_rows_are_missed_by_their_receipts(dataset: str):
-    """RNG-4: where receipts hold what the file lacks, the proof fails, whatever eth_getLogs answers."""
+def test_rng_4_receipts_reveal_lost_rows(dataset: str):
+    """RNG-4: if receipts have logs that the file lacks, the proof fails, whatever eth_getLogs answers."""
     chain = world()
-    with pytest.raises(FailedProof, match=r"block 10\d\d.*its receipts hold.*same answer twice"):
+    with pytest.raises(FailedProof, match=r"block 10\d\d.*receipts are missing.*same answer twice"):
         levels(dataset, [file(chain, dataset, lost_below=1020)], chain, Result([], method="eth_getLogs"))
 
 
-def test_rng_4_logs_by_hash_decide_only_where_they_explain_the_bloom():
-    """RNG-4: complete logs by hash confirm rows without receipts; a chain of useless blooms needs receipts."""
+def test_rng_4_logs_by_hash_decide_only_if_they_match_the_bloom():
+    """RNG-4: complete logs by hash confirm rows without receipts; a chain with useless blooms needs receipts."""
     no_receipts = (
         Result(None, method="eth_getBlockReceipts"),
         Result(None, method="eth_getTransactionReceipt"),
@@ -97,7 +97,7 @@ def test_rng_4_logs_by_hash_decide_only_where_they_explain_the_bloom():
 
 @pytest.mark.parametrize("bloom", ["full_bloom", "zero_bloom"])
 def test_rng_4_without_receipts_and_blooms_only_the_rows_are_proved(bloom: str):
-    """RNG-4: logs of a chain that has neither are proved by rows, never by the chain; level receipts fails."""
+    """RNG-4: without receipts and useful blooms, logs are proved only by rows; the level receipts fails."""
     chain = world(no_receipts=True, **{bloom: True})
     assert levels("logs", [file(chain, "logs")], chain) == {"1000.parquet": "rows"}
     with pytest.raises(Unconfirmed):
@@ -109,8 +109,8 @@ def test_rng_4_without_receipts_and_blooms_only_the_rows_are_proved(bloom: str):
 @pytest.mark.parametrize("dataset", LOGS)
 @pytest.mark.parametrize("quirk", ["block_logs", "block_log_receipts"])
 @pytest.mark.parametrize("level", ["chain", "receipts"])
-def test_rng_4_logs_of_the_block_pass_and_are_missed(dataset: str, quirk: str, level: str):
-    """RNG-4: a log outside all transactions passes where the node has it, and a row that it lacks does not."""
+def test_rng_4_logs_without_a_transaction_are_compared(dataset: str, quirk: str, level: str):
+    """RNG-4: a log without a transaction passes if the node has it, and fails otherwise."""
     chain = world(**{quirk: True})
     assert levels(dataset, [file(chain, dataset)], chain, level=level) == {"1000.parquet": level}
     if dataset == "logs":
@@ -118,8 +118,8 @@ def test_rng_4_logs_of_the_block_pass_and_are_missed(dataset: str, quirk: str, l
             levels(dataset, [file(chain, dataset)], world(), level=level)
 
 
-def test_rng_4_equal_bytes_of_another_chunk_are_another_claim():
-    """RNG-4: a file without rows that is right does not confirm another one that lacks rows."""
+def test_rng_4_each_chunk_is_proved_even_if_its_bytes_are_equal():
+    """RNG-4: a correct empty file does not confirm another empty file that lacks rows."""
     chain = world(late_start=True)
     empty = of_rows(file(chain, "logs", lost_below=9999).table, range(1000, 1020))
     lost = File(Chunk("1500.parquet", 1500, 1519), empty.body, empty.table, False)
@@ -130,7 +130,7 @@ def test_rng_4_equal_bytes_of_another_chunk_are_another_claim():
 
 @pytest.mark.parametrize("dataset", ["traces", "geth_calls"])
 def test_rng_4_each_transaction_that_used_gas_has_a_trace(dataset: str):
-    """RNG-4: a file without any row of one transaction is not the chain's, though its block has other rows."""
+    """RNG-4: a file without rows of one transaction fails, even if its block has other rows."""
     chain = world()
     whole = file(chain, dataset)
     number = next(each for each in range(1000, 1040) if len(chain.transactions(each)) > 1)
@@ -143,8 +143,8 @@ def test_rng_4_each_transaction_that_used_gas_has_a_trace(dataset: str):
 
 @pytest.mark.parametrize("quirk", sorted(asdict(Quirks())))
 @pytest.mark.parametrize("dataset", [*LOGS, "transactions", "traces"])
-def test_rng_4_no_honest_chain_is_refused(dataset: str, quirk: str):
-    """RNG-4: whatever a chain's oddities, its own rows pass."""
+def test_rng_4_correct_rows_pass_on_every_chain(dataset: str, quirk: str):
+    """RNG-4: correct rows pass with every quirk of a chain."""
     chain = world(**{quirk: True})
     assert levels(dataset, [file(chain, dataset)], chain) == {"1000.parquet": "chain"}
 
@@ -160,22 +160,22 @@ def test_rng_4_no_honest_chain_is_refused(dataset: str, quirk: str):
         Fields({"logs": [], "logsBloom": "0x" + "f7" * 256}, method="eth_getBlockReceipts"),
     ],
 )
-def test_rng_4_receipts_of_single_transactions_stand_in(fault: RpcFault):
-    """RNG-4: a call that gives too little costs another call, not the attempt."""
+def test_rng_4_receipts_of_single_transactions_are_the_fallback(fault: RpcFault):
+    """RNG-4: if one method returns too little, another one is called."""
     chain = world(zero_bloom=True)
     assert levels("logs", [file(chain, "logs")], chain, fault) == {"1000.parquet": "chain"}
 
 
 @pytest.mark.parametrize("form", ["each", "object", "list", "string", "message", "bare", "html", "empty", "close"])
-def test_rng_4_a_short_outage_at_http_200_is_waited_out(form: str):
-    """RNG-4, OUT-2: an error is no evidence: the same call is made again, and counts only once it is answered."""
+def test_rng_4_calls_are_repeated_in_a_short_outage_with_http_200(form: str):
+    """RNG-4, OUT-2: an error is not evidence; the call is repeated until it is answered."""
     chain, outage = world(), Outage(requests=20, form=form)
     assert levels("logs", [file(chain, "logs")], chain, replace(outage, method="eth_getBlockByNumber", nth=3, times=1))
 
 
 @pytest.mark.parametrize("form", ["each", "object", "string", "html"])
-def test_out_2_a_long_outage_is_retryable_and_no_failed_proof(form: str):
-    """OUT-2: when patience is over the node is at fault, not the rows."""
+def test_out_2_a_long_outage_is_a_retryable_error_and_not_a_failed_proof(form: str):
+    """OUT-2: when time is up, the error is that of the node."""
     chain, outage = world(), Outage(requests=5000, form=form)
     with pytest.raises(Retryable, match="RPC pool") as raised:
         levels("logs", [file(chain, "logs")], chain, replace(outage, method="eth_getBlockByNumber", nth=3, times=1))
@@ -183,8 +183,8 @@ def test_out_2_a_long_outage_is_retryable_and_no_failed_proof(form: str):
 
 
 @pytest.mark.parametrize("name", ["trusts-logs-by-hash", "takes-too-few-receipts"])
-def test_a_bug_confirms_what_is_lost(name: str, monkeypatch: pytest.MonkeyPatch):
-    """The switches of these bugs let lost rows through: who checks for them has something to find."""
+def test_each_bug_lets_lost_rows_pass(name: str, monkeypatch: pytest.MonkeyPatch):
+    """With these bugs lost rows are published, so that a check can find them."""
     chain = world()
     monkeypatch.setenv(BUG_VARIABLE, name)
     lost = file(chain, "logs", lost_below=1020)

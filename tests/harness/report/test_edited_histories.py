@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from harness import report
 from harness.cli import app
 from harness.history import BadHistory, LogLine, of, save
-from harness.kit.commands import again
+from harness.kit.commands import judge_saved
 from harness.report.result import RunResult, run_result
 
 Lines = list[dict[str, Any]]
@@ -82,7 +82,7 @@ def test_numbers_are_consecutive_and_times_do_not_decrease(field: str, value: ob
     """A line that was moved, removed or added is detected by its number or its time."""
     lines[3][field] = value
     with pytest.raises(BadHistory, match=r"edited\.jsonl, line 4"):
-        again(written(lines, tmp_path / "edited.jsonl"))
+        judge_saved(written(lines, tmp_path / "edited.jsonl"))
 
 
 def test_any_change_of_a_field_is_rejected_or_gets_a_verdict(lines: Lines, tmp_path: Path):
@@ -98,7 +98,7 @@ def test_any_change_of_a_field_is_rejected_or_gets_a_verdict(lines: Lines, tmp_p
             for edited_line in edited:
                 written([*lines[:index], edited_line, *lines[index + 1 :]], path)
                 try:
-                    result = run_result([again(path)])
+                    result = run_result([judge_saved(path)])
                 except BadHistory:
                     continue
                 accepted += 1
@@ -118,10 +118,10 @@ def test_facts_of_a_parquet_file_are_complete_and_of_the_right_types(
     stored = {"digest": "d", "size_bytes": 1, "parquet": complete | facts if facts else {}}
     lines[-1]["objects"] = {"a.parquet": stored}
     with pytest.raises(BadHistory, match=r"edited\.jsonl, line 12: .* not the facts of a Parquet file"):
-        again(written(lines, tmp_path / "edited.jsonl"))
+        judge_saved(written(lines, tmp_path / "edited.jsonl"))
     for valid in (complete, {"unreadable": "OSError"}):
         stored["parquet"] = valid
-        assert again(written(lines, tmp_path / "edited.jsonl"))
+        assert judge_saved(written(lines, tmp_path / "edited.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_a_file_that_is_not_a_history_exits_with_64(content: bytes, message: str
 def test_lines_end_at_newlines_only(lines: Lines, tmp_path: Path):
     """A log line may hold characters that str.splitlines() treats as the end of a line."""
     lines[3]["text"] = "one\u2028two\x85three"
-    events = again(written(lines, tmp_path / "edited.jsonl")).events
+    events = judge_saved(written(lines, tmp_path / "edited.jsonl")).events
     assert of(events, LogLine)[0].text == "one\u2028two\x85three"
     text = json.dumps(lines[3], ensure_ascii=False)
     saved = (tmp_path / "edited.jsonl").read_text(encoding="utf-8").split("\n")
     (tmp_path / "edited.jsonl").write_text("\n".join([*saved[:3], text, *saved[4:]]), encoding="utf-8")
-    assert of(again(tmp_path / "edited.jsonl").events, LogLine)[0].text == "one\u2028two\x85three"
+    assert of(judge_saved(tmp_path / "edited.jsonl").events, LogLine)[0].text == "one\u2028two\x85three"

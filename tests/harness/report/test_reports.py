@@ -86,7 +86,7 @@ def test_the_json_report_matches_its_schema(result: RunResult, tmp_path: Path):
     schemas.check("report", found)
     assert found["verdict"] == "FAIL"
     assert found["scenarios"][0]["violations"][0]["events"] == [8, 10]
-    with pytest.raises(schemas.Malformed):
+    with pytest.raises(schemas.SchemaMismatch):
         schemas.check("report", found | {"version": 2})
 
 
@@ -158,8 +158,8 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(result: RunResult):
     out = io.StringIO()
     with Progress(Console(file=out, force_terminal=False), 2) as progress:
         for scenario in result.scenarios:
-            progress.began(scenario.name)
-            progress.ended(scenario)
+            progress.start(scenario.name)
+            progress.end(scenario)
     assert out.getvalue().splitlines()[0].split() == ["FAIL", "by-hand", "LAY-5"]
     assert "\x1b" not in out.getvalue()
 
@@ -169,9 +169,9 @@ def test_progress_on_a_terminal_shows_running_scenarios_and_respects_no_color(re
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, _environ={"NO_COLOR": "1", "TERM": "xterm"})
     with Progress(console, 2) as progress:
-        progress.began("by-hand")
-        progress.ended(result.scenarios[0])
-        progress.began("with-error")
+        progress.start("by-hand")
+        progress.end(result.scenarios[0])
+        progress.start("with-error")
     assert "with-error" in out.getvalue()
     assert "\x1b[31" not in out.getvalue()
     assert "\x1b[1;31" not in out.getvalue()

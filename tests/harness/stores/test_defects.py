@@ -1,4 +1,4 @@
-"""The proxy's store faults by name, as any S3 client meets them."""
+"""The proxy's store faults by name, as an S3 client sees them."""
 
 import datetime as dt
 import re
@@ -63,14 +63,14 @@ def status_of(url: str, bucket: Bucket) -> tuple[int, str]:
     ],
 )
 def test_a_store_keeps_other_bytes_than_were_sent(do: str, kept: bytes, bucket: Bucket):
-    """The PUT is answered with 200, whatever checksum came with it, and other bytes are stored."""
+    """The PUT is answered with 200 whatever its checksum, and other bytes are stored."""
     with before(bucket, do=do) as proxy:
         assert through(bucket, proxy)()["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert bucket.contents() == {"k": kept}
 
 
 def test_a_store_ignores_conditions(bucket: Bucket):
-    """Create-only and If-Match PUTs replace what is there, and nothing else of them changes."""
+    """Create-only and If-Match PUTs replace the object; nothing else about them changes."""
     bucket.put("k", b"first")
     with before(bucket, do="ignore-conditions") as proxy:
         put = through(bucket, proxy)
@@ -81,8 +81,8 @@ def test_a_store_ignores_conditions(bucket: Bucket):
     assert bucket.metadata("k") == {"rows": "1"}
 
 
-def test_a_store_ignores_if_match_alone(bucket: Bucket):
-    """With `replacing`, create-only PUTs are conditional still."""
+def test_a_store_ignores_only_if_match(bucket: Bucket):
+    """With `replacing`, create-only PUTs are still conditional."""
     bucket.put("k", b"first")
     with before(bucket, do="ignore-conditions", replacing=True) as proxy:
         put = through(bucket, proxy)
@@ -91,8 +91,8 @@ def test_a_store_ignores_if_match_alone(bucket: Bucket):
     assert bucket.contents() == {"k": BODY}
 
 
-def test_a_store_refuses_etags_in_quotes(bucket: Bucket):
-    """If-Match in quotes gets 412 though it is right; the bare form replaces, and is still compared."""
+def test_a_store_rejects_etags_in_quotes(bucket: Bucket):
+    """A right If-Match in quotes gets 412; without quotes it is compared and replaces the object."""
     with before(bucket, do="refuse-quoted-etags") as proxy:
         put = through(bucket, proxy)
         etag = put(b"first", IfNoneMatch="*")["ETag"]
@@ -111,8 +111,8 @@ def test_a_store_refuses_etags_in_quotes(bucket: Bucket):
         ("slow-down", (503, "SlowDown")),
     ],
 )
-def test_a_store_refuses_some_requests_and_takes_the_next(do: str, told: tuple[int, str], cryo_moto: S3Endpoint):
-    """A refusal by name applies to `times` requests from the nth on; those before and after have their effect."""
+def test_a_store_rejects_some_requests_and_accepts_the_next(do: str, told: tuple[int, str], cryo_moto: S3Endpoint):
+    """A rejection applies from the nth request on, `times` times; the other requests have their effect."""
     bucket = cryo_moto.make_bucket()
     with before(bucket, do=do, operation="any", nth=2, times=2) as proxy:
         ends = [status_of(proxy.url, bucket) for _ in range(4)]
@@ -120,8 +120,8 @@ def test_a_store_refuses_some_requests_and_takes_the_next(do: str, told: tuple[i
     assert ends == [(200, ""), told, told, (200, "")]
 
 
-def test_the_answer_to_a_skewed_clock_bears_the_stores_time(cryo_moto: S3Endpoint):
-    """By the answer's Date a worker can tell how wrong its clock is."""
+def test_the_error_about_a_skewed_clock_has_the_stores_time(cryo_moto: S3Endpoint):
+    """From the Date header of the answer a worker can compute the error of its clock."""
     bucket = cryo_moto.make_bucket()
     with before(bucket, do="clock-skew", operation="list") as proxy, pytest.raises(ClientError) as caught:
         replace(bucket.endpoint, url=proxy.url).client().list_objects_v2(Bucket=bucket.name)
@@ -129,8 +129,8 @@ def test_the_answer_to_a_skewed_clock_bears_the_stores_time(cryo_moto: S3Endpoin
     assert (date - NOW).total_seconds() == SKEW_SECONDS
 
 
-def test_a_streamed_upload_is_taken_out_of_its_frames():
-    """A body in signed chunks is altered as the bytes that it carries, and forwarded without frames."""
+def test_a_streamed_upload_is_decoded():
+    """A body in signed chunks is decoded, altered, and forwarded without chunks."""
     headers = {"X-Amz-Content-Sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "Content-Encoding": "aws-chunked"}
     found = altered("keep-half", headers, b"4\r\nabcd\r\n0\r\nx-amz-checksum-sha256:x\r\n\r\n")
     assert found is not None

@@ -1,4 +1,4 @@
-"""A Python function as a worker: what it gets, and how its attempt ends."""
+"""A Python function as a worker: its arguments, and how its attempt ends."""
 
 import json
 import subprocess
@@ -14,12 +14,12 @@ class Fatal(Exception):
     exit_code = 69
 
 async def good(payload, environment, *, store, task_id, attempt):
-    return {"payload": payload, "told": environment["TOLD"], "store": store, "task_id": task_id, "attempt": attempt}
+    return {"payload": payload, "set": environment["SET"], "store": store, "task_id": task_id, "attempt": attempt}
 
-def fatal(payload, environment, **told):
+def fatal(payload, environment, **options):
     raise Fatal("no")
 
-def crash(payload, environment, **told):
+def crash(payload, environment, **options):
     raise KeyError("oh")
 """
 
@@ -29,15 +29,15 @@ def crash(payload, environment, **told):
     [("good", 0, ""), ("fatal", 69, "Fatal: no"), ("crash", 75, "KeyError"), ("absent", 78, "has no function absent")],
 )
 def test_a_function_is_a_worker(function: str, code: int, said: str, tmp_path: Path):
-    """Its result is the publication; an error's `exit_code` is that of the process."""
+    """Its result is the publication; the `exit_code` of its exception is that of the process."""
     (tmp_path / "mine.py").write_text(MODULE)
     target = find(f"py:mine:{function}")
     assert target.command[0] == sys.executable
     words = target.words(tmp_path, {}, {"store": "s3://b", "task_id": "t", "attempt": "2"}, tmp_path / "id")
     ended = subprocess.run(
-        words, cwd=tmp_path, env={"TOLD": "yes"}, input="{}", text=True, capture_output=True, check=False
+        words, cwd=tmp_path, env={"SET": "yes"}, input="{}", text=True, capture_output=True, check=False
     )
     assert ended.returncode == code, ended.stderr
     assert said in ended.stderr
-    wanted = {"payload": "{}", "told": "yes", "store": "s3://b", "task_id": "t", "attempt": 2}
+    wanted = {"payload": "{}", "set": "yes", "store": "s3://b", "task_id": "t", "attempt": 2}
     assert [json.loads(line) for line in ended.stdout.splitlines()] == ([] if code else [wanted])

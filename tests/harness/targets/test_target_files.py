@@ -1,4 +1,4 @@
-"""A target's file: read as it is meant, and a mistake is named with its line."""
+"""A target's file: its fields are applied, and a mistake is named with its line."""
 
 import json
 from pathlib import Path
@@ -28,11 +28,11 @@ GOOD = 'version = 1\ncommand = ["sh", "-c", "exit 0"]\n'
         (GOOD + '[cannot]\nLAY-1 = "x"\nPAY-99 = "x"\n', "line 5: cannot.PAY-99: Value error, the contract has no"),
         (GOOD + '[cannot]\nLAY-1 = " "\n', "line 4: cannot.LAY-1"),
         (GOOD.replace("sh", "/nonexistent/worker"), "/nonexistent/worker"),
-        (GOOD + 'staging_root = "/"\n', "staging_root / is there already"),
+        (GOOD + 'staging_root = "/"\n', "staging_root / exists already"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(text: str, said: str, tmp_path: Path):
-    """The file's name, the line, the field and what is wrong with it."""
+    """The error names the file, the line, the field and the mistake."""
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(BadTarget, match=r"mine\.toml") as caught:
@@ -41,14 +41,14 @@ def test_a_mistake_is_named_with_its_line(text: str, said: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["pigeon", "py:module", "image:", "cmd:"])
-def test_what_is_no_target_is_refused(text: str):
-    """The message has what was written."""
+def test_an_unknown_target_is_an_error(text: str):
+    """The message contains the text."""
     with pytest.raises(BadTarget, match=text):
         find(text)
 
 
-def test_names_words_and_what_is_set_are_the_files(tmp_path: Path):
-    """Variables go by the worker's own names, the payload's file is filled in."""
+def test_names_words_and_variables_come_from_the_file(tmp_path: Path):
+    """Variables get the worker's names, and the path of the payload is filled in."""
     path = tmp_path / "mine.toml"
     path.write_text(
         GOOD + 'delivery = "payload-file"\nrun = ["--task={payload}", "{attempt}"]\nname = "m"\n'
@@ -65,28 +65,28 @@ def test_names_words_and_what_is_set_are_the_files(tmp_path: Path):
     assert target.cannot == {"LAY-1": "other keys"}
 
 
-def test_the_schema_is_the_codes():
-    """What is published is what is read."""
+def test_the_schema_file_is_that_of_the_model():
+    """The committed JSON Schema is the one that the model has."""
     assert schemas.schema("target") == json.loads(json.dumps(schema()))
 
 
 def test_a_service_gets_the_tasks_of_single_runs(tmp_path: Path):
-    """What a dispatcher can be told is put through it; what it can't is refused with the reason."""
+    """A service gets them through a dispatcher; scenarios for which this is impossible are an error."""
     path = tmp_path / "service.toml"
     path.write_text(GOOD + 'delivery = "sqs"\nclaim = "lite"\n')
     target = find(str(path))
-    scenarios = {one.name: one for one in find_scenarios()}
-    taken = fitted(scenarios["straight-run"], target)
-    assert (taken.delivery, taken.platform.form, taken.platform.max_attempts) == ("worker", "lite", 1)
+    scenarios = {scenario.name: scenario for scenario in find_scenarios()}
+    adapted = fitted(scenarios["straight-run"], target)
+    assert (adapted.delivery, adapted.platform.form, adapted.platform.max_attempts) == ("worker", "lite", 1)
     for name in ("not-json", "unknown-mode", "straight-directory", "two-at-once", "stopped-run"):
         with pytest.raises(Unfit):
             fitted(scenarios[name], target)
 
 
-def test_a_command_takes_no_service(tmp_path: Path):
-    """Who does not read the queue is not put into scenarios with one."""
+def test_a_worker_without_a_queue_gets_no_service_scenarios(tmp_path: Path):
+    """A worker that does not read the queue can't run scenarios of a service."""
     path = tmp_path / "command.toml"
     path.write_text(GOOD + 'delivery = "payload-stdin"\n')
-    scenario = next(one for one in find_scenarios() if one.delivery == "worker")
+    scenario = next(scenario for scenario in find_scenarios() if scenario.delivery == "worker")
     with pytest.raises(Unfit, match="wake-ups"):
         fitted(scenario, find(str(path)))

@@ -1,4 +1,4 @@
-"""The chain as Cryo's tables, held against the golden files of the real one."""
+"""The chain as Cryo's tables, compared with golden files of real Cryo."""
 
 import io
 from pathlib import Path
@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "fixtures" / "golden"
 
 
-def test_25_of_36_datasets_can_be_had_by_range_alone():
-    """The catalogue has all of Cryo's datasets and says which need nothing but a range."""
+def test_25_of_36_datasets_need_only_a_range():
+    """The catalogue has all datasets of Cryo, and 25 of them need only a range."""
     assert len(datasets()) == 36
     assert len(by_range_alone()) == 25
 
@@ -25,13 +25,13 @@ def test_25_of_36_datasets_can_be_had_by_range_alone():
 @pytest.mark.parametrize("dataset", sorted(datasets()))
 @pytest.mark.parametrize("kind", ["full", "empty"])
 def test_schemas_are_those_of_the_golden_files(dataset: str, kind: str):
-    """Names, types and order of all 36 datasets' columns are those of real Cryo's files, empty or not."""
+    """The columns of all 36 datasets have the names, types and order of real Cryo's files, also of empty ones."""
     assert schema(dataset).equals(pq.read_schema(GOLDEN / dataset / f"{kind}.parquet"), check_metadata=False)
 
 
 @pytest.mark.parametrize("dataset", sorted(ROWS))
-def test_no_column_is_constant_that_is_not_in_the_golden_file(dataset: str):
-    """A column that varies in real Cryo's small golden file varies here too, in 400 blocks."""
+def test_a_column_that_varies_in_the_golden_file_varies_here(dataset: str):
+    """A column that varies in real Cryo's small golden file also varies in 400 blocks of the chain."""
     golden = pq.read_table(GOLDEN / dataset / "full.parquet")
     table = build(Chain(1), dataset, range(40, 440))
     assert table.num_rows >= 100
@@ -42,7 +42,7 @@ def test_no_column_is_constant_that_is_not_in_the_golden_file(dataset: str):
 
 @pytest.mark.parametrize("dataset", sorted(ROWS))
 def test_a_table_is_the_concatenation_of_its_blocks(dataset: str):
-    """Random access: a block's rows do not depend on what was asked with it."""
+    """The rows of a block do not depend on the other blocks in the request."""
     chain = Chain(1, seed=3)
     whole = build(chain, dataset, range(100_000_000, 100_000_010))
     parts = [build(Chain(1, seed=3), dataset, [number]) for number in range(100_000_000, 100_000_010)]
@@ -50,8 +50,8 @@ def test_a_table_is_the_concatenation_of_its_blocks(dataset: str):
 
 
 @pytest.mark.parametrize("numbers", [[None, 5], ["5"], [5.0]])
-def test_a_file_whose_block_numbers_are_none_is_unreadable(numbers: list[object]):
-    """Checks compare block numbers with a range: what is no number has no facts."""
+def test_a_file_with_bad_block_numbers_is_unreadable(numbers: list[object]):
+    """A file has no facts if a block number is not an integer, since checks compare block numbers with a range."""
     written = io.BytesIO()
     pq.write_table(pa.table({"block_number": numbers}), written)
     assert facts_of(written.getvalue()) == {"unreadable": "TypeError"}

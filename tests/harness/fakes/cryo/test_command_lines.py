@@ -1,4 +1,4 @@
-"""Command lines good, odd and wrong, through real Cryo and the fake: the same end, files, report, class of message."""
+"""Good, unusual and wrong command lines end alike with real and fake Cryo: exit code, files, report, messages."""
 
 import json
 import os
@@ -111,19 +111,19 @@ help datasets
 """.strip().splitlines()
 
 DIFFERENT = {
-    "blocks -b 5:9 --csv": "the fake writes Parquet alone",
-    "blocks -b 5:9 --json": "the fake writes Parquet alone",
-    "blocks -b 5:9 --hex": "the fake has binary columns alone",
-    "blocks -b 5:9 -i parent_hash": "the fake has the default columns alone",
-    "blocks -b 5:9 -e author": "the fake has the default columns alone",
-    "blocks -b 5:9 --sort none": "the fake has the default order alone",
-    "transactions -b 13:14 --u256-types string": "the fake has the three default forms alone",
+    "blocks -b 5:9 --csv": "the fake writes only Parquet",
+    "blocks -b 5:9 --json": "the fake writes only Parquet",
+    "blocks -b 5:9 --hex": "the fake has binary columns only",
+    "blocks -b 5:9 -i parent_hash": "the fake has the default columns only",
+    "blocks -b 5:9 -e author": "the fake has the default columns only",
+    "blocks -b 5:9 --sort none": "the fake has only the default order",
+    "transactions -b 13:14 --u256-types string": "the fake has only the three default forms",
     "blocks -b 0:450 --align -c 100": "Cryo's --align loses blocks; no worker may use it",
     "blocks -b 0:9 --reorg-buffer 3": "Cryo's --reorg-buffer drops chunks; no worker may use it",
     "blocks logs -b 5:9": "the fake extracts one dataset at a time",
     "state_diffs -b 5:9": "the fake extracts one dataset at a time",
-    "blocks -b 5:9 --chunk-order random": "the fake never draws by chance",
-    "logs -b 5:9 --address 0x0000000000000000000000000000000000000000": "the fake extracts by range alone",
+    "blocks -b 5:9 --chunk-order random": "the fake never uses randomness",
+    "logs -b 5:9 --address 0x0000000000000000000000000000000000000000": "the fake extracts only by range",
 }
 
 
@@ -134,8 +134,8 @@ def pool() -> Iterator[RpcPool]:
         yield running
 
 
-class Ended:
-    """How one command line ended, with what can be compared."""
+class Result:
+    """The comparable results of one command line."""
 
     def __init__(self, program: str, words: str, folder: Path, url: str) -> None:
         folder.mkdir()
@@ -157,7 +157,7 @@ def _shape(path: Path, folder: Path) -> object:
         return path.name  # what --json writes
     results = report["results"]
     paths = {
-        name: sorted(str(Path(each).relative_to(folder.resolve())) for each in results[name])
+        name: sorted(str(Path(path).relative_to(folder.resolve())) for path in results[name])
         for name in ("completed_paths", "errored_paths")
     }
     name = re.sub(r"\d", "9", str(path.relative_to(folder)))
@@ -165,31 +165,31 @@ def _shape(path: Path, folder: Path) -> object:
 
 
 def _kind(code: int, stdout: str, stderr: str) -> object:
-    """Class the messages: the headings on stdout; of an error summary and of clap's refusal, the words themselves."""
+    """Return the comparable part of the messages: headings on stdout, error summaries, errors of clap."""
     if code == 2:
         return stderr.splitlines()[0]
     if code == 101:
         return "attempt to divide by zero" in stderr
     headings = ("cryo parameters", "schema for", "collecting data", "error summary", "collection summary", "dry run")
-    # Before it collects, Cryo prints its error alone; the wheel throws that text away, so only its place is compared.
+    # Before extraction Cryo prints only its error, which the wheel drops, so that only the stream is compared.
     errors = re.findall(r"^- (.* \(\d+x\))$", stdout, re.MULTILINE)
-    # Which of the blocks past the head is named is chance.
+    # Which block past the head is named is random.
     plain = [re.sub(r"0x[0-9a-f]+|\d{3}", "N", error) for error in errors]
     return [heading for heading in headings if heading in stdout], plain
 
 
 @pytest.mark.parametrize("words", ALIKE)
-def test_the_fake_ends_as_the_real_one(words: str, tmp_path: Path, pool: RpcPool):
-    """Exit code, file names, report and class of message are the same."""
-    real = Ended("cryo-from-wheel", words, tmp_path / "real", pool.url)
-    fake = Ended("fake-cryo", words, tmp_path / "fake", pool.url)
+def test_fake_and_real_cryo_end_alike(words: str, tmp_path: Path, pool: RpcPool):
+    """Exit code, file names, report and kind of message are the same."""
+    real = Result("cryo-from-wheel", words, tmp_path / "real", pool.url)
+    fake = Result("fake-cryo", words, tmp_path / "fake", pool.url)
     assert vars(fake) == vars(real)
 
 
 @pytest.mark.parametrize("words", DIFFERENT)
-def test_known_differences_are_refused_by_name(words: str, tmp_path: Path, pool: RpcPool):
-    """What the real one does and the fake does not model still differs, and the fake says so with exit code 2."""
-    real = Ended("cryo-from-wheel", words, tmp_path / "real", pool.url)
-    fake = Ended("fake-cryo", words, tmp_path / "fake", pool.url)
+def test_options_that_are_not_modelled_are_errors(words: str, tmp_path: Path, pool: RpcPool):
+    """Fake Cryo rejects with exit code 2 what it does not model; real Cryo still supports it."""
+    real = Result("cryo-from-wheel", words, tmp_path / "real", pool.url)
+    fake = Result("fake-cryo", words, tmp_path / "fake", pool.url)
     assert (real.code, fake.code) == (0, 2)
     assert "fake-cryo" in str(fake.message)

@@ -32,8 +32,8 @@ def names(directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("dataset", sorted(ROWS))
-def test_files_have_the_names_chunks_and_rows_of_the_real_one(dataset: str, tmp_path: Path):
-    """Chunks start at the range's start; each file is named by its inclusive blocks and holds the chain's rows."""
+def test_files_have_the_names_chunks_and_rows_of_real_cryo(dataset: str, tmp_path: Path):
+    """Chunks start at the range's start; each file is named after its inclusive blocks and has the chain's rows."""
     ended = run(dataset, "--blocks", "950:1150", "--chunk-size", "120", directory=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     stems = [f"ethereum__{dataset}__00000950_to_00001069", f"ethereum__{dataset}__00001070_to_00001149"]
@@ -45,7 +45,7 @@ def test_files_have_the_names_chunks_and_rows_of_the_real_one(dataset: str, tmp_
 
 @pytest.mark.parametrize("dataset", sorted(set(ROWS) - {"blocks"}))
 def test_an_empty_result_is_a_file_without_row_groups(dataset: str, tmp_path: Path):
-    """Blocks without transactions give a file with the whole schema, no rows and no row group, as the golden has."""
+    """Blocks without transactions give a file with the complete schema, without rows and row groups, as in Cryo."""
     assert run(dataset, "--blocks", "1104:1120", directory=tmp_path).returncode == 0
     (path,) = tmp_path.glob("*.parquet")
     footer, golden = pq.read_metadata(path), pq.read_metadata(GOLDEN / dataset / "empty.parquet")
@@ -53,8 +53,8 @@ def test_an_empty_result_is_a_file_without_row_groups(dataset: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("dataset", sorted(ROWS))
-def test_footers_have_the_form_of_the_golden_ones(dataset: str, tmp_path: Path):
-    """One row group, LZ4_RAW, physical and logical types, repetition and format version are the real one's."""
+def test_footers_have_the_format_of_the_golden_files(dataset: str, tmp_path: Path):
+    """Row groups, codec, physical and logical types, repetition and format version are those of real Cryo."""
     assert run(dataset, "--blocks", "100:160", directory=tmp_path).returncode == 0
     (path,) = tmp_path.glob("*.parquet")
     footer, golden = pq.read_metadata(path), pq.read_metadata(GOLDEN / dataset / "full.parquet")
@@ -71,7 +71,7 @@ def test_footers_have_the_form_of_the_golden_ones(dataset: str, tmp_path: Path):
 
 
 def test_mod_2_output_is_deterministic(tmp_path: Path):
-    """MOD-2: the same command line writes the same bytes, and they are those written when this test was."""
+    """MOD-2: the same command line writes the same bytes."""
     digests = []
     for attempt in ("one", "two"):
         assert run("transactions", "--blocks", "100:130", directory=tmp_path / attempt).returncode == 0
@@ -81,7 +81,7 @@ def test_mod_2_output_is_deterministic(tmp_path: Path):
 
 
 def test_mod_5_data_without_an_endpoint_is_marked(tmp_path: Path):
-    """MOD-5: without an endpoint the key-value metadata says that the data is fake; with one it does not."""
+    """MOD-5: without an endpoint the key-value metadata marks the data as fake, with one it does not."""
     assert run("blocks", "--blocks", "5:8", directory=tmp_path / "offline").returncode == 0
     with RpcPool(Node(Chain(1, seed=9))) as pool:
         live = {"ETH_RPC_URL": pool.url.replace("//", "//user:secret@") + "/v2/key?token=abc"}
@@ -97,7 +97,7 @@ def test_mod_5_data_without_an_endpoint_is_marked(tmp_path: Path):
 
 
 def test_it_reports_as_cryo_does(tmp_path: Path):
-    """A run leaves one final report with the paths and arguments, and no incomplete one."""
+    """A run leaves one final report with the paths and arguments, and no incomplete report."""
     run("logs", "--blocks", "0:30", "--chunk-size", "20", directory=tmp_path)
     (report,) = (tmp_path / ".cryo" / "reports").iterdir()
     content = json.loads(report.read_text(encoding="utf-8"))
@@ -106,8 +106,8 @@ def test_it_reports_as_cryo_does(tmp_path: Path):
     assert json.loads(content["args"])["chunk_size"] == 20
 
 
-def test_existing_files_are_skipped_unread_unless_overwritten(tmp_path: Path):
-    """A file that is there is skipped whatever it holds, and `--overwrite` writes it anew."""
+def test_existing_files_are_skipped_without_being_read(tmp_path: Path):
+    """An existing file is skipped whatever its content, and replaced with `--overwrite`."""
     path = tmp_path / "ethereum__blocks__00000005_to_00000007.parquet"
     path.write_bytes(b"")
     assert run("blocks", "--blocks", "5:8", directory=tmp_path).returncode == 0
@@ -130,15 +130,15 @@ def test_existing_files_are_skipped_unread_unless_overwritten(tmp_path: Path):
         (["blocks", "logs", "--blocks", "5:6"], 2, "one dataset at a time"),
     ],
 )
-def test_refusals_have_cryos_exit_codes_and_words(arguments: list[str], code: int, words: str, tmp_path: Path):
-    """What Cryo refuses ends with its exit code and message; what the fake does not model with 2 and its name."""
+def test_errors_have_the_exit_codes_and_messages_of_cryo(arguments: list[str], code: int, words: str, tmp_path: Path):
+    """Errors of Cryo have its exit code and message; an option that is not modelled has exit code 2 and is named."""
     ended = run(*arguments, directory=tmp_path)
     assert ended.returncode == code
     assert words in (ended.stdout if code == 1 else ended.stderr)
     assert not names(tmp_path)
 
 
-def test_without_any_chain_it_says_what_is_missing(tmp_path: Path):
+def test_without_a_chain_the_error_says_what_is_missing(tmp_path: Path):
     """With neither an endpoint nor FAKE_CRYO_CHAIN_ID it ends as Cryo does without an endpoint."""
     ended = run("blocks", "--blocks", "5:6", directory=tmp_path, environment={})
     assert ended.returncode == 1

@@ -1,4 +1,4 @@
-"""Scripted misbehaviour: what a scenario tells fake Cryo to do wrong, it does, exactly there."""
+"""Scripted faults: fake Cryo does exactly what a scenario's faults describe."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import pytest
 from harness.fakes.cryo.faults import NAMES
 from harness.fakes.rpc import Node, RpcPool
 from harness.faults.rpc import Fields
-from harness.schemas import Malformed, schema
+from harness.schemas import SchemaMismatch, schema
 from harness.world.chain import Chain
 from harness.world.tables import build
 
@@ -39,7 +39,7 @@ def play(folder: Path, *faults: dict[str, Any]) -> tuple[int, str, str]:
 
 
 def stems(folder: Path) -> list[str]:
-    """List what lies in a folder besides the reports."""
+    """List the files in a folder, without the reports."""
     return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
@@ -61,13 +61,13 @@ WHOLE = [f"{FIRST}.parquet", f"{SECOND}.parquet"]
     ],
 )
 def test_exit_codes_signals_and_files(fault: dict[str, Any], code: int, files: list[str] | None, tmp_path: Path):
-    """Any exit code or signal comes with the very files that the script leaves."""
+    """Any exit code or signal can be scripted, with exactly the files of the script."""
     ended, _, _ = play(tmp_path, fault)
     assert (ended, stems(tmp_path)) == (code, files if files is not None else sorted([*WHOLE, fault["name"]]))
 
 
 def test_a_killed_run_leaves_its_incomplete_report(tmp_path: Path):
-    """As with the real one, a run that is killed leaves the report that it began with, and an errored chunk is told."""
+    """As in real Cryo, a killed run leaves its incomplete report, and the output names a failed chunk."""
     play(tmp_path / "killed", {"do": "signal", "number": 9, "after_chunks": 1})
     (report,) = (tmp_path / "killed" / ".cryo" / "reports").iterdir()
     assert report.name.startswith("incomplete_")
@@ -75,16 +75,16 @@ def test_a_killed_run_leaves_its_incomplete_report(tmp_path: Path):
     assert "- no luck (1x)" in stdout
 
 
-def test_rows_can_be_missing_repeated_or_foreign_with_exit_0(tmp_path: Path):
-    """Every fifth row is missing from one chunk; in the other a block stands twice; the exit code is 0."""
+def test_rows_can_be_missing_or_duplicated_with_exit_0(tmp_path: Path):
+    """Every fifth row is missing in one chunk, a block occurs twice in the other; the exit code is 0."""
     faults = ({"do": "omit_rows", "chunk": 0, "every": 5}, {"do": "replace_block", "block": 12, "by": 11})
     assert play(tmp_path, *faults)[0] == 0
     assert pq.read_table(tmp_path / WHOLE[0])["block_number"].to_pylist() == [0, 1, 2, 3, 5, 6, 7, 8]
     assert pq.read_table(tmp_path / WHOLE[1])["block_number"].to_pylist() == [10, 11, 11, *range(13, 20)]
 
 
-def test_files_can_be_cut_empty_or_of_another_schema(tmp_path: Path):
-    """A footer is cut off, a file has no byte, a column has another name; the exit code is 0."""
+def test_files_can_be_truncated_empty_or_of_another_schema(tmp_path: Path):
+    """A footer is truncated, a file is empty, a column has another name; the exit code is 0."""
     assert play(tmp_path, {"do": "truncate_file", "chunk": 0, "bytes": 9}, {"do": "empty_file", "chunk": 1})[0] == 0
     with pytest.raises(pa.ArrowInvalid):
         pq.read_metadata(tmp_path / WHOLE[0])
@@ -93,8 +93,8 @@ def test_files_can_be_cut_empty_or_of_another_schema(tmp_path: Path):
     assert pq.read_schema(tmp_path / "other" / WHOLE[0]).names[0] == "surprise"
 
 
-def test_output_can_flood_and_leak(tmp_path: Path):
-    """It prints as much as it is told to, and its URL on stderr."""
+def test_output_can_be_large_and_contain_the_url(tmp_path: Path):
+    """It prints the scripted amount of output, and its URL on stderr."""
     code, stdout, stderr = play(tmp_path, {"do": "flood", "bytes": 300_000}, {"do": "print_url"})
     assert code == 0
     assert len(stdout) > 299_000
@@ -103,7 +103,7 @@ def test_output_can_flood_and_leak(tmp_path: Path):
 
 @pytest.mark.parametrize(("when", "files"), [("before", []), ("during", [f"{FIRST}._tmp"]), ("after", WHOLE)])
 def test_it_can_hang_at_any_stage_and_ignore_sigterm(when: str, files: list[str], tmp_path: Path):
-    """It hangs before, during or after writing; told to ignore SIGTERM it takes SIGKILL to end it."""
+    """It hangs before, during or after writing; if it ignores SIGTERM, only SIGKILL ends it."""
     script = {"faults": [{"do": "hang", "when": when}, {"do": "ignore_sigterm"}]}
     with RpcPool(Node(Chain(1), script=script)) as pool, start(pool.url, tmp_path) as process:
         while stems(tmp_path) != files or pool.calls("harness_script") == 0:
@@ -125,7 +125,7 @@ def ignores_sigterm(pid: int) -> bool:
 
 
 def test_a_file_can_grow_past_any_cap(tmp_path: Path):
-    """A file grows step by step, then the process hangs until it is ended."""
+    """A file grows in steps, then the process hangs until it is killed."""
     script = {"faults": [{"do": "grow", "bytes": 50_000, "step_bytes": 10_000, "pause_seconds": 0.001}]}
     growing = tmp_path / "growing._tmp"
     with RpcPool(Node(Chain(1), script=script)) as pool, start(pool.url, tmp_path) as process:
@@ -137,7 +137,7 @@ def test_a_file_can_grow_past_any_cap(tmp_path: Path):
 
 
 def test_a_child_can_outlive_it(tmp_path: Path):
-    """A process that it started is still there when it has ended, in its process group."""
+    """A child process is still in its process group after it has ended."""
     script = {"faults": [{"do": "orphan"}]}
     with RpcPool(Node(Chain(1), script=script)) as pool:
         command = [BIN / "fake-cryo", "blocks", "-b", "0:20", "-o", tmp_path]
@@ -159,8 +159,8 @@ def test_it_can_fail_the_first_runs_only(tmp_path: Path):
     assert codes == [1, 1, 0]
 
 
-def test_an_unknown_act_is_refused_by_name(tmp_path: Path):
-    """What it can't do wrong it says, with exit code 2, whoever's pool it is told by."""
+def test_an_unknown_fault_is_an_error_that_names_it(tmp_path: Path):
+    """An unknown fault is an error with exit code 2, also if another pool sends the script."""
     told = Fields({"faults": [{"do": "levitate"}]}, method="harness_script")
     with RpcPool(Node(Chain(1)), [told]) as pool, start(pool.url, tmp_path) as process:
         _, stderr = process.communicate(timeout=30)
@@ -179,22 +179,22 @@ def test_an_unknown_act_is_refused_by_name(tmp_path: Path):
         ({"faults": {}}, "faults:"),
     ],
 )
-def test_a_script_that_could_not_be_followed_is_refused_where_it_is_written(script: dict[str, Any], place: str):
-    """A mistake is told by its place, before anything runs: what does nothing would pass for a fault that was borne."""
-    with pytest.raises(Malformed, match="harness_script: ") as caught:
+def test_an_invalid_script_is_an_error_of_the_node(script: dict[str, Any], place: str):
+    """The error names the location before anything runs, since a fault without effect would look survived."""
+    with pytest.raises(SchemaMismatch, match="harness_script: ") as caught:
         Node(Chain(1), script=script)
     assert place in str(caught.value)
 
 
-def test_every_act_of_the_fake_is_in_the_schema_and_the_schema_is_one():
-    """The format's schema and what is modelled are the same list."""
+def test_the_schema_has_every_fault_of_fake_cryo():
+    """The schema is valid and lists exactly the faults that are modelled."""
     found = schema("harness_script")
     jsonschema.Draft202012Validator.check_schema(found)
     assert set(found["$defs"]) == NAMES
 
 
-def test_it_tells_the_pool_who_asks(tmp_path: Path):
-    """`harness_started` carries the arguments, the names of the environment and the pid; never a value."""
+def test_it_reports_its_start_to_the_pool(tmp_path: Path):
+    """`harness_started` has the arguments, the names of the environment variables and the pid, but no values."""
     with RpcPool(Node(Chain(1))) as pool, start(pool.url, tmp_path) as process:
         process.communicate(timeout=30)
     (started,) = (call.params[0] for call in pool.journal if call.method == "harness_started")
@@ -203,8 +203,8 @@ def test_it_tells_the_pool_who_asks(tmp_path: Path):
     assert "ETH_RPC_URL" in started["environment"]
 
 
-def test_all_rows_of_a_transaction_are_left_out(tmp_path: Path):
-    """`omit_transactions` drops every nth transaction's rows whole, and no other row."""
+def test_all_rows_of_a_transaction_can_be_omitted(tmp_path: Path):
+    """`omit_transactions` removes all rows of every nth transaction and no other row."""
     script = {"faults": [{"do": "omit_transactions", "chunk": 0, "every": 3}]}
     with RpcPool(Node(Chain(1), script=script)) as pool:
         command = [BIN / "fake-cryo", "traces", "-b", "20:40", "-o", tmp_path]

@@ -1,4 +1,4 @@
-"""What a careless or a cheating worker might try: each is refused, blamed, and none of it is kept in the clear."""
+"""Requests of careless or adversarial workers: each is rejected and recorded as a violation, without secrets."""
 
 import json
 import socket
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.contract import dataset_version, payload_is_valid, prefix
-from harness.fakes.dispatcher import Dispatcher, DispatcherServer, ManualClock, Request, Status
+from harness.fakes.dispatcher import Dispatcher, DispatcherRequest, DispatcherServer, ManualClock, TaskStatus
 from harness.faults import DispatcherFault
 from harness.stores.bucket import S3Endpoint
 from harness.stores.queue import make_queue
@@ -27,37 +27,37 @@ CLAIM, HEARTBEAT, COMPLETE = "/internal/task-claim", "/v1/task/heartbeat", "/v1/
 
 
 class Worker:
-    """Holds the one task of a dispatcher whose clock stands still, and asks in process."""
+    """Has claimed the only task of a dispatcher with a manual clock; sends requests in process."""
 
-    def __init__(self, **machine: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.clock = ManualClock()
-        self.machine = Dispatcher(clock=self.clock, bucket="trace", **machine)
-        self.task_id = self.machine.add_task(PAYLOAD)
-        _, self.held = self.ask(CLAIM, {"task_id": self.task_id, "worker_id": "w"}, self.machine.worker_token)
+        self.dispatcher = Dispatcher(clock=self.clock, bucket="trace", **settings)
+        self.task_id = self.dispatcher.add_task(PAYLOAD)
+        _, self.claimed = self.ask(CLAIM, {"task_id": self.task_id, "worker_id": "w"}, self.dispatcher.worker_token)
 
     def ask(self, path: str, body: Any, token: str) -> tuple[int, dict[str, Any]]:
-        """Send one request with a token in the header of its kind."""
+        """Send one request with a token in the right header."""
         header = "x-trace-worker-token" if path == CLAIM else "x-trace-task-capability"
         written = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = self.machine.handle(Request("POST", path, {header: token}, written)).answer
+        answer = self.dispatcher.handle(DispatcherRequest("POST", path, {header: token}, written)).answer
         return answer.status, dict(answer.body)
 
     def heartbeat(self) -> int:
         """Renew the lease."""
-        return self.ask(HEARTBEAT, self.lease(), self.held["capability_token"])[0]
+        return self.ask(HEARTBEAT, self.lease(), self.claimed["capability_token"])[0]
 
     def lease(self) -> dict[str, Any]:
-        """What every later request holds."""
-        return {"task_id": self.task_id, "attempt": 1, "lease_token": self.held["lease_token"]}
+        """Return the fields that every request after the claim has."""
+        return {"task_id": self.task_id, "attempt": 1, "lease_token": self.claimed["lease_token"]}
 
     def complete(self, **changes: Any) -> int:
         """Report a success, with changes."""
-        return self.ask(COMPLETE, self.lease() | success() | changes, self.held["capability_token"])[0]
+        return self.ask(COMPLETE, self.lease() | success() | changes, self.claimed["capability_token"])[0]
 
     @property
     def clauses(self) -> list[str]:
         """The clauses that were broken."""
-        return [violation.clause for violation in self.machine.violations]
+        return [violation.clause for violation in self.dispatcher.violations]
 
 
 def success(**changes: Any) -> dict[str, Any]:
@@ -82,45 +82,47 @@ def success(**changes: Any) -> dict[str, Any]:
 FAILED = {"status": "Failed", "outcome": "fatal_error", "datasets_published": []}
 
 
-def test_a_capability_is_no_worker_token():
-    """A token of the wrong kind is an invented one: blamed, unlike one that was rotated away."""
+def test_a_capability_token_is_not_a_worker_token():
+    """A token of the wrong kind is a violation, unlike an old worker token."""
     worker = Worker()
     body = {"task_id": worker.task_id, "worker_id": "w"}
-    assert worker.ask(CLAIM, body, worker.held["capability_token"])[0] == 401
-    assert worker.ask(HEARTBEAT, worker.lease(), worker.machine.worker_token)[0] == 401
+    assert worker.ask(CLAIM, body, worker.claimed["capability_token"])[0] == 401
+    assert worker.ask(HEARTBEAT, worker.lease(), worker.dispatcher.worker_token)[0] == 401
     assert worker.clauses == ["LSE-1", "LSE-2"]
 
 
 @pytest.mark.parametrize("name", ["worker", "capability"])
-def test_sec_1_a_token_in_a_report_is_refused_and_kept_nowhere(name: str):
-    """SEC-1: neither the journal, nor the violations, nor the task's report has it, in the midst of a text either."""
+def test_sec_1_a_token_in_a_report_is_rejected_and_not_stored(name: str):
+    """SEC-1: the journal, the violations and the task's reports do not contain it, not even inside a longer text."""
     worker = Worker()
-    token = worker.machine.worker_token if name == "worker" else worker.held["capability_token"]
+    token = worker.dispatcher.worker_token if name == "worker" else worker.claimed["capability_token"]
     assert worker.complete(**FAILED, error_message=f"refused:{token}.") == 400
     assert worker.complete(**{f"x{token}": 1}) == 400
     assert worker.clauses == ["SEC-1", "OUT-1"]
-    assert worker.machine.task(worker.task_id).status is Status.RUNNING
-    assert token not in repr([worker.machine.journal, worker.machine.violations, worker.machine.tasks])
+    assert worker.dispatcher.task(worker.task_id).status is TaskStatus.RUNNING
+    assert token not in repr([worker.dispatcher.journal, worker.dispatcher.violations, worker.dispatcher.tasks])
 
 
-def test_a_token_that_nobody_gave_out_is_a_label_too():
-    """It may be somebody else's secret."""
+def test_an_unknown_token_is_replaced_by_a_label_too():
+    """It may be a secret of another system."""
     worker = Worker()
-    worker.ask(HEARTBEAT, worker.lease() | {"lease_token": "AKIA-of-somebody"}, worker.held["capability_token"])
-    assert "AKIA-of-somebody" not in repr(worker.machine.journal)
+    worker.ask(
+        HEARTBEAT, worker.lease() | {"lease_token": "AKIA-of-another-system"}, worker.claimed["capability_token"]
+    )
+    assert "AKIA-of-another-system" not in repr(worker.dispatcher.journal)
 
 
 @pytest.mark.parametrize("status", [401, 403, 409])
-def test_after_an_answer_that_ends_the_lease_nothing_more_is_asked(status: int):
-    """LSE-3, LSE-5: whoever asks on after it has read 401, 403 or 409 is refused again, and blamed."""
+def test_a_request_after_an_answer_that_ends_the_lease_is_a_violation(status: int):
+    """LSE-3, LSE-5: a request after an answer of 401, 403 or 409 is rejected and recorded as a violation."""
     worker = Worker(faults=[DispatcherFault("heartbeat", "status", status=status, times=1)])
     assert [worker.heartbeat(), worker.complete()] == [status, status]
     assert worker.clauses == ["LSE-3" if status == 409 else "LSE-5"]
-    assert worker.machine.registered == {}
+    assert worker.dispatcher.registered == {}
 
 
-def test_an_answer_that_was_lost_ends_no_lease():
-    """LSE-3: a 409 that was never read can't have told anything."""
+def test_a_request_after_a_lost_answer_is_not_a_violation():
+    """LSE-3: the worker did not receive the 409 and does not know that its lease is lost."""
     worker = Worker(
         faults=[
             DispatcherFault("heartbeat", "take-lease", times=1),
@@ -133,11 +135,11 @@ def test_an_answer_that_was_lost_ends_no_lease():
 
 
 def test_out_1_an_attempt_is_reported_once():
-    """OUT-1: the same report again is answered as before, another one is a violation."""
+    """OUT-1: the same report is answered as before; a different one is a violation."""
     worker = Worker()
     assert [worker.complete(), worker.complete(), worker.complete(**FAILED)] == [200, 200, 409]
     assert worker.clauses == ["OUT-1"]
-    assert worker.machine.task(worker.task_id).outcome == "success"
+    assert worker.dispatcher.task(worker.task_id).outcome == "success"
 
 
 @pytest.mark.parametrize(
@@ -149,8 +151,8 @@ def test_out_1_an_attempt_is_reported_once():
         ({"storage_ref": {"scheme": "s3", "bucket": "", "prefix": prefix(PAYLOAD), "glob": "*.parquet"}}, "PUB-2"),
     ],
 )
-def test_a_publication_is_the_payloads_to_the_type(changes: dict[str, Any], clause: str):
-    """PUB-1, PUB-2: `1000.0` is no block number, and a platform with a bucket takes nothing from a directory."""
+def test_a_publication_is_compared_with_the_payload_by_value_and_type(changes: dict[str, Any], clause: str):
+    """PUB-1, PUB-2: `1000.0` is not a block number, and a platform with a bucket rejects a directory."""
     worker = Worker()
     assert worker.complete(**success(**changes)) == 409
     assert worker.clauses == [clause]
@@ -161,7 +163,7 @@ def test_a_publication_is_the_payloads_to_the_type(changes: dict[str, Any], clau
     [{"chain_id": True}, {"range_end": 0}, {"range_end": 2**32}, {"dataset_key": "Eth"}, {"dataset_uuid": "7"}, None],
 )
 def test_pay_2_nothing_is_published_for_a_bad_payload(change: dict[str, Any] | None):
-    """PAY-2: the dispatcher knows a bad payload by itself."""
+    """PAY-2: the dispatcher recognises a bad payload."""
     assert payload_is_valid(PAYLOAD)
     assert not payload_is_valid(PAYLOAD | change if change else [])
 
@@ -175,36 +177,39 @@ def test_pay_2_nothing_is_published_for_a_bad_payload(change: dict[str, Any] | N
         b'{"task_id":"%s","worker_id":"' + b"w" * 1024**2 + b'"}',
     ],
 )
-def test_a_body_that_two_readers_could_read_differently_is_refused(body: bytes):
-    """A field named twice, NaN, other encodings and endless bodies are no JSON of the contract's."""
+def test_an_ambiguous_or_oversized_body_is_rejected(body: bytes):
+    """Duplicate fields, NaN, other encodings and oversized bodies are not valid JSON of the contract."""
     worker = Worker()
-    assert worker.ask(CLAIM, body.replace(b"%s", worker.task_id.encode()), worker.machine.worker_token)[0] in {400, 413}
+    assert worker.ask(CLAIM, body.replace(b"%s", worker.task_id.encode()), worker.dispatcher.worker_token)[0] in {
+        400,
+        413,
+    }
     assert worker.clauses == ["LSE-1"]
 
 
-def test_a_task_is_entered_once_and_stays_as_it_was_entered():
-    """A test's own mistakes are told where they are made."""
+def test_a_task_is_added_once_and_its_payload_does_not_change():
+    """A mistake of a test is an error at the call that makes it."""
     payload = dict(PAYLOAD)
-    machine = Dispatcher()
-    task_id = machine.add_task(payload)
+    dispatcher = Dispatcher()
+    task_id = dispatcher.add_task(payload)
     payload["chain_id"] = 2
-    assert machine.task(task_id).payload == PAYLOAD
+    assert dispatcher.task(task_id).payload == PAYLOAD
     with pytest.raises(ValueError, match="is taken"):
-        machine.add_task(PAYLOAD, task_id)
-    with pytest.raises(ValueError, match="no lower-case UUID"):
-        machine.add_task(PAYLOAD, "1")
+        dispatcher.add_task(PAYLOAD, task_id)
+    with pytest.raises(ValueError, match="not a lower-case UUID"):
+        dispatcher.add_task(PAYLOAD, "1")
     with pytest.raises(ValueError, match="16 characters"):
         Dispatcher(worker_token="short")
 
 
-def test_a_clock_that_jumps_back_takes_no_lease_away():
-    """LSE-3: leases are by the dispatcher's clock, wherever it goes."""
+def test_a_clock_that_jumps_back_ends_no_lease():
+    """LSE-3: only the dispatcher's clock decides about leases."""
     worker = Worker(faults=[DispatcherFault("heartbeat", "jump", seconds=-3600, times=1)])
     assert [worker.heartbeat(), worker.complete()] == [200, 200]
 
 
-def test_time_goes_on_when_the_queue_fails():
-    """A wake-up that the queue did not take is sent again; the request or the timer that caused it does not fail."""
+def test_a_wake_up_is_sent_again_when_the_queue_fails():
+    """If the queue fails, the wake-up is sent again; the request or timer that caused it does not fail."""
     sent = threading.Event()
 
     class Queue:
@@ -220,16 +225,16 @@ def test_time_goes_on_when_the_queue_fails():
     clock = ManualClock()
     begun = clock.time()
     with DispatcherServer(Dispatcher(queue=Queue(), clock=clock, lease_seconds=30)) as server:
-        task_id = server.machine.add_task(PAYLOAD)
+        task_id = server.dispatcher.add_task(PAYLOAD)
         body = json.dumps({"task_id": task_id, "worker_id": "w"}).encode()
         headers = {"x-trace-worker-token": server.worker_token}
-        assert server.machine.handle(Request("POST", CLAIM, headers, body)).answer.status == 200
+        assert server.dispatcher.handle(DispatcherRequest("POST", CLAIM, headers, body)).answer.status == 200
         clock.advance(30)
         assert sent.wait(30)
 
 
-def test_over_http_a_query_is_another_path_and_bytes_in_a_header_are_no_token():
-    """What `DispatcherServer` hands over is what was sent."""
+def test_over_http_a_query_is_an_unknown_path_and_a_binary_header_is_not_a_token():
+    """`DispatcherServer` passes the path and the headers on unchanged."""
     with DispatcherServer(Dispatcher()) as server:
         port = int(server.url.rpartition(":")[2])
         asked = [f"POST {CLAIM}?x=1 HTTP/1.1\r\n", f"POST {CLAIM} HTTP/1.1\r\nX-Trace-Worker-Token: \xff\r\n"]
@@ -241,15 +246,15 @@ def test_over_http_a_query_is_another_path_and_bytes_in_a_header_are_no_token():
                 connection.sendall((head + rest).encode("latin-1"))
                 statuses.append(connection.makefile("rb").readline().split()[1])
         assert statuses == [b"404", b"401"]
-        assert [violation.clause for violation in server.machine.violations] == ["LSE-1", "LSE-1"]
+        assert [violation.clause for violation in server.dispatcher.violations] == ["LSE-1", "LSE-1"]
 
 
-def test_wake_ups_go_through_the_real_queue_twice_when_told_and_again(cryo_moto: S3Endpoint):
-    """PUB-6: duplicates, one more when asked for, and redelivery of what was received and not deleted."""
+def test_wake_ups_are_sent_twice_on_request_and_redelivered(cryo_moto: S3Endpoint):
+    """PUB-6: wake-ups are duplicated, sent once more by `wake`, and redelivered if received and not deleted."""
     queue = make_queue(cryo_moto)
-    machine = Dispatcher(queue=queue, wakeups=2)
-    task_id = machine.add_task(PAYLOAD)
-    machine.wake(task_id)
+    dispatcher = Dispatcher(queue=queue, wakeups=2)
+    task_id = dispatcher.add_task(PAYLOAD)
+    dispatcher.wake(task_id)
     assert queue.depth() == 4
     received = queue.client.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=4)["Messages"]
     assert [json.loads(message["Body"]) for message in received] == [{"task_id": task_id}] * 4

@@ -1,4 +1,4 @@
-"""Faults of a pool as a whole: a member that has pruned or lags, batches that are refused, a gateway out of order."""
+"""Faults of a whole pool: members that have pruned data or lag, rejected batches, outages of a gateway."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ LATEST = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
 
 
 def send(pool: RpcPool, body: object) -> tuple[int, str, bytes]:
-    """Send one request on a connection of its own; return status, content type and body."""
+    """Send one request on a new connection; return status, content type and body."""
     parts = urlsplit(pool.url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
     try:
@@ -29,7 +29,7 @@ def send(pool: RpcPool, body: object) -> tuple[int, str, bytes]:
 
 
 def ask(pool: RpcPool, method: str, *params: object) -> Any:
-    """Make one call and return its result, or its error's code."""
+    """Make one call and return its result, or the code of its error."""
     _, _, body = send(pool, {"jsonrpc": "2.0", "id": 7, "method": method, "params": list(params)})
     answer = json.loads(body)
     return answer["result"] if "result" in answer else answer["error"]["code"]
@@ -42,7 +42,7 @@ def batch(pool: RpcPool, calls: int) -> tuple[int, str, bytes]:
 
 @pytest.mark.parametrize(("receipts", "answered"), [("null", None), ("empty", []), ("error", 4444)])
 def test_a_pruned_node_has_headers_without_receipts_and_logs(receipts: Any, answered: object):
-    """Below the block logs are not found, by range and by hash, and receipts are gone; headers and the rest stay."""
+    """Below the block there are no logs, by range and by hash, and no receipts; headers and other data remain."""
     with RpcPool(Node(CHAIN, head=1000)) as pool:
         block = ask(pool, "eth_getBlockByNumber", "0xd", False)
         later = ask(pool, "eth_getLogs", {"fromBlock": "0xe", "toBlock": "0x14"})
@@ -60,8 +60,8 @@ def test_a_pruned_node_has_headers_without_receipts_and_logs(receipts: Any, answ
         ]
 
 
-def test_every_second_call_meets_the_pruned_member():
-    """Of a balanced pool with `every` = 2, calls that both members answer alike are not counted."""
+def test_every_second_call_is_answered_by_the_pruned_member():
+    """With `every` = 2 only calls that the members answer differently are counted."""
     with RpcPool(Node(CHAIN, head=1000), [Pruned(100, method="eth_getLogs", nth=2, every=2)]) as pool:
         criteria = {"fromBlock": "0xd", "toBlock": "0xd"}
         found = []
@@ -74,7 +74,7 @@ def test_every_second_call_meets_the_pruned_member():
 
 @pytest.mark.parametrize(("unknown_hash", "answered"), [("empty", []), ("error", -32000)])
 def test_a_lagging_member_does_not_know_the_latest_blocks(unknown_hash: Any, answered: object):
-    """Past its head logs are empty without an error, blocks and receipts null; what it has is the same."""
+    """Past its head logs are empty without an error, and blocks and receipts are null; other data is the same."""
     with RpcPool(Node(CHAIN, head=1000)) as pool:
         block = ask(pool, "eth_getBlockByNumber", "0x6e", False)
         earlier = ask(pool, "eth_getLogs", {"fromBlock": "0xd", "toBlock": "0x64"})
@@ -110,8 +110,8 @@ FORMS: dict[Form, object] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_batch_over_the_limit_is_refused_in_a_form(form: Form):
-    """What is at the limit is answered; one call more is refused as a whole, and single calls never are."""
+def test_a_batch_over_the_limit_is_rejected_in_each_form(form: Form):
+    """A batch at the limit is answered, a larger one is rejected as a whole; single calls are never rejected."""
     with RpcPool(Node(CHAIN, head=1000), [BatchLimit(2, form)]) as pool:
         _, _, answered = batch(pool, 2)
         assert [one["result"] for one in json.loads(answered)] == ["0x3e8"] * 2
@@ -129,24 +129,24 @@ def test_a_batch_over_the_limit_is_refused_in_a_form(form: Form):
         ("empty", "application/json", b""),
     ],
 )
-def test_a_refusal_can_be_no_json_and_have_a_status(form: Form, kind: str, body: bytes):
-    """Gateways refuse with 4xx and 5xx too, in words of their own."""
+def test_a_rejection_can_have_a_status_and_a_body_that_is_not_json(form: Form, kind: str, body: bytes):
+    """Gateways also reject with 4xx and 5xx and other bodies."""
     limit = BatchLimit(0, form, status=413, message="no batches")
     with RpcPool(Node(CHAIN, head=1000), [limit]) as pool:
         assert batch(pool, 1) == (413, kind, body)
 
 
 @pytest.mark.parametrize("form", ["reset", "close"])
-def test_a_refusal_can_be_no_answer(form: Form):
-    """The connection ends, and the next one serves."""
+def test_a_rejection_can_close_the_connection(form: Form):
+    """The connection ends without an answer, and the next connection works."""
     with RpcPool(Node(CHAIN, head=1000), [BatchLimit(1, form)]) as pool:
         with pytest.raises((ConnectionError, http.client.HTTPException)):
             batch(pool, 2)
         assert ask(pool, "eth_blockNumber") == "0x3e8"
 
 
-def test_a_limit_can_be_about_one_method():
-    """A provider that takes no `trace_*` inside batches takes all others."""
+def test_a_limit_can_apply_to_one_method():
+    """A provider that rejects `trace_*` in batches accepts other methods."""
     with RpcPool(Node(CHAIN, head=1000), [BatchLimit(0, method="trace_block")]) as pool:
         trace = {"id": 9, "method": "trace_block", "params": ["0xd"]}
         assert json.loads(batch(pool, 3)[2])[2]["result"] == "0x3e8"
@@ -154,8 +154,8 @@ def test_a_limit_can_be_about_one_method():
         assert "result" in json.loads(send(pool, trace)[2])
 
 
-def test_an_outage_refuses_so_many_requests_of_any_method():
-    """From the second call of a method on, three requests are refused, batches in whole; then all is well again."""
+def test_an_outage_rejects_a_number_of_requests_of_any_method():
+    """From the second call of a method on, three requests are rejected, batches as a whole; later ones are answered."""
     fault = Outage(3, form="each", method="eth_chainId", nth=2, times=1)
     with RpcPool(Node(CHAIN, head=1000), [fault]) as pool:
         assert ask(pool, "eth_chainId") == "0x1"
@@ -167,7 +167,7 @@ def test_an_outage_refuses_so_many_requests_of_any_method():
 
 
 def test_an_outage_of_some_seconds_ends_by_the_pools_clock():
-    """The time that a scenario asks for passes when the clock says so, however many requests there were."""
+    """The duration of an outage is measured with the pool's clock, independently of the number of requests."""
     now = [100.0]
     fault = Outage(seconds=5, form="string", message="Too Many Requests", times=1)
     with RpcPool(Node(CHAIN, head=1000), [fault], clock=lambda: now[0]) as pool:
@@ -178,8 +178,8 @@ def test_an_outage_of_some_seconds_ends_by_the_pools_clock():
         assert ask(pool, "eth_blockNumber") == "0x3e8"
 
 
-def test_the_harness_asks_its_pool_undisturbed():
-    """A fault applies to the methods between a pool and fake Cryo only if it names the method."""
+def test_methods_of_the_harness_have_no_faults_by_default():
+    """A call between a pool and fake Cryo has a fault only if the fault names its method."""
     with RpcPool(Node(CHAIN, head=1000), [Outage(10, times=1)]) as pool:
         assert ask(pool, "harness_script")["head"] == 1000
         assert ask(pool, "eth_blockNumber") == -32603
@@ -188,7 +188,7 @@ def test_the_harness_asks_its_pool_undisturbed():
         assert ask(pool, "harness_script") == {}
 
 
-def test_members_and_refusals_are_read_from_json():
+def test_faults_of_members_and_rejections_are_read_from_json():
     """`do` names them, and the error for an unknown form names the field."""
     assert read([{"do": "pruned", "below": 5, "receipts": "error"}]) == [Pruned(5, "error")]
     assert read([{"do": "lagging", "head": 5}]) == [Lagging(5)]

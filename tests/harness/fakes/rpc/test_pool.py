@@ -1,4 +1,4 @@
-"""The fake RPC pool on the wire: answers, faults by script, the journal."""
+"""The fake RPC pool over HTTP: responses, scripted faults, the journal."""
 
 import http.client
 import json
@@ -26,7 +26,7 @@ HASHES, WHOLE = False, True
 
 
 def post(url: str, body: object, path: str = "/", timeout: float = 20.0):
-    """Send one request on a connection of its own and return (status, parsed body)."""
+    """Send one request on a new connection and return (status, parsed body)."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
@@ -51,8 +51,8 @@ def pool():
         yield running
 
 
-def test_it_answers_for_blocks_receipts_and_logs(pool: RpcPool):
-    """The answers for one block agree with each other and with the chain."""
+def test_blocks_receipts_and_logs_agree(pool: RpcPool):
+    """The responses about one block agree with each other and with the chain."""
     block = ask(pool, "eth_getBlockByNumber", "0xd", WHOLE)
     receipts = ask(pool, "eth_getBlockReceipts", "0xd")
     logs = ask(pool, "eth_getLogs", {"blockHash": block["hash"]})
@@ -67,7 +67,7 @@ def test_it_answers_for_blocks_receipts_and_logs(pool: RpcPool):
 
 
 def test_logs_are_filtered_by_address_and_topics(pool: RpcPool):
-    """`eth_getLogs` returns exactly the logs that its filter names, with alternatives and wildcards."""
+    """`eth_getLogs` returns exactly the logs that match its filter, with alternatives and wildcards."""
     every = ask(pool, "eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x40"})
     chosen = next(log for log in every if len(log["topics"]) == 3)
     topics = [None, [chosen["topics"][1], "0x" + "00" * 32]]
@@ -77,8 +77,8 @@ def test_logs_are_filtered_by_address_and_topics(pool: RpcPool):
     assert ask(pool, "eth_getLogs", by_address) == [log for log in every if log["address"] == chosen["address"]]
 
 
-def test_the_code_of_a_created_contract_is_what_the_contracts_dataset_says(pool: RpcPool):
-    """`eth_getCode` has it from the block of the creation on, and nothing in the block before."""
+def test_the_code_of_a_created_contract_is_that_of_the_contracts_dataset(pool: RpcPool):
+    """`eth_getCode` returns it from the block of the creation on, and nothing for the block before."""
     created = build(CHAIN, "contracts", range(1, 60)).select(["block_number", "contract_address", "code"]).to_pylist()
     assert len(created) > 10
     for row in created:
@@ -88,7 +88,7 @@ def test_the_code_of_a_created_contract_is_what_the_contracts_dataset_says(pool:
 
 
 def test_tags_and_the_head(pool: RpcPool):
-    """Tags name the head, finality and genesis; past the head there is no block and logs are refused."""
+    """Tags resolve to head, finality and genesis; past the head there is no block, and logs are an error."""
     assert ask(pool, "eth_blockNumber") == hex(1000)
     assert ask(pool, "eth_getBlockByNumber", "latest", HASHES)["number"] == hex(1000)
     assert ask(pool, "eth_getBlockByNumber", "finalized", HASHES)["number"] == hex(936)
@@ -99,8 +99,8 @@ def test_tags_and_the_head(pool: RpcPool):
     assert ask(pool, "eth_getBlockByNumber", hex(1001), HASHES) is not None
 
 
-def test_batches_and_what_it_does_not_model(pool: RpcPool):
-    """A batch is answered in order; an unknown method is -32601 and lies in the journal."""
+def test_batches_and_unknown_methods(pool: RpcPool):
+    """A batch is answered in order; an unknown method is error -32601 and is in the journal."""
     calls = [{"id": 1, "method": "eth_chainId"}, {"id": 2, "method": "eth_sendRawTransaction", "params": ["0x"]}]
     _, (known, unknown) = post(pool.url, calls)
     assert known == {"jsonrpc": "2.0", "id": 1, "result": "0x1"}
@@ -108,8 +108,8 @@ def test_batches_and_what_it_does_not_model(pool: RpcPool):
     assert [call.method for call in pool.journal] == ["eth_chainId", "eth_sendRawTransaction"]
 
 
-def test_node_quirks_show():
-    """A node without the finalized tag or without block receipts answers with the errors that such nodes give."""
+def test_node_quirks_have_their_errors():
+    """A node without the finalized tag or without block receipts returns the errors of such nodes."""
     quirks = Quirks(no_finalized_tag=True, no_block_receipts=True)
     with RpcPool(Node(Chain(1, quirks=quirks))) as running:
         for method, params in (("eth_getBlockByNumber", ["finalized", False]), ("eth_getBlockReceipts", ["0x1"])):
@@ -117,7 +117,7 @@ def test_node_quirks_show():
             assert answer["error"]["code"] in {-32602, -32601}
 
 
-def test_no_receipt_method_is_there_with_that_quirk():
+def test_with_no_receipts_both_receipt_methods_are_unknown():
     """With `no_receipts` both methods are unknown, for blocks and for transactions."""
     chain = Chain(1, quirks=Quirks(no_receipts=True))
     with RpcPool(Node(chain)) as running:
@@ -128,7 +128,7 @@ def test_no_receipt_method_is_there_with_that_quirk():
 
 @pytest.mark.parametrize(("quirk", "more"), [("block_logs", 0), ("block_log_receipts", 1)])
 def test_the_log_of_a_block_has_its_own_receipt_or_none(quirk: str, more: int):
-    """`eth_getLogs` has it by range and by hash; the block's receipts have one more, or do not know of it."""
+    """`eth_getLogs` returns it by range and by hash; the block's receipts have one more, or do not contain it."""
     with RpcPool(Node(Chain(1, quirks=Quirks(**{quirk: True})))) as running:
         block = ask(running, "eth_getBlockByNumber", "0x14", HASHES)
         logs = ask(running, "eth_getLogs", {"blockHash": block["hash"]})
@@ -141,8 +141,8 @@ def test_the_log_of_a_block_has_its_own_receipt_or_none(quirk: str, more: int):
         assert ask(running, "eth_getTransactionReceipt", block["hash"]) is None
 
 
-def test_a_hydrated_block_has_whole_transactions_where_hashes_were_asked_for():
-    """The quirk changes blocks by number and by hash; nothing else of them."""
+def test_a_hydrated_block_has_full_transactions_if_hashes_were_requested():
+    """The quirk changes only the transactions of blocks, by number and by hash."""
     with RpcPool(Node(Chain(1, quirks=Quirks(hydrated_blocks=True)))) as running:
         block = ask(running, "eth_getBlockByNumber", "0xd", HASHES)
         assert block == ask(running, "eth_getBlockByNumber", "0xd", WHOLE)
@@ -158,8 +158,8 @@ def test_a_hydrated_block_has_whole_transactions_where_hashes_were_asked_for():
         ("eth_getLogs", None, "transactionHash"),
     ],
 )
-def test_the_items_of_one_transaction_can_be_left_out(pool: RpcPool, method: str, parameters: Any, name: str):
-    """`without_transaction` drops all traces, calls or logs of that transaction, in each spelling of its hash."""
+def test_the_items_of_one_transaction_can_be_omitted(pool: RpcPool, method: str, parameters: Any, name: str):
+    """`without_transaction` removes all traces, calls or logs of that transaction, whatever the field of its hash."""
     criteria = {"fromBlock": "0xd", "toBlock": "0xd"}
     asked = [criteria] if parameters is None else ["0xd", *parameters]
     before = ask(pool, method, *asked)
@@ -168,8 +168,8 @@ def test_the_items_of_one_transaction_can_be_left_out(pool: RpcPool, method: str
     assert ask(pool, method, *asked) == [item for item in before if item[name] != hashes[1]]
 
 
-def test_several_endpoints_have_their_own_head_and_key():
-    """Each endpoint of a pool has its own port, head and key, and the journal says which was asked."""
+def test_each_endpoint_has_its_own_head_and_key():
+    """Each endpoint of a pool has its own port, head and key, and the journal names the endpoint of a call."""
     nodes = (Node(CHAIN, name="a", head=10), Node(CHAIN, name="b", head=20, key="s3cret"))
     with RpcPool(nodes) as running:
         call = {"id": 1, "method": "eth_blockNumber"}
@@ -180,7 +180,7 @@ def test_several_endpoints_have_their_own_head_and_key():
 
 
 def test_faults_apply_by_method_block_and_count(pool: RpcPool):
-    """The 2nd call for block 5 answers 503, once; every third call for the chain id is refused; both are journalled."""
+    """The second call for block 5 gets 503 once, every third call for the chain id an error; the journal has both."""
     unavailable = Status(503, "busy", method="eth_getBlockByNumber", block=5, nth=2, times=1)
     limited = Error(-32005, "rate limited", method="eth_chainId", nth=3, every=3)
     pool.add_faults(unavailable, limited)
@@ -201,7 +201,7 @@ def test_faults_apply_by_method_block_and_count(pool: RpcPool):
 
 
 def test_results_can_be_falsified(pool: RpcPool):
-    """Null, another block, a shortened or reversed list and a broken body arrive as scripted."""
+    """Null, another block, a shortened or reversed list and a malformed body are returned as scripted."""
     pool.add_faults(
         Result(None, method="eth_getBlockByNumber", block=1, times=1),
         OtherBlock(method="eth_getBlockByNumber", block=2),
@@ -226,7 +226,7 @@ def test_results_can_be_falsified(pool: RpcPool):
     ],
 )
 def test_connections_break_as_scripted(action: object, error: type[Exception], pool: RpcPool):
-    """A close, a reset, a truncated body and a node that dies are what the client sees; the pool then ends cleanly."""
+    """The client sees a close, a reset, a truncated body or a node that dies; the pool then ends cleanly."""
     pool.add_faults(replace(action, method="eth_chainId", times=1))
     with pytest.raises(error):
         ask(pool, "eth_chainId")
@@ -239,7 +239,7 @@ def test_connections_break_as_scripted(action: object, error: type[Exception], p
 
 
 def test_a_hang_lasts_until_the_pool_ends():
-    """A call that hangs gets no answer while others do, and is reset when the pool ends."""
+    """A call that hangs gets no response while others do, and is reset when the pool ends."""
     with RpcPool(Node(CHAIN), [Hang(method="eth_chainId", times=1)]) as running:
         outcome: list[type[BaseException]] = []
 
@@ -267,8 +267,8 @@ def test_a_fault_can_be_read_from_json():
         read([{"do": "nonsense"}])
 
 
-def test_nothing_is_left_when_a_pool_ends():
-    """After the end no thread of the pool runs and its port is closed."""
+def test_a_pool_leaves_no_thread_and_no_open_port():
+    """After a pool has ended, no thread of it runs and its port is closed."""
     with RpcPool(Node(CHAIN)) as running:
         ask(running, "eth_chainId")
         port = urlsplit(running.url).port
@@ -279,7 +279,7 @@ def test_nothing_is_left_when_a_pool_ends():
 
 
 def test_serve_rpc_prints_its_url_and_ends_on_sigterm():
-    """`cryo-harness serve rpc` prints its URL first, serves the chain that was asked for, and exits 0 on SIGTERM."""
+    """`cryo-harness serve rpc` prints its URL first, serves the requested chain, and exits with 0 on SIGTERM."""
     command = [Path(sys.executable).parent / "cryo-harness", "serve", "rpc", "--chain-id", "5", "--head", "77"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stdout is not None

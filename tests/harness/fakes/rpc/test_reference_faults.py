@@ -1,4 +1,4 @@
-"""Each scripted fault makes real Cryo do what `real-cryo-0.3.2.md` says of it (sections 0 and 4)."""
+"""With each scripted fault real Cryo behaves as `real-cryo-0.3.2.md` describes (sections 0 and 4)."""
 
 import itertools
 import os
@@ -31,7 +31,7 @@ pytestmark = [
 
 
 def extract(dataset: str, faults: list[RpcFault], folder: Path, *, chain: Chain = CHAIN, words: str = ""):
-    """Run real Cryo over blocks 90..149 in chunks of 20 and return its end, the pool and the tables by first block."""
+    """Run real Cryo on blocks 90 to 149 in chunks of 20; return the process, the pool and the tables by first block."""
     command = [BIN / "cryo-from-wheel", dataset, "-b", "90:150", "-c", "20", "-o", folder, *words.split()]
     with RpcPool(Node(chain, head=500), faults) as pool:
         environment = os.environ | {"ETH_RPC_URL": pool.url}
@@ -64,8 +64,8 @@ FATAL_TO_A_CHUNK = {
 
 
 @pytest.mark.parametrize("name", FATAL_TO_A_CHUNK)
-def test_one_bad_answer_costs_its_chunk_and_no_other(name: str, tmp_path: Path):
-    """It is not retried, the exit code is 1, the bad chunk has no file, the others are there."""
+def test_one_bad_answer_fails_its_chunk_and_no_other(name: str, tmp_path: Path):
+    """The call is not retried, the exit code is 1, and only the bad chunk has no file."""
     fault = replace(FATAL_TO_A_CHUNK[name], method=BLOCKS, block=BUSY, times=1)
     ended, pool, tables = extract("blocks", [fault], tmp_path)
     assert ended.returncode == 1
@@ -85,7 +85,7 @@ RETRIED = {
 
 @pytest.mark.parametrize("name", RETRIED)
 def test_rate_limits_in_the_envelope_are_retried(name: str, tmp_path: Path):
-    """Such an error is asked again, and the extraction is whole."""
+    """The call is repeated, and the extraction is complete."""
     fault = replace(RETRIED[name], method=BLOCKS, block=BUSY, times=1)
     ended, pool, tables = extract("blocks", [fault], tmp_path, words="--initial-backoff 5")
     assert ended.returncode == 0
@@ -102,8 +102,8 @@ TOLERATED = {
 
 
 @pytest.mark.parametrize("name", TOLERATED)
-def test_some_oddities_are_not_even_noticed(name: str, tmp_path: Path):
-    """The status is never looked at, nor is the id's number."""
+def test_some_malformed_responses_are_accepted(name: str, tmp_path: Path):
+    """Cryo checks neither the status nor the id."""
     ended, _, tables = extract("blocks", [replace(TOLERATED[name], method=BLOCKS, block=BUSY, times=1)], tmp_path)
     assert ended.returncode == 0
     assert sum(table.num_rows for table in tables.values()) == 60
@@ -122,8 +122,8 @@ def in_transactions(*drop: str, **values: str) -> do.Fields:
         pytest.param(in_transactions(gasPrice="0x10000000000000000"), id="gas price past 64 bits"),
     ],
 )
-def test_a_transaction_that_can_not_be_read_costs_its_chunk(action: do.Fields, tmp_path: Path):
-    """Section 4: a full block whose transactions lack one of these fails its chunk, and no other."""
+def test_a_transaction_that_cannot_be_parsed_fails_its_chunk(action: do.Fields, tmp_path: Path):
+    """Section 4: a full block whose transactions lack one of these fields fails its chunk and no other."""
     ended, _, tables = extract("transactions", [replace(action, method=BLOCKS, block=BUSY)], tmp_path)
     assert ended.returncode == 1
     assert sorted(tables) == sorted({90, 110, 130} - {90 + (BUSY - 90) // 20 * 20})
@@ -131,14 +131,14 @@ def test_a_transaction_that_can_not_be_read_costs_its_chunk(action: do.Fields, t
 
 @pytest.mark.parametrize("name", ["from", "gasPrice", "chainId"])
 def test_a_transaction_without_these_is_accepted(name: str, tmp_path: Path):
-    """Section 4: a missing `from`, `gasPrice` or `chainId` costs no row, exit 0."""
+    """Section 4: a missing `from`, `gasPrice` or `chainId` loses no row, exit 0."""
     ended, _, tables = extract("transactions", [replace(in_transactions(name), method=BLOCKS, block=BUSY)], tmp_path)
     assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, len(CHAIN.transactions(BUSY)))
 
 
 @pytest.mark.parametrize("kind", ["0x3", "0x4", "0x7e", "0x1ff"])
 def test_a_transaction_of_any_type_is_accepted(kind: str, tmp_path: Path):
-    """Section 4: types that Cryo does not know are fine if the fields are there."""
+    """Section 4: unknown types are accepted if all fields are present."""
     ended, _, tables = extract(
         "transactions", [replace(in_transactions(type=kind), method=BLOCKS, block=BUSY)], tmp_path
     )
@@ -147,14 +147,14 @@ def test_a_transaction_of_any_type_is_accepted(kind: str, tmp_path: Path):
 
 @pytest.mark.parametrize(("dataset", "method"), [("logs", LOGS), ("traces", "trace_block")])
 def test_null_logs_and_traces_fail_their_chunk(dataset: str, method: str, tmp_path: Path):
-    """Section 4: null where a list belongs can't be read, so the chunk has no file."""
+    """Section 4: null instead of a list can't be parsed, so the chunk has no file."""
     ended, _, tables = extract(dataset, [do.Result(None, method=method, block=BUSY)], tmp_path)
     assert ended.returncode == 1
     assert sorted(tables) == sorted({90, 110, 130} - {90 + (BUSY - 90) // 20 * 20})
 
 
 def test_a_trace_with_gas_past_32_bits_panics_its_chunk(tmp_path: Path):
-    """Section 4, read there and run here: the chunk has no file, the exit code is 1."""
+    """Section 4: the chunk has no file, the exit code is 1."""
     someone = "0x" + "11" * 20
     call = {"callType": "call", "from": someone, "to": someone, "input": "0x", "value": "0x0", "gas": "0x100000000"}
     fault = do.Fields({"type": "call", "action": call}, method="trace_block", block=BUSY)
@@ -163,8 +163,8 @@ def test_a_trace_with_gas_past_32_bits_panics_its_chunk(tmp_path: Path):
     assert len(tables) == 2
 
 
-def test_a_transaction_without_a_receipt_is_missed_by_name(tmp_path: Path):
-    """Section 4: in the fallback, a null receipt fails the chunk."""
+def test_a_missing_receipt_of_a_transaction_fails_the_chunk(tmp_path: Path):
+    """Section 4: in the fallback a null receipt fails the chunk."""
     faults = [do.Result(None, method=RECEIPTS, block=BUSY), do.Result(None, method="eth_getTransactionReceipt")]
     ended, _, tables = extract("transactions", faults, tmp_path)
     assert ended.returncode == 1
@@ -178,7 +178,7 @@ FULL = 'mount -t tmpfs -o size=16k none "$0" && cd "$0" && "$@"; code=$?; ls "$0
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
 @pytest.mark.parametrize("program", ["cryo-from-wheel", "fake-cryo"])
 def test_a_full_disk_leaves_a_temporary_file_and_exit_1(program: str, tmp_path: Path):
-    """Section 4: ENOSPC fails the chunk; what was written stays under a `_tmp` name. The fake does the same, really."""
+    """Section 4: ENOSPC fails the chunk and leaves a `_tmp` file. Fake Cryo does the same on a full disk."""
     with RpcPool(Node(CHAIN, head=500)) as pool:
         words = [BIN / program, "blocks", "-b", "0:400", "--no-report"]
         ended = subprocess.run(
@@ -200,37 +200,37 @@ def rows_of(tables: dict[int, Any], number: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("first", "left"), [(0, 0), (3, 3)])
 def test_short_receipts_drop_transactions_with_exit_0(first: int, left: int, tmp_path: Path):
-    """Surprise 1: receipts are zipped with transactions, so what has none is gone."""
+    """Surprise 1: receipts are zipped with transactions, so transactions without one are lost."""
     ended, _, tables = extract("transactions", [do.Items(first=first, method=RECEIPTS, block=BUSY)], tmp_path)
     assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, left)
 
 
 def test_reordered_receipts_give_transactions_the_wrong_outcome(tmp_path: Path):
-    """Surprise 1: reversed receipts give each transaction another's gas, exit 0."""
+    """Surprise 1: with reversed receipts each transaction has the gas of another one, exit 0."""
     ended, _, tables = extract("transactions", [do.Items(reverse=True, method=RECEIPTS, block=BUSY)], tmp_path)
     gas = [row["gas_used"] for row in rows_of(tables, BUSY)]
     assert (ended.returncode, gas) == (0, [tx.gas_used for tx in CHAIN.transactions(BUSY)][::-1])
 
 
 @pytest.mark.parametrize("action", [do.Error(-32601, "no such method"), do.Result(None), do.Error(-32000, "busy")])
-def test_without_block_receipts_each_is_asked_for_by_hash(action: Any, tmp_path: Path):
-    """An error or null for a block's receipts falls back to one call a transaction."""
+def test_without_block_receipts_each_receipt_is_requested_by_hash(action: Any, tmp_path: Path):
+    """After an error or null for a block's receipts there is one call per transaction."""
     ended, pool, tables = extract("transactions", [replace(action, method=RECEIPTS, block=BUSY)], tmp_path)
     expected = len(CHAIN.transactions(BUSY))
     assert (ended.returncode, len(rows_of(tables, BUSY))) == (0, expected)
     assert pool.calls("eth_getTransactionReceipt") == expected
 
 
-def test_a_node_without_block_receipts_is_served_by_the_fallback(tmp_path: Path):
-    """The quirk `no_block_receipts` costs a call a transaction and nothing else."""
+def test_a_node_without_block_receipts_works_with_the_fallback(tmp_path: Path):
+    """With the quirk `no_block_receipts` there is one call per transaction and no other difference."""
     chain = Chain(1, quirks=Quirks(no_block_receipts=True))
     ended, pool, tables = extract("transactions", [], tmp_path, chain=chain)
     assert ended.returncode == 0
     assert pool.calls("eth_getTransactionReceipt") == sum(table.num_rows for table in tables.values())
 
 
-def test_another_block_than_asked_is_believed(tmp_path: Path):
-    """Surprise 2: the foreign block is there twice, the asked one not at all, exit 0."""
+def test_another_block_than_requested_is_accepted(tmp_path: Path):
+    """Surprise 2: the wrong block occurs twice and the requested one is missing, exit 0."""
     ended, _, tables = extract("blocks", [do.OtherBlock(1, method=BLOCKS, block=100)], tmp_path)
     assert (ended.returncode, len(rows_of(tables, 100)), len(rows_of(tables, 101))) == (0, 0, 2)
 
@@ -251,8 +251,8 @@ LOST_LOGS = {
 
 
 @pytest.mark.parametrize("name", LOST_LOGS)
-def test_logs_are_lost_or_kept_without_a_word(name: str, tmp_path: Path):
-    """Surprises 4 and 5: `[]` means no logs, entries without a place are skipped, removed ones are kept; exit 0."""
+def test_logs_are_lost_or_kept_without_an_error(name: str, tmp_path: Path):
+    """Surprises 4 and 5: `[]` means no logs, logs without a block are skipped, removed ones are kept; exit 0."""
     number = next(number for number in range(100, 128) if len(list(CHAIN.logs(number))) >= 4)
     action, left = LOST_LOGS[name]
     ended, _, tables = extract("logs", [replace(action, method=LOGS, block=number)], tmp_path)
@@ -262,22 +262,22 @@ def test_logs_are_lost_or_kept_without_a_word(name: str, tmp_path: Path):
 
 
 def test_logs_of_another_block_are_kept(tmp_path: Path):
-    """Surprise 5: foreign logs are taken for what they say they are."""
+    """Surprise 5: logs of another block are accepted with the block number that they have."""
     action = do.Fields({"blockNumber": "0x1869f"})
     ended, _, tables = extract("logs", [replace(action, method=LOGS, block=109)], tmp_path)
     assert (ended.returncode, len(rows_of(tables, 99_999))) == (0, len(list(CHAIN.logs(109))))
 
 
-def test_a_wrong_chain_id_is_believed(tmp_path: Path):
-    """Surprise 8: files and the column follow what the node claims."""
+def test_a_wrong_chain_id_is_accepted(tmp_path: Path):
+    """Surprise 8: file names and the column have the chain id that the node reports."""
     ended, _, tables = extract("blocks", [do.Result("0x89", method="eth_chainId")], tmp_path)
     assert ended.returncode == 0
     assert {value for table in tables.values() for value in table["chain_id"].to_pylist()} == {137}
     assert all(path.name.startswith("polygon__") for path in tmp_path.glob("*.parquet"))
 
 
-def test_a_reorg_between_two_calls_is_not_noticed(tmp_path: Path):
-    """Blocks before and after a reorg stand side by side, their hashes not linking, exit 0."""
+def test_a_reorg_between_two_calls_is_not_detected(tmp_path: Path):
+    """The file has blocks from before and after a reorg, whose hashes do not link, exit 0."""
     reorg = do.Reorg(at=100, method=BLOCKS, block=120, times=1)
     ended, _, tables = extract("blocks", [reorg], tmp_path, words="--max-concurrent-chunks 1 -i parent_hash")
     rows = [row for number in range(90, 150) for row in rows_of(tables, number)]
@@ -288,7 +288,7 @@ def test_a_reorg_between_two_calls_is_not_noticed(tmp_path: Path):
 
 
 def test_a_stale_head_shortens_an_open_range(tmp_path: Path):
-    """`latest` is what the node says it is."""
+    """`latest` is the head that the node reports."""
     with RpcPool(Node(CHAIN, head=500), [do.Result("0x64", method="eth_blockNumber")]) as pool:
         command = [BIN / "cryo-from-wheel", "blocks", "-b", "90:latest", "-o", tmp_path]
         assert (
@@ -325,7 +325,7 @@ def hanging(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], RpcPool]]
             process.wait()
 
 
-def test_a_hang_holds_its_chunk_while_the_others_are_written(
+def test_a_hang_blocks_its_chunk_while_the_others_are_written(
     hanging: tuple[subprocess.Popen[bytes], RpcPool], tmp_path: Path
 ):
     """Surprise 12: no timeout of its own; SIGTERM ends it at once, the incomplete report and whole files stay."""
@@ -340,7 +340,7 @@ def test_a_hang_holds_its_chunk_while_the_others_are_written(
 
 
 def test_a_refused_connection_is_tried_four_times(tmp_path: Path):
-    """A node that is gone is an error before anything is collected, or fails every chunk that is left."""
+    """Without a node Cryo fails before extraction, or fails every remaining chunk."""
     with RpcPool(Node(CHAIN, head=500), [do.Stop(method=BLOCKS, nth=5, times=1)]) as pool:
         command = [BIN / "cryo-from-wheel", "blocks", "-b", "90:150", "-c", "20", "-o", tmp_path]
         ended = subprocess.run(
