@@ -28,6 +28,11 @@ EVIDENCE_VARIABLE = "CRYO_TEST_EVIDENCE"
 COUNTED = ("docker", "real_cryo")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two test processes per CPU for `-n auto`: many tests wait for a lease, a deadline or another process."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def cryo_binary() -> Path | None:
     """Return the genuine Cryo inside the wheel, or None where there is none for this interpreter."""
     if importlib.util.find_spec("cryo") is None:

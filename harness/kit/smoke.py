@@ -111,8 +111,8 @@ SERVICE_ENDS = (
 )
 
 
-def scenario_of(delivery: str) -> Scenario:
-    """Return the scenario with one small task."""
+def scenario_of(delivery: str, *, patience_seconds: float) -> Scenario:
+    """Return the scenario with one small task; the worker is stopped if it has not ended after `patience_seconds`."""
     line = TaskLine(set={"range_end": PAYLOAD["range_start"] + 20})
     return Scenario.model_validate(
         {
@@ -120,7 +120,7 @@ def scenario_of(delivery: str) -> Scenario:
             "title": "one small task",
             "clauses": ("PUB-1",),
             "delivery": delivery,
-            "patience_seconds": PATIENCE_SECONDS,
+            "patience_seconds": patience_seconds,
             "tasks": (line.model_dump(),),
         }
     )
@@ -151,7 +151,7 @@ def _variables(step: SmokeStep, target: Target) -> str:
 
 def _how_it_ended(events: list[Event]) -> list[str]:
     timed_out = any(event.kind == "timed_out" for event in events)
-    stopped = f"; it did nothing more within {PATIENCE_SECONDS:.0f} s and was stopped" if timed_out else ""
+    stopped = "; it did nothing more and was stopped (--patience)" if timed_out else ""
     described = []
     for event in events:
         if event.kind == "exit":
@@ -168,14 +168,20 @@ def deliveries(target: Target) -> Iterable[str]:
     return [*(["run"] if target.runs_one_task else []), *(["worker"] if "sqs" in target.delivery else [])]
 
 
-def smoke_command(target: Annotated[str, typer.Option(help=targets.FORMS)]) -> None:
+def smoke_command(
+    target: Annotated[str, typer.Option(help=targets.FORMS)],
+    patience: Annotated[
+        float, typer.Option(min=1, max=300, help="Stop a worker that has not ended after this many seconds.")
+    ] = PATIENCE_SECONDS,
+) -> None:
     """Give a worker one small task in each way that it accepts; report what did not happen and why."""
     with usage_errors():
         chosen = targets.find(target)
     failed = False
     with usage_errors(), moto_server() as moto, remove_containers_after(in_container=chosen.in_container):
         for delivery in deliveries(chosen):
-            events = run(fitted(scenario_of(delivery), chosen), chosen, Backends(moto, moto, "moto"))
+            scenario = fitted(scenario_of(delivery, patience_seconds=patience), chosen)
+            events = run(scenario, chosen, Backends(moto, moto, "moto"))
             problems = diagnose(events, chosen, delivery)
             mode = "as a service" if delivery == "worker" else "for one task"
             typer.echo(f"{'wrong' if problems else 'ok':6}{mode}, {events[-1].at:.1f} s")

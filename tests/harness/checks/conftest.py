@@ -1,5 +1,7 @@
 """Histories of a worker that keeps the contract, recorded once a session; tests change copies of them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from harness.history import Event
@@ -10,6 +12,8 @@ from harness.stores.bucket import S3Endpoint
 from harness.targets import REFERENCE
 from harness.targets import find as find_target
 
+JOBS = 4
+
 
 @pytest.fixture(scope="session")
 def histories(cryo_moto: S3Endpoint) -> dict[str, list[Event]]:
@@ -18,5 +22,11 @@ def histories(cryo_moto: S3Endpoint) -> dict[str, list[Event]]:
     successes = ("straight-run", "straight-service", "fake-mode")
     failures = ("cryo-exit-2", "bad-payload-service", "cancelled-at-completion", "not-json")
     preloaded = ("store-other-dataset", "store-ignores-conditions")
-    found = {scenario.name: run(scenario, find_target(), around) for scenario in find([*successes, *failures])}
-    return found | {scenario.name: run(scenario, find_target(REFERENCE), around) for scenario in find(preloaded)}
+    workers = [(find_target(), [*successes, *failures]), (find_target(REFERENCE), [*preloaded])]
+    with ThreadPoolExecutor(JOBS) as pool:
+        running = {
+            scenario.name: pool.submit(run, scenario, target, around)
+            for target, names in workers
+            for scenario in find(names)
+        }
+        return {name: future.result() for name, future in running.items()}

@@ -18,7 +18,7 @@ def target(folder: Path, text: str, command: list[str]) -> str:
 
 
 def smoke(name: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["smoke", "--target", name])
+    result = CliRunner().invoke(app, ["smoke", "--target", name, "--patience", "5"])
     assert "Traceback" not in result.output
     return result.exit_code, result.output
 
