@@ -1,6 +1,6 @@
 """How long to wait before a retry: exponential backoff, with jitter from a source of randomness that is a parameter.
 
-stamina is no alternative: it sleeps on the real clock, so a simulated run could not use it.
+The library stamina cannot be used: it sleeps on the real clock, so a simulated run could not use it.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def parse_header(answer: object, number: int) -> Header:
     """Return the header of block `number`.
 
     Raises:
-        UnusableResult: the answer is no header, or another block's.
+        UnusableResult: the answer is not a header, or is of another block.
     """
     fields = _object(answer, "block")
     seen = _integer(fields, "number")
@@ -125,7 +125,7 @@ def parse_logs(answer: object, header: Header) -> tuple[Log, ...]:
     """Return the logs of one block.
 
     Raises:
-        UnusableResult: the answer is no list of logs, or of another block.
+        UnusableResult: the answer is not a list of logs, or is of another block.
     """
     if isinstance(answer, NodeError):
         raise UnusableResult(f"error {answer.code} instead of logs")

@@ -159,7 +159,7 @@ def _until_reached(world: World) -> bool:
     until, platform = world.scenario.platform.until, world.service
     platform.record_exchanges()
     ended = all(task.ended for task in platform.dispatcher.tasks)
-    if until == "settled":
+    if until == "tasks-ended":
         return ended
     if until == "quiet":
         return ended and world.recorder.quiet_seconds() >= QUIET_SECONDS

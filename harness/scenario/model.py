@@ -150,7 +150,7 @@ class Platform(Strict):
     """The dispatcher and the queue of a service.
 
     `stray` are messages that are not wake-ups of a task. The workers get SIGTERM after `until`: `ended` (every task has
-    ended and no wake-up is left), `settled` (every task has ended at the dispatcher), `quiet` (and no more events
+    ended and no wake-up is left), `tasks-ended` (every task has ended at the dispatcher), `quiet` (and no more events
     occur), or an event with the number of times that it must have occurred. `watch_cryo_after_end` first waits up to
     8 s for Cryo to end.
     """
@@ -162,7 +162,7 @@ class Platform(Strict):
     wakeups: int = Field(default=1, ge=0, le=100)
     workers: int = Field(default=1, ge=1, le=16)
     stray: tuple[str, ...] = ()
-    until: str = Field(default="ended", pattern=r"^(ended|settled|quiet|[a-z_]+ [1-9][0-9]{0,4})$")
+    until: str = Field(default="ended", pattern=r"^(ended|tasks-ended|quiet|[a-z_]+ [1-9][0-9]{0,4})$")
     watch_cryo_after_end: bool = False
 
 

@@ -26,7 +26,7 @@ SIZES = ("largest_bytes", "total_bytes", "under_largest_bytes", "under_total_byt
 """Sizes of the first task's files; only the scenario's environment may use them."""
 OUTER_EVENTS = {"scenario_started", "final_state"}
 """Events that a scenario can't wait for: the first and the last one of a history."""
-UNTIL = ("ended", "settled", "quiet")
+UNTIL = ("ended", "tasks-ended", "quiet")
 
 
 def problems(scenario: Scenario) -> list[Problem]:

@@ -97,7 +97,7 @@ def world(
 def _node_and_store(*, real: bool, docker: bool | None) -> AbstractContextManager[_NodeAndStore]:
     if not real:
         if docker is not None:
-            raise typer.BadParameter("goes with --real: the fake node is no container", param_hint="--docker")
+            raise typer.BadParameter("needs --real: the fake node does not run in a container", param_hint="--docker")
         return _fake()
     problem = engine_problem() if docker is not False else "not asked for"
     if docker is None and problem is not None:
