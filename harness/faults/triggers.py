@@ -14,7 +14,7 @@ Action = Literal[
     "SIGKILL", "SIGTERM", "SIGSTOP", "SIGCONT",
     "take-lease", "cancel", "deny-heartbeat", "start-worker", "age-staging",
 ]  # fmt: skip
-_SEARCHED = ("operation", "key", "method", "task_id", "text", "answered", "status", "action")
+_SEARCHED = ("operation", "key", "method", "task_id", "text", "delivered_status", "status", "action")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

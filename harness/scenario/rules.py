@@ -221,5 +221,7 @@ def _triggers(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(("triggers", at, "event"), unknown("event", trigger.event, KINDS - OUTER_EVENTS))
         if trigger.do == "start-worker" and trigger.times is None:
             yield Problem(("triggers", at, "times"), "start-worker needs `times`: how many workers it starts")
+        if trigger.event == "harness_action" and trigger.times is None:
+            yield Problem(("triggers", at, "times"), "a trigger on harness_action needs `times`: it fires itself")
         if trigger.worker >= workers:
             yield Problem(("triggers", at, "worker"), f"there are {workers} workers, counted from 0")

@@ -26,11 +26,11 @@ LEASE_SECONDS = 3.0
 
 
 def test_pub_6_what_a_killed_container_had_claimed_is_published_once_by_the_other(
-    containers: Session, minio_bucket: Bucket
+    cryo_containers: Session, minio_bucket: Bucket
 ):
     """PUB-6, LSE-2, STG-5: the lease ends, a new wake-up comes, the version is registered once and exact."""
     payload: dict[str, Any] = PAYLOAD | {"range_start": 1, "range_end": BLOCKS + 1}
-    node, store, here = shared_anvil(containers), shared_minio(containers), containers.gateway()
+    node, store, here = shared_anvil(cryo_containers), shared_minio(cryo_containers), cryo_containers.gateway()
     with ExitStack() as stack:
         queue = make_queue(stack.enter_context(moto_server(here)))
         machine = Dispatcher(queue=queue, bucket=minio_bucket.name, lease_seconds=LEASE_SECONDS)
@@ -39,7 +39,7 @@ def test_pub_6_what_a_killed_container_had_claimed_is_published_once_by_the_othe
         inside |= {"TRACE_CRYO_CONFIRMATIONS": "0"}  # anvil's `finalized` lies behind its head, and nobody mines on
         platform = queue.environment() | minio_bucket.environment() | server.environment() | inside | SLOWLY
         workers = [
-            stack.enter_context(service_container(containers, platform, alias=name)) for name in ("one", "other")
+            stack.enter_context(service_container(cryo_containers, platform, alias=name)) for name in ("one", "other")
         ]
         for worker in workers:
             worker.wait_for("service.started")
@@ -55,7 +55,7 @@ def test_pub_6_what_a_killed_container_had_claimed_is_published_once_by_the_othe
     assert (task.status, task.attempt, task.expired_leases) == (TaskStatus.COMPLETED, 2, 1)
     assert [len(times) for times in machine.registered.values()] == [1]
     assert machine.violations == []
-    ended, files = bare_cryo(containers, ["blocks", "--blocks", f"1:{BLOCKS + 1}"], rpc_url=node.inside_url)
+    ended, files = bare_cryo(cryo_containers, ["blocks", "--blocks", f"1:{BLOCKS + 1}"], rpc_url=node.inside_url)
     assert ended.code == 0, ended.stdout
     assert minio_bucket.contents() == expected_contents(payload, files)
 

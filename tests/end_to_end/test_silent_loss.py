@@ -209,12 +209,14 @@ def blocks_in(message: str) -> list[int]:
 
 
 @pytest.mark.real_cryo
-@pytest.mark.parametrize("dataset", BY_LOGS)
 @pytest.mark.parametrize("receipts", ["null", "empty", "error"])
-def test_rng_4_nothing_that_a_pruned_node_has_lost_is_published(receipts: Any, dataset: str, tmp_path: Path):
-    """RNG-4, OUT-4: eth_getLogs answers [] below a block, by range and by hash, in whatever way receipts are gone."""
+def test_rng_4_nothing_that_a_pruned_node_has_lost_is_published(receipts: Any, tmp_path: Path):
+    """RNG-4, OUT-4: eth_getLogs answers [] below a block, and receipts are missing in one of three ways.
+
+    The other datasets are scenarios: `pruned-erc20-transfers` and `pruned-erc721-transfers`.
+    """
     with RpcPool(Node(CHAIN, head=1_000_000), [do.Pruned(EDGE, receipts)]) as pool:
-        ended, _, message = run_at(tmp_path, pool, dataset)
+        ended, _, message = run_at(tmp_path, pool, "logs")
         assert pool.fired
     assert ended == "ProofFailed"
     assert "the node has no receipts for them" in message
@@ -222,8 +224,6 @@ def test_rng_4_nothing_that_a_pruned_node_has_lost_is_published(receipts: Any, d
 
 
 @pytest.mark.real_cryo
-@pytest.mark.parametrize("dataset", BY_LOGS)
-@pytest.mark.parametrize("every", [2, 3])
 @pytest.mark.parametrize(
     ("method", "member"),
     [
@@ -234,10 +234,14 @@ def test_rng_4_nothing_that_a_pruned_node_has_lost_is_published(receipts: Any, d
     ],
 )
 def test_rng_4_what_one_member_of_a_pool_does_not_have_is_not_published_without_it(
-    method: str | None, member: do.Member, every: int, dataset: str, tmp_path: Path
+    method: str | None, member: do.Member, tmp_path: Path
 ):
-    """RNG-4: every kth call meets a member that lags or has pruned; what is published is complete, or nothing is."""
-    with RpcPool(Node(CHAIN, head=1_000_000), [replace(member, method=method, nth=every, every=every)]) as pool:
+    """RNG-4: every second call meets a member that lags or has pruned; the published data is complete, or none is.
+
+    Every third call and other datasets are scenarios: `lagging-member-real-cryo`, `lagging-member`, `pruned-member`.
+    """
+    dataset = "logs"
+    with RpcPool(Node(CHAIN, head=1_000_000), [replace(member, method=method, nth=2, every=2)]) as pool:
         ended, stored, _ = run_at(tmp_path, pool, dataset)
         assert pool.fired
     assert ended in {"ProofFailed", "RangeIncomplete", "NodeUnavailable", "published"}

@@ -12,8 +12,17 @@ from harness.fakes.rpc.server import RpcPool
 from harness.world.chain import Chain
 
 
-@pytest.mark.parametrize("mode", ["fake", pytest.param("real", marks=pytest.mark.real_cryo)])
-@pytest.mark.parametrize("dataset", ["blocks", "transactions", "logs"])
+@pytest.mark.parametrize(
+    ("mode", "dataset", "target"),
+    [
+        ("fake", "blocks", "file"),
+        ("fake", "logs", "moto"),
+        pytest.param("real", "transactions", "file", marks=pytest.mark.real_cryo),
+        pytest.param("real", "blocks", "moto", marks=pytest.mark.real_cryo),
+        pytest.param("real", "logs", "minio", marks=[pytest.mark.real_cryo, pytest.mark.docker]),
+    ],
+    indirect=["target"],
+)
 def test_the_store_holds_what_a_bare_cryo_wrote_and_nothing_else(
     mode: str, dataset: str, target: Target, worker: Worker, pool: RpcPool, tmp_path: Path
 ):

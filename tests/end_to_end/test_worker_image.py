@@ -59,7 +59,7 @@ def bare(on: Session, node: AnvilServer, dataset: str = "blocks") -> dict[str, b
     return files
 
 
-@pytest.mark.parametrize("dataset", ["blocks", "transactions", "logs", "traces"])
+@pytest.mark.parametrize("dataset", ["logs", "traces"])
 def test_what_the_image_publishes_is_byte_for_byte_what_a_bare_cryo_writes(
     dataset: str,
     cryo_containers: Session,

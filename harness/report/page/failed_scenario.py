@@ -93,6 +93,9 @@ def describe_setup(fields: Mapping[str, Any]) -> Iterator[str]:
     omitted: Any = {"name": True, "title": True, "clauses": True, "tasks": {"__all__": {"outcome"}}}
     for name, value in scenario.model_dump(exclude_defaults=True, exclude=omitted).items():
         for index, item in enumerate(value if isinstance(value, list | tuple) else [value]):
+            if name == "rpc_faults":
+                # The name of the fault is the default of its class, so it is not among the fields that differ.
+                item = {"do": scenario.rpc_faults[index].do, **item}  # noqa: PLW2901 - the item as it is shown
             details = (
                 ", ".join(f"{key} {_text(inner)}" for key, inner in item.items()) if isinstance(item, dict) else item
             )
