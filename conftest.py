@@ -33,6 +33,20 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test process one of the long tests to begin with, so that none is left for the end.
+
+    `--dist worksteal` first divides the tests into equal parts in their order; every process orders them the same way.
+    """
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.get_closest_marker("long")]
+    part = len(items) // processes
+    places = {(index % processes) * part + index // processes: item for index, item in enumerate(long)}
+    others = iter([item for item in items if item not in set(long)])
+    items[:] = [places[index] if index in places else next(others) for index in range(len(items))]
+
+
 def cryo_binary() -> Path | None:
     """Return the genuine Cryo inside the wheel, or None where there is none for this interpreter."""
     if importlib.util.find_spec("cryo") is None:

@@ -27,6 +27,7 @@ def judged(folder: Path, *words: str | Path) -> tuple[int, dict[str, Any]]:
     return ended.returncode, json.loads(told.read_text())
 
 
+@pytest.mark.long
 @pytest.mark.real_cryo
 def test_the_foreign_worker_keeps_core(foreign_worker: Path, tmp_path: Path):
     """Every clause of profile core is shown to be kept, by a worker that shares nothing with ours."""

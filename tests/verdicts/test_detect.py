@@ -26,6 +26,7 @@ def test_every_clause_has_a_bug():
     assert {bug.clause for bug in BUGS} == set(clause_ids())
 
 
+@pytest.mark.long
 def test_every_bug_is_caught_by_its_own_clause(on_moto: Backends):
     """The checks report a bug's clause in one of its scenarios; all bugs run in one test, since they mostly wait."""
     with ThreadPoolExecutor(JOBS) as pool:

@@ -24,6 +24,7 @@ def verdicts_of(folder: Path, *words: str) -> dict[str, str]:
     return {clause["id"]: clause["verdict"] for clause in report["clauses"]}
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.real_cryo
 def test_our_worker_keeps_every_clause_on_minio(tmp_path: Path):
@@ -44,6 +45,7 @@ def test_on_moto_only_the_check_of_digests_is_inconclusive(tmp_path: Path):
     assert {clause: verdict for clause, verdict in found.items() if verdict != "PASS"} == {"LAY-8": "INCONCLUSIVE"}
 
 
+@pytest.mark.long
 @pytest.mark.real_cryo
 def test_the_reference_worker_keeps_every_clause(tmp_path: Path):
     """An independent worker passes, so the checks test the contract and not our worker."""
