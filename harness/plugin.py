@@ -77,9 +77,10 @@ class Ender:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attach the last log lines of the session's containers to the report of a failed test where there are any."""
+    """Attach the last log lines of the session's containers to the report of a failed test that uses them."""
     report = yield
-    if report.failed and getattr(item.config, STARTED, False):
+    uses_containers = "cryo_containers" in getattr(item, "fixturenames", ()) or item.get_closest_marker("docker")
+    if report.failed and uses_containers and getattr(item.config, STARTED, False):
         from harness.containers.session import last_log_lines  # noqa: PLC0415 - only after a failure
         from harness.kit.shared import owner_of  # noqa: PLC0415 - as above
 

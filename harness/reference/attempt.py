@@ -1,4 +1,4 @@
-"""One attempt, from payload to published prefix, in the order of architecture.md: all checks before any write."""
+"""One attempt, from payload to published prefix, in the order of docs/why.md: all checks before any write."""
 
 from __future__ import annotations
 

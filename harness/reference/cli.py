@@ -1,4 +1,4 @@
-"""`python -m harness.reference worker` and `run PAYLOAD`, with the exit codes of architecture.md."""
+"""`python -m harness.reference worker` and `run PAYLOAD`, with the exit codes of docs/reference.md."""
 
 from __future__ import annotations
 

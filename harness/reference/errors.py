@@ -1,4 +1,4 @@
-"""The errors of an attempt (OUT-1, OUT-2, OUT-4) and their exit codes (architecture.md)."""
+"""The errors of an attempt (OUT-1, OUT-2, OUT-4) and their exit codes (docs/reference.md)."""
 
 from __future__ import annotations
 

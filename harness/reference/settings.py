@@ -1,4 +1,4 @@
-"""The environment (architecture.md, "Environment"), parsed once and strictly; an error names all bad variables."""
+"""The environment (docs/reference.md), parsed once and strictly; an error names all bad variables."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Surroundings:
     staging: Path | None = None
 
     def environment(self) -> dict[str, str]:
-        """Return the variables of a worker (architecture.md, "Environment").
+        """Return the variables of a worker (docs/reference.md).
 
         The store's keys win over the queue's: moto, which serves every queue, accepts any.
         """

@@ -1,6 +1,6 @@
 """Targets: how to start a worker in any language, and how it gets its tasks.
 
-`cmd:COMMAND LINE` expects the commands `run` and `worker` of architecture.md; a TOML file describes any other worker.
+`cmd:COMMAND LINE` expects the commands `run` and `worker` of docs/reference.md; a TOML file describes any other worker.
 """
 
 from __future__ import annotations

@@ -153,10 +153,6 @@ class Chain:
         """Return a block's transactions in order; block 0 has none."""
         return _transactions(self, number)
 
-    def transaction_hashes(self, number: int) -> tuple[bytes, ...]:
-        """Return the hashes of a block's transactions in order."""
-        return tuple(transaction.hash for transaction in self.transactions(number))
-
     def logs(self, number: int) -> Iterator[PlacedLog]:
         """Yield a block's logs with their indexes; failed transactions have none."""
         actors, restarts = self.actors, self.quirks.restarting_log_index

@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9}
-MAX_LISTED = 50_000_000
-"""More single numbers than this would not fit into the memory of a test machine; a range needs no memory."""
 
 
 class CryoError(Exception):

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from harness.fakes.rpc.node import DEFAULT_HEAD, Node
 from harness.fakes.rpc.server import RpcPool
+from harness.faults import RpcFault
 from harness.faults.rpc import read
 from harness.world.chain import Chain
 
@@ -25,7 +27,7 @@ def rpc(
     ] = None,
 ) -> None:
     """Serve a deterministic chain as a JSON-RPC node; print its URL and run until SIGTERM."""
-    script = read(json.loads(faults.read_text(encoding="utf-8"))) if faults else []
+    script = _read(faults) if faults else []
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         pool = RpcPool(Node(Chain(chain_id, seed), head=head), script, port=port)
@@ -34,3 +36,17 @@ def rpc(
     with pool:
         typer.echo(pool.url)
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
+
+
+def _read(path: Path) -> list[RpcFault]:
+    """Return the faults in a file; a problem with it is a usage error that names the option."""
+    try:
+        return read(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise typer.BadParameter(f"can't be read: {error.strerror}", param_hint="--faults") from None
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise typer.BadParameter(f"{where}: {problem['msg']}", param_hint="--faults") from None
+    except ValueError as error:
+        raise typer.BadParameter(f"is not valid JSON: {error}", param_hint="--faults") from None

@@ -42,7 +42,6 @@ def test_the_dispatcher_serves_a_task(dispatcher, object_store):
     assert dispatcher.dispatcher.task(task).outcome is None
     assert object_store.contents() == {}
 '''
-SERVERS = ("moto", "minio", "harness", "cryo")
 
 
 def helpers_of(folder: Path) -> list[str]:
