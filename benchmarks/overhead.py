@@ -125,10 +125,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5, help="number of counted pairs per range (default 5)")
     runs = parser.parse_args().runs
-    times, memory = (
-        "Cryo alone, s | worker, s | added, s | ratio",
-        "Cryo RSS | worker RSS | Cryo anonymous | worker anonymous",
-    )
+    times = "Cryo alone, s | worker, s | added, s | ratio"
+    memory = "Cryo RSS | worker RSS | Cryo anonymous | worker anonymous"
     print(f"| blocks | {times} | {memory} |")
     print("|---|---|---|---|---|---|---|---|---|")
     server = subprocess.Popen(
