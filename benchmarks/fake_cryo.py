@@ -23,7 +23,7 @@ def main() -> None:
     chosen = parser(__doc__).parse_args()
     offline = {"FAKE_CRYO_CHAIN_ID": "1"}
     table = [
-        f"| dataset, {BLOCKS:,} blocks | fake-cryo | real Cryo on anvil | fake / real, of the rates |",
+        f"| dataset, {BLOCKS:,} blocks | fake-cryo | real Cryo on anvil | fake-cryo relative to real Cryo |",
         "|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder, anvil(chosen.anvil) as node:

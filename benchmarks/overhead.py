@@ -125,7 +125,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5, help="number of counted pairs per range (default 5)")
     runs = parser.parse_args().runs
-    print("| blocks | bare s | worker s | added s | ratio | RSS bare | RSS worker | anon bare | anon worker |")
+    times = "Cryo alone, s | worker, s | added, s | ratio"
+    memory = "Cryo RSS | worker RSS | Cryo anonymous | worker anonymous"
+    print(f"| blocks | {times} | {memory} |")
     print("|---|---|---|---|---|---|---|---|---|")
     server = subprocess.Popen(
         [BIN / "cryo-harness", "serve", "rpc", "--chain-id", str(CHAIN_ID)], stdout=subprocess.PIPE, text=True

@@ -20,7 +20,7 @@ def main() -> None:
     """Measure, and print the table."""
     chosen = parser(__doc__).parse_args()
     table = [
-        f"| dataset, {BLOCKS:,} blocks | fake pool, cold | fake pool, warm | anvil | warm / anvil |",
+        f"| dataset, {BLOCKS:,} blocks | fake pool, cold | fake pool, warm | anvil | warm pool relative to anvil |",
         "|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder, anvil(chosen.anvil) as node:

@@ -73,7 +73,7 @@ def test_every_clause_that_the_page_refers_to_is_on_it():
 
 @pytest.mark.parametrize(("form", "name"), [("documented", "claimed"), ("lite", "claimed, lite")])
 def test_lse_1_the_dispatcher_answers_the_claims_of_the_page_as_shown(form: Form, name: str):
-    """LSE-1: the dispatcher accepts the claim on the page and returns the answer on the page, in both forms."""
+    """LSE-1: the dispatcher accepts the claim on the page and returns the response on the page, in both forms."""
     assert Caller(form).claim() == json.loads(example(name))
 
 

@@ -109,7 +109,7 @@ def first_cells(heading: str) -> list[str]:
     """Return the names in the first cells of the table under a heading of scenarios.md."""
     section = SCENARIOS.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.strip("|").split("|")[0] for line in section.splitlines() if line.startswith("|")]
-    return [name.strip() for row in rows[2:] for name in row.split(",")]
+    return [name.strip(" `") for row in rows[2:] for name in row.split(",")]
 
 
 def test_every_quirk_is_documented_and_no_other():
