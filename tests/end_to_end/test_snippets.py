@@ -36,7 +36,7 @@ CHECK = (ROOT / "docs" / "check-your-worker.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        ("check", ["PASS my worker keeps all 36 clauses"]),
+        ("check", ["PASS my worker keeps all"]),
         ("failure", ["FAIL LAY-3", "exit code 1"]),
         ("scenario", ["PASS reference"]),
     ],
