@@ -46,7 +46,7 @@ OUTCOMES = {
 STOPPED = {130, 143}
 """Exit codes for SIGINT and SIGTERM."""
 OK, FIRST_ERROR_STATUS = 200, 300
-MOST_PUBLICATIONS = 100
+MAX_PUBLICATIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,13 +302,13 @@ def _accepted(event: StoreResponse) -> bool:
 
 
 def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
-    """Return the JSON objects among the lines of a worker's output, at most `MOST_PUBLICATIONS`."""
+    """Return the JSON objects among the lines of a worker's output, at most `MAX_PUBLICATIONS`."""
     publications: list[dict[str, Any]] = []
     for line in stdout.splitlines():
         value = json_object(line)
         if value is not None:
             publications.append(value)
-        if len(publications) >= MOST_PUBLICATIONS:
+        if len(publications) >= MAX_PUBLICATIONS:
             break
     return tuple(publications)
 

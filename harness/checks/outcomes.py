@@ -23,8 +23,8 @@ CONFLICT = 409
 GRANTED = 200
 FINAL_STATUSES = (200, 400, 409)
 """After one of these responses a worker must not send the completion again."""
-LONGEST_MARGIN_SECONDS = 5.0
-SHORTEST_MARGIN_SECONDS = 1.0
+MAX_MARGIN_SECONDS = 5.0
+MIN_MARGIN_SECONDS = 1.0
 """LSE-3: less the smaller of 5 s and a third of the lease, never under 1 s."""
 DATE_SECONDS = 1.0
 """Resolution of the `Date` header."""
@@ -211,7 +211,7 @@ def _work_after_expiry(evidence: Evidence) -> list[Violation] | None:
     names, and one second is added, because `Date` is in whole seconds. So the calculated end is never too early.
     """
     lease = evidence.scenario.platform.lease_seconds + DATE_SECONDS
-    margin = max(SHORTEST_MARGIN_SECONDS, min(LONGEST_MARGIN_SECONDS, lease / 3))
+    margin = max(MIN_MARGIN_SECONDS, min(MAX_MARGIN_SECONDS, lease / 3))
     violations: list[Violation] | None = None
     for claim in evidence.claims:
         if claim.status != GRANTED or claim.attempt is None:

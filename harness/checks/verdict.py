@@ -22,7 +22,7 @@ CHECKS: dict[str, Callable[[Evidence], Findings]] = {
 """The check of each clause."""
 
 
-MOST_VIOLATIONS = 20
+MAX_VIOLATIONS = 20
 """Violations of one clause that are reported one by one; one more says how many others there are."""
 
 
@@ -84,12 +84,12 @@ def check_history(events: Sequence[Event]) -> CheckResult:
 
 
 def _limited(clause: str, violations: list[Violation]) -> list[Violation]:
-    """Return at most `MOST_VIOLATIONS` violations of a clause, and one that counts the others."""
-    if len(violations) <= MOST_VIOLATIONS:
+    """Return at most `MAX_VIOLATIONS` violations of a clause, and one that counts the others."""
+    if len(violations) <= MAX_VIOLATIONS:
         return violations
     last = violations[-1]
-    more = f"{len(violations) - MOST_VIOLATIONS} more violations"
-    return [*violations[:MOST_VIOLATIONS], violation(clause, last.expected, more, *last.events)]
+    more = f"{len(violations) - MAX_VIOLATIONS} more violations"
+    return [*violations[:MAX_VIOLATIONS], violation(clause, last.expected, more, *last.events)]
 
 
 def verdicts(results: Iterable[CheckResult], clauses: Iterable[str] | None = None) -> dict[str, Verdict]:

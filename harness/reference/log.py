@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from harness.reference.bugs import bug
 
 URL = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>)\]]+", re.IGNORECASE)
-SHORTEST_SECRET = 6
+MIN_SECRET_CHARACTERS = 6
 
 
 class Log:
@@ -32,7 +32,10 @@ class Log:
                 parts_to_hide |= {*words, *re.split(r"[=&]", parts.query), parts.path.strip("/"), secret.rstrip("/")}
             with self._lock:
                 self._secrets |= {
-                    form for word in parts_to_hide for form in (word, unquote(word)) if len(form) >= SHORTEST_SECRET
+                    form
+                    for word in parts_to_hide
+                    for form in (word, unquote(word))
+                    if len(form) >= MIN_SECRET_CHARACTERS
                 }
 
     def clean(self, text: str) -> str:

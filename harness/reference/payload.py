@@ -12,7 +12,7 @@ from harness.world.catalogue import by_range_alone, datasets
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 NAME = re.compile(r"[a-z0-9_]{1,64}")
-LARGEST_BLOCK = 4_294_967_295
+MAX_BLOCK_NUMBER = 4_294_967_295
 INTEGERS = ("chain_id", "range_start", "range_end")
 
 
@@ -62,7 +62,7 @@ def _problem(name: str, value: Any) -> str:
         least = 0 if name == "range_start" else 1
         if not _is_integer(value) or value < least:
             return f"{name} is not an integer of at least {least}"
-        most = None if name == "chain_id" else LARGEST_BLOCK
+        most = None if name == "chain_id" else MAX_BLOCK_NUMBER
         return f"{name} is over {most}" if most is not None and value > most else ""
     return _text_problem(name, value)
 

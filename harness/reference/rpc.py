@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 0.5
 CHOICE_PATIENCE_SECONDS = 1.0
 """How long an endpoint may fail before the next endpoint of its pool is tried."""
 
@@ -92,7 +92,7 @@ class Endpoint:
             if time.monotonic() + pause > began + self.patience_seconds:
                 raise Retryable(problem)
             self.cancellation.pause(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     def _ask(self, method: str, params: tuple[object, ...]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()

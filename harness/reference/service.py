@@ -26,7 +26,7 @@ NEEDED = ("DISPATCHER_URL", "TRACE_WORKER_TOKEN", "TASK_WAKEUP_QUEUE", "S3_BUCKE
 WAIT_SECONDS = 2
 SWEEP_SECONDS = 3600.0
 FIRST_BACKOFF_SECONDS = 0.5
-LONGEST_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 REQUEST_SECONDS = 10.0
 
 
@@ -97,7 +97,7 @@ class Service:
             except Exception as error:  # noqa: BLE001 - after any error of one wake-up the next one is processed
                 failures += 1
                 self._log.write("wakeup.failed", reason=f"{type(error).__name__}: {error}")
-                self._ending.wait(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures))
+                self._ending.wait(min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures))
 
     def _handle(self, queue: Any, message: dict[str, Any]) -> None:
         """Process one wake-up and delete it, unless the dispatcher rejected the claim or was unavailable (LSE-5).

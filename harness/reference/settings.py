@@ -12,7 +12,7 @@ from harness.reference.bugs import BUG_VARIABLE, BUGS, bug
 from harness.reference.errors import BadConfiguration
 
 T = TypeVar("T")
-LARGEST_PUT_BYTES = 5 * 1024**3
+MAX_PUT_BYTES = 5 * 1024**3
 """The largest object that S3 accepts in one PUT."""
 
 
@@ -80,8 +80,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         grace_seconds=take("TRACE_SHUTDOWN_GRACE_SECONDS", 25.0, _number(0, exclusive=True), "a number > 0"),
         environment=dict(environment),
     )
-    if settings.max_file_bytes > LARGEST_PUT_BYTES:
-        problems.append(f"MAX_PARQUET_BYTES_PER_FILE must be at most {LARGEST_PUT_BYTES}")
+    if settings.max_file_bytes > MAX_PUT_BYTES:
+        problems.append(f"MAX_PARQUET_BYTES_PER_FILE must be at most {MAX_PUT_BYTES}")
     chosen = environment.get(BUG_VARIABLE)
     if chosen and chosen not in {known.name for known in BUGS}:
         problems.append(f"{BUG_VARIABLE} must be a bug that `cryo-harness bugs` lists")

@@ -18,7 +18,7 @@ Location = tuple[int | str, ...]
 BEGINNING = re.compile(r"""\s*($|#|\[|[A-Za-z0-9_"'][^={}]*=)""")
 """A line at which a statement may begin; tomllib is called only before such lines."""
 
-LONGEST_ARRAY = 300
+MAX_ARRAY_LINES = 300
 """In lines; items of longer arrays are not located, since that takes quadratic time."""
 
 
@@ -108,7 +108,7 @@ def _keys(parsed: Any) -> Location:
 def _within(statement: _Statement, loc: Location) -> int:
     """Return the line of an array item within a statement: the first line after which the array has that item."""
     wanted = next((part for part in loc[_shared(statement.location, loc) :][:1] if isinstance(part, int)), None)
-    if wanted is None or len(statement.lines) > LONGEST_ARRAY:
+    if wanted is None or len(statement.lines) > MAX_ARRAY_LINES:
         return 0
     for index in range(len(statement.lines) - 1):
         parsed: Any = _parsed("\n".join([*statement.lines[: index + 1], "]"]))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.stores.bucket import S3Endpoint
 
 LOOPBACK = "127.0.0.1"
-LARGEST_BODY_BYTES = 6 * 1024**3
+MAX_BODY_BYTES = 6 * 1024**3
 LARGE_BODY_BYTES = 2**20
 """From this size on aiohttp wants a file, which it sends piece by piece."""
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
@@ -128,7 +128,7 @@ class StoreProxy:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        application = web.Application(client_max_size=LARGEST_BODY_BYTES)
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         # Nothing is added that the client did not send: a store uses gzip if the request allows it.
