@@ -230,7 +230,7 @@ class FaultFired(_Event):
 
 
 class HarnessAction(_Event):
-    """The harness acted on the worker or on the world: it sent a signal, took a lease, aged the staging directory."""
+    """The harness acted on the worker or on the world; it sent a signal or took the lease away, for example."""
 
     kind: Literal["harness_action"] = "harness_action"
     action: str
@@ -238,7 +238,7 @@ class HarnessAction(_Event):
 
 
 class TimedOut(_Event):
-    """The runner gave up waiting; `what` says for what."""
+    """The runner stopped waiting after its time limit; `what` describes what did not happen."""
 
     kind: Literal["timed_out"] = "timed_out"
     what: str

@@ -57,7 +57,7 @@ class CryoEvents:
             environment=tuple(environment),
             directory=directory,
             pid=pid,
-            staged=staging.look(self._staging_root),
+            staged=staging.list_entries(self._staging_root),
             locked=locked_below(pid, self._staging_root),
         )
-        self._watch.cryo_began(pid, event.number)
+        self._watch.follow_cryo(pid, event.number)
