@@ -235,30 +235,24 @@ def _work_after_expiry(evidence: Evidence) -> list[Violation] | None:
     return violations
 
 
-def _work_after_loss(evidence: Evidence, clause: str, lease_lost_response: DispatcherCall) -> list[Violation]:
+def _work_after_loss(evidence: Evidence, clause: str, response: DispatcherCall) -> list[Violation]:
     """Find requests and running Cryo processes of an attempt after the response that reported the loss of its lease.
 
     `_requests_of` decides which requests belong to the attempt: those after the next granted claim do not.
     """
     claims = [
-        event
-        for event in evidence.claims
-        if (event.task_id, event.attempt) == (lease_lost_response.task_id, lease_lost_response.attempt)
+        event for event in evidence.claims if (event.task_id, event.attempt) == (response.task_id, response.attempt)
     ]
     # Another thread of the worker may send a request while the response to a heartbeat is still on its way.
-    until = (
-        lease_lost_response.at + RESPONSE_SECONDS if lease_lost_response.kind == "heartbeat" else lease_lost_response.at
-    )
+    until = response.at + RESPONSE_SECONDS if response.kind == "heartbeat" else response.at
     expected = "no further request after the lease is lost"
     requests = [
-        violation(clause, expected, event.kind, lease_lost_response.number, event.number)
+        violation(clause, expected, event.kind, response.number, event.number)
         for claim in claims
         for event in _requests_of(evidence, claim)
-        if event.number > lease_lost_response.number and (event.at > until or event.kind == "heartbeat")
+        if event.number > response.number and (event.at > until or event.kind == "heartbeat")
     ]
-    return requests + [
-        item for claim in claims for item in _cryo_runs_after_loss(evidence, clause, claim, lease_lost_response.at)
-    ]
+    return requests + [item for claim in claims for item in _cryo_runs_after_loss(evidence, clause, claim, response.at)]
 
 
 def _cryo_runs_after_loss(evidence: Evidence, clause: str, claim: DispatcherCall, lost_at: float) -> list[Violation]:
@@ -301,7 +295,7 @@ def _requests_of(evidence: Evidence, claim: DispatcherCall) -> list[StoreRequest
 
 
 def lse_4(evidence: Evidence) -> Findings:
-    """Check LSE-4: after SIGTERM a worker claims no task, exits in time with an allowed code, leaves no staged files."""
+    """Check LSE-4: after SIGTERM no new claim, exit in time with an allowed code, and no files in staging."""
     signals = [event for event in evidence.of(HarnessAction) if event.action == "SIGTERM"]
     if not signals or "LSE-4" not in evidence.scenario.clauses:
         return NOT_EXERCISED

@@ -32,7 +32,7 @@ def mark(outside: Path) -> None:
     os.utime(outside)
 
 
-def preloaded(tmp_path: Path) -> tuple[Scenario, staging.States, tuple[Path, Path, str]]:
+def preloaded(tmp_path: Path) -> tuple[Scenario, staging.PathStates, tuple[Path, Path, str]]:
     (scenario,) = find([LINK])
     places = (tmp_path / "root", tmp_path / "outside", "task")
     staging.create_preloaded_files(scenario, *places)
