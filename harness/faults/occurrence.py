@@ -40,7 +40,7 @@ class Occurrence:
     times: Positive | None = None
 
     def includes(self, count: int) -> bool:
-        """Tell whether the fault applies to the match with this number."""
+        """Return whether the fault applies to the match with this number."""
         steps, rest = divmod(count - self.nth, self.every)
         return steps >= 0 and rest == 0 and (self.times is None or steps < self.times)
 

@@ -72,7 +72,7 @@ class RpcFault(Occurrence):
         raise NotImplementedError
 
     def matches(self, method: str, blocks: tuple[int, int] | None, node: str) -> bool:
-        """Tell whether a call matches; `blocks` is the inclusive range that it is about, where there is one."""
+        """Return whether a call matches; `blocks` is the inclusive range that it is about, where there is one."""
         if self.method not in {None, method} or self.node not in {None, node}:
             return False
         if self.method is None and method.startswith(HARNESS):
@@ -82,7 +82,7 @@ class RpcFault(Occurrence):
         return self.block is None or (blocks is not None and blocks[0] <= self.block <= blocks[1])
 
     def matches_batch(self, methods: list[str], node: str) -> bool:
-        """Tell whether a batch of calls matches."""
+        """Return whether a batch of calls matches."""
         if not isinstance(self, BatchLimit) or self.node not in {None, node}:
             return False
         return len(methods) > self.calls and (self.method is None or self.method in methods)
@@ -293,7 +293,7 @@ ACTIONS: tuple[str, ...] = tuple(kind.__dataclass_fields__["do"].default for kin
 
 
 def _changes(fault: RpcFault, method: str, blocks: tuple[int, int] | None) -> bool:
-    """Tell whether a fault makes a difference to a call."""
+    """Return whether a fault makes a difference to a call."""
     match fault:
         case BatchLimit():
             return False

@@ -60,7 +60,7 @@ class StoreFault(Occurrence):
     replacing: bool = False
 
     def matches(self, method: str, path: str, query: str, headers: Container[str]) -> bool:
-        """Tell whether an S3 request with a path-style address matches; `path` is decoded."""
+        """Return whether an S3 request with a path-style address matches; `path` is decoded."""
         bucket, _, key = path.lstrip("/").partition("/")
         if not bucket or (self.operation != "any" and method not in _METHODS[self.operation]):
             return False

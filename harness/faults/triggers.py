@@ -30,7 +30,7 @@ class Trigger(Occurrence):
     worker: Annotated[int, Field(ge=0)] = 0
 
     def matches(self, event: Any) -> bool:
-        """Tell whether an event of the history matches."""
+        """Return whether an event of the history matches."""
         if event.kind != self.event:
             return False
         words = " ".join(str(getattr(event, name, "")) for name in _SEARCHED)

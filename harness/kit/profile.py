@@ -72,7 +72,7 @@ def plan(target: Target, profile: Profile, scenarios: Sequence[Scenario]) -> Pro
 
 
 def _is_fair(scenario: Scenario, required: set[str]) -> bool:
-    """Tell whether a worker that keeps only the required clauses ends the scenario's tasks as the scenario expects.
+    """Return whether a worker that keeps only the required clauses ends the scenario's tasks as the scenario expects.
 
     It does if the scenario exercises only required clauses, or if nothing goes wrong in it: its other clauses then
     don't influence the outcome, and their violations are ignored.

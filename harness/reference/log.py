@@ -9,7 +9,7 @@ import threading
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 
 URL = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>)\]]+", re.IGNORECASE)
 MIN_SECRET_CHARACTERS = 6
@@ -40,7 +40,7 @@ class Log:
 
     def clean(self, text: str) -> str:
         """Return a text without URLs and secrets."""
-        if bug("logs-are-raw"):
+        if has_bug("logs-are-raw"):
             return text
         text = URL.sub("[url]", text)
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.errors import BadPayload
 from harness.reference.task import Task
 from harness.world.catalogue import by_range_alone, datasets
@@ -25,11 +25,11 @@ def parse(payload: Any) -> Task:
     if not isinstance(payload, dict):
         raise BadPayload("the payload is not a JSON object")
     known = set(Task.__slots__)
-    if bug("refuses-unknown-fields") and set(payload) - known:
+    if has_bug("refuses-unknown-fields") and set(payload) - known:
         raise BadPayload(f"the payload has unknown fields: {sorted(set(payload) - known)}")
-    if bug("config-hash-is-optional"):
+    if has_bug("config-hash-is-optional"):
         payload = {"config_hash": "none", **payload}
-    if bug("true-is-an-integer"):
+    if has_bug("true-is-an-integer"):
         payload = {name: _lenient(value) if name in INTEGERS else value for name, value in payload.items()}
     problems = [f"{name} is missing" for name in Task.__slots__ if name not in payload]
     problems += [_problem(name, payload[name]) for name in Task.__slots__ if name in payload]
@@ -40,7 +40,7 @@ def parse(payload: Any) -> Task:
     if problems:
         raise BadPayload("the payload can't be used: " + "; ".join(problems))
     fields = {name: payload[name] for name in Task.__slots__}
-    if bug("runs-aliases"):
+    if has_bug("runs-aliases"):
         aliases = {alias: name for name, dataset in datasets().items() for alias in dataset.aliases}
         fields["cryo_dataset_name"] = aliases.get(fields["cryo_dataset_name"], fields["cryo_dataset_name"])
     return Task(**{**fields, "dataset_uuid": fields["dataset_uuid"].lower()})
@@ -84,7 +84,9 @@ def _dataset_problem(name: str) -> str:
         return ""
     for canonical, dataset in datasets().items():
         if name in dataset.aliases:
-            return "" if bug("runs-aliases") else f"cryo_dataset_name is an alias: the dataset is called {canonical}"
+            return (
+                "" if has_bug("runs-aliases") else f"cryo_dataset_name is an alias: the dataset is called {canonical}"
+            )
     members = [canonical for canonical, dataset in datasets().items() if dataset.group == name]
     if members:
         return f"cryo_dataset_name is a group: name one of {', '.join(members)}"

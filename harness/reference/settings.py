@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from harness.reference.bugs import BUG_VARIABLE, BUGS, bug
+from harness.reference.bugs import BUG_VARIABLE, BUGS, has_bug
 from harness.reference.errors import BadConfiguration
 
 T = TypeVar("T")
@@ -61,8 +61,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             return default
 
     modes = ("fake", "real")
-    mode = take("TRACE_CRYO_MODE", "fake", _mode if bug("any-mode-is-fake") else _one_of(*modes), "fake or real")
-    cap = int if bug("cap-of-zero") else _integer(1)
+    mode = take("TRACE_CRYO_MODE", "fake", _mode if has_bug("any-mode-is-fake") else _one_of(*modes), "fake or real")
+    cap = int if has_bug("cap-of-zero") else _integer(1)
     settings = Settings(
         mode=mode,
         cryo=environment.get("TRACE_CRYO_BIN") or "cryo",

@@ -60,7 +60,7 @@ class MemoryFault(Occurrence):
     error: Exception
 
     def matches(self, operation: Operation, key: str) -> bool:
-        """Tell whether an operation matches; `key` is a pattern that is searched for."""
+        """Return whether an operation matches; `key` is a pattern that is searched for."""
         return operation == self.operation and re.search(self.key, key) is not None
 
 

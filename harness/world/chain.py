@@ -195,15 +195,15 @@ class Chain:
         return 48 + draw[32] % 64 if number % _CROWD_CYCLE == _CROWD_BLOCK else draw[32] % 7
 
     def has_deposit(self, number: int) -> bool:
-        """Tell whether the first transaction of a block is a deposit."""
+        """Return whether the first transaction of a block is a deposit."""
         return self.quirks.deposits and number > 0
 
     def has_state_sync(self, number: int) -> bool:
-        """Tell whether the last transaction of a block is a state sync."""
+        """Return whether the last transaction of a block is a state sync."""
         return self.quirks.state_sync and number > 0 and number % 16 == 0
 
     def has_block_log(self, number: int) -> bool:
-        """Tell whether the last log of a block belongs to no transaction."""
+        """Return whether the last log of a block belongs to no transaction."""
         quirks = self.quirks
         return (quirks.block_logs or quirks.block_log_receipts) and number > 0 and number % BLOCK_LOGS_EVERY == 0
 

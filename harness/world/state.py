@@ -156,7 +156,7 @@ class _Touches:
         return tuple(Account(address, self._before(address), self._after(address)) for address in sorted(self.touched))
 
     def _is_new(self, address: bytes) -> bool:
-        """Tell whether the transaction created the account: as a contract, or by paying an unused address."""
+        """Return whether the transaction created the account: as a contract, or by paying an unused address."""
         actors = self.chain.actors
         if address in self.created:
             return True

@@ -161,7 +161,7 @@ class _Outage:
     requests: int = 1
 
     def is_over(self, now: float) -> bool:
-        """Tell whether the latest request comes after the outage."""
+        """Return whether the latest request comes after the outage."""
         return self.requests > self.fault.requests and now - self.began >= self.fault.seconds
 
 
@@ -313,7 +313,7 @@ def _envelope(call_id: str, *, result: str | None = None, error: RpcError | None
 
 
 def _contains_key(head: bytes, key: str) -> bool:
-    """Tell whether the target or the basic authorisation of a request contains the key."""
+    """Return whether the target or the basic authorisation of a request contains the key."""
     target, _, headers = head.partition(b"\r\n")
     if key.encode() in target:
         return True

@@ -118,7 +118,7 @@ def test_it_can_hang_at_any_stage_and_ignore_sigterm(when: str, files: list[str]
 
 
 def ignores_sigterm(pid: int) -> bool:
-    """Tell whether a process ignores SIGTERM."""
+    """Return whether a process ignores SIGTERM."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
     return bool(int(mask, 16) >> (signal.SIGTERM - 1) & 1)
