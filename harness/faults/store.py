@@ -80,7 +80,7 @@ class StoreFault(Occurrence):
     @property
     def response(self) -> tuple[int, str, str]:
         """The HTTP status, error code and message of a refused request."""
-        return RESPONSES.get(self.do, (self.status, self.code, "fault by script"))
+        return RESPONSES.get(self.do, (self.status, self.code, "injected by the scenario"))
 
     @property
     def answered_status(self) -> int | None:

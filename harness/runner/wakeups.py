@@ -29,7 +29,7 @@ class QueueListener(Listener):
         self._recorder = recorder
         self._task_of_handle: dict[str, str | None] = {}
 
-    def answered(self, number: int, request: Request, response: Response) -> None:  # noqa: ARG002 - the listener's signature
+    def on_response(self, number: int, request: Request, response: Response) -> None:  # noqa: ARG002 - the listener's signature
         """Record the messages that a ReceiveMessage returned or a DeleteMessage deleted."""
         target = {name.lower(): value for name, value in request.headers.items()}.get("x-amz-target", "")
         if target:

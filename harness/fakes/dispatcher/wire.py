@@ -167,6 +167,6 @@ def difference(expected: dict[str, type], fields: Any) -> list[str]:
     return differences
 
 
-def peek(request: DispatcherRequest) -> Mapping[str, Any]:
-    """Return the fields of a body without checking them, empty if it can't be parsed."""
+def read_unchecked(request: DispatcherRequest) -> Mapping[str, Any]:
+    """Return the fields of a body without checking them; none if it can't be parsed."""
     return json_object(request.body) or {}

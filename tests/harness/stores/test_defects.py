@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from harness.faults import StoreFault
 from harness.faults.store import SKEW_SECONDS, Operation
 from harness.stores.bucket import Bucket, S3Endpoint
-from harness.stores.defects import altered
+from harness.stores.defects import apply_defect
 from harness.stores.proxy import StoreProxy
 
 BODY = b"0123456789" * 200
@@ -130,9 +130,9 @@ def test_the_error_about_a_skewed_clock_has_the_stores_time(cryo_moto: S3Endpoin
 
 
 def test_a_streamed_upload_is_decoded():
-    """A body in signed chunks is decoded, altered, and forwarded without chunks."""
+    """A body in signed chunks is decoded, apply_defect, and forwarded without chunks."""
     headers = {"X-Amz-Content-Sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "Content-Encoding": "aws-chunked"}
-    found = altered("keep-half", headers, b"4\r\nabcd\r\n0\r\nx-amz-checksum-sha256:x\r\n\r\n")
+    found = apply_defect("keep-half", headers, b"4\r\nabcd\r\n0\r\nx-amz-checksum-sha256:x\r\n\r\n")
     assert found is not None
     assert found.body == b"ab"
     assert found.headers.keys() == {"x-amz-content-sha256"}
