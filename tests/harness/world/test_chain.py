@@ -64,7 +64,7 @@ def test_a_contract_has_code_from_its_creation_until_its_destruction(chain: Chai
         for transaction in chain.transactions(number)
         if transaction.program in LIFECYCLE
         for account in state.accounts(chain, transaction)
-        if account.address == transaction.draw[CONTRACT]
+        if account.address == transaction.random_bytes[CONTRACT]
     ]
     assert {account.before is None for account, _ in changed} == {True, False}
     for account, position in changed:
