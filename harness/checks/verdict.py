@@ -1,7 +1,8 @@
 """Runs every check on a history, and combines the results of several histories into one verdict for each clause.
 
 FAIL: at least one history violates the clause. ERROR: the harness or a check failed, or a fault never fired. PASS: a
-scenario that names the clause shows that it is kept. INCONCLUSIVE: the store can't show it. Otherwise NOT EXERCISED.
+scenario that lists the clause shows that the worker meets it. INCONCLUSIVE: this cannot be checked on the store.
+Otherwise NOT EXERCISED.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Verdict(StrEnum):
 class CheckResult:
     """The result of all checks on one history.
 
-    `passed` are the clauses of the scenario that were exercised and kept, `inconclusive` those that the store can't
-    show, with the reason. `errors` are failures of the harness, faults that never fired, and checks that failed.
+    `passed` are the clauses of the scenario that were exercised and met, `inconclusive` those that cannot be checked on
+    the store, with the reason. `errors` are failures of the harness, faults that never fired, and checks that failed.
     """
 
     scenario: str

@@ -1,4 +1,4 @@
-"""Faults of the node: which calls they match, and what is done to the response.
+"""Faults of the node: which calls they match, and how they change the response.
 
 Each action has a class with the action's parameters; `do` is its name in a scenario. Some actions form a group:
 

@@ -52,7 +52,7 @@ class Attempt:
         """Return the publication; the prefix then has exactly its files and its manifest.
 
         Raises:
-            AttemptError: the attempt failed, and is to be reported.
+            AttemptError: the attempt failed and must be reported.
             LeaseLost: nothing may be reported.
         """
         task = self._parse()

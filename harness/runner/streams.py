@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.runner.secrecy import Secrets
 
 MAX_OUTPUT_BYTES = 4 * 1024**2
-"""How much of each stream is kept; the rest is read, so that the worker does not block, searched, and dropped."""
+"""The part of each stream that is kept. The rest is read, so that the worker does not block, searched, and dropped."""
 MAX_LINE_BYTES = 64 * 1024
 LINE_COSTS_BYTES = 200
 """The size of an event besides its text, so that empty lines count, too."""

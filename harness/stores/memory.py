@@ -40,7 +40,7 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a key holds; `etag` is new with every write."""
+    """A stored object; `etag` changes with every write."""
 
     body: bytes
     metadata: Mapping[str, str]

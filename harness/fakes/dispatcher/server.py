@@ -30,7 +30,7 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with a timeout of 0: closing the socket sends RST."""
 RESEND_SECONDS = 1.0
 TICK_SECONDS = 0.02
-"""How often due changes are applied, which is how late a lease or a backoff may end."""
+"""The interval at which due changes are applied; a lease or a backoff can end this much late."""
 
 
 class DispatcherServer:

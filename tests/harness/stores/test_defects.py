@@ -104,20 +104,20 @@ def test_a_store_rejects_etags_in_quotes(bucket: Bucket):
 
 
 @pytest.mark.parametrize(
-    ("do", "told"),
+    ("do", "rejection"),
     [
         ("clock-skew", (403, "RequestTimeTooSkewed")),
         ("expired-token", (400, "ExpiredToken")),
         ("slow-down", (503, "SlowDown")),
     ],
 )
-def test_a_store_rejects_some_requests_and_accepts_the_next(do: str, told: tuple[int, str], cryo_moto: S3Endpoint):
-    """A rejection applies from the nth request on, `times` times; the other requests have their effect."""
+def test_a_store_rejects_some_requests_and_accepts_the_next(do: str, rejection: tuple[int, str], cryo_moto: S3Endpoint):
+    """A rejection applies from the nth request on, `times` times; the other requests are executed."""
     bucket = cryo_moto.make_bucket()
     with before(bucket, do=do, operation="any", nth=2, times=2) as proxy:
         ends = [status_of(proxy.url, bucket) for _ in range(4)]
         assert proxy.unfired == []
-    assert ends == [(200, ""), told, told, (200, "")]
+    assert ends == [(200, ""), rejection, rejection, (200, "")]
 
 
 def test_the_error_about_a_skewed_clock_has_the_stores_time(cryo_moto: S3Endpoint):

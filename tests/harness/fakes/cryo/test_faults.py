@@ -161,8 +161,8 @@ def test_it_can_fail_the_first_runs_only(tmp_path: Path):
 
 def test_an_unknown_fault_is_an_error_that_names_it(tmp_path: Path):
     """An unknown fault is an error with exit code 2, also if another pool sends the script."""
-    told = Fields({"faults": [{"do": "levitate"}]}, method="harness_script")
-    with RpcPool(Node(Chain(1)), [told]) as pool, start(pool.url, tmp_path) as process:
+    fault = Fields({"faults": [{"do": "levitate"}]}, method="harness_script")
+    with RpcPool(Node(Chain(1)), [fault]) as pool, start(pool.url, tmp_path) as process:
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "levitate" in stderr
