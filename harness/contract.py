@@ -30,7 +30,7 @@ LAST_BLOCK = 4_294_967_295
 
 
 def payload_is_valid(payload: Any) -> bool:
-    """Tell whether anything may be published for a payload (PAY-1, PAY-5)."""
+    """Return whether anything may be published for a payload (PAY-1, PAY-5)."""
     if not isinstance(payload, Mapping):
         return False
     texts = [

@@ -41,7 +41,7 @@ CHAIN_ID = 31337
 BLOCKS_A_TASK = 1_500
 FILES_A_TASK = 2
 LEASE_SECONDS = 8.0
-LONGEST_WAIT_SECONDS = 900.0
+MAX_WAIT_SECONDS = 900.0
 POLL_SECONDS = 0.1
 EVENTS_A_TASK = 6
 """About how many lines a worker logs per task; signals are sent at random lines, so at every step."""
@@ -257,7 +257,7 @@ def soak(options: Options, folder: Path) -> list[str]:
         started = time.monotonic()
         for index in range(options.workers):
             fleet.start(index)
-        while not all(task.ended for task in dispatcher.tasks) and time.monotonic() - started < LONGEST_WAIT_SECONDS:
+        while not all(task.ended for task in dispatcher.tasks) and time.monotonic() - started < MAX_WAIT_SECONDS:
             time.sleep(POLL_SECONDS)
         seconds = time.monotonic() - started
         fleet.drain()

@@ -12,7 +12,7 @@ import pytest
 
 from harness.fakes.dispatcher import Dispatcher
 from harness.fakes.dispatcher.clock import ManualClock
-from harness.fakes.dispatcher.dispatcher import Form
+from harness.fakes.dispatcher.dispatcher import ClaimForm
 from harness.fakes.dispatcher.wire import Answer, DispatcherRequest
 from harness.resources import clauses
 
@@ -32,7 +32,7 @@ def example(name: str, language: str = "json") -> str:
 class Caller:
     """Sends the requests of the page to a dispatcher, with the dispatcher's tokens in place of those of the page."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: ClaimForm) -> None:
         self.clock = ManualClock(NOON)
         token = re.search(r"X-Trace-Worker-Token: (\S+)", PAGE)
         assert token is not None
@@ -72,7 +72,7 @@ def test_every_clause_that_the_page_refers_to_is_on_it():
 
 
 @pytest.mark.parametrize(("form", "name"), [("documented", "claimed"), ("lite", "claimed, lite")])
-def test_lse_1_the_dispatcher_answers_the_claims_of_the_page_as_shown(form: Form, name: str):
+def test_lse_1_the_dispatcher_answers_the_claims_of_the_page_as_shown(form: ClaimForm, name: str):
     """LSE-1: the dispatcher accepts the claim on the page and returns the response on the page, in both forms."""
     assert Caller(form).claim() == json.loads(example(name))
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from cryo_ingest.errors import leaves
 from harness import report
-from harness.faults.rpc import ACTIONS, Form
+from harness.faults.rpc import ACTIONS, RejectionForm
 from harness.faults.store import Defect, Refusal
 from harness.scenario.model import NodeSettings, Platform, PreloadedFile, PreloadedObject, Scenario, TaskLine
 from harness.scenario.rules import problems
@@ -121,4 +121,4 @@ def test_every_kind_of_fault_of_the_pool_is_documented_and_no_other():
     """The author of a scenario finds each fault by its name, and each form in which a request can be refused."""
     assert sorted(first_cells("Faults of the node")) == sorted(ACTIONS)
     forms = SCENARIOS.partition("The forms of a rejection:")[2].partition("\n\n")[0]
-    assert [form for form in get_args(Form) if f"`{form}`" not in forms] == []
+    assert [form for form in get_args(RejectionForm) if f"`{form}`" not in forms] == []

@@ -42,11 +42,11 @@ OUTCOMES = {
     75: "retryable_error",
     78: "bad_configuration",
 }
-"""The outcome that each exit code stands for."""
+"""The outcome that each exit code means."""
 STOPPED = {130, 143}
 """Exit codes for SIGINT and SIGTERM."""
 OK, FIRST_ERROR_STATUS = 200, 300
-MOST_PUBLICATIONS = 100
+MAX_PUBLICATIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ Findings = list[Violation] | None
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnd:
-    """How one attempt ended, as the platform saw it; `number` is that of the exit or completion event."""
+    """How one attempt ended, from the platform's point of view; `number` is that of the exit or completion event."""
 
     outcome: str
     message: str
@@ -215,12 +215,12 @@ class Evidence:
     def went_as_expected(self) -> bool:
         """Whether each task went as the scenario says and each success stored the right rows.
 
-        Otherwise the history does not show that a clause is kept.
+        Otherwise the history does not show that the worker meets a clause.
         """
         return all(self._task_went_as_expected(task) for task in self.tasks)
 
     def _task_went_as_expected(self, task: TaskEvidence) -> bool:
-        if task.line.cryo is not None and bool(self.cryos(task)) is not task.line.cryo:
+        if task.line.cryo is not None and bool(self.cryo_starts(task)) is not task.line.cryo:
             return False
         if task.line.outcome == "nothing":
             return not any(end.outcome == "success" for end in task.ends)
@@ -252,12 +252,12 @@ class Evidence:
         return self._oracles[key]
 
     def objects_of(self, task: TaskEvidence) -> dict[str, FinalObject]:
-        """Return the objects below a task's prefix at the end, by name."""
+        """Return the objects below a task's prefix in the final state, by name."""
         below = self.prefix(task)
         return {key.removeprefix(below): stored for key, stored in self.final.objects.items() if key.startswith(below)}
 
     def manifest(self, task: TaskEvidence) -> dict[str, Any] | None:
-        """Return a task's manifest at the end, or None if there is none that is a JSON object."""
+        """Return a task's final manifest, or None if there is none that is a JSON object."""
         stored = self.objects_of(task).get(MANIFEST_NAME)
         return json_object(stored.text) if stored is not None and stored.text is not None else None
 
@@ -266,17 +266,17 @@ class Evidence:
         keys = (self.manifest(task) or {}).get("parquet_keys")
         return keys if isinstance(keys, list) and all(isinstance(key, str) for key in keys) else []
 
-    def cryos(self, task: TaskEvidence | None = None) -> list[CryoStarted]:
+    def cryo_starts(self, task: TaskEvidence | None = None) -> list[CryoStarted]:
         """Return the starts of Cryo for one task, by its directory, or for all tasks."""
         starts = self.of(CryoStarted)
         if task is None:
             return starts
         if self.scenario.delivery == "run" and len(self.tasks) > 1:
-            return [event for event in starts if self._task_of_cryo(event) == task.index]
+            return [event for event in starts if self._task_of_start(event) == task.index]
         return [event for event in starts if task.task_id in event.directory or len(self.tasks) == 1]
 
-    def _task_of_cryo(self, cryo: CryoStarted) -> int | None:
-        """Return the task that a Cryo ran for: by its paths, else that of the last worker started before it."""
+    def _task_of_start(self, cryo: CryoStarted) -> int | None:
+        """Return the task for which Cryo ran: by its paths, else by the last worker that started before it."""
         paths = f"{cryo.directory} {' '.join(cryo.arguments)}"
         by_path = [task.index for task in self.tasks if f"{task.task_id}/{task.line.attempt}" in paths]
         if len(by_path) == 1:
@@ -302,13 +302,13 @@ def _accepted(event: StoreResponse) -> bool:
 
 
 def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
-    """Return the JSON objects among the lines of a worker's output, at most `MOST_PUBLICATIONS`."""
+    """Return the JSON objects among the lines of a worker's output, at most `MAX_PUBLICATIONS`."""
     publications: list[dict[str, Any]] = []
     for line in stdout.splitlines():
         value = json_object(line)
         if value is not None:
             publications.append(value)
-        if len(publications) >= MOST_PUBLICATIONS:
+        if len(publications) >= MAX_PUBLICATIONS:
             break
     return tuple(publications)
 
@@ -346,7 +346,7 @@ def times(count: int) -> str:
 
 
 def _check_cryo_runs(evidence: Evidence, clause: str, task: TaskEvidence) -> list[Violation]:
-    line, starts = task.line, evidence.cryos(task)
+    line, starts = task.line, evidence.cryo_starts(task)
     numbers = [event.number for event in starts]
     seen = f"Cryo was started {times(len(starts))}"
     if line.cryo is not None and bool(starts) is not line.cryo:

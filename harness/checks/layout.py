@@ -122,7 +122,7 @@ def lay_4(evidence: Evidence) -> Findings:
 def lay_5(evidence: Evidence) -> Findings:
     """Check LAY-5: each file's PUT ends before the manifest's PUT begins, and each listed object is readable.
 
-    A failed attempt that wrote files and no manifest keeps the clause, too.
+    A failed attempt that wrote files but no manifest also meets the clause.
     """
     violations, exercised = [], bool(evidence.failures and evidence.puts)
     last = {event.key: event for event in evidence.puts if event.key.endswith(f"/{MANIFEST_NAME}")}

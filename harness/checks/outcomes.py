@@ -1,8 +1,8 @@
-"""OUT, LSE, SEC: the outcomes of attempts, leases, secrets."""
+"""Checks of the clauses OUT, LSE and SEC: the outcomes of attempts, leases, secrets."""
 
 from __future__ import annotations
 
-from harness.checks.evidence import NOT_EXERCISED, Evidence, Findings, Violation, check_outcomes, times, violation
+from harness.checks.evidence import NOT_EXERCISED, OK, Evidence, Findings, Violation, check_outcomes, times, violation
 from harness.history import (
     CryoEnded,
     CryoStarted,
@@ -17,15 +17,14 @@ from harness.history import (
     WorkerStarted,
 )
 
-ORDERLY = {0, 130, 143, -15}
+ALLOWED_EXIT_CODES = {0, 130, 143, -15}
 """Exit codes allowed after SIGTERM: 0, and how shells and process managers report SIGINT and SIGTERM."""
 CONFLICT = 409
-GRANTED = 200
 FINAL_STATUSES = (200, 400, 409)
 """After one of these responses a worker must not send the completion again."""
-LONGEST_MARGIN_SECONDS = 5.0
-SHORTEST_MARGIN_SECONDS = 1.0
-"""LSE-3: less the smaller of 5 s and a third of the lease, never under 1 s."""
+MAX_MARGIN_SECONDS = 5.0
+MIN_MARGIN_SECONDS = 1.0
+"""LSE-3: a lease counts as lost before it expires, by a third of its length, but at least 1 s and at most 5 s."""
 DATE_SECONDS = 1.0
 """Resolution of the `Date` header."""
 RESPONSE_SECONDS = 0.25
@@ -39,7 +38,7 @@ def out_1(evidence: Evidence) -> Findings:
     """Check OUT-1: every claimed attempt that was not interrupted is reported once, in the wire format."""
     if evidence.scenario.delivery != "worker":
         return check_outcomes(evidence, "OUT-1")
-    claims = [event for event in evidence.claims if event.status == GRANTED and event.attempt]
+    claims = [event for event in evidence.claims if event.status == OK and event.attempt]
     if not claims or "OUT-1" not in evidence.scenario.clauses:
         return NOT_EXERCISED
     violations = check_outcomes(evidence, "OUT-1") or []
@@ -55,12 +54,12 @@ def out_1(evidence: Evidence) -> Findings:
 
 
 def out_2(evidence: Evidence) -> Findings:
-    """Check OUT-2 by the outcome of each kind of failure."""
+    """Check OUT-2: each kind of failure is reported as retryable or fatal, as the scenario expects."""
     return check_outcomes(evidence, "OUT-2")
 
 
 def out_4(evidence: Evidence) -> Findings:
-    """Check OUT-4 by the outcome of each kind of failure."""
+    """Check OUT-4: the further kinds of failure are reported as retryable or fatal, as the scenario expects."""
     return check_outcomes(evidence, "OUT-4")
 
 
@@ -70,7 +69,7 @@ def out_5(evidence: Evidence) -> Findings:
     if violations is NOT_EXERCISED:
         return NOT_EXERCISED
     for task in evidence.tasks:
-        starts = evidence.cryos(task)
+        starts = evidence.cryo_starts(task)
         if len(starts) < 2:
             numbers = [event.number for event in starts]
             seen = f"it was started {times(len(starts))}"
@@ -95,7 +94,7 @@ CORRUPTING_FAULTS = {
 
 
 def _lost_chunks(evidence: Evidence, starts: list[CryoStarted]) -> list[Violation]:
-    """Find runs at whose start all files that were finished before are gone, though each of them was valid."""
+    """Find restarts of Cryo at which none of the files that earlier runs finished is left, although they were valid."""
     if any(fault.get("do") in CORRUPTING_FAULTS for fault in evidence.scenario.cryo_faults):
         return []
     violations = []
@@ -109,7 +108,7 @@ def _lost_chunks(evidence: Evidence, starts: list[CryoStarted]) -> list[Violatio
 
 
 def out_3(evidence: Evidence) -> Findings:
-    """Check OUT-3: at the deadline the attempt ends, and no process of Cryo's process group is left."""
+    """Check OUT-3: at the deadline the attempt ends, and no process of Cryo's process group is still running."""
     violations = check_outcomes(evidence, "OUT-3")
     if violations is NOT_EXERCISED:
         return NOT_EXERCISED
@@ -120,12 +119,12 @@ def out_3(evidence: Evidence) -> Findings:
 
 
 def lse_1(evidence: Evidence) -> Findings:
-    """Check LSE-1: no work before a claim, and the message of a task that can't be claimed is acknowledged."""
+    """Check LSE-1: no work starts before a claim; the message of a task that can't be claimed is acknowledged."""
     if evidence.scenario.delivery != "worker" or not evidence.claims:
         return NOT_EXERCISED
     violations = check_outcomes(evidence, "LSE-1") or []
-    first_grant = min((claim.number for claim in evidence.claims if claim.status == GRANTED), default=None)
-    work: list[CryoStarted | StoreRequest] = [*evidence.cryos(), *filter(_is_work, evidence.of(StoreRequest))]
+    first_grant = min((claim.number for claim in evidence.claims if claim.status == OK), default=None)
+    work: list[CryoStarted | StoreRequest] = [*evidence.cryo_starts(), *filter(_is_work, evidence.of(StoreRequest))]
     for event in work:
         if first_grant is None or event.number < first_grant:
             violations.append(violation("LSE-1", "a claim before any work", event.kind, event.number))
@@ -137,14 +136,14 @@ def lse_1(evidence: Evidence) -> Findings:
         acknowledged = any(
             event.task_id == claim.task_id and event.number > claim.number for event in evidence.of(MessageAcknowledged)
         )
-        had_time = evidence.final.at > claim.at + STOP_SECONDS or not evidence.of(TimedOut)
-        if not acknowledged and had_time:
+        had_time_to_acknowledge = evidence.final.at > claim.at + STOP_SECONDS or not evidence.of(TimedOut)
+        if not acknowledged and had_time_to_acknowledge:
             violations.append(violation("LSE-1", "its message is acknowledged", "it was not", claim.number))
     return violations if rejected or "LSE-1" in evidence.scenario.clauses else (violations or NOT_EXERCISED)
 
 
 def _is_work(event: StoreRequest) -> bool:
-    """Return whether a request reads or writes data; a test at start-up that the store is reachable does not."""
+    """Return whether a request reads or writes data; a check at start-up that the store is reachable does neither."""
     return event.operation in {"put", "delete"} or event.key.startswith("cryo/")
 
 
@@ -161,7 +160,7 @@ def lse_5(evidence: Evidence) -> Findings:
     for claim in failed:
         granted = [
             event.number for event in evidence.claims
-            if event.task_id == claim.task_id and event.number > claim.number and event.status == GRANTED
+            if event.task_id == claim.task_id and event.number > claim.number and event.status == OK
         ]  # fmt: skip
         until = granted[0] if granted else evidence.final.number
         early = [
@@ -181,7 +180,7 @@ def lse_2(evidence: Evidence) -> Findings:
         return NOT_EXERCISED
     violations = check_outcomes(evidence, "LSE-2") or []
     heartbeats = evidence.dispatcher_calls("heartbeat")
-    if not any(event.status == GRANTED for event in heartbeats):
+    if not any(event.status == OK for event in heartbeats):
         numbers = [event.number for event in heartbeats]
         expected = "the lease is renewed while the attempt runs"
         violations.append(violation("LSE-2", expected, "no successful heartbeat", *numbers))
@@ -207,20 +206,20 @@ def _work_after_expiry(evidence: Evidence) -> list[Violation] | None:
 
     Returns None if no lease expired during the run.
 
-    The end is calculated from the time of the last successful response, which is later than the time that LSE-3
-    names, and one second is added, because `Date` is in whole seconds. So the calculated end is never too early.
+    LSE-3 counts from the moment at which the worker sent the last successful request. Here the end is calculated from
+    the response, which is later, and one second is added, because `Date` is in whole seconds. So it is never too early.
     """
     lease = evidence.scenario.platform.lease_seconds + DATE_SECONDS
-    margin = max(SHORTEST_MARGIN_SECONDS, min(LONGEST_MARGIN_SECONDS, lease / 3))
+    margin = max(MIN_MARGIN_SECONDS, min(MAX_MARGIN_SECONDS, lease / 3))
     violations: list[Violation] | None = None
     for claim in evidence.claims:
-        if claim.status != GRANTED or claim.attempt is None:
+        if claim.status != OK or claim.attempt is None:
             continue
         own = [
             event for event in evidence.dispatcher_calls("heartbeat", "complete")
             if (event.task_id, event.attempt) == (claim.task_id, claim.attempt)
         ]  # fmt: skip
-        renewals = [event for event in own if event.kind == "heartbeat" and event.status == GRANTED]
+        renewals = [event for event in own if event.kind == "heartbeat" and event.status == OK]
         last = [claim, *renewals][-1]
         end = last.at + lease - margin
         if evidence.final.at < end or any(
@@ -232,31 +231,36 @@ def _work_after_expiry(evidence: Evidence) -> list[Violation] | None:
         violations = (violations or []) + [
             violation("LSE-3", expected, event.kind, last.number, event.number) for event in late
         ]
-        violations += _running_cryos(evidence, "LSE-3", claim, end)
+        violations += _cryo_runs_after_loss(evidence, "LSE-3", claim, end)
     return violations
 
 
-def _work_after_loss(evidence: Evidence, clause: str, loss: DispatcherCall) -> list[Violation]:
-    """Find requests and Cryos of an attempt after it read the response `loss`, until another claim is granted."""
-    claims = [event for event in evidence.claims if (event.task_id, event.attempt) == (loss.task_id, loss.attempt)]
+def _work_after_loss(evidence: Evidence, clause: str, response: DispatcherCall) -> list[Violation]:
+    """Find requests and running Cryo processes of an attempt after the response that reported the loss of its lease.
+
+    `_requests_of` decides which requests belong to the attempt: those after the next granted claim do not.
+    """
+    claims = [
+        event for event in evidence.claims if (event.task_id, event.attempt) == (response.task_id, response.attempt)
+    ]
     # Another thread of the worker may send a request while the response to a heartbeat is still on its way.
-    until = loss.at + RESPONSE_SECONDS if loss.kind == "heartbeat" else loss.at
+    until = response.at + RESPONSE_SECONDS if response.kind == "heartbeat" else response.at
     expected = "no further request after the lease is lost"
     requests = [
-        violation(clause, expected, event.kind, loss.number, event.number)
+        violation(clause, expected, event.kind, response.number, event.number)
         for claim in claims
         for event in _requests_of(evidence, claim)
-        if event.number > loss.number and (event.at > until or event.kind == "heartbeat")
+        if event.number > response.number and (event.at > until or event.kind == "heartbeat")
     ]
-    return requests + [item for claim in claims for item in _running_cryos(evidence, clause, claim, loss.at)]
+    return requests + [item for claim in claims for item in _cryo_runs_after_loss(evidence, clause, claim, response.at)]
 
 
-def _running_cryos(evidence: Evidence, clause: str, claim: DispatcherCall, lost_at: float) -> list[Violation]:
-    """Find Cryos of a claim's attempt that were still running `STOP_SECONDS` after its lease was lost."""
+def _cryo_runs_after_loss(evidence: Evidence, clause: str, claim: DispatcherCall, lost_at: float) -> list[Violation]:
+    """Find Cryo processes of a claim's attempt that still ran `STOP_SECONDS` after its lease was lost."""
     ends = {event.start_number: event for event in evidence.of(CryoEnded)}
     several_workers = len(evidence.of(WorkerStarted)) > 1
     violations = []
-    for cryo in evidence.cryos():
+    for cryo in evidence.cryo_starts():
         paths = f"{cryo.directory} {' '.join(cryo.arguments)}"
         own = f"{claim.task_id}/{claim.attempt}" in paths if several_workers else cryo.number > claim.number
         end = ends.get(cryo.number, evidence.final)
@@ -268,13 +272,13 @@ def _running_cryos(evidence: Evidence, clause: str, claim: DispatcherCall, lost_
 
 
 def _requests_of(evidence: Evidence, claim: DispatcherCall) -> list[StoreRequest | DispatcherCall]:
-    """Return the requests to store and dispatcher that a claim's attempt sent after the claim.
+    """Return the requests to the store and the dispatcher that a claim's attempt sent after the claim.
 
-    A store request does not name its attempt. With several workers it is attributed by its worker, if that is known;
-    otherwise to the attempt if it arrived before the next granted claim.
+    A store request does not name its attempt. With several workers it belongs to the attempt if it came from the worker
+    that claimed, if that worker is known; otherwise if it arrived before the next granted claim.
     """
     worker = evidence.sole_worker_before(claim.number)
-    next_grants = [event.number for event in evidence.claims if event.status == GRANTED and event.number > claim.number]
+    next_grants = [event.number for event in evidence.claims if event.status == OK and event.number > claim.number]
     until = min(next_grants, default=evidence.final.number)
     several_workers = len(evidence.of(WorkerStarted)) > 1
     requests: list[StoreRequest | DispatcherCall] = []
@@ -291,7 +295,7 @@ def _requests_of(evidence: Evidence, claim: DispatcherCall) -> list[StoreRequest
 
 
 def lse_4(evidence: Evidence) -> Findings:
-    """Check LSE-4: after SIGTERM no new claim, exit in time with an orderly code, and staging is consistent."""
+    """Check LSE-4: after SIGTERM no new claim, exit in time with an allowed code, and no files in staging."""
     signals = [event for event in evidence.of(HarnessAction) if event.action == "SIGTERM"]
     if not signals or "LSE-4" not in evidence.scenario.clauses:
         return NOT_EXERCISED
@@ -303,11 +307,11 @@ def lse_4(evidence: Evidence) -> Findings:
             for event in evidence.claims
             if event.number > first.number and event.at > first.at + 1 and not evidence.scenario.platform.workers > 1
         ]
-        expected = f"exit code {' or '.join(map(str, sorted(ORDERLY)))}"
+        expected = f"exit code {' or '.join(map(str, sorted(ALLOWED_EXIT_CODES)))}"
         violations += [
             violation("LSE-4", expected, exited.code, exited.number)
             for exited in evidence.of(WorkerExited)
-            if exited.code not in ORDERLY
+            if exited.code not in ALLOWED_EXIT_CODES
         ]
     violations += [
         violation("LSE-4", "the worker ends in time", event.what, event.number) for event in evidence.of(TimedOut)
@@ -342,14 +346,14 @@ def sec_1(evidence: Evidence) -> Findings:
 
 def sec_2(evidence: Evidence) -> Findings:
     """Check SEC-2: no secret in process arguments; Cryo's environment has ETH_RPC_URL and no MESC variable."""
-    if not evidence.cryos():
+    if not evidence.cryo_starts():
         return NOT_EXERCISED
     violations = [
         violation("SEC-2", "no secret in process arguments", command, evidence.final.number)
         for command in evidence.final.arguments
         if SECRET in command
     ]
-    for cryo in evidence.cryos():
+    for cryo in evidence.cryo_starts():
         if cryo.environment and evidence.scenario.mode == "real" and "ETH_RPC_URL" not in cryo.environment:
             violations.append(violation("SEC-2", "Cryo's environment has ETH_RPC_URL", cryo.environment, cryo.number))
         mesc = [name for name in cryo.environment if name.startswith("MESC_")]

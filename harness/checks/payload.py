@@ -48,7 +48,7 @@ def _no_effects(evidence: Evidence, clause: str) -> Findings:
     if violations is NOT_EXERCISED or any(task.line.outcome == "success" for task in evidence.tasks):
         return violations
     violations += [
-        violation(clause, "Cryo is not started", event.arguments, event.number) for event in evidence.cryos()
+        violation(clause, "Cryo is not started", event.arguments, event.number) for event in evidence.cryo_starts()
     ]
     violations += [violation(clause, "nothing is written", event.key, event.number) for event in evidence.writes]
     return violations
@@ -58,7 +58,7 @@ def rng_1(evidence: Evidence) -> Findings:
     """Check RNG-1: the first Cryo of each attempt gets the dataset as first argument, and the whole range."""
     violations, exercised = [], False
     for task in evidence.tasks:
-        for event in evidence.cryos(task)[:1] if task.may_start_cryo else ():
+        for event in evidence.cryo_starts(task)[:1] if task.may_start_cryo else ():
             exercised = True
             expected = (task.payload["cryo_dataset_name"], f"{task.payload['range_start']}:{task.payload['range_end']}")
             seen = (event.arguments[0] if event.arguments else "", _blocks(event.arguments))
@@ -89,7 +89,7 @@ def rng_3(evidence: Evidence) -> Findings:
     """Check RNG-3: no Cryo is started for another dataset or for blocks outside the range."""
     violations, exercised = [], False
     for task in evidence.tasks:
-        for event in evidence.cryos(task) if task.may_start_cryo else ():
+        for event in evidence.cryo_starts(task) if task.may_start_cryo else ():
             exercised = True
             if not _is_within_task(task, event.arguments):
                 violations.append(violation("RNG-3", "the payload's dataset and range", event.arguments, event.number))

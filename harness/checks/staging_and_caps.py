@@ -12,7 +12,7 @@ def stg_1(evidence: Evidence) -> Findings:
     """Check STG-1: Cryo writes to the attempt's own directory, which has no file of an earlier attempt."""
     violations, exercised = [], False
     for task in evidence.tasks:
-        for event in evidence.cryos(task)[:1]:
+        for event in evidence.cryo_starts(task)[:1]:
             exercised = True
             below = f"{task.task_id}/{_attempt_of(evidence, task, event)}"
             expected, directory = PurePosixPath(evidence.start.staging_root) / below, _output_directory(event)
@@ -50,7 +50,7 @@ def stg_2(evidence: Evidence) -> Findings:
     Directories below them may be made by Cryo with any mode, because no other user can reach them.
     """
     violations, exercised = [], False
-    for event in evidence.cryos():
+    for event in evidence.cryo_starts():
         for entry in event.staged:
             own = any(
                 entry.path == task.task_id or entry.path.startswith(f"{task.task_id}/") for task in evidence.tasks
@@ -70,7 +70,7 @@ def stg_3(evidence: Evidence) -> Findings:
 
 def stg_8(evidence: Evidence) -> Findings:
     """Check STG-8: a failure leaves nothing in staging."""
-    return _check_removed(evidence, "STG-8", [task for task in evidence.failures if evidence.cryos(task)])
+    return _check_removed(evidence, "STG-8", [task for task in evidence.failures if evidence.cryo_starts(task)])
 
 
 def _check_removed(evidence: Evidence, clause: str, tasks: list[TaskEvidence]) -> Findings:
@@ -109,12 +109,12 @@ def stg_4(evidence: Evidence) -> Findings:
 
 def stg_5(evidence: Evidence) -> Findings:
     """Check STG-5: directories of running attempts stay, and no Cryo outlives its worker."""
-    if "STG-5" not in evidence.scenario.clauses or not evidence.cryos():
+    if "STG-5" not in evidence.scenario.clauses or not evidence.cryo_starts():
         return NOT_EXERCISED
     violations = check_outcomes(evidence, "STG-5") or []
     violations += [
         violation("STG-5", "Cryo holds the lock of its directory", "it holds no lock in staging", event.number)
-        for event in evidence.cryos()
+        for event in evidence.cryo_starts()
         if not event.locked
     ]
     surviving = [command for command in evidence.final.survivors if "--blocks" in command]

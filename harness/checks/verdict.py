@@ -1,7 +1,8 @@
 """Runs every check on a history, and combines the results of several histories into one verdict for each clause.
 
 FAIL: at least one history violates the clause. ERROR: the harness or a check failed, or a fault never fired. PASS: a
-scenario that names the clause shows that it is kept. INCONCLUSIVE: the store can't show it. Otherwise NOT EXERCISED.
+scenario that lists the clause shows that the worker meets it. INCONCLUSIVE: this cannot be checked on the store.
+Otherwise NOT EXERCISED.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CHECKS: dict[str, Callable[[Evidence], Findings]] = {
 """The check of each clause."""
 
 
-MOST_VIOLATIONS = 20
+MAX_VIOLATIONS = 20
 """Violations of one clause that are reported one by one; one more says how many others there are."""
 
 
@@ -40,8 +41,8 @@ class Verdict(StrEnum):
 class CheckResult:
     """The result of all checks on one history.
 
-    `passed` are the clauses of the scenario that were exercised and kept, `inconclusive` those that the store can't
-    show, with the reason. `errors` are failures of the harness, faults that never fired, and checks that failed.
+    `passed` are the clauses of the scenario that were exercised and met, `inconclusive` those that cannot be checked on
+    the store, with the reason. `errors` are failures of the harness, faults that never fired, and checks that failed.
     """
 
     scenario: str
@@ -84,12 +85,12 @@ def check_history(events: Sequence[Event]) -> CheckResult:
 
 
 def _limited(clause: str, violations: list[Violation]) -> list[Violation]:
-    """Return at most `MOST_VIOLATIONS` violations of a clause, and one that counts the others."""
-    if len(violations) <= MOST_VIOLATIONS:
+    """Return at most `MAX_VIOLATIONS` violations of a clause, and one that counts the others."""
+    if len(violations) <= MAX_VIOLATIONS:
         return violations
     last = violations[-1]
-    more = f"{len(violations) - MOST_VIOLATIONS} more violations"
-    return [*violations[:MOST_VIOLATIONS], violation(clause, last.expected, more, *last.events)]
+    more = f"{len(violations) - MAX_VIOLATIONS} more violations"
+    return [*violations[:MAX_VIOLATIONS], violation(clause, last.expected, more, *last.events)]
 
 
 def verdicts(results: Iterable[CheckResult], clauses: Iterable[str] | None = None) -> dict[str, Verdict]:

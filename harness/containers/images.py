@@ -133,7 +133,7 @@ IMAGES = {
 
 
 def exists(image: Image, engine: Any) -> bool:
-    """Tell whether the engine has the image."""
+    """Return whether the engine has the image."""
     import docker  # noqa: PLC0415 - slow to load
 
     try:

@@ -61,7 +61,7 @@ def _remove(engine: Any, must_go: Callable[[str], bool]) -> list[str]:
 
 
 def is_orphan(owner: str) -> bool:
-    """Tell whether an owner is a process of this namespace that has ended."""
+    """Return whether an owner is a process of this namespace that has ended."""
     namespace, _, process = owner.rpartition("/")
     pid, _, rest = process.partition(":")
     started = rest.partition(":")[0]

@@ -1,4 +1,4 @@
-"""Faults of the dispatcher: which requests they match, and what is done to them."""
+"""Faults of the dispatcher: which requests they match, and what happens to these requests."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 
 @dataclass(frozen=True, config=STRICT)
 class DispatcherFault(Occurrence):
-    """What is done to requests of a `kind`.
+    """A fault of the dispatcher, for requests of a `kind`.
 
-    `status` answers with `status`, `hang` never answers, `reset` resets the connection; the request has its effect
-    first (`when` = after) or no effect (before). `take-lease`, `cancel`, `rotate-token` and `jump` change the
-    dispatcher before or after the request's effect: they end the lease of its task, cancel its task, replace the worker
-    token, move the clock `seconds` ahead. `unknown-fields` adds fields to a successful response; `delay` sends the
-    response `seconds` late. A fault that `may_miss` does not have to apply.
+    `status` answers with `status`, `hang` sends no response, `reset` resets the connection. With `when` = after, the
+    dispatcher executes the request first; with before, the request has no effect. `take-lease` ends the lease of the
+    task, `cancel` cancels the task, `rotate-token` replaces the worker token, and `jump` moves the clock `seconds`
+    ahead, before or after the dispatcher executes the request. `unknown-fields` adds fields to a successful response;
+    `delay` sends the response `seconds` late. With `may_miss`, the scenario is valid even if the fault never applies.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""Which of the matching requests, calls or events a fault applies to: one rule for every fault, and its counter."""
+"""The rule that selects the requests, calls or events to which a fault applies, and its counters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""No fields but the class's own, and no NaN."""
+"""Reject unknown fields and NaN."""
 
 
 def _compiled(pattern: str) -> str:
@@ -31,8 +31,8 @@ Positive = Annotated[int, Field(ge=1)]
 class Occurrence:
     """When a fault applies.
 
-    What matches the fault is counted from 1 in order of arrival. The fault applies to the `nth` match and to each
-    `every`th after it (`nth = 2, every = 3`: 2, 5, 8), `times` in all; without `times` it never ends.
+    Matches are counted from 1 in order of arrival. The fault applies to the `nth` match and to each `every`th match
+    after it (`nth = 2, every = 3`: 2, 5, 8), at most `times` times; without `times` there is no limit.
     """
 
     nth: Positive = 1
@@ -40,7 +40,7 @@ class Occurrence:
     times: Positive | None = None
 
     def includes(self, count: int) -> bool:
-        """Tell whether the fault applies to the match with this number."""
+        """Return whether the fault applies to the match with this number."""
         steps, rest = divmod(count - self.nth, self.every)
         return steps >= 0 and rest == 0 and (self.times is None or steps < self.times)
 

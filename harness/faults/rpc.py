@@ -1,8 +1,11 @@
-"""Faults of the node: which calls they match, and what is done to the response.
+"""Faults of the node: which calls they match, and how they change the response.
 
-There is one class for each action, with the action's parameters; `do` names it in a scenario. harness.fakes.rpc.wire
-carries out a `Wire` action, harness.fakes.rpc.edits an `Edit`, harness.fakes.rpc.refusals a `Refusal`; a
-`Member` is another node of the pool that answers.
+Each action has a class with the action's parameters; `do` is its name in a scenario. Some actions form a group:
+
+- `Wire` changes how a response is sent; harness.fakes.rpc.wire carries it out.
+- `Edit` changes a result; harness.fakes.rpc.edits carries it out.
+- `Refusal` rejects a whole request; harness.fakes.rpc.refusals carries it out.
+- `Member` gives the result of another, worse node of the same pool.
 """
 
 from __future__ import annotations
@@ -16,11 +19,10 @@ from pydantic.dataclasses import dataclass
 
 from harness.faults.occurrence import STRICT, Occurrence
 
-HARNESS = "harness_"
-"""The prefix of the methods between a pool and fake Cryo, which no real node has. A fault applies to one of these only
-if it names the method: a fault that hit a script by accident would change the whole scenario."""
+HARNESS_METHOD_PREFIX = "harness_"
+"""The prefix of the methods that fake Cryo calls; real nodes do not have them."""
 _FROM_RECEIPTS = frozenset(("eth_getLogs", "eth_getBlockReceipts", "eth_getTransactionReceipt"))
-"""What a node answers from its receipts."""
+"""Methods whose results a node computes from receipts."""
 
 
 def _json(value: Any) -> Any:
@@ -32,7 +34,7 @@ def _json(value: Any) -> Any:
 
 
 def _require_do(schema: dict[str, Any]) -> None:
-    """Make `do` a required field of the JSON Schema: its default is for Python alone."""
+    """Make `do` a required field of the JSON Schema; its default is only for Python code."""
     schema["required"] = ["do", *schema.get("required", [])]
 
 
@@ -41,24 +43,35 @@ Count = Annotated[int, Field(ge=0)]
 Nth = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 HttpStatus = Annotated[int, Field(ge=200, le=599)]
-Form = Literal[
+RejectionForm = Literal[
     "object", "first", "list", "null-list", "each", "each-null", "bare",
     "string", "message", "html", "text", "empty", "reset", "close",
 ]  # fmt: skip
-"""How a whole request is refused, whether it is one call or a batch.
+"""The form of the response that rejects a whole request, a single call or a batch.
 
-`object`: one JSON-RPC error with `id: null`; `first`: with the first call's id; `list`, `null-list`: a list that holds
-only that one; `each`: the error for each call; `each-null`: the same with `id: null`; `bare`: only the field `error`;
-`string`: `{"error": "…"}`; `message`: `{"message": "…"}`; `html`, `text`, `empty`: such a body; `reset`, `close`: no
-answer, the connection ends.
+| form | response; an error is `{"jsonrpc": "2.0", "id": …, "error": {"code": …, "message": …}}` |
+|---|---|
+| `object` | one error with `id: null` |
+| `first` | one error with the id of the first call |
+| `list` | a list with one error, with the id of the first call |
+| `null-list` | a list with one error, with `id: null` |
+| `each` | an error for each call; for a batch a list of them |
+| `each-null` | the same, with `id: null` |
+| `bare` | `{"error": {"code": …, "message": …}}` |
+| `string` | `{"error": "…"}` |
+| `message` | `{"message": "…"}` |
+| `html`, `text` | the message as HTML or as plain text |
+| `empty` | an empty body |
+| `reset`, `close` | no response; the connection is reset (TCP RST) or closed |
 """
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(**STRICT, json_schema_extra=_require_do))
 class RpcFault(Occurrence):
-    """The calls that a fault matches: those of a `method`, about a `block`, to a `node`; None matches any.
+    """A fault of the node.
 
-    A fault that `may_miss` does not have to apply: a worker that sends no batches never meets a limit of their size.
+    It applies to calls of `method`, for `block`, to `node`; None matches any. With `may_miss`, the scenario is valid
+    even if the fault never applies: a worker that sends no batches, for example, never exceeds a limit on their size.
     """
 
     method: str | None = None
@@ -72,17 +85,20 @@ class RpcFault(Occurrence):
         raise NotImplementedError
 
     def matches(self, method: str, blocks: tuple[int, int] | None, node: str) -> bool:
-        """Tell whether a call matches; `blocks` is the inclusive range that it is about, where there is one."""
+        """Return whether a call matches; `blocks` is the inclusive range that it asks for, or None.
+
+        Without a `method`, the harness's own methods do not match: faults in them would change the whole scenario.
+        """
         if self.method not in {None, method} or self.node not in {None, node}:
             return False
-        if self.method is None and method.startswith(HARNESS):
+        if self.method is None and method.startswith(HARNESS_METHOD_PREFIX):
             return False
-        if not _changes(self, method, blocks):
+        if not _affects(self, method, blocks):
             return False
         return self.block is None or (blocks is not None and blocks[0] <= self.block <= blocks[1])
 
     def matches_batch(self, methods: list[str], node: str) -> bool:
-        """Tell whether a batch of calls matches."""
+        """Return whether a batch of calls matches."""
         if not isinstance(self, BatchLimit) or self.node not in {None, node}:
             return False
         return len(methods) > self.calls and (self.method is None or self.method in methods)
@@ -94,7 +110,7 @@ class RpcFault(Occurrence):
 
 @dataclass(frozen=True)
 class Status(RpcFault):
-    """An HTTP status with a body; `with_result` sends the true answer under that status."""
+    """An HTTP status with `body`; `with_result` sends the correct response body with that status instead."""
 
     code: HttpStatus
     body: str = "<html>no</html>"
@@ -105,7 +121,7 @@ class Status(RpcFault):
 
 @dataclass(frozen=True)
 class Delay(RpcFault):
-    """The true answer, `seconds` late."""
+    """The correct response, `seconds` late."""
 
     seconds: Seconds
     do: Literal["delay"] = field(default="delay", kw_only=True)
@@ -113,7 +129,7 @@ class Delay(RpcFault):
 
 @dataclass(frozen=True)
 class Hang(RpcFault):
-    """No answer, ever; the connection stays open."""
+    """No response; the connection stays open."""
 
     do: Literal["hang"] = field(default="hang", kw_only=True)
 
@@ -127,28 +143,28 @@ class Reset(RpcFault):
 
 @dataclass(frozen=True)
 class Close(RpcFault):
-    """The connection is closed without an answer."""
+    """The connection is closed without a response."""
 
     do: Literal["close"] = field(default="close", kw_only=True)
 
 
 @dataclass(frozen=True)
 class Truncate(RpcFault):
-    """Half the body that the headers promise, then the end of the connection."""
+    """Half of the body that Content-Length announces, then the connection is closed."""
 
     do: Literal["truncate"] = field(default="truncate", kw_only=True)
 
 
 @dataclass(frozen=True)
 class Stop(RpcFault):
-    """The whole pool goes away: no answer, all connections reset, nobody listens any more."""
+    """The server of the pool stops: no response, all connections are reset, and the port is closed."""
 
     do: Literal["stop"] = field(default="stop", kw_only=True)
 
 
 @dataclass(frozen=True)
 class Raw(RpcFault):
-    """Status 200 with this body, whatever it is."""
+    """Status 200 with `body`, which need not be JSON."""
 
     body: str
     do: Literal["raw"] = field(default="raw", kw_only=True)
@@ -156,7 +172,7 @@ class Raw(RpcFault):
 
 @dataclass(frozen=True)
 class Error(RpcFault):
-    """A JSON-RPC error; `null_id` answers with `id: null`, as some providers do when they limit the rate."""
+    """A JSON-RPC error; with `null_id` it has `id: null`, as some providers send when they limit the rate."""
 
     code: int
     message: str
@@ -167,7 +183,7 @@ class Error(RpcFault):
 
 @dataclass(frozen=True)
 class Envelope(RpcFault):
-    """The true result in a broken envelope: fields replaced or added (`{"id": null}`, `{"extra": 1}`)."""
+    """The correct result in a broken envelope: `fields` are replaced or added (`{"id": null}`, `{"extra": 1}`)."""
 
     fields: Annotated[dict[str, Any], AfterValidator(_json)]
     do: Literal["envelope"] = field(default="envelope", kw_only=True)
@@ -175,7 +191,7 @@ class Envelope(RpcFault):
 
 @dataclass(frozen=True)
 class Result(RpcFault):
-    """Another result: null, `{}`, `[]`, another chain id, a stale head."""
+    """Another result, `value`: for example null, `{}`, `[]`, another chain id, a stale head."""
 
     value: Json = None
     do: Literal["result"] = field(default="result", kw_only=True)
@@ -183,7 +199,7 @@ class Result(RpcFault):
 
 @dataclass(frozen=True)
 class OtherBlock(RpcFault):
-    """The answer for the block `offset` further on."""
+    """The response for the block that is `offset` blocks later."""
 
     offset: int = 1
     do: Literal["other-block"] = field(default="other-block", kw_only=True)
@@ -191,9 +207,11 @@ class OtherBlock(RpcFault):
 
 @dataclass(frozen=True)
 class Items(RpcFault):
-    """A list result made short (`first`), reversed, without every nth item, or without one transaction's items.
+    """Changes a result that is a list.
 
-    `without_transaction` is that transaction's place in the block, for items that name theirs.
+    `first` keeps that number of items, `reverse` reverses their order, `without_every` removes every nth item.
+    `without_transaction` removes the items of one transaction: 0 is the first transaction that occurs in the list. It
+    affects only items with a transaction hash.
     """
 
     first: Count | None = None
@@ -205,7 +223,7 @@ class Items(RpcFault):
 
 @dataclass(frozen=True)
 class Fields(RpcFault):
-    """Fields of the result (of each item of a list) set or dropped; `within` names a list inside an object."""
+    """Sets or removes fields of the result, or of each item if it is a list; `within` names a list inside an object."""
 
     values: Annotated[dict[str, Any], AfterValidator(_json)] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
@@ -215,11 +233,12 @@ class Fields(RpcFault):
 
 @dataclass(frozen=True)
 class Pruned(RpcFault):
-    """The answer of a node that has pruned logs and receipts below block `below`; its headers are complete.
+    """The response of a node that has pruned logs and receipts below block `below`; its headers are complete.
 
-    `eth_getLogs` finds nothing there, by range and by hash. `eth_getTransactionReceipt` is null; `receipts` says what
-    `eth_getBlockReceipts` is: null, an empty list, or error 4444. Only calls that this changes count for the fault, so
-    that with `every` = 2 one of two members of a balanced pool is pruned.
+    There `eth_getLogs` finds nothing, by range and by hash, `eth_getTransactionReceipt` returns null, and
+    `eth_getBlockReceipts` returns null, an empty list, or error 4444, as `receipts` says. Only calls whose response
+    would change are counted for `nth`, `every` and `times`. So with `every` = 2 it looks as if one of two nodes behind
+    a load balancer were pruned.
     """
 
     below: Count
@@ -229,10 +248,10 @@ class Pruned(RpcFault):
 
 @dataclass(frozen=True)
 class Lagging(RpcFault):
-    """The answer of a member of a balanced pool whose newest block is `head`.
+    """The response of a node behind a load balancer whose newest block is `head`.
 
-    Later blocks and receipts are null there, later logs are not found; by a hash that it does not know `eth_getLogs`
-    finds nothing either (`unknown_hash` = empty), or fails (error). Only calls that this changes count for the fault.
+    Later blocks and receipts are null, later logs are not found. For an unknown block hash, `eth_getLogs` returns an
+    empty list (`unknown_hash` = empty) or an error (error). Only calls whose response would change are counted.
     """
 
     head: Count
@@ -242,13 +261,13 @@ class Lagging(RpcFault):
 
 @dataclass(frozen=True)
 class BatchLimit(RpcFault):
-    """A batch of more than `calls` calls is refused as a whole; 0 refuses every batch.
+    """A batch of more than `calls` calls is rejected as a whole; 0 rejects every batch.
 
-    Batches count for the fault, not calls; with a `method`, those that hold such a call.
+    `nth`, `every` and `times` count batches, not calls; with a `method`, only batches that contain a call of it.
     """
 
     calls: Count
-    form: Form = "object"
+    form: RejectionForm = "object"
     status: HttpStatus = 200
     code: int = -32600
     message: str = "batch too large"
@@ -258,14 +277,14 @@ class BatchLimit(RpcFault):
 
 @dataclass(frozen=True)
 class Outage(RpcFault):
-    """The gateway is out of order: this request is refused, and all later ones until the outage is over.
+    """An outage of the gateway: this request and all later ones are rejected until the outage ends.
 
-    It is over when `requests` requests of any method, this one included, have been refused and `seconds` have passed.
+    It ends when `requests` requests of any method, including this one, have been rejected and `seconds` have passed.
     """
 
     requests: Nth = 1
     seconds: Seconds = 0.0
-    form: Form = "each"
+    form: RejectionForm = "each"
     status: HttpStatus = 200
     code: int = -32603
     message: str = "Internal error"
@@ -275,7 +294,7 @@ class Outage(RpcFault):
 
 @dataclass(frozen=True)
 class Reorg(RpcFault):
-    """From this call on, the endpoint's chain is another one from block `at` on."""
+    """A reorganisation: from this call on, the node has other blocks from block `at` on."""
 
     at: Count
     branch: int = 1
@@ -288,12 +307,12 @@ Refusal = BatchLimit | Outage
 Member = Pruned | Lagging
 Action = Wire | Edit | Raw | Error | Envelope | OtherBlock | Reorg | Refusal | Member
 AnyRpcFault = Annotated[Action, Field(discriminator="do")]
-"""A fault as a scenario writes it."""
+"""A fault of the node, as in a scenario."""
 ACTIONS: tuple[str, ...] = tuple(kind.__dataclass_fields__["do"].default for kind in get_args(Action))
 
 
-def _changes(fault: RpcFault, method: str, blocks: tuple[int, int] | None) -> bool:
-    """Tell whether a fault makes a difference to a call."""
+def _affects(fault: RpcFault, method: str, blocks: tuple[int, int] | None) -> bool:
+    """Return whether a fault can change the response to a call."""
     match fault:
         case BatchLimit():
             return False
@@ -308,6 +327,6 @@ def read(fields: Any) -> list[RpcFault]:
     """Return the faults of a JSON list, written as in a scenario: `[{"method": …, "do": "status", "code": 503}]`.
 
     Raises:
-        pydantic.ValidationError: one of them has no such action, or a field that is missing, unknown or wrong.
+        pydantic.ValidationError: an action is unknown, or a field is missing, unknown or invalid.
     """
     return list(TypeAdapter(list[AnyRpcFault]).validate_python(fields))

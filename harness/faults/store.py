@@ -1,4 +1,4 @@
-"""Faults of the object store: which S3 requests they match, and what is done to them."""
+"""Faults of the object store: which S3 requests they match, and what happens to these requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Refusal = Literal["clock-skew", "expired-token", "slow-down"]
 Defect = Literal["keep-empty", "keep-half", "keep-framed", "ignore-conditions", "refuse-quoted-etags"]
 DEFECTS: tuple[Defect, ...] = get_args(Defect)
 SKEW_SECONDS = 1200.0
-"""How far `clock-skew` moves the response's `Date`: more than the 15 minutes that S3 lets a clock differ."""
+"""`clock-skew` moves the `Date` of the response by this; S3 allows clocks to differ by 15 minutes."""
 RESPONSES: dict[str, tuple[int, str, str]] = {
     "clock-skew": (
         403,
@@ -38,15 +38,15 @@ _CONDITIONS = {"refuse-quoted-etags": ("If-Match",), "ignore-conditions": ("If-M
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class StoreFault(Occurrence):
-    """What is done to the requests of an `operation` whose `key` matches; `key` applies to put and get alone.
+    """A fault of the store, for requests of an `operation` whose `key` matches; `key` applies only to put and get.
 
-    With `replacing`, only PUTs with If-Match match. The store handles the request first (`when` = after) or never
-    receives it (before). `do` is one of
+    With `replacing`, only PUTs with If-Match match. With `when` = after, the store executes the request first; with
+    before, it never receives the request. `do` is one of
 
     - `answer` (with `status` and `code`), `hang` (no response), `reset` (the connection is reset), `cut` (the
       connection ends in the middle of the response's body);
-    - a refusal by name: `clock-skew` (the response's `Date` is ahead), `expired-token`, `slow-down`;
-    - a defect of the store, which answers PUTs as a good one does but keeps other bytes (`keep-empty`, `keep-half`,
+    - a rejection: `clock-skew` (the response's `Date` is ahead), `expired-token`, `slow-down`;
+    - a defect: the store answers PUTs like a correct store but stores wrong bytes (`keep-empty`, `keep-half`,
       `keep-framed`: with the framing of a streamed upload), ignores If-Match and If-None-Match (`ignore-conditions`),
       or answers an If-Match in quotes with 412 (`refuse-quoted-etags`).
     """
@@ -60,7 +60,7 @@ class StoreFault(Occurrence):
     replacing: bool = False
 
     def matches(self, method: str, path: str, query: str, headers: Container[str]) -> bool:
-        """Tell whether an S3 request with a path-style address matches, in any bucket; `path` is decoded."""
+        """Return whether an S3 request with a path-style address matches, in any bucket; `path` is decoded."""
         bucket, _, key = path.lstrip("/").partition("/")
         if not bucket or (self.operation != "any" and method not in _METHODS[self.operation]):
             return False
@@ -79,17 +79,17 @@ class StoreFault(Occurrence):
 
     @property
     def response(self) -> tuple[int, str, str]:
-        """The HTTP status, error code and message of a refused request."""
-        return RESPONSES.get(self.do, (self.status, self.code, "fault by script"))
+        """The HTTP status, error code and message of a rejected request."""
+        return RESPONSES.get(self.do, (self.status, self.code, "injected by the scenario"))
 
     @property
     def answered_status(self) -> int | None:
-        """The status that the client receives; None where it receives no complete response."""
+        """The status that the client receives; None if it receives no complete response."""
         return None if self.do in {"hang", "reset", "cut"} else self.response[0]
 
     @property
     def defect(self) -> Defect | None:
-        """The defect of the store, where `do` is one."""
+        """The defect of the store, or None if `do` is not a defect."""
         return next((defect for defect in DEFECTS if defect == self.do), None)
 
     def __str__(self) -> str:

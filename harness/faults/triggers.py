@@ -1,4 +1,4 @@
-"""Triggers: what the runner does when an event is recorded."""
+"""Triggers: actions of the runner when an event is recorded."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SEARCHED = ("operation", "key", "method", "task_id", "text", "delivered_status"
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Trigger(Occurrence):
-    """What the runner does at an event of the kind `event` whose key, operation or text matches `match`.
+    """An action of the runner at an event of the kind `event` whose key, operation or text matches `match`.
 
-    A signal goes to the `worker` with this number, from 0.
+    A signal is sent to the worker with the number `worker`, from 0.
     """
 
     event: str
@@ -30,7 +30,7 @@ class Trigger(Occurrence):
     worker: Annotated[int, Field(ge=0)] = 0
 
     def matches(self, event: Any) -> bool:
-        """Tell whether an event of the history matches."""
+        """Return whether an event of the history matches."""
         if event.kind != self.event:
             return False
         words = " ".join(str(getattr(event, name, "")) for name in _SEARCHED)

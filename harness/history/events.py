@@ -56,7 +56,7 @@ class ScenarioStarted(_Event):
     """The first event: the whole scenario, the target, and the world in which it ran.
 
     `limitations` are the checks that the store does not make. `preloaded` has the SHA-256 of each object that was
-    stored before the run, by key. `oracle` has the expected facts of each file; it is None where they are computed from
+    stored before the run, by key. `oracle` has the expected facts of each file; None means that they are computed from
     the deterministic chain.
     """
 
@@ -150,7 +150,7 @@ class CryoWrote(_Event):
 
 
 class RpcCall(_Event):
-    """A worker or a Cryo called a node of the pool; the calls of the harness are left out."""
+    """A worker or Cryo called a node of the pool; calls of the harness are not recorded."""
 
     kind: Literal["rpc_call"] = "rpc_call"
     node: str
@@ -160,7 +160,7 @@ class RpcCall(_Event):
 
 
 class DispatcherCall(_Event):
-    """A claim, heartbeat or completion with its response; `status` is None where no response was sent."""
+    """A claim, heartbeat or completion with its response; `status` is None if no response was sent."""
 
     kind: DispatcherKind
     task_id: str | None
@@ -172,7 +172,7 @@ class DispatcherCall(_Event):
 
 
 class MessageReceived(_Event):
-    """A worker received a wake-up message; `task_id` is None where the message names no task."""
+    """A worker received a wake-up message; `task_id` is None if the message has no task id."""
 
     kind: Literal["message_received"] = "message_received"
     task_id: str | None
@@ -201,9 +201,9 @@ class StoreResponse(_Event):
     """A request to the store ended.
 
     `request_number` is the number of its `store_request` event. `status` is the status that the store returned, or None
-    where the request did not reach it; `delivered_status` is what the worker received, or None where it received no
-    response. `digest` is the SHA-256 of the bytes sent, `size_bytes` their number, `secrets` the names of the secrets
-    in them.
+    if the request did not reach it; `delivered_status` is the status that the worker received, or None if it received
+    none. `digest` is the SHA-256 of the bytes sent, `size_bytes` their number, `secrets` the names of the secrets in
+    them.
     """
 
     kind: StoreKind
@@ -230,7 +230,7 @@ class FaultFired(_Event):
 
 
 class HarnessAction(_Event):
-    """The harness acted on the worker or on the world: it sent a signal, took a lease, aged the staging directory."""
+    """The harness acted on the worker or on the world; it sent a signal or took the lease away, for example."""
 
     kind: Literal["harness_action"] = "harness_action"
     action: str
@@ -238,7 +238,7 @@ class HarnessAction(_Event):
 
 
 class TimedOut(_Event):
-    """The runner gave up waiting; `what` says for what."""
+    """The runner stopped waiting after its time limit; `what` describes what did not happen."""
 
     kind: Literal["timed_out"] = "timed_out"
     what: str
@@ -258,10 +258,10 @@ class FinalObject(BaseModel):
 
 
 class FinalState(_Event):
-    """The last event: the final state of store, staging, dispatcher and process table.
+    """The last event: the final state of the store, the staging root, the dispatcher and the processes.
 
-    `preloaded_files` says of each preloaded path whether it is unchanged, or whether it still exists where the scenario
-    expects its removal. `survivors` are the command lines of processes that still ran, `arguments` those of all
+    `preloaded_files` has for each preloaded path whether it is unchanged; if the scenario expects its removal, whether
+    it still exists. `survivors` are the command lines of the processes that are still running, `arguments` those of all
     processes. `registered` counts the registrations of each dataset version. `rejected_requests` are pairs of a clause
     and a detail.
     """
@@ -283,7 +283,7 @@ Event = Annotated[
     | HarnessAction | TimedOut | FinalState,
     Field(discriminator="kind"),
 ]  # fmt: skip
-ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 BEHIND_LINKS = "(behind links)"
 """The key in `preloaded_files` for the directory that preloaded links point to."""
@@ -292,12 +292,12 @@ KINDS = frozenset(
 )
 """The kinds of all event classes."""
 UNORDERED = frozenset({"log_line", "heartbeat", "rpc_call"})
-"""Kinds of which two runs of one scenario may have different numbers, because they depend on speed."""
+"""Kinds whose number of events can differ between two runs of one scenario, because it depends on speed."""
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of one line."""
-    return {"$id": f"history-{VERSION}", **ADAPTER.json_schema()}
+    return {"$id": f"history-{VERSION}", **EVENT_ADAPTER.json_schema()}
 
 
 def stable(events: Iterable[Event]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.history.events import (
-    ADAPTER,
+    EVENT_ADAPTER,
     VERSION,
     CryoEnded,
     CryoStarted,
@@ -52,7 +52,7 @@ def load(path: Path) -> list[Event]:
     # Not splitlines: it also splits at characters such as U+2028, which JSON allows within a string.
     for line_number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         try:
-            events.append(ADAPTER.validate_json(line))
+            events.append(EVENT_ADAPTER.validate_json(line))
         except ValidationError as error:
             detail = error.errors(include_input=False)[0]
             field = ".".join(map(str, detail["loc"]))
@@ -69,7 +69,7 @@ def load(path: Path) -> list[Event]:
 
 
 def _order_problem(event: Event, line_number: int, events: list[Event]) -> str | None:
-    """Return why an event can't be on its line: lines are missing, or were added, moved or edited."""
+    """Return what is wrong with the number, time or position of an event, or None."""
     before = events[line_number - 2].at if line_number > 1 else 0.0
     if event.number != line_number:
         return f"its number is {event.number}: lines are missing or were added"
@@ -87,17 +87,17 @@ def _order_problem(event: Event, line_number: int, events: list[Event]) -> str |
 
 
 class _References:
-    """Collects what the events so far introduced, and checks that later events refer to nothing else."""
+    """Collects the tasks, workers, runs and requests of earlier events; later events may refer only to them."""
 
     def __init__(self) -> None:
         self._task_count = 0
         self._started_workers: set[int] = set()
         self._ended_workers: set[int] = set()
-        self._running_cryos: set[int] = set()
+        self._open_cryo_starts: set[int] = set()
         self._open_requests: set[int] = set()
 
     def problem(self, event: Event) -> str | None:  # noqa: PLR0911 - one case for each class of events
-        """Return what is wrong with the references of an event, or None; remember what the event introduces."""
+        """Return what is wrong with the references of an event, or None; add what later events may refer to."""
         match event:
             case TaskCreated():
                 return self._task_created(event)
@@ -106,9 +106,9 @@ class _References:
             case WorkerExited():
                 return self._worker_exited(event)
             case LogLine():
-                return self._unknown_worker(event)
+                return self._worker_problem(event)
             case CryoStarted():
-                self._running_cryos.add(event.number)
+                self._open_cryo_starts.add(event.number)
             case CryoEnded():
                 return self._cryo_ended(event)
             case StoreRequest():
@@ -126,7 +126,7 @@ class _References:
 
     def _worker_started(self, event: WorkerStarted) -> str | None:
         if event.task is not None and not 0 <= event.task < self._task_count:
-            return f"there is no task {event.task} above it"
+            return f"there is no earlier task_created event of task {event.task}"
         if event.worker in self._started_workers:
             return f"worker {event.worker} has already started"
         self._started_workers.add(event.worker)
@@ -136,21 +136,21 @@ class _References:
         if event.worker in self._ended_workers:
             return f"worker {event.worker} has already ended"
         self._ended_workers.add(event.worker)
-        return self._unknown_worker(event)
+        return self._worker_problem(event)
 
-    def _unknown_worker(self, event: WorkerExited | LogLine) -> str | None:
+    def _worker_problem(self, event: WorkerExited | LogLine) -> str | None:
         known = event.worker in self._started_workers
-        return None if known else f"there is no worker_started of worker {event.worker} above it"
+        return None if known else f"there is no earlier worker_started event of worker {event.worker}"
 
     def _cryo_ended(self, event: CryoEnded) -> str | None:
-        if event.start_number not in self._running_cryos:
-            return f"event {event.start_number} above it is not the cryo_started of a running Cryo"
-        self._running_cryos.remove(event.start_number)
+        if event.start_number not in self._open_cryo_starts:
+            return f"event {event.start_number} is not an earlier cryo_started event whose run has not ended yet"
+        self._open_cryo_starts.remove(event.start_number)
         return None
 
     def _store_response(self, event: StoreResponse) -> str | None:
         if event.request_number not in self._open_requests:
-            return f"event {event.request_number} above it is not a store_request without a response"
+            return f"event {event.request_number} is not an earlier store_request event without a response"
         self._open_requests.remove(event.request_number)
-        has_digest = event.kind != "object_put" or SHA256.fullmatch(event.digest or "")
-        return None if has_digest else "the digest of an object_put must be a SHA-256"
+        digest_is_valid = event.kind != "object_put" or SHA256.fullmatch(event.digest or "")
+        return None if digest_is_valid else "the digest of an object_put must be a SHA-256"

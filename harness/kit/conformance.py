@@ -25,18 +25,23 @@ from harness.scenario import Scenario, find
 from harness.stores.backends import backends
 from harness.targets.image import remove_containers_after
 
-IDLE_SCENARIOS, IDLE_WAIT_SECONDS = 4, 3.0
-"""After this number of consecutive scenarios in which a worker sent no request, the wait is this short."""
+IDLE_SCENARIOS = 4
+"""After this number of consecutive scenarios in which a worker was idle, the harness waits only briefly."""
+IDLE_WAIT_SECONDS = 3.0
+"""The time limit of a scenario after that."""
 ACTIVITY_KINDS = {"rpc_call", "claim", "message_received", "store_request", "cryo_started"}
+"""A worker was idle in a scenario that timed out without an event of these kinds."""
 
 
 def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     target: Annotated[str, typer.Option(help=targets.FORMS)],
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SCENARIO]…", help="Only these: names, files or clauses.")
+        list[str] | None,
+        typer.Argument(metavar="[SCENARIO]…", help="Run only these scenarios: names, files or clause ids."),
     ] = None,
     profile: Annotated[
-        Profile, typer.Option(help="core, or hardened: core and the clauses that this project adds.")
+        Profile,
+        typer.Option(help="core: the clauses of the specification; hardened: also those that this project adds."),
     ] = "hardened",
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     known_file: Annotated[
@@ -46,51 +51,51 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
     jobs: Jobs = JOBS,
     patience_seconds: Annotated[
         float,
-        typer.Option("--patience", min=1, help="The maximum wait per scenario in seconds, if it has a longer one."),
+        typer.Option("--patience", min=1, help="An upper limit, in seconds, for the time limits of the scenarios."),
     ] = 300.0,
     save: Annotated[Path | None, typer.Option(help="A folder in which to save the histories.")] = None,
     reports: Reports = None,
 ) -> None:
-    """Judge a worker by all clauses of a profile; exit code 0 only without a new FAIL and without ERROR.
+    """Check a worker against all clauses of a profile; exit with 0 if there is no new FAIL and no ERROR.
 
-    With scenarios named, the report covers only them and not the profile, so that no badge claims the whole profile.
+    With scenarios as arguments, the report covers only them, so that it does not claim conformance with the profile.
     """
     started, began_at = time.monotonic(), datetime.now(UTC)
     with usage_errors():
-        chosen = targets.find(target)
-        everything = find(names or ())
-        planned = plan(chosen, profile, everything)
-        skipped = planned.skipped_of(everything) if names else planned.skipped
-        check_not_empty(planned.scenarios, skipped)
-        listed = _listed(known_file, {scenario.name for scenario in (*find(), *everything)})
+        worker = targets.find(target)
+        found = find(names or ())
+        profile_plan = plan(worker, profile, found)
+        skipped = profile_plan.skipped_of(found) if names else profile_plan.skipped
+        check_not_empty(profile_plan.scenarios, skipped)
+        known_failures = _read_known_failures(known_file, {scenario.name for scenario in (*find(), *found)})
         check_writable(reports, save)
     console = Console()
     with usage_errors(), ExitStack() as stack:
         stores = stack.enter_context(backends(store))
-        stack.enter_context(remove_containers_after(in_container=chosen.in_container))
+        stack.enter_context(remove_containers_after(in_container=worker.in_container))
         stop = stack.enter_context(stopped_by_signals())
-        progress = stack.enter_context(Progress(console, len(planned.scenarios)))
+        progress = stack.enter_context(Progress(console, len(profile_plan.scenarios)))
         limit = TimeLimit(patience_seconds)
         results = run_all(
-            planned.scenarios,
-            lambda scenario: planned.without_excluded(
-                limit.record(run_and_judge(limit.applied_to(scenario), chosen, stores, save, stop))
+            profile_plan.scenarios,
+            lambda scenario: profile_plan.without_excluded(
+                limit.record(run_and_judge(limit.applied_to(scenario), worker, stores, save, stop))
             ),
-            jobs=max_jobs(chosen, jobs),
+            jobs=max_jobs(worker, jobs),
             progress=progress,
         )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
-    failures, complaints = known.compare(listed, results) if known_file is not None else ({}, ())
+    failures, complaints = known.compare(known_failures, results) if known_file is not None else ({}, ())
     result = replace(
         run_result(results),
-        target=chosen.name,
+        target=worker.name,
         store=store,
         profile="" if names else profile,
-        clauses=in_order(clause for scenario in planned.scenarios for clause in scenario.clauses)
+        clauses=in_order(clause for scenario in profile_plan.scenarios for clause in scenario.clauses)
         if names
-        else planned.asked,
-        excluded=planned.excluded,
+        else profile_plan.clauses,
+        excluded=profile_plan.excluded,
         skipped=skipped,
         known=failures,
         complaints=complaints,
@@ -102,7 +107,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
 
 
 class TimeLimit:
-    """How long to wait for a worker: as the scenario says, but only shortly once it was idle in several scenarios."""
+    """The time limit of each scenario: its own, or a short one after several in which the worker was idle."""
 
     def __init__(self, max_seconds: float) -> None:
         self._max_seconds, self._idle = max_seconds, 0
@@ -119,7 +124,7 @@ class TimeLimit:
         return ran
 
 
-def _listed(path: Path | None, scenarios: set[str]) -> dict[str, str]:
+def _read_known_failures(path: Path | None, scenarios: set[str]) -> dict[str, str]:
     try:
         return known.read(path, scenarios) if path is not None else {}
     except known.BadList as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.fakes.dispatcher import DispatcherServer
 from harness.fakes.rpc import RpcPool
-from harness.runner.surroundings import Surroundings
+from harness.runner.worker_environment import WorkerEnvironment
 from harness.stores.bucket import Bucket
 from harness.stores.queue import Queue
 from harness.targets import search_path
@@ -29,11 +29,11 @@ class PluginWorld:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the whole environment of a worker, which finds the fake Cryo on its PATH."""
-        surroundings = Surroundings(
+        worker = WorkerEnvironment(
             node_url=self.fake_rpc.url, cryo="fake-cryo", coverage="rows", bucket=self.object_store, queue=self.queue,
             dispatcher=self.dispatcher, staging=self.staging,
         )  # fmt: skip
-        return {"PATH": search_path(), **surroundings.environment(), **more}
+        return {"PATH": search_path(), **worker.environment(), **more}
 
     def start(self, command: Sequence[str], **more: str) -> subprocess.Popen[bytes]:
         """Start a worker; if it still runs at the end of the test, it is killed."""

@@ -19,20 +19,20 @@ ADDED = "+"
 
 @dataclass(frozen=True, slots=True)
 class ProfilePlan:
-    """What to run: `asked` are the profile's clauses, `excluded` those that the target does not claim to keep.
+    """What to run: `clauses` are those of the profile, `excluded` those that the target does not claim to meet.
 
-    Each scenario names only required clauses. `skipped` are the scenarios that can't run, with the reason.
+    Each scenario lists only required clauses. `skipped` are the scenarios that can't run, with the reason.
     """
 
-    asked: tuple[str, ...]
+    clauses: tuple[str, ...]
     excluded: dict[str, str]
     scenarios: tuple[Scenario, ...]
     skipped: dict[str, str]
 
     @property
     def required(self) -> set[str]:
-        """The clauses that the target must keep: `asked` without `excluded`."""
-        return set(self.asked) - set(self.excluded)
+        """The clauses that the target must meet: `clauses` without `excluded`."""
+        return set(self.clauses) - set(self.excluded)
 
     def skipped_of(self, scenarios: Iterable[Scenario]) -> dict[str, str]:
         """Return those of some scenarios that this plan does not run, with the reason."""
@@ -59,20 +59,20 @@ def clauses_of(profile: Profile) -> tuple[str, ...]:
 
 def plan(target: Target, profile: Profile, scenarios: Sequence[Scenario]) -> ProfilePlan:
     """Choose the scenarios of a profile that a target can run."""
-    asked = clauses_of(profile)
-    excluded = {clause: reason for clause, reason in target.cannot.items() if clause in asked}
-    required = set(asked) - set(excluded)
+    all_clauses = clauses_of(profile)
+    excluded = {clause: reason for clause, reason in target.cannot.items() if clause in all_clauses}
+    required = set(all_clauses) - set(excluded)
     chosen = [scenario for scenario in scenarios if set(scenario.clauses) & required and _is_fair(scenario, required)]
     fitting, skipped = runnable(chosen, target)
     planned = tuple(
         scenario.model_copy(update={"clauses": in_order(required.intersection(scenario.clauses))})
         for scenario in fitting
     )
-    return ProfilePlan(asked, excluded, planned, skipped)
+    return ProfilePlan(all_clauses, excluded, planned, skipped)
 
 
 def _is_fair(scenario: Scenario, required: set[str]) -> bool:
-    """Tell whether a worker that keeps only the required clauses ends the scenario's tasks as the scenario expects.
+    """Return whether a worker that meets only the required clauses ends the scenario's tasks as the scenario expects.
 
     It does if the scenario exercises only required clauses, or if nothing goes wrong in it: its other clauses then
     don't influence the outcome, and their violations are ignored.

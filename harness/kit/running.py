@@ -32,8 +32,8 @@ def runnable(scenarios: Sequence[Scenario], target: Target) -> tuple[list[Scenar
             continue
         try:
             fitting.append(fitted(scenario, target))
-        except Unfit as reason:
-            skipped[scenario.name] = str(reason)
+        except Unfit as error:
+            skipped[scenario.name] = str(error)
     return fitting, skipped
 
 

@@ -22,7 +22,7 @@ from harness.targets.image import remove_containers_after
 
 PATIENCE_SECONDS = 15.0
 LAST_LINES = 8
-LONGEST_LINE = 300
+MAX_LINE_CHARACTERS = 300
 OK, FIRST_ERROR = 200, 400
 
 
@@ -160,7 +160,7 @@ def _how_it_ended(events: list[Event]) -> list[str]:
     lines = [event.text for event in events if event.kind == "log_line"]
     lines += [line for event in events if event.kind == "exit" for line in event.stdout.splitlines()[-LAST_LINES:]]
     described.append("its last lines:" if lines else "it wrote nothing")
-    return [*described, *(f"  {line[:LONGEST_LINE]}" for line in lines[-LAST_LINES:])]
+    return [*described, *(f"  {line[:MAX_LINE_CHARACTERS]}" for line in lines[-LAST_LINES:])]
 
 
 def deliveries(target: Target) -> Iterable[str]:

@@ -17,7 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from harness.reference.cancellation import Cancellation
-from harness.reference.dispatcher import DispatcherClient, NotClaimed, Unavailable, report
+from harness.reference.dispatcher import DispatcherClient, DispatcherUnavailable, TaskNotClaimed, report
 from harness.reference.payload import parse
 from harness.reference.s3 import open_store, s3_client
 from harness.reference.settings import Settings, read_settings
@@ -104,7 +104,7 @@ def _serve(publish: Publish, settings: Settings) -> None:
                 dispatcher.complete(
                     claim, report(publish(claim.payload, settings), "success", None), timeout_seconds=10
                 )
-            except (NotClaimed, Unavailable):
+            except (TaskNotClaimed, DispatcherUnavailable):
                 pass
             queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 

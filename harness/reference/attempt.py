@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.reference import chain, rpc
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.cryo import check_caps
 from harness.reference.errors import AttemptError, BadPayload, FailedProof, Fatal, Retryable
 from harness.reference.extract import extract
@@ -52,11 +52,11 @@ class Attempt:
         """Return the publication; the prefix then has exactly its files and its manifest.
 
         Raises:
-            AttemptError: the attempt failed, and is to be reported.
+            AttemptError: the attempt failed and must be reported.
             LeaseLost: nothing may be reported.
         """
         task = self._parse()
-        if self._settings.is_fake and not bug("says-nothing-of-fake-data"):
+        if self._settings.is_fake and not has_bug("says-nothing-of-fake-data"):
             self._log.write("data.fake", level="warning", note="TRACE_CRYO_MODE is fake: these are not a chain's data")
         prefix = Prefix(task, self._store, self._settings, self._cancellation)
         existing = prefix.read()
@@ -70,7 +70,7 @@ class Attempt:
         try:
             return parse(self._payload)
         except BadPayload as error:
-            if bug("bad-payload-is-retryable"):
+            if has_bug("bad-payload-is-retryable"):
                 raise Retryable(str(error)) from None
             raise
 
@@ -79,8 +79,8 @@ class Attempt:
         return "rows" if self._settings.is_fake else self._settings.coverage
 
     def _is_proved(self, task: Task, prefix: Prefix, existing: StoredVersion) -> bool:
-        """Tell whether the stored files have the required evidence; files with less are proved again (LAY-10)."""
-        if prefix.needs_proof(existing, self._level) and not bug("believes-less-evidence"):
+        """Return whether the stored files have the required evidence; files with less are proved again (LAY-10)."""
+        if prefix.needs_proof(existing, self._level) and not has_bug("believes-less-evidence"):
             endpoint = rpc.choose(task, self._settings, self._cancellation, self._log)
             try:
                 chain.prove(task, list(existing.files.values()), endpoint, self._level, self._log)
@@ -92,7 +92,7 @@ class Attempt:
 
     def _extract_and_upload(self, task: Task, prefix: Prefix, existing: StoredVersion) -> None:
         endpoint = None
-        if not self._settings.is_fake or (bug("fake-mode-wants-a-url") and rpc.urls(task, self._settings)):
+        if not self._settings.is_fake or (has_bug("fake-mode-wants-a-url") and rpc.urls(task, self._settings)):
             endpoint = rpc.choose(task, self._settings, self._cancellation, self._log)
         self._staging.open()
         url = None if endpoint is None or self._settings.is_fake else endpoint.url
@@ -100,19 +100,19 @@ class Attempt:
         levels = {file.chunk.name: self._level for file in files}
         if endpoint is not None and not self._settings.is_fake and self._level != "rows":
             levels = chain.prove(task, files, endpoint, self._level, self._log)
-        if bug("manifest-comes-first"):
+        if has_bug("manifest-comes-first"):
             prefix.write_manifest(existing)
-        if bug("notes-the-url-in-the-store") and url is not None:
+        if has_bug("notes-the-url-in-the-store") and url is not None:
             self._store.create(f"{prefix.path}_endpoint", url.encode(), {})
             self._store.delete(f"{prefix.path}_endpoint")
         for level in sorted(set(levels.values())):
             proved = [file for file in files if levels[file.chunk.name] == level]
-            prefix.upload(proved, existing, "receipts" if bug("claims-more-evidence") else level)
-        if bug("uploads-before-the-caps"):
+            prefix.upload(proved, existing, "receipts" if has_bug("claims-more-evidence") else level)
+        if has_bug("uploads-before-the-caps"):
             check_caps(self._staging.path / "out", self._settings)
-        if bug("manifest-is-a-stub"):
+        if has_bug("manifest-is-a-stub"):
             self._store.create(prefix.manifest_key, b"{}\n", {})
-        elif not (bug("manifest-comes-first") or bug("manifest-is-late")):
+        elif not (has_bug("manifest-comes-first") or has_bug("manifest-is-late")):
             prefix.write_manifest(existing)
         self._late = (prefix, existing)
 
@@ -120,13 +120,13 @@ class Attempt:
         try:
             return extract(task, self._settings, url, self._staging, self._cancellation, self._log)
         except Fatal:
-            if bug("keeps-what-is-capped"):
+            if has_bug("keeps-what-is-capped"):
                 self._store.create(f"failed/{task.dataset_uuid}.parquet", b"", {})
             raise
 
-    def finish_late(self) -> None:
-        """Write the manifest after the report, which only the bugs of PUB-4 do."""
-        if (bug("manifest-is-late") or bug("manifest-is-a-stub")) and hasattr(self, "_late"):
+    def write_late_manifest(self) -> None:
+        """Write the manifest after the report; only the bugs of PUB-4 do this."""
+        if (has_bug("manifest-is-late") or has_bug("manifest-is-a-stub")) and hasattr(self, "_late"):
             prefix, existing = self._late
             prefix.write_manifest(replace(existing, manifest=self._store.get(prefix.manifest_key)))
 

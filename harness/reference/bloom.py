@@ -22,7 +22,7 @@ def bloom_of(items: Iterable[bytes]) -> int:
 
 
 def contains(bloom: int, item: bytes) -> bool:
-    """Tell whether a bloom may contain an address or a topic."""
+    """Return whether a bloom may contain an address or a topic."""
     return bloom & _bits(item) == _bits(item)
 
 

@@ -1,7 +1,7 @@
 """The bugs of the reference worker; `HARNESS_REFERENCE_BUG` switches on one of them.
 
-Each names the clause whose check must catch it. The switch is in the code next to the correct behaviour, so that a
-reader sees both. `source` is the public thread of a real incident of this kind; bugs without it are mistakes that a
+Each bug has the clause whose check must catch it. The switch is in the code next to the correct behaviour, so that a
+reader sees both. `source` is the public thread of a real incident of this kind; a bug without it is a mistake that a
 reader of contract.md could make.
 """
 
@@ -213,8 +213,8 @@ BUGS = tuple(Bug(name, clause, does, GITHUB + thread if thread else None) for na
 _NAMES = frozenset(known.name for known in BUGS)
 
 
-def bug(name: str) -> bool:
-    """Tell whether a bug is switched on in this process.
+def has_bug(name: str) -> bool:
+    """Return whether a bug is switched on in this process.
 
     Raises:
         KeyError: the list has no bug of this name.

@@ -6,8 +6,8 @@ import math
 import threading
 import time
 
-from harness.reference.bugs import bug
-from harness.reference.errors import HandedBack, LeaseLost
+from harness.reference.bugs import has_bug
+from harness.reference.errors import LeaseLost, ShuttingDown
 
 
 class Cancellation:
@@ -16,30 +16,30 @@ class Cancellation:
     def __init__(self) -> None:
         self.lease_end = math.inf
         self._stopped = threading.Event()
-        self._reason: LeaseLost | HandedBack | None = None
+        self._reason: LeaseLost | ShuttingDown | None = None
 
-    def stop(self, reason: LeaseLost | HandedBack) -> None:
+    def stop(self, reason: LeaseLost | ShuttingDown) -> None:
         """Stop the attempt; the first reason counts, but a lost lease replaces a hand-back."""
         if self._reason is None or isinstance(reason, LeaseLost):
             self._reason = reason
         self._stopped.set()
 
     def lease_is_lost(self) -> bool:
-        """Tell whether no more requests may be sent for the task."""
+        """Return whether no more requests may be sent for the task."""
         if time.monotonic() >= self.lease_end:
             self.stop(LeaseLost("the lease has expired locally"))
-        return isinstance(self._reason, LeaseLost) and not bug("works-past-the-lease")
+        return isinstance(self._reason, LeaseLost) and not has_bug("works-past-the-lease")
 
     def check(self) -> None:
         """Raise if the attempt must not continue.
 
         Raises:
             LeaseLost: the lease has ended.
-            HandedBack: the worker is shutting down.
+            ShuttingDown: the worker is shutting down.
         """
         if self.lease_is_lost():
             raise self._reason or LeaseLost("the lease has expired locally")
-        if isinstance(self._reason, HandedBack):
+        if isinstance(self._reason, ShuttingDown):
             raise self._reason
 
     def pause(self, seconds: float) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.chain_logs import COLUMNS, Blooms, LogBlock, Verdict
 from harness.reference.errors import FailedProof, Unconfirmed
 from harness.reference.evidence import UNUSABLE, Header, NoEvidence, as_bytes, header_of, receipts_of
@@ -44,9 +44,9 @@ def prove(task: Task, files: list[File], endpoint: Endpoint, level: str, log: Lo
     by_digest: dict[str, str] = {}
     for file in files:
         digest = hashlib.sha256(file.body).hexdigest()
-        if bug("believes-empty-answers"):
+        if has_bug("believes-empty-answers"):
             levels[file.chunk.name] = level
-        elif bug("one-empty-file-proves-all") and digest in by_digest:
+        elif has_bug("one-empty-file-proves-all") and digest in by_digest:
             levels[file.chunk.name] = by_digest[digest]
         else:
             levels[file.chunk.name] = by_digest[digest] = _prove_file(task, file, endpoint, level, log)
@@ -68,7 +68,7 @@ def _prove_file(task: Task, file: File, endpoint: Endpoint, level: str, log: Log
         if verdicts[number].was_suspect:
             log.write("proof.bloom_contradicted", block=number)
     rows_only = any(verdict.rows_only for verdict in verdicts.values())
-    return "rows" if rows_only and not bug("calls-rows-chain") else level
+    return "rows" if rows_only and not has_bug("calls-rows-chain") else level
 
 
 def _numbers(dataset: str, file: File) -> list[int]:
@@ -162,7 +162,7 @@ def _traces_problem(header: Header, rows: list[Row], endpoint: Endpoint) -> str 
     if not traced <= set(header.transactions):
         return "a row's transaction is not in the block"
     missing = [transaction for transaction in header.transactions if transaction not in traced]
-    if not missing or bug("forgives-missing-traces"):
+    if not missing or has_bug("forgives-missing-traces"):
         return None
     # On some chains a system transaction uses no gas and has no trace.
     receipts = _receipts_by_transaction(header, endpoint)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from Crypto.Hash import keccak
 
 from harness.reference.bloom import ALL_SET, bloom_of, contains
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.evidence import NoEvidence, as_bytes, bloom_of_logs, logs_by_hash, receipts_of
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class LogBlock:
             NoEvidence: the node does not give enough evidence.
         """
         is_suspect = self._is_suspect()
-        if self._has_unknown_transactions() and bug("refuses-block-logs"):
+        if self._has_unknown_transactions() and has_bug("refuses-block-logs"):
             return Verdict("a row's transaction is not at its index in the block")
         if not is_suspect and level != "receipts":
             return Verdict()
@@ -106,7 +106,7 @@ class LogBlock:
         return bloom_of(item for item in items if item is not None) != header.bloom
 
     def _has_unknown_transactions(self) -> bool:
-        """Tell whether the transaction of a row is not at its index in the block."""
+        """Return whether the transaction of a row is not at its index in the block."""
         transactions = {(row["transaction_index"], row["transaction_hash"]) for row in self.rows}
         return not transactions <= set(enumerate(self.header.transactions))
 
@@ -118,7 +118,7 @@ class LogBlock:
         extra = found - expected
         if not self._are_outside(extra):
             return f"{extra.total()} rows are not in its receipts"
-        if not extra and (not self._unexplained(listed) or bug("takes-too-few-receipts")):
+        if not extra and (not self._unexplained(listed) or has_bug("takes-too-few-receipts")):
             return None
         return self._by_both(listed, extra, endpoint)
 
@@ -141,7 +141,7 @@ class LogBlock:
         logs = logs_by_hash(self.header, endpoint)
         is_explained = self.blooms.useful and bloom_of_logs(logs) == self.header.bloom
         rows_only = not self.blooms.useful and receipts.no_methods
-        if not (is_explained or rows_only or bug("trusts-logs-by-hash")):
+        if not (is_explained or rows_only or has_bug("trusts-logs-by-hash")):
             raise NoEvidence(f"the node has no receipts for the block ({receipts.reason})")
         expected, found = _keys_of_logs(self.dataset, logs), self._keys()
         problem = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from harness.reference import staging
 from harness.reference.attempt import Attempt, crashed
 from harness.reference.cancellation import Cancellation
-from harness.reference.errors import AttemptError, BadConfiguration, BadPayload, HandedBack
+from harness.reference.errors import AttemptError, BadConfiguration, BadPayload, ShuttingDown
 from harness.reference.log import Log
 from harness.reference.payload import UUID
 from harness.reference.s3 import open_store
@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace, settings: Settings, log: Log) -> int:
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         signals.append(number)
-        cancellation.stop(HandedBack("ended by a signal"))
+        cancellation.stop(ShuttingDown("ended by a signal"))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -108,8 +108,8 @@ def _run(options: argparse.Namespace, settings: Settings, log: Log) -> int:
             publication = attempt.run()
             sys.stdout.write(json.dumps(publication) + "\n")
             sys.stdout.flush()
-            attempt.finish_late()
-    except HandedBack:
+            attempt.write_late_manifest()
+    except ShuttingDown:
         return 128 + signals[0]
     return 0
 

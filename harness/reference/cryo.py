@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.errors import DeadlineExceeded, Fatal, LeaseLost, Retryable
 
 if TYPE_CHECKING:
@@ -56,24 +56,24 @@ def find_cryo(settings: Settings) -> str:
         name = str(beside) if beside.exists() else "fake-cryo"
     path = shutil.which(name, path=settings.environment.get("PATH"))
     if path is None:
-        error_class = Retryable if bug("missing-cryo-is-retryable") else Fatal
+        error_class = Retryable if has_bug("missing-cryo-is-retryable") else Fatal
         raise error_class(f"the Cryo executable {name!r} is missing or can't be executed: set TRACE_CRYO_BIN")
     return os.path.abspath(path)  # noqa: PTH100 - does not follow links, since programs may depend on their own name
 
 
 def command(task: Task, settings: Settings, url: str | None, directory: Path) -> list[str]:
     """Return Cryo's arguments (RNG-1, LAY-9)."""
-    end = task.end - 1 if bug("decrements-the-end") else task.end
+    end = task.end - 1 if has_bug("decrements-the-end") else task.end
     words = [task.cryo_dataset_name, "--blocks", f"{task.range_start}:{end}", "--output-dir", str(directory)]
-    if bug("blocks-before-dataset"):
+    if has_bug("blocks-before-dataset"):
         words = [*words[3:], *words[1:3], "--", task.cryo_dataset_name]
-    if bug("network-of-the-pool"):
+    if has_bug("network-of-the-pool"):
         words += ["--network-name", task.rpc_pool]
     if settings.requests_per_second is not None:
         words += ["--requests-per-second", str(settings.requests_per_second)]
     if settings.max_concurrent_requests is not None:
         words += ["--max-concurrent-requests", str(settings.max_concurrent_requests)]
-    if url is not None and bug("url-in-arguments"):
+    if url is not None and has_bug("url-in-arguments"):
         words += ["--rpc", url]
     return words
 
@@ -81,11 +81,11 @@ def command(task: Task, settings: Settings, url: str | None, directory: Path) ->
 def variables(task: Task, settings: Settings, url: str | None) -> dict[str, str]:
     """Return Cryo's environment: the only place that has the URL; no other secret and no MESC (SEC-2)."""
     passed = {name: value for name, value in settings.environment.items() if name in PASSED_ON}
-    if bug("passes-mesc-on"):
+    if has_bug("passes-mesc-on"):
         passed |= {name: value for name, value in settings.environment.items() if name.startswith("MESC_")}
     if url is not None:
         return passed | {"ETH_RPC_URL": url}
-    seed = {"FAKE_CRYO_SEED": str(time.time_ns() % 1000 + 1)} if bug("fake-data-by-the-clock") else {}
+    seed = {"FAKE_CRYO_SEED": str(time.time_ns() % 1000 + 1)} if has_bug("fake-data-by-the-clock") else {}
     return passed | {"FAKE_CRYO_CHAIN_ID": str(task.chain_id), **seed}
 
 
@@ -112,17 +112,17 @@ class Cryo:
             DeadlineExceeded: it did not end in time; its process group is dead.
             Fatal: a cap was exceeded while it ran.
             LeaseLost: the lease ended; its process group is dead.
-            HandedBack: the worker is shutting down; its process group is dead.
+            ShuttingDown: the worker is shutting down; its process group is dead.
         """
         arguments = command(self._task, self._settings, self._url, self.directory)
-        if bug("extracts-a-second-dataset"):
+        if has_bug("extracts-a-second-dataset"):
             self._run_to_end(["blocks", *arguments[1:3], "--output-dir", str(self._staging.path / "second")])
         return self._run_to_end(arguments)
 
     def _run_to_end(self, arguments: list[str]) -> Ended:
         lock = self._staging.descriptor
         launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid()), self.program]
-        outlives = bug("cryo-outlives-its-worker")
+        outlives = has_bug("cryo-outlives-its-worker")
         process = subprocess.Popen(
             [self.program, *arguments] if outlives else [*launcher, *arguments],
             stdin=subprocess.DEVNULL,
@@ -130,7 +130,7 @@ class Cryo:
             stderr=subprocess.STDOUT,
             cwd=self._staging.path,
             env=variables(self._task, self._settings, self._url),
-            pass_fds=() if lock is None or bug("lock-is-not-inherited") else (lock,),
+            pass_fds=() if lock is None or has_bug("lock-is-not-inherited") else (lock,),
             start_new_session=True,
         )
         assert process.stdout is not None  # noqa: S101 - asked for above
@@ -138,7 +138,7 @@ class Cryo:
         try:
             self._watch(process)
         except LeaseLost:
-            if bug("cryo-outlives-its-lease"):
+            if has_bug("cryo-outlives-its-lease"):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(10.0)
             raise
@@ -155,9 +155,9 @@ class Cryo:
                 process.wait(WATCH_SECONDS)
             except subprocess.TimeoutExpired:
                 self._cancellation.check()
-                if not (bug("caps-are-not-watched") or bug("uploads-before-the-caps")):
+                if not (has_bug("caps-are-not-watched") or has_bug("uploads-before-the-caps")):
                     check_caps(self.directory, self._settings)
-                if self.remaining_seconds() <= 0 and not bug("no-deadline"):
+                if self.remaining_seconds() <= 0 and not has_bug("no-deadline"):
                     raise DeadlineExceeded(
                         f"Cryo did not finish within {self._settings.deadline_seconds:g} s: raise"
                         " TRACE_CRYO_DEADLINE_SECONDS or plan smaller ranges"
@@ -202,9 +202,9 @@ def check_caps(directory: Path, settings: Settings) -> None:
             continue  # Cryo has renamed it
     files = sum(name.endswith(".parquet") for name in sizes)
     check_count(files, settings)
-    largest = max(sizes.values(), default=0) + bug("at-the-cap-is-over")
-    total = sum(sizes.values()) + bug("at-the-cap-is-over")
-    error_class = Retryable if bug("caps-are-retryable") else Fatal
+    largest = max(sizes.values(), default=0) + has_bug("at-the-cap-is-over")
+    total = sum(sizes.values()) + has_bug("at-the-cap-is-over")
+    error_class = Retryable if has_bug("caps-are-retryable") else Fatal
     if largest > settings.max_file_bytes:
         raise error_class(f"a file of {largest} bytes is over MAX_PARQUET_BYTES_PER_FILE={settings.max_file_bytes}")
     if total > settings.max_total_bytes:
@@ -217,15 +217,15 @@ def check_count(files: int, settings: Settings) -> None:
     Raises:
         Fatal: the cap is exceeded.
     """
-    if files + bug("at-the-cap-is-over") > settings.max_files:
-        error_class = Retryable if bug("caps-are-retryable") else Fatal
+    if files + has_bug("at-the-cap-is-over") > settings.max_files:
+        error_class = Retryable if has_bug("caps-are-retryable") else Fatal
         raise error_class(f"{files} files are over MAX_PARQUET_FILES_PER_RANGE={settings.max_files}")
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill Cryo and its child processes."""
     try:
-        if bug("kills-only-the-leader"):
+        if has_bug("kills-only-the-leader"):
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)

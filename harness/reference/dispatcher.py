@@ -12,7 +12,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,20 +24,20 @@ OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT = 200, 400, 401, 403, 409
 LEASE_IS_LOST = {UNAUTHORIZED, FORBIDDEN, CONFLICT}
 
 
-class Unavailable(Exception):
+class DispatcherUnavailable(Exception):
     """The dispatcher rejected the request, failed, or did not answer."""
 
 
-class NotClaimed(Exception):
+class TaskNotClaimed(Exception):
     """The task cannot be claimed (LSE-1)."""
 
 
-class Malformed(Exception):
-    """The dispatcher rejects a request as malformed: a bug of this worker, so repeating it does not help."""
+class MalformedRequest(Exception):
+    """The dispatcher rejected a request as malformed; this is a bug of the worker, so repeating it does not help."""
 
 
-class Lost(Exception):
-    """The dispatcher says that this attempt no longer has the lease."""
+class LeaseLostResponse(Exception):
+    """The dispatcher's response means that this attempt no longer has the lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +65,20 @@ class DispatcherClient:
         """Claim a task.
 
         Raises:
-            NotClaimed: it cannot be claimed.
-            Unavailable: the dispatcher did not answer with a claim.
+            TaskNotClaimed: it cannot be claimed.
+            DispatcherUnavailable: the dispatcher did not answer with a claim.
         """
         sent = time.monotonic()
         body = {"task_id": task_id, "worker_id": self._worker_id}
         status, answer, date = self._ask("/internal/task-claim", {"X-Trace-Worker-Token": self._token}, body)
         if status == CONFLICT or (status == OK and answer.get("status") == "NotClaimed"):
-            raise NotClaimed(str(answer.get("reason", "conflict")))
+            raise TaskNotClaimed(str(answer.get("reason", "conflict")))
         if status != OK:
-            raise Unavailable(f"the dispatcher answered a claim with {status}")
+            raise DispatcherUnavailable(f"the dispatcher answered a claim with {status}")
         try:
             documented = "task" in answer
-            if documented and bug("lite-claims-only"):
-                raise NotClaimed("documented form")
+            if documented and has_bug("lite-claims-only"):
+                raise TaskNotClaimed("documented form")
             lease = _lease_seconds(answer["lease_expires_at"], date)
             return Claim(
                 task_id=task_id,
@@ -90,14 +90,14 @@ class DispatcherClient:
                 capability_token=answer["capability_token"],
             )
         except (KeyError, TypeError, ValueError):
-            raise Unavailable("the answer to a claim is malformed") from None
+            raise DispatcherUnavailable("the answer to a claim is malformed") from None
 
     def heartbeat(self, claim: Claim, timeout_seconds: float) -> float:
         """Renew a lease and return its new local end.
 
         Raises:
-            Lost: the lease is lost.
-            Unavailable: there was no valid answer.
+            LeaseLostResponse: the lease is lost.
+            DispatcherUnavailable: there was no valid answer.
         """
         sent = time.monotonic()
         body = {"task_id": claim.task_id, "attempt": claim.attempt, "lease_token": claim.lease_token}
@@ -106,15 +106,15 @@ class DispatcherClient:
         try:
             return sent + with_margin(_lease_seconds(answer["lease_expires_at"], date))
         except (KeyError, TypeError, ValueError):
-            raise Unavailable("the answer to a heartbeat is malformed") from None
+            raise DispatcherUnavailable("the answer to a heartbeat is malformed") from None
 
     def complete(self, claim: Claim, report: Mapping[str, Any], timeout_seconds: float) -> None:
         """Report how the attempt ended.
 
         Raises:
-            Lost: the lease is lost, and nothing was published.
-            Malformed: the dispatcher rejects it as malformed.
-            Unavailable: there was no valid answer.
+            LeaseLostResponse: the lease is lost, and nothing was published.
+            MalformedRequest: the dispatcher rejects it as malformed.
+            DispatcherUnavailable: there was no valid answer.
         """
         body = {"task_id": claim.task_id, "attempt": claim.attempt, "lease_token": claim.lease_token, **report}
         status, _, _ = self._ask("/v1/task/complete", _capability(claim), body, timeout_seconds)
@@ -133,17 +133,17 @@ class DispatcherClient:
             with error:
                 status, text, date = error.code, b"", error.headers.get("Date")
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"no answer from the dispatcher ({type(error).__name__})") from None
+            raise DispatcherUnavailable(f"no answer from the dispatcher ({type(error).__name__})") from None
         try:
             fields = json.loads(text or b"{}")
         except ValueError:
-            raise Unavailable("the dispatcher's answer is not JSON") from None
+            raise DispatcherUnavailable("the dispatcher's answer is not JSON") from None
         return status, fields if isinstance(fields, dict) else {}, date
 
 
 def with_margin(lease_seconds: float) -> float:
     """Return how long a lease may be used (LSE-3)."""
-    if bug("no-margin-to-the-lease"):
+    if has_bug("no-margin-to-the-lease"):
         return lease_seconds
     return max(1.0, lease_seconds - min(5.0, lease_seconds / 3))
 
@@ -152,9 +152,9 @@ def report(publication: Mapping[str, Any] | None, outcome: str, error_message: s
     """Return the fields of a completion that depend on how the attempt ended."""
     succeeded = outcome == "success"
     published = [publication] if publication is not None else []
-    if bug("publishes-twice"):
+    if has_bug("publishes-twice"):
         published *= 2
-    status = "Completed" if succeeded or bug("always-completed") else "Failed"
+    status = "Completed" if succeeded or has_bug("always-completed") else "Failed"
     return {
         "status": status,
         "outcome": outcome,
@@ -178,16 +178,16 @@ def _capability(claim: Claim) -> dict[str, str]:
 
 def _check(status: int) -> None:
     if status in LEASE_IS_LOST:
-        raise Lost(f"the dispatcher answered {status}")
+        raise LeaseLostResponse(f"the dispatcher answered {status}")
     if status == BAD_REQUEST:
-        raise Malformed("the dispatcher rejected the request as malformed")
+        raise MalformedRequest("the dispatcher rejected the request as malformed")
     if status != OK:
-        raise Unavailable(f"the dispatcher answered {status}")
+        raise DispatcherUnavailable(f"the dispatcher answered {status}")
 
 
 def _lease_seconds(expires_at: str, date: str | None) -> float:
     """Return how long a lease lasts by the dispatcher's clock; this machine's clock may be wrong."""
     expires = datetime.fromisoformat(expires_at).timestamp()
-    if date is None or bug("trusts-its-own-clock"):
+    if date is None or has_bug("trusts-its-own-clock"):
         return expires - time.time()
     return expires - parsedate_to_datetime(date).timestamp()

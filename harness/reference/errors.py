@@ -45,7 +45,7 @@ class BadConfiguration(Fatal):
     exit_code = 78
 
 
-class HandedBack(Retryable):
+class ShuttingDown(Retryable):
     """LSE-4: the worker is shutting down, and another one must do the work."""
 
 

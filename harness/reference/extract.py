@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from harness.reference import proof
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.cryo import Cryo, Ended, check_caps, check_count
 from harness.reference.errors import Fatal, Retryable
 
@@ -33,7 +33,7 @@ def extract(
     Raises:
         AttemptError: fatal or retryable, according to OUT-2, OUT-4 and CAP.
     """
-    if not (bug("caps-are-not-watched") or bug("uploads-before-the-caps")):
+    if not (has_bug("caps-are-not-watched") or has_bug("uploads-before-the-caps")):
         check_count(len(task.chunks()), settings)
     cryo = Cryo(task, settings, url, staging, cancellation)
     complete: list[proof.File] = []
@@ -49,8 +49,8 @@ def extract(
             return complete
         without_progress = 0 if len(complete) > before else without_progress + 1
         message = _describe(task, ended, problems, again=problems == earlier, log=log)
-        if without_progress >= RUNS_WITHOUT_PROGRESS or bug("runs-cryo-once"):
-            raise (Fatal if bug("failed-proof-is-fatal") else Retryable)(message)
+        if without_progress >= RUNS_WITHOUT_PROGRESS or has_bug("runs-cryo-once"):
+            raise (Fatal if has_bug("failed-proof-is-fatal") else Retryable)(message)
         earlier = problems
         log.write("cryo.again", reason=message)
         pause = FIRST_PAUSE_SECONDS * 2 ** min(runs - 1, 5)
@@ -62,7 +62,7 @@ def extract(
 def _read_chunks(task: Task, cryo: Cryo, ended: Ended, settings: Settings) -> tuple[list[proof.File], list[str]]:
     """Return the complete chunks and the problems; delete all other files."""
     _check_exit_code(cryo, ended)
-    if not bug("uploads-before-the-caps"):
+    if not has_bug("uploads-before-the-caps"):
         check_caps(cryo.directory, settings)
     written = sorted(path for path in cryo.directory.rglob("*.parquet")) if cryo.directory.is_dir() else []
     if ended.code == 0 and not written:
@@ -79,10 +79,10 @@ def _read_chunks(task: Task, cryo: Cryo, ended: Ended, settings: Settings) -> tu
         if file is not None:
             proof.check_mark(file.is_fake, mode_is_fake=settings.is_fake, where=path.name)
             complete.append(file)
-    if not bug("believes-exit-zero"):
+    if not has_bug("believes-exit-zero"):
         problems += [f"blocks {chunk.first}..{chunk.last} are missing" for chunk in chunks.values()]
     _delete_all_but_parquet(cryo)
-    return complete, [] if bug("believes-exit-zero") and ended.code == 0 else problems
+    return complete, [] if has_bug("believes-exit-zero") and ended.code == 0 else problems
 
 
 def _read(path: Path, chunk: Chunk, task: Task, cryo: Cryo, problems: list[str]) -> proof.File | None:
@@ -90,29 +90,29 @@ def _read(path: Path, chunk: Chunk, task: Task, cryo: Cryo, problems: list[str])
         return proof.read(chunk, path.read_bytes(), task.cryo_dataset_name)
     except proof.Broken as broken:
         problems.append(str(broken))
-        if not bug("keeps-broken-chunks"):
+        if not has_bug("keeps-broken-chunks"):
             path.unlink()
         return None
     except proof.OtherSchema as other:
-        error_class = Retryable if bug("other-schema-is-retryable") else Fatal
+        error_class = Retryable if has_bug("other-schema-is-retryable") else Fatal
         raise error_class(f"{other}: {cryo.program} is not the pinned Cryo") from None
 
 
 def _check_exit_code(cryo: Cryo, ended: Ended) -> None:
     """Raise if another run can't succeed."""
     if ended.code == USAGE:
-        error_class = Retryable if bug("usage-error-is-retryable") else Fatal
+        error_class = Retryable if has_bug("usage-error-is-retryable") else Fatal
         raise error_class(f"Cryo rejected its arguments with exit code 2: is {cryo.program} version 0.3.2?")
-    if "error writing file" in ended.output and bug("full-disk-is-fatal"):
+    if "error writing file" in ended.output and has_bug("full-disk-is-fatal"):
         raise Fatal("Cryo could not write a file")
-    if ended.code != 0 and bug("exit-one-is-fatal"):
+    if ended.code != 0 and has_bug("exit-one-is-fatal"):
         raise Fatal(f"Cryo ended with {ended.code}")
 
 
 def _delete_all_but_parquet(cryo: Cryo) -> None:
     for path in cryo.directory.iterdir() if cryo.directory.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
-            if not bug("uploads-reports"):
+            if not has_bug("uploads-reports"):
                 shutil.rmtree(path)
         elif path.suffix != ".parquet":
             path.unlink()

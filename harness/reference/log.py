@@ -9,10 +9,10 @@ import threading
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 
 URL = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>)\]]+", re.IGNORECASE)
-SHORTEST_SECRET = 6
+MIN_SECRET_CHARACTERS = 6
 
 
 class Log:
@@ -32,12 +32,15 @@ class Log:
                 parts_to_hide |= {*words, *re.split(r"[=&]", parts.query), parts.path.strip("/"), secret.rstrip("/")}
             with self._lock:
                 self._secrets |= {
-                    form for word in parts_to_hide for form in (word, unquote(word)) if len(form) >= SHORTEST_SECRET
+                    form
+                    for word in parts_to_hide
+                    for form in (word, unquote(word))
+                    if len(form) >= MIN_SECRET_CHARACTERS
                 }
 
     def clean(self, text: str) -> str:
         """Return a text without URLs and secrets."""
-        if bug("logs-are-raw"):
+        if has_bug("logs-are-raw"):
             return text
         text = URL.sub("[url]", text)
         with self._lock:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.errors import BadPayload
 from harness.reference.task import Task
 from harness.world.catalogue import by_range_alone, datasets
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 NAME = re.compile(r"[a-z0-9_]{1,64}")
-LARGEST_BLOCK = 4_294_967_295
+MAX_BLOCK_NUMBER = 4_294_967_295
 INTEGERS = ("chain_id", "range_start", "range_end")
 
 
@@ -25,11 +25,11 @@ def parse(payload: Any) -> Task:
     if not isinstance(payload, dict):
         raise BadPayload("the payload is not a JSON object")
     known = set(Task.__slots__)
-    if bug("refuses-unknown-fields") and set(payload) - known:
+    if has_bug("refuses-unknown-fields") and set(payload) - known:
         raise BadPayload(f"the payload has unknown fields: {sorted(set(payload) - known)}")
-    if bug("config-hash-is-optional"):
+    if has_bug("config-hash-is-optional"):
         payload = {"config_hash": "none", **payload}
-    if bug("true-is-an-integer"):
+    if has_bug("true-is-an-integer"):
         payload = {name: _lenient(value) if name in INTEGERS else value for name, value in payload.items()}
     problems = [f"{name} is missing" for name in Task.__slots__ if name not in payload]
     problems += [_problem(name, payload[name]) for name in Task.__slots__ if name in payload]
@@ -40,7 +40,7 @@ def parse(payload: Any) -> Task:
     if problems:
         raise BadPayload("the payload can't be used: " + "; ".join(problems))
     fields = {name: payload[name] for name in Task.__slots__}
-    if bug("runs-aliases"):
+    if has_bug("runs-aliases"):
         aliases = {alias: name for name, dataset in datasets().items() for alias in dataset.aliases}
         fields["cryo_dataset_name"] = aliases.get(fields["cryo_dataset_name"], fields["cryo_dataset_name"])
     return Task(**{**fields, "dataset_uuid": fields["dataset_uuid"].lower()})
@@ -62,7 +62,7 @@ def _problem(name: str, value: Any) -> str:
         least = 0 if name == "range_start" else 1
         if not _is_integer(value) or value < least:
             return f"{name} is not an integer of at least {least}"
-        most = None if name == "chain_id" else LARGEST_BLOCK
+        most = None if name == "chain_id" else MAX_BLOCK_NUMBER
         return f"{name} is over {most}" if most is not None and value > most else ""
     return _text_problem(name, value)
 
@@ -84,7 +84,9 @@ def _dataset_problem(name: str) -> str:
         return ""
     for canonical, dataset in datasets().items():
         if name in dataset.aliases:
-            return "" if bug("runs-aliases") else f"cryo_dataset_name is an alias: the dataset is called {canonical}"
+            return (
+                "" if has_bug("runs-aliases") else f"cryo_dataset_name is an alias: the dataset is called {canonical}"
+            )
     members = [canonical for canonical, dataset in datasets().items() if dataset.group == name]
     if members:
         return f"cryo_dataset_name is a group: name one of {', '.join(members)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.errors import Fatal
 from harness.world.catalogue import datasets
 
@@ -62,13 +62,13 @@ def read(chunk: Chunk, body: bytes, dataset: str) -> File:
     if columns != list(datasets()[dataset].columns):
         raise OtherSchema(f"{chunk.name} has other columns than Cryo 0.3.2's {dataset}")
     file = File(chunk, body, table, metadata.get(FAKE_KEY) == b"true")
-    if not bug("believes-exit-zero"):
+    if not has_bug("believes-exit-zero"):
         _check_numbers(file, dataset)
     return file
 
 
 def is_fake(body: bytes) -> bool | None:
-    """Tell whether a file is marked as fake data; None if it can't be read."""
+    """Return whether a file is marked as fake data; None if it can't be read."""
     try:
         metadata = pq.ParquetFile(io.BytesIO(body)).metadata.metadata or {}
     except (pa.ArrowException, OSError):
@@ -77,7 +77,7 @@ def is_fake(body: bytes) -> bool | None:
 
 
 def same_rows(one: pa.Table, other: pa.Table) -> bool:
-    """Tell whether two tables have the same rows, each the same number of times, in any order (LAY-10)."""
+    """Return whether two tables have the same rows, each the same number of times, in any order (LAY-10)."""
     if one.schema.names != other.schema.names or one.num_rows != other.num_rows:
         return False
     return bool(one.equals(other)) or _multiset(one) == _multiset(other)
@@ -95,7 +95,7 @@ def _check_numbers(file: File, dataset: str) -> None:
     if foreign:
         raise Broken(f"{chunk.name} has rows of blocks outside {chunk.first}..{chunk.last}: {foreign[:5]}")
     expected = chunk.last - chunk.first + 1
-    if dataset in ROW_PER_BLOCK and not (len(numbers) == expected and bug("counts-rows-only")):
+    if dataset in ROW_PER_BLOCK and not (len(numbers) == expected and has_bug("counts-rows-only")):
         missing = sorted(set(range(chunk.first, chunk.last + 1)) - set(numbers))
         if missing or len(numbers) != expected:
             raise Broken(f"{chunk.name} has {len(numbers)} rows for {expected} blocks; missing: {missing[:5]}")
@@ -118,7 +118,7 @@ def check_mark(files_are_fake: bool | None, *, mode_is_fake: bool, where: str) -
     Raises:
         Fatal: the file has data of the other mode.
     """
-    if files_are_fake is None or files_are_fake == mode_is_fake or bug("mixes-the-modes"):
+    if files_are_fake is None or files_are_fake == mode_is_fake or has_bug("mixes-the-modes"):
         return
     found, mode = ("fake", "real") if files_are_fake else ("real", "fake")
     raise Fatal(f"{where} has {found} data, but this worker is in {mode} mode: nothing was changed; remove it by hand")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.reference import proof
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.errors import Conflict, Fatal, Retryable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Prefix:
         self._chunks = {self.path + chunk.name: chunk for chunk in task.chunks()}
         self.manifest_key = self.path + "_manifest.json"
         self._sizes: dict[str, int] = {}
-        self._if_match_works = bug("trusts-conditional-writes")
+        self._if_match_works = has_bug("trusts-conditional-writes")
 
     def read(self) -> StoredVersion:
         """Read all objects under the prefix.
@@ -78,7 +78,7 @@ class Prefix:
     def _check_owner(self, existing: StoredVersion) -> None:
         listed = _listed(existing.manifest) if existing.manifest is not None else []
         others = [key for key in listed if key not in self._chunks and key in existing.entries]
-        if others and not bug("deletes-another-dataset"):
+        if others and not has_bug("deletes-another-dataset"):
             raise Fatal(
                 f"{self.manifest_key} lists files that this version does not have, such as {others[0]}: another "
                 "dataset uses the same dataset_uuid and config_hash. Nothing was changed; use other values for this one"
@@ -95,15 +95,15 @@ class Prefix:
             return
 
     def is_complete(self, existing: StoredVersion) -> bool:
-        """Tell whether the manifest and all files that it must list are stored and complete."""
-        if bug("always-runs-cryo") or existing.manifest is None:
+        """Return whether the manifest and all files that it must list are stored and complete."""
+        if has_bug("always-runs-cryo") or existing.manifest is None:
             return False
-        if bug("believes-any-manifest"):
+        if has_bug("believes-any-manifest"):
             return True
         return self._is_right_manifest(existing.manifest) and existing.files.keys() == self._chunks.keys()
 
     def needs_proof(self, existing: StoredVersion, level: str) -> bool:
-        """Tell whether a stored file has less evidence than required."""
+        """Return whether a stored file has less evidence than required."""
         wanted = LEVELS.index(level)
         recorded = [existing.evidence(key) for key in existing.files]
         return any(LEVELS.index(evidence or "rows") < wanted for evidence in recorded)
@@ -117,23 +117,23 @@ class Prefix:
         """
         for file in files:
             key = self._key(file)
-            body = _rewritten(file) if bug("rewrites-the-parquet") else file.body
+            body = _rewritten(file) if has_bug("rewrites-the-parquet") else file.body
             self._store_or_adopt(key, body, _metadata(file, level), existing.objects.get(key), file)
         self._check_sizes(self._store.entries(self.path))
-        if not bug("trusts-conditional-writes"):
+        if not has_bug("trusts-conditional-writes"):
             self._check_create_only(min((self._key(file) for file in files), key=self._sizes.__getitem__))
-        if bug("uploads-reports"):
+        if has_bug("uploads-reports"):
             self._store.create(self.path + ".cryo/reports/report.json", b"{}", {})
 
     def _key(self, file: proof.File) -> str:
         name = file.chunk.name
-        return self.path + (f"part-{file.chunk.first}.parquet" if bug("renames-files") else name)
+        return self.path + (f"part-{file.chunk.first}.parquet" if has_bug("renames-files") else name)
 
     def _store_or_adopt(
         self, key: str, body: bytes, metadata: dict[str, str], stored: Stored | None, file: proof.File
     ) -> None:
         for _ in range(ROUNDS):
-            if stored is not None and not bug("overwrites-what-is-stored") and self._same(stored, file):
+            if stored is not None and not has_bug("overwrites-what-is-stored") and self._same(stored, file):
                 self._sizes[key] = len(stored.body)
                 return
             try:
@@ -172,7 +172,7 @@ class Prefix:
 
     def _check_sizes(self, entries: dict[str, Entry]) -> None:
         for key, size in self._sizes.items():
-            if key in entries and entries[key].size_bytes != size and not bug("never-compares-sizes"):
+            if key in entries and entries[key].size_bytes != size and not has_bug("never-compares-sizes"):
                 listed = entries[key].size_bytes
                 raise Retryable(f"the object store has {listed} bytes of {key}, but {size} bytes were proved")
 
@@ -184,7 +184,7 @@ class Prefix:
             stored_file = proof.read(file.chunk, stored.body, self._task.cryo_dataset_name)
         except (proof.Broken, proof.OtherSchema):
             return False
-        return bug("adopts-other-rows") or proof.same_rows(stored_file.table, file.table)
+        return has_bug("adopts-other-rows") or proof.same_rows(stored_file.table, file.table)
 
     def write_manifest(self, existing: StoredVersion) -> None:
         """Write the manifest, replace a wrong one, or keep one that is equal.
@@ -214,14 +214,16 @@ class Prefix:
             Retryable: the prefix does not have exactly the expected keys.
         """
         expected = {*self._chunks, self.manifest_key}
-        if any(bug(name) for name in ("renames-files", "uploads-reports", "manifest-is-late", "manifest-is-a-stub")):
+        if any(
+            has_bug(name) for name in ("renames-files", "uploads-reports", "manifest-is-late", "manifest-is-a-stub")
+        ):
             return
         for key in self._store.entries(self.path).keys() - expected:
-            if not bug("leftovers-stay"):
+            if not has_bug("leftovers-stay"):
                 self._store.delete(key)
         entries = self._store.entries(self.path)
         self._check_sizes(entries)
-        if entries.keys() != expected and not bug("leftovers-stay"):
+        if entries.keys() != expected and not has_bug("leftovers-stay"):
             raise Retryable(f"the prefix {self.path} does not have exactly its keys: another process changes it")
 
     def publication(self) -> dict[str, Any]:
@@ -235,15 +237,15 @@ class Prefix:
             "range_start": task.range_start,
             "range_end": task.range_end,
         }
-        if bug("publication-lacks-the-config-hash"):
+        if has_bug("publication-lacks-the-config-hash"):
             del fields["config_hash"]
         return fields
 
     def _content(self) -> dict[str, Any]:
         keys = sorted(self._chunks)
-        if bug("manifest-of-bare-names"):
+        if has_bug("manifest-of-bare-names"):
             keys = [key.rpartition("/")[2] for key in keys]
-        if bug("manifest-is-unsorted"):
+        if has_bug("manifest-is-unsorted"):
             keys = keys[::-1] + keys[:1]
         content = {
             "version": 1,
@@ -251,14 +253,14 @@ class Prefix:
             "dataset_version": self.version,
             "parquet_keys": keys,
         }
-        if bug("manifest-tells-more"):
+        if has_bug("manifest-tells-more"):
             content["rows"] = 0
-        if bug("manifest-tells-the-host"):
+        if has_bug("manifest-tells-the-host"):
             content = {"host": socket.gethostname(), **content}
         return content
 
     def _manifest(self) -> bytes:
-        if bug("manifest-is-pretty"):
+        if has_bug("manifest-is-pretty"):
             return json.dumps(self._content(), indent=2).encode()
         return (json.dumps(self._content(), separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 

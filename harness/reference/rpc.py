@@ -11,7 +11,7 @@ import urllib.request
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.errors import AttemptError, FailedProof, Fatal, Retryable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 0.5
 CHOICE_PATIENCE_SECONDS = 1.0
 """How long an endpoint may fail before the next endpoint of its pool is tried."""
 
@@ -83,7 +83,7 @@ class Endpoint:
             except RpcError as error:
                 if error.is_final:
                     raise
-                if bug("error-is-evidence"):
+                if has_bug("error-is-evidence"):
                     raise FailedProof(f"{method} does not confirm the rows: {error}") from None
                 problem = f"{method} failed in the RPC pool: {error}"
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -92,7 +92,7 @@ class Endpoint:
             if time.monotonic() + pause > began + self.patience_seconds:
                 raise Retryable(problem)
             self.cancellation.pause(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     def _ask(self, method: str, params: tuple[object, ...]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
@@ -115,16 +115,16 @@ def urls(task: Task, settings: Settings) -> list[str]:
         Fatal: neither variable is set (MOD-4).
     """
     name = re.sub(r"[^A-Z0-9]", "_", task.rpc_pool.upper())
-    if bug("pool-name-as-it-is"):
+    if has_bug("pool-name-as-it-is"):
         name = task.rpc_pool.upper().replace("-", "_")
     own, common = f"TRACE_RPC_POOL_{name}_URL", "TRACE_CRYO_RPC_URL"
     value = settings.environment.get(own, "").split() or settings.environment.get(common, "").split()
-    if bug("common-url-first"):
+    if has_bug("common-url-first"):
         value = settings.environment.get(common, "").split() or value
     if not value:
-        error_class = Retryable if bug("no-url-is-retryable") else Fatal
+        error_class = Retryable if has_bug("no-url-is-retryable") else Fatal
         raise error_class(f"the RPC pool {task.rpc_pool!r} has no URL: set {own} or {common}")
-    return value[:1] if bug("first-url-only") else value
+    return value[:1] if has_bug("first-url-only") else value
 
 
 def choose(task: Task, settings: Settings, cancellation: Cancellation, log: Log) -> Endpoint:
@@ -140,7 +140,7 @@ def choose(task: Task, settings: Settings, cancellation: Cancellation, log: Log)
     for index, url in enumerate(pool):
         endpoint = Endpoint(url, cancellation, CHOICE_PATIENCE_SECONDS)
         try:
-            if not bug("endpoint-is-not-asked"):
+            if not has_bug("endpoint-is-not-asked"):
                 _check(endpoint, task, settings, log)
         except AttemptError as error:
             problems.append(error)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.directory import DirectoryStore
 from harness.reference.errors import BadConfiguration, Conflict, Fatal, PreconditionFailed, Retryable
 from harness.reference.store import Entry, Store, Stored, glob
@@ -88,14 +88,14 @@ class S3Store:
 
     def create(self, key: str, body: bytes, metadata: dict[str, str]) -> None:
         """Store an object that does not exist yet."""
-        self._put(key, body, metadata, {} if bug("overwrites-what-is-stored") else {"IfNoneMatch": "*"})
+        self._put(key, body, metadata, {} if has_bug("overwrites-what-is-stored") else {"IfNoneMatch": "*"})
 
     def replace(self, key: str, body: bytes, metadata: dict[str, str], etag: str) -> None:
         """Replace the object that has this ETag; some stores accept it only without quotes."""
-        if bug("overwrites-what-is-stored"):
+        if has_bug("overwrites-what-is-stored"):
             self._put(key, body, metadata, {})
             return
-        forms = [etag] if bug("quotes-etags-only") else [etag, etag.strip('"')]
+        forms = [etag] if has_bug("quotes-etags-only") else [etag, etag.strip('"')]
         for form in forms:
             try:
                 self._put(key, body, metadata, {"IfMatch": form})
@@ -105,14 +105,14 @@ class S3Store:
                     raise
             else:
                 return
-        if bug("quotes-etags-only"):
+        if has_bug("quotes-etags-only"):
             raise Conflict(f"{key} has changed")
         raise Fatal(f"the object store rejects If-Match with the ETag that it lists for {key}: use another store")
 
     def _put(self, key: str, body: bytes, metadata: dict[str, str], condition: dict[str, str]) -> None:
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        checksum = {} if bug("sends-no-checksum") else {"ChecksumSHA256": digest}
-        metadata = {} if bug("no-object-metadata") else metadata
+        checksum = {} if has_bug("sends-no-checksum") else {"ChecksumSHA256": digest}
+        metadata = {} if has_bug("no-object-metadata") else metadata
         try:
             self._ask(
                 lambda: self._client.put_object(
@@ -154,7 +154,7 @@ class S3Store:
                 problem = self._map(error)
             except (BotoCoreError, OSError) as error:
                 problem = f"no answer ({type(error).__name__})"
-        error_class = Fatal if bug("store-faults-are-fatal") else Retryable
+        error_class = Fatal if has_bug("store-faults-are-fatal") else Retryable
         raise error_class(f"the object store failed {TRIES} times: {problem}")
 
     def _map(self, error: Any) -> str:
@@ -164,18 +164,18 @@ class S3Store:
         operation = error.operation_name
         if code == "NoSuchBucket" or status == MOVED:
             raise Fatal(f"there is no bucket {self._bucket} at this store, or it is in another region ({code})")
-        if code == "RequestTimeTooSkewed" and not bug("clock-skew-is-fatal"):
+        if code == "RequestTimeTooSkewed" and not has_bug("clock-skew-is-fatal"):
             raise Retryable(
                 f"this machine's clock differs from the object store's{_skew(error)}; set the clock ({code})"
             )
-        if code == "ExpiredToken" and not bug("expired-token-is-fatal"):
+        if code == "ExpiredToken" and not has_bug("expired-token-is-fatal"):
             raise Retryable(f"the token for the object store has expired; renew AWS_SESSION_TOKEN ({code})")
         if status == FORBIDDEN or code in DENIED:
             raise Fatal(f"the object store denied {operation}: access denied ({code}); check the worker's permissions")
         if status == NOT_FOUND:
             raise _Missing
         if status in CONFLICTS and operation == "PutObject":
-            if bug("precondition-failed-is-fatal"):
+            if has_bug("precondition-failed-is-fatal"):
                 raise Fatal(f"the object store answered {status} to {operation}")
             raise PreconditionFailed(code) if status == PRECONDITION_FAILED else Conflict(code)
         if status == NOT_IMPLEMENTED:

@@ -1,4 +1,7 @@
-"""The service: receive wake-ups from SQS, claim tasks, renew leases, run and report attempts; a thread per attempt."""
+"""The service: receives wake-ups from SQS, claims tasks, renews leases, runs and reports attempts.
+
+Each consumer has its own thread and runs one attempt at a time.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness.reference import staging
 from harness.reference.attempt import Attempt, crashed
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.cancellation import Cancellation
-from harness.reference.dispatcher import Claim, DispatcherClient, Lost, Malformed, NotClaimed, Unavailable, report
-from harness.reference.errors import AttemptError, BadConfiguration, HandedBack, LeaseLost
+from harness.reference.dispatcher import (
+    Claim,
+    DispatcherClient,
+    DispatcherUnavailable,
+    LeaseLostResponse,
+    MalformedRequest,
+    TaskNotClaimed,
+    report,
+)
+from harness.reference.errors import AttemptError, BadConfiguration, LeaseLost, ShuttingDown
 from harness.reference.payload import UUID
 from harness.reference.s3 import open_store, s3_client
 
@@ -22,19 +33,22 @@ if TYPE_CHECKING:
     from harness.reference.log import Log
     from harness.reference.settings import Settings
 
-NEEDED = ("DISPATCHER_URL", "TRACE_WORKER_TOKEN", "TASK_WAKEUP_QUEUE", "S3_BUCKET")
-WAIT_SECONDS = 2
+REQUIRED_VARIABLES = ("DISPATCHER_URL", "TRACE_WORKER_TOKEN", "TASK_WAKEUP_QUEUE", "S3_BUCKET")
+POLL_SECONDS = 2
+"""How long one request to the queue waits for a message."""
 SWEEP_SECONDS = 3600.0
+"""The time between two cleanups of the staging root."""
 FIRST_BACKOFF_SECONDS = 0.5
-LONGEST_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 REQUEST_SECONDS = 10.0
+"""The time limit of a request to the dispatcher."""
 
 
 class Service:
     """One worker process."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        missing = [name for name in NEEDED if not settings.environment.get(name)]
+        missing = [name for name in REQUIRED_VARIABLES if not settings.environment.get(name)]
         if missing:
             raise BadConfiguration(f"a worker needs {', '.join(missing)} to be set")
         if not settings.environment["DISPATCHER_URL"].startswith(("http://", "https://")):
@@ -46,11 +60,11 @@ class Service:
         self._dispatcher = DispatcherClient(settings, f"reference-{uuid.uuid4().hex[:12]}")
 
     def run(self) -> bool:
-        """Serve until SIGTERM or SIGINT, then finish or hand back attempts (LSE-4); tell whether all ended in time.
+        """Serve until SIGTERM or SIGINT, then finish or hand back attempts (LSE-4); return whether all ended in time.
 
         A second signal ends the process at once.
         """
-        if not bug("dies-by-sigterm"):
+        if not has_bug("dies-by-sigterm"):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._end)
         self._sweep()
@@ -69,7 +83,7 @@ class Service:
         for thread in threads:
             thread.join(max(0.0, hand_back_at - time.monotonic()))
         for cancellation in list(self._cancellations):
-            cancellation.stop(HandedBack("the worker is shutting down"))
+            cancellation.stop(ShuttingDown("the worker is shutting down"))
         for thread in threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
         clean = not any(thread.is_alive() for thread in threads)
@@ -89,32 +103,32 @@ class Service:
         while not self._ending.is_set():
             try:
                 received = queue.receive_message(
-                    QueueUrl=self._queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=WAIT_SECONDS
+                    QueueUrl=self._queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=POLL_SECONDS
                 )
                 for message in received.get("Messages", ()):
                     self._handle(queue, message)
                 failures = 0
-            except Exception as error:  # noqa: BLE001 - after any error of one wake-up the next one is processed
+            except Exception as error:  # noqa: BLE001 - an error with one wake-up must not stop the service
                 failures += 1
                 self._log.write("wakeup.failed", reason=f"{type(error).__name__}: {error}")
-                self._ending.wait(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures))
+                self._ending.wait(min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures))
 
     def _handle(self, queue: Any, message: dict[str, Any]) -> None:
         """Process one wake-up and delete it, unless the dispatcher rejected the claim or was unavailable (LSE-5).
 
         Raises:
-            Unavailable: the task could not be claimed now.
+            DispatcherUnavailable: the task could not be claimed now.
         """
         task_id = _task_id(message["Body"])
         if task_id is not None:
             try:
                 self._attempt(self._dispatcher.claim(task_id))
-            except NotClaimed as reason:
-                self._log.write("claim.not_claimed", task_id=task_id, reason=str(reason))
-                if bug("unclaimable-wakeups-stay"):
+            except TaskNotClaimed as error:
+                self._log.write("claim.not_claimed", task_id=task_id, reason=str(error))
+                if has_bug("unclaimable-wakeups-stay"):
                     return
-            except Unavailable:
-                if not bug("refused-claims-are-acknowledged"):
+            except DispatcherUnavailable:
+                if not has_bug("refused-claims-are-acknowledged"):
                     raise
         queue.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
 
@@ -137,7 +151,7 @@ class Service:
                     log=self._log,
                 ) as attempt:
                     self._report(lease, *self._outcome(attempt))
-                    attempt.finish_late()
+                    attempt.write_late_manifest()  # only the bugs of PUB-4 write it here
         except LeaseLost as error:
             self._log.write("attempt.lease_lost", task_id=claim.task_id, attempt=claim.attempt, reason=str(error))
         finally:
@@ -157,21 +171,21 @@ class Service:
     def _report(self, lease: Lease, publication: dict[str, Any] | None, error: AttemptError | None) -> None:
         if error is None:
             lease.complete(report(publication, "success", None))
-            if bug("completes-twice"):
-                lease.complete(report(publication, "success", None), again=True)
+            if has_bug("completes-twice"):
+                lease.complete(report(publication, "success", None), is_repeat=True)
             self._log.write("attempt.published")
             return
         message = self._log.clean(str(error))
         self._log.write("attempt.failed", outcome=error.outcome, message=message)
-        if bug("failures-are-silent"):
+        if has_bug("failures-are-silent"):
             return
-        if bug("failure-publishes"):
+        if has_bug("failure-publishes"):
             publication = {"error": message}
         lease.complete(report(publication, error.outcome, message))
 
 
 class Lease:
-    """Renews the lease of a claim in a separate thread, and sends the completion; the two never overlap."""
+    """Renews the lease of a claim in a separate thread, and sends the completion; never both at the same time."""
 
     def __init__(self, dispatcher: DispatcherClient, claim: Claim, cancellation: Cancellation, log: Log) -> None:
         self._dispatcher, self._claim, self._cancellation, self._log = dispatcher, claim, cancellation, log
@@ -189,7 +203,7 @@ class Lease:
 
     def _renew(self) -> None:
         interval = self._claim.lease_seconds / 3
-        if bug("never-renews"):
+        if has_bug("never-renews"):
             return
         while not self._ended.wait(interval):
             with self._request_lock:
@@ -201,23 +215,25 @@ class Lease:
         """Send a heartbeat and return the time until the next one in seconds."""
         try:
             self._cancellation.lease_end = self._dispatcher.heartbeat(self._claim, self._timeout_seconds())
-        except Lost as reason:
-            self._cancellation.stop(LeaseLost(str(reason)))
-            if not bug("works-past-the-lease"):
+        except LeaseLostResponse as error:
+            self._cancellation.stop(LeaseLost(str(error)))
+            if not has_bug("works-past-the-lease"):
                 self._ended.set()
-        except (Malformed, Unavailable) as reason:
-            self._log.write("lease.not_renewed", task_id=self._claim.task_id, reason=str(reason))
+        except (MalformedRequest, DispatcherUnavailable) as error:
+            self._log.write("lease.not_renewed", task_id=self._claim.task_id, reason=str(error))
             return min(1.0, self._claim.lease_seconds / 10)
         return self._claim.lease_seconds / 3
 
     def _timeout_seconds(self) -> float:
         return min(REQUEST_SECONDS, self._cancellation.lease_end - time.monotonic())
 
-    def complete(self, body: dict[str, Any], *, again: bool = False) -> None:
-        """Send the completion until it is answered or the lease ends (PUB-5).
+    def complete(self, body: dict[str, Any], *, is_repeat: bool = False) -> None:
+        """Send the completion, and repeat it until there is a response or the lease ends (PUB-5).
+
+        `is_repeat` says that an earlier call already sent it, which only a bug does.
 
         Raises:
-            LeaseLost: the lease is lost, and nothing may be reported.
+            LeaseLost: the lease is lost, so the attempt must not be reported any more.
         """
         pause = 0.2
         while True:
@@ -226,17 +242,17 @@ class Lease:
                     self._cancellation.check()
                 try:
                     self._dispatcher.complete(self._claim, body, self._timeout_seconds())
-                except Lost as reason:
-                    if not bug("retries-a-stale-completion") or again:
+                except LeaseLostResponse as error:
+                    if not has_bug("retries-a-stale-completion") or is_repeat:
                         self._ended.set()
-                        raise LeaseLost(str(reason)) from None
-                    again = True
-                except Malformed as reason:
+                        raise LeaseLost(str(error)) from None
+                    is_repeat = True
+                except MalformedRequest as error:
                     self._ended.set()
-                    self._log.write("report.refused", task_id=self._claim.task_id, reason=str(reason))
+                    self._log.write("report.refused", task_id=self._claim.task_id, reason=str(error))
                     return
-                except Unavailable as reason:
-                    self._log.write("report.unanswered", task_id=self._claim.task_id, reason=str(reason))
+                except DispatcherUnavailable as error:
+                    self._log.write("report.unanswered", task_id=self._claim.task_id, reason=str(error))
                 else:
                     self._ended.set()
                     return

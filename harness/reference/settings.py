@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from harness.reference.bugs import BUG_VARIABLE, BUGS, bug
+from harness.reference.bugs import BUG_VARIABLE, BUGS, has_bug
 from harness.reference.errors import BadConfiguration
 
 T = TypeVar("T")
-LARGEST_PUT_BYTES = 5 * 1024**3
+MAX_PUT_BYTES = 5 * 1024**3
 """The largest object that S3 accepts in one PUT."""
 
 
@@ -61,8 +61,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             return default
 
     modes = ("fake", "real")
-    mode = take("TRACE_CRYO_MODE", "fake", _mode if bug("any-mode-is-fake") else _one_of(*modes), "fake or real")
-    cap = int if bug("cap-of-zero") else _integer(1)
+    mode = take("TRACE_CRYO_MODE", "fake", _mode if has_bug("any-mode-is-fake") else _one_of(*modes), "fake or real")
+    cap = int if has_bug("cap-of-zero") else _integer(1)
     settings = Settings(
         mode=mode,
         cryo=environment.get("TRACE_CRYO_BIN") or "cryo",
@@ -80,8 +80,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         grace_seconds=take("TRACE_SHUTDOWN_GRACE_SECONDS", 25.0, _number(0, exclusive=True), "a number > 0"),
         environment=dict(environment),
     )
-    if settings.max_file_bytes > LARGEST_PUT_BYTES:
-        problems.append(f"MAX_PARQUET_BYTES_PER_FILE must be at most {LARGEST_PUT_BYTES}")
+    if settings.max_file_bytes > MAX_PUT_BYTES:
+        problems.append(f"MAX_PARQUET_BYTES_PER_FILE must be at most {MAX_PUT_BYTES}")
     chosen = environment.get(BUG_VARIABLE)
     if chosen and chosen not in {known.name for known in BUGS}:
         problems.append(f"{BUG_VARIABLE} must be a bug that `cryo-harness bugs` lists")

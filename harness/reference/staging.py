@@ -15,14 +15,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 from harness.reference.errors import Fatal, Retryable
 from harness.reference.payload import UUID
 
 if TYPE_CHECKING:
     from harness.reference.log import Log
 
-MODE = 0o755 if bug("staging-is-open") else 0o700
+MODE = 0o755 if has_bug("staging-is-open") else 0o700
 LEAST_FREE_BYTES = 64 * 1024**2
 SECONDS_PER_HOUR = 3600
 
@@ -32,7 +32,7 @@ class Staging:
 
     def __init__(self, root: Path, task_id: str, attempt: int) -> None:
         self.path = root / task_id / str(attempt)
-        if bug("stages-elsewhere"):
+        if has_bug("stages-elsewhere"):
             self.path = root / f"{task_id}-{attempt}"
         self._root = root
         self.descriptor: int | None = None
@@ -46,7 +46,7 @@ class Staging:
         """
         try:
             _create_root(self._root)
-            if bug("touches-behind-links") and self.path.parent.is_symlink():
+            if has_bug("touches-behind-links") and self.path.parent.is_symlink():
                 os.utime(self.path.parent)
             for part in reversed([self.path, *self.path.parents[: len(self.path.relative_to(self._root).parts) - 1]]):
                 _create(part)
@@ -59,18 +59,18 @@ class Staging:
             raise Retryable(
                 f"the staging directory is locked by a live attempt, or by the Cryo of a dead one: {self.path}"
             )
-        if not bug("staging-is-not-emptied"):
+        if not has_bug("staging-is-not-emptied"):
             _empty(self.path)
         free = shutil.disk_usage(self.path).free
         if free < LEAST_FREE_BYTES:
-            error_class = Fatal if bug("full-disk-is-fatal") else Retryable
+            error_class = Fatal if has_bug("full-disk-is-fatal") else Retryable
             raise error_class(f"the staging disk has only {free} bytes free; {LEAST_FREE_BYTES} are needed")
 
     def remove(self, *, failed: bool) -> None:
         """Delete the directory; the sweep deletes later what can't be deleted now."""
         if self.descriptor is None:
             return
-        if not bug("failed-staging-stays" if failed else "staging-stays"):
+        if not has_bug("failed-staging-stays" if failed else "staging-stays"):
             shutil.rmtree(self.path, ignore_errors=True)
             _remove_if_empty(self.path.parent)
         self._close()
@@ -82,23 +82,23 @@ class Staging:
 
 
 def lock(descriptor: int) -> bool:
-    """Take the lock without waiting, and tell whether it was free."""
+    """Take the lock without waiting, and return whether it was free."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
-            return bug("ignores-the-staging-lock")
+            return has_bug("ignores-the-staging-lock")
         raise
     return True
 
 
 def sweep(root: Path, ttl_hours: float, log: Log) -> None:
     """Delete the attempt directories that are older than the TTL and not locked (STG-4, STG-5)."""
-    if bug("never-sweeps"):
+    if has_bug("never-sweeps"):
         return
     if not root.is_dir() or root.is_symlink():
         return
-    oldest = time.time() - (0 if bug("sweeps-the-young") else ttl_hours) * SECONDS_PER_HOUR
+    oldest = time.time() - (0 if has_bug("sweeps-the-young") else ttl_hours) * SECONDS_PER_HOUR
     for task in sorted(root.iterdir()):
         if not _is_own_directory(task) or not UUID.fullmatch(task.name):
             continue
@@ -122,8 +122,8 @@ def _sweep_attempt(attempt: Path, log: Log) -> None:
 
 
 def _is_own_directory(path: Path) -> bool:
-    """Tell whether a path is a directory, not a link, and owned by this user."""
-    if bug("follows-staging-links"):
+    """Return whether a path is a directory, not a link, and owned by this user."""
+    if has_bug("follows-staging-links"):
         return path.is_dir()
     try:
         status = path.lstat()
@@ -140,7 +140,7 @@ def _create_root(root: Path) -> None:
         _create(root)
         return
     status = root.lstat()
-    if bug("follows-staging-links") and root.is_dir():
+    if has_bug("follows-staging-links") and root.is_dir():
         return
     if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {os.geteuid(), 0}:
         raise Fatal(

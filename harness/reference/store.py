@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.reference.bugs import bug
+from harness.reference.bugs import has_bug
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +58,4 @@ class Store(Protocol):
 
 def glob() -> str:
     """Return the glob with which readers find the files."""
-    return "*" if bug("glob-of-everything") else "*.parquet"
+    return "*" if has_bug("glob-of-everything") else "*.parquet"

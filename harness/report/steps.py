@@ -1,4 +1,4 @@
-"""Describes each event as timeline steps: who sent what to whom, in plain words."""
+"""Describes each event as timeline steps: which component sent what to which other one."""
 
 from __future__ import annotations
 
@@ -46,22 +46,23 @@ LANES = {
 }
 """The titles of the lanes, from left to right."""
 
-MOST_CHARACTERS_OF_OUTPUT = 160
-MOST_OBJECTS = 20
-"""Objects of the final state that get a step each."""
+MAX_OUTPUT_CHARACTERS = 160
+MAX_OBJECT_STEPS = 20
+"""Objects of the final state that get a step each; the others are counted in one step."""
 SIGNALS = {number.value: number.name for number in signal.Signals}
 """The signals that have names: of the real-time signals only the first and the last have one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineStep:
-    """Something that happened in one lane (`source` is None), or was sent from one lane to another.
+    """Something that happened in one lane, or a message from one lane to another.
 
-    `response` is the response to a request. `failed` says that something went wrong. `mark` is `fault` for what the
-    harness injected, `action` for what it did, `end` for the final state. A `minor` step is rarely of interest.
+    `target` is the lane; `source` is the lane that sent the message, or None. `response` is the response to a request.
+    `failed` is True for errors. `mark` is `fault` for an injected fault, `action` for an action of the harness, `end`
+    for the final state. A `minor` step is rarely of interest.
     """
 
-    numbers: tuple[int, ...]
+    event_numbers: tuple[int, ...]
     at: float
     source: str | None
     target: str
@@ -104,8 +105,8 @@ def _describe_worker_exit(event: WorkerExited) -> list[TimelineStep]:
         meaning = f" ({OUTCOMES[event.code].replace('_', ' ')})" if event.code and event.code in OUTCOMES else ""
         how = f"ends with exit code {event.code}{meaning}"
     output = event.stdout.strip()
-    cut = "…" if len(output) > MOST_CHARACTERS_OF_OUTPUT else ""
-    printed = f"; it printed {output[:MOST_CHARACTERS_OF_OUTPUT]}{cut}" if output else ""
+    cut = "…" if len(output) > MAX_OUTPUT_CHARACTERS else ""
+    printed = f"; it printed {output[:MAX_OUTPUT_CHARACTERS]}{cut}" if output else ""
     return _step(event, None, "worker", f"worker {event.worker} {how}{printed}", failed=event.code != 0)
 
 
@@ -164,11 +165,15 @@ def _describe_dispatcher_call(event: DispatcherCall) -> list[TimelineStep]:
 
 
 def _describe_received_message(event: MessageReceived) -> list[TimelineStep]:
-    return _step(event, "queue", "worker", f"wake-up message of {event.task_id or 'no task'}")
+    return _step(event, "queue", "worker", _message(event.task_id))
 
 
 def _describe_acknowledged_message(event: MessageAcknowledged) -> list[TimelineStep]:
-    return _step(event, "worker", "queue", f"deletes the wake-up message of {event.task_id or 'no task'}")
+    return _step(event, "worker", "queue", f"deletes the {_message(event.task_id)}")
+
+
+def _message(task_id: str | None) -> str:
+    return "message without a task id" if task_id is None else f"wake-up message for task {task_id}"
 
 
 def _describe_store_request(event: StoreRequest) -> list[TimelineStep]:
@@ -177,12 +182,12 @@ def _describe_store_request(event: StoreRequest) -> list[TimelineStep]:
 
 def _describe_store_response(event: StoreResponse) -> list[TimelineStep]:
     verb = {"object_listed": "LIST", "object_deleted": "DELETE"}.get(event.kind, event.operation)
-    condition = " if absent" if event.create_only else " if unchanged" if event.if_match else ""
+    condition = " (If-None-Match: *)" if event.create_only else " (If-Match)" if event.if_match else ""
     result = _status(event.delivered_status)
     if event.status is None and event.delivered_status is not None:
         result += " (not sent to the store)"
     elif event.status != event.delivered_status:
-        result += f" (status of the store: {_status(event.status)})"
+        result += f" (the store sent: {_status(event.status)})"
     ok = event.delivered_status is not None and event.delivered_status < HTTPStatus.BAD_REQUEST
     return _step(event, "worker", "store", f"{verb} {event.key}{condition}", response=result, failed=not ok)
 
@@ -192,11 +197,23 @@ def _describe_fault(event: FaultFired) -> list[TimelineStep]:
     return _step(event, None, lane, "", mark="fault")
 
 
+ACTIONS = {
+    "start-worker": "starts another worker",
+    "age-staging": "makes the staging directories 100 hours older",
+    "take-lease": "takes the lease away",
+    "cancel": "cancels the task",
+    "deny-heartbeat": "answers the next heartbeat with 403",
+}
+"""What the harness does, for each action of a trigger that is not a signal."""
+
+
 def _describe_action(event: HarnessAction) -> list[TimelineStep]:
-    if event.action.startswith("SIG") or event.action == "start-worker":
-        return _step(event, None, "worker", f"the harness does {event.action} to worker {event.worker}", mark="action")
-    lane = "worker" if event.action == "age-staging" else "dispatcher"
-    return _step(event, None, lane, f"the harness does {event.action}", mark="action")
+    if event.action.startswith("SIG"):
+        text = f"sends {event.action} to worker {event.worker}"
+    else:
+        text = ACTIONS.get(event.action, f"carries out {event.action}")
+    lane = "dispatcher" if event.action in {"take-lease", "cancel", "deny-heartbeat"} else "worker"
+    return _step(event, None, lane, f"the harness {text}", mark="action")
 
 
 def _describe_timeout(event: TimedOut) -> list[TimelineStep]:
@@ -207,27 +224,29 @@ def _describe_final_state(event: FinalState) -> list[TimelineStep]:
     objects = [f"{key} ({stored.size_bytes:,} bytes)" for key, stored in sorted(event.objects.items())]
     steps = [
         step
-        for text in objects[:MOST_OBJECTS] or ["nothing"]
-        for step in _end_step(event, "store", f"in the store: {text}")
+        for text in objects[:MAX_OBJECT_STEPS] or ["no object"]
+        for step in _final_step(event, "store", f"the store contains {text}")
     ]
-    if len(objects) > MOST_OBJECTS:
-        steps += _end_step(event, "store", f"in the store: {len(objects) - MOST_OBJECTS} more objects")
-    files = [entry.path for entry in event.staged]
-    steps += _end_step(event, "worker", f"left in staging: {', '.join(files) or 'nothing'}", failed=bool(files))
+    if len(objects) > MAX_OBJECT_STEPS:
+        steps += _final_step(event, "store", f"the store contains {len(objects) - MAX_OBJECT_STEPS} more objects")
+    files = ", ".join(entry.path for entry in event.staged)
+    text = f"the staging root contains {files}" if files else "the staging root is empty"
+    steps += _final_step(event, "worker", text, failed=bool(files))
     if event.survivors:
-        steps += _end_step(event, "cryo", f"still running: {', '.join(event.survivors)}", failed=True)
+        steps += _final_step(event, "cryo", f"these processes still run: {', '.join(event.survivors)}", failed=True)
     for version, count in sorted(event.registered.items()):
-        steps += _end_step(event, "dispatcher", f"version {version} is registered {times(count)}", failed=count != 1)
+        steps += _final_step(event, "dispatcher", f"version {version} is registered {times(count)}", failed=count != 1)
     for (clause, detail), count in Counter(event.rejected_requests).items():
         repeated = f" ({times(count)})" if count > 1 else ""
-        steps += _end_step(event, "dispatcher", f"rejected because of {clause}: {detail}{repeated}", failed=True)
+        text = f"the dispatcher rejected a request because of {clause}: {detail}{repeated}"
+        steps += _final_step(event, "dispatcher", text, failed=True)
     for fault in event.unfired_faults:
-        steps += _end_step(event, "worker", f"the fault never fired: {fault}", failed=True)
+        steps += _final_step(event, "worker", f"this fault never fired: {fault}", failed=True)
     return steps
 
 
-def _end_step(event: FinalState, lane: str, text: str, *, failed: bool = False) -> list[TimelineStep]:
-    return _step(event, None, lane, f"at the end, {text}", mark="end", failed=failed)
+def _final_step(event: FinalState, lane: str, text: str, *, failed: bool = False) -> list[TimelineStep]:
+    return _step(event, None, lane, f"final state: {text}", mark="end", failed=failed)
 
 
 DESCRIBERS: dict[type[Event], Callable[..., list[TimelineStep]]] = {
@@ -251,6 +270,6 @@ DESCRIBERS: dict[type[Event], Callable[..., list[TimelineStep]]] = {
 }
 
 
-def steps_of_event(event: Event) -> list[TimelineStep]:
+def describe_event(event: Event) -> list[TimelineStep]:
     """Return the steps that describe one event; `ScenarioStarted` has none."""
     return [] if isinstance(event, ScenarioStarted) else DESCRIBERS[type(event)](event)

@@ -23,11 +23,11 @@ STYLES = {
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.NOT_EXERCISED: "yellow",
 }
-MOST_SHOWN = 2
+MAX_SHOWN = 2
 """Scenarios of a clause, and violations of a scenario, that are shown; the JSON report and the page have all."""
-MOST_CHARACTERS = 600
-MOST_EVENTS = 6
-MOST_CLAUSE_CHARACTERS = 400
+MAX_CHARACTERS = 600
+MAX_EVENTS = 6
+MAX_CLAUSE_CHARACTERS = 400
 """Of a longer clause only the first sentence is shown."""
 
 
@@ -87,17 +87,17 @@ def _failure(result: RunResult, clause: str) -> Iterator[Text]:
     """Yield the text of a violated clause, and its violations in the simplest scenarios."""
     scenarios = simplest_first(result, clause)
     full_text = clauses()[clause]["text"]
-    clause_text = full_text if len(full_text) <= MOST_CLAUSE_CHARACTERS else f"{short_text(clause)} …"
+    clause_text = full_text if len(full_text) <= MAX_CLAUSE_CHARACTERS else f"{short_text(clause)} …"
     yield Text.assemble(("FAIL ", STYLES[Verdict.FAIL]), (clause, "bold"), f" {clause_text}")
-    for scenario in scenarios[:MOST_SHOWN]:
+    for scenario in scenarios[:MAX_SHOWN]:
         known = " (known)" if result.is_known(scenario, clause) else ""
         yield Text.assemble("  in ", (scenario.name, "bold"), f"{known}: {printable(scenario.title)}")
         yield from _violations(scenario, clause)
         if scenario.history:
             yield Text(f"    history   {scenario.history}")
         yield Text(f"    run again {printable(result.replay(scenario))}")
-    if len(scenarios) > MOST_SHOWN:
-        yield Text(f"  and in {', '.join(scenario.name for scenario in scenarios[MOST_SHOWN:])}")
+    if len(scenarios) > MAX_SHOWN:
+        yield Text(f"  and in {', '.join(scenario.name for scenario in scenarios[MAX_SHOWN:])}")
     yield Text()
 
 
@@ -106,21 +106,23 @@ def _violations(scenario: ScenarioResult, clause: str) -> Iterator[Text]:
     names = short_names(scenario.events)
     violations = scenario.by_clause()[clause].violations
     pairs = list(dict.fromkeys((shorten(item.expected, names), shorten(item.seen, names)) for item in violations))
-    for expected, seen in pairs[:MOST_SHOWN]:
-        yield Text(f"    expected  {expected[:MOST_CHARACTERS]}")
-        yield Text(f"    seen      {seen[:MOST_CHARACTERS]}", style=STYLES[Verdict.FAIL])
-    if len(pairs) > MOST_SHOWN:
-        yield Text(f"              and {len(pairs) - MOST_SHOWN} more")
+    for expected, seen in pairs[:MAX_SHOWN]:
+        yield Text(f"    expected  {expected[:MAX_CHARACTERS]}")
+        yield Text(f"    seen      {seen[:MAX_CHARACTERS]}", style=STYLES[Verdict.FAIL])
+    if len(pairs) > MAX_SHOWN:
+        yield Text(f"              and {len(pairs) - MAX_SHOWN} more")
     cited = frozenset(number for item in violations for number in item.events)
     steps = [
-        step for step in timeline(scenario.events, cited) if cited.intersection(step.numbers) and step.mark != "end"
+        step
+        for step in timeline(scenario.events, cited)
+        if cited.intersection(step.event_numbers) and step.mark != "end"
     ]
-    for step in steps[:MOST_EVENTS]:
+    for step in steps[:MAX_EVENTS]:
         yield Text(f"    event     {step_line(step)}", style="dim")
-    if len(steps) > MOST_EVENTS:
-        yield Text(f"              and {len(steps) - MOST_EVENTS} more", style="dim")
+    if len(steps) > MAX_EVENTS:
+        yield Text(f"              and {len(steps) - MAX_EVENTS} more", style="dim")
     if line := last_log_line(scenario.events, cited):
-        yield Text(f"    last log  {line[:MOST_CHARACTERS]}", style="dim")
+        yield Text(f"    last log  {line[:MAX_CHARACTERS]}", style="dim")
     if scenario.events and scenario.events[-1].number in cited:
         yield Text(f"    event     {scenario.events[-1].number}: the final state", style="dim")
 
@@ -145,7 +147,8 @@ def simplest_first(result: RunResult, clause: str) -> list[ScenarioResult]:
 
 def step_line(step: TimelineStep) -> str:
     """Return a step as one line."""
-    numbers = f"{step.numbers[0]}-{step.numbers[-1]}" if len(step.numbers) > 1 else str(step.numbers[0])
+    first, last = step.event_numbers[0], step.event_numbers[-1]
+    numbers = str(first) if first == last else f"{first}-{last}"
     lanes = f"{step.source} → {step.target}" if step.source else step.target
     response = f" → {step.response}" if step.response else ""
     return f"{numbers:8} {step.at:+.2f} s  {lanes}: {step.text}{response}"

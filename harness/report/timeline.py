@@ -17,9 +17,9 @@ from harness.history import (
     WorkerExited,
 )
 from harness.report.names import short_names, shorten
-from harness.report.steps import TimelineStep, steps_of_event
+from harness.report.steps import TimelineStep, describe_event
 
-LONGEST, LONGEST_MINOR = 400, 160
+MAX_CHARACTERS, MAX_MINOR_CHARACTERS = 400, 160
 """Characters of a step's text; the events of a step have the whole text."""
 
 
@@ -44,7 +44,7 @@ def last_log_line(events: Sequence[Event], cited: frozenset[int]) -> str:
 
 def _shortened(step: TimelineStep, names: dict[str, str], start: float) -> TimelineStep:
     text = " ".join(shorten(step.text, names).split())
-    longest = LONGEST_MINOR if step.minor else LONGEST
+    longest = MAX_MINOR_CHARACTERS if step.minor else MAX_CHARACTERS
     if len(text) > longest:
         text = f"{text[:longest]}…"
     return replace(step, text=text, response=shorten(step.response, names), at=round(step.at - start, 3))
@@ -81,8 +81,8 @@ def _steps_of_group(group: list[Event]) -> Iterator[TimelineStep]:
     faults = [event.fault for event in group if isinstance(event, FaultFired)]
     response_only = isinstance(main, StoreResponse) and not isinstance(group[0], StoreRequest)
     numbers = tuple(event.number for event in group)
-    for described in steps_of_event(main):
-        step = replace(described, numbers=numbers, at=group[0].at, events=tuple(group))
+    for described in describe_event(main):
+        step = replace(described, event_numbers=numbers, at=group[0].at, events=tuple(group))
         if response_only:
             target = step.source or "worker"
             step = replace(step, source=step.target, target=target, text=f"response to {step.text}")
@@ -99,7 +99,7 @@ def _merge_similar(steps: list[TimelineStep], cited: frozenset[int]) -> Iterator
     """Merge consecutive minor calls to the same node or dispatcher into one step."""
     similar: list[TimelineStep] = []
     for step in steps:
-        can_merge = step.minor and step.target in {"rpc", "dispatcher"} and not cited.intersection(step.numbers)
+        can_merge = step.minor and step.target in {"rpc", "dispatcher"} and not cited.intersection(step.event_numbers)
         if similar and not (can_merge and step.target == similar[0].target):
             yield _merged(similar)
             similar = []
@@ -117,5 +117,6 @@ def _merged(steps: list[TimelineStep]) -> TimelineStep:
         return first
     counts = Counter(step.text.partition(" ")[0] for step in steps)
     text = ", ".join(f"{count} x {call}" if count > 1 else call for call, count in counts.items())
-    numbers = tuple(number for step in steps for number in step.numbers)
-    return replace(first, numbers=numbers, text=text, events=tuple(event for step in steps for event in step.events))
+    numbers = tuple(number for step in steps for number in step.event_numbers)
+    events = tuple(event for step in steps for event in step.events)
+    return replace(first, event_numbers=numbers, text=text, events=events)

@@ -11,21 +11,22 @@ from harness.runner.processes import children_of
 INITS = frozenset({"tini", "docker-init", "dumb-init", "catatonit"})
 
 
-class Inside:
-    """The worker in a container, found by the id file: the process that must get the signals.
+class ContainerPid:
+    """Finds the worker's process in a container, to which signals must be sent; the id file names the container.
 
-    This works on Linux with the engine on this machine; elsewhere no process is found.
+    This works on Linux with a local Docker engine; otherwise no process is found.
     """
 
     def __init__(self, id_file: Path) -> None:
         self._id_file = id_file
         self._main: int | None = None
 
-    def pid(self) -> int | None:
-        """Return its id in the process table of this machine, or None before its start and after its end.
+    def find(self) -> int | None:
+        """Return the worker's process id on this machine, or None before its start and after its end.
 
-        If the main process is an init that forwards signals, the worker is its child, because no init can forward
-        SIGKILL and SIGSTOP. It is looked up each time, because the first process in a container is briefly Docker's.
+        If the main process is an init that forwards signals, this is the id of its child, because no init can forward
+        SIGKILL and SIGSTOP. The name of the process is read each time, because the first process in a container is
+        at first a process of Docker.
         """
         self._main = self._main or _main_process(self._id_file)
         if self._main is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.faults.rpc import HARNESS
+from harness.faults.rpc import HARNESS_METHOD_PREFIX
 from harness.history import CryoStarted, CryoWrote, FaultFired, RpcCall
 from harness.runner import staging
 from harness.runner.processes import Watch, locked_below
@@ -30,7 +30,7 @@ class CryoEvents:
             self._started(report["pid"], report["arguments"], report["environment"])
         elif call.method == "harness_wrote":
             self._recorder.add(CryoWrote, name=call.params[0]["name"], digest=call.params[0]["sha256"])
-        elif not call.method.startswith(HARNESS):
+        elif not call.method.startswith(HARNESS_METHOD_PREFIX):
             self._recorder.add(
                 RpcCall, node=call.node, method=call.method, blocks=call.blocks, fault=call.fault is not None
             )
@@ -57,7 +57,7 @@ class CryoEvents:
             environment=tuple(environment),
             directory=directory,
             pid=pid,
-            staged=staging.look(self._staging_root),
+            staged=staging.list_entries(self._staging_root),
             locked=locked_below(pid, self._staging_root),
         )
-        self._watch.cryo_began(pid, event.number)
+        self._watch.follow_cryo(pid, event.number)

@@ -1,4 +1,4 @@
-"""What a service talks to beside node and store: the dispatcher and the wake-up queue, every exchange recorded."""
+"""The dispatcher and the wake-up queue of a service, with a record of every exchange."""
 
 from __future__ import annotations
 

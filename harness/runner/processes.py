@@ -24,7 +24,7 @@ KILLED_IN_CONTAINER = 128 + signal.SIGKILL
 
 
 class Worker:
-    """A worker process; if it is a command that runs another process, `inner` returns the id of that process."""
+    """A worker process. If the command runs the worker as another process, `inner` returns the id of that process."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - all of them describe the process
         self, number: int, recorder: Recorder, command: Sequence[str], environment: dict[str, str],
@@ -63,7 +63,7 @@ class Worker:
             os.kill(pid, number)
 
     def pids(self) -> list[int]:
-        """Return the known process ids; the last is that of the worker itself."""
+        """Return the known process ids; the last one belongs to the worker itself."""
         inner = self._inner() if self._inner is not None and self.process.poll() is None else None
         return [self.process.pid] if inner is None else [self.process.pid, inner]
 
@@ -101,7 +101,7 @@ class Worker:
         if self._inner is not None and code == KILLED_IN_CONTAINER:
             code = -signal.SIGKILL
         self._threads[0].join()
-        # A Cryo that outlives its worker may keep the pipes open: then only the output until now counts.
+        # If Cryo outlives its worker, it may keep the pipes open; then the output after this time is ignored.
         for thread in self._threads[1:]:
             thread.join(2.0)
         self._recorder.add(WorkerExited, worker=self.number, code=code, stdout=str(self._stdout))
@@ -109,7 +109,7 @@ class Worker:
 
 
 class Watch:
-    """Watches all descendants of the workers while the `with` block lasts, and kills those that are left."""
+    """Watches all descendants of the workers during the `with` block, and kills the remaining ones at its end."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -136,7 +136,7 @@ class Watch:
                 os.kill(pid, signal.SIGKILL)
 
     def on_cryo(self, listener: Callable[[int, list[str]], None]) -> None:
-        """Call a function with the process id and the command line of every Cryo that is found."""
+        """Call a function with the process id and the command line of every Cryo process that is found."""
         self._on_cryo = listener
 
     def follow(self, worker: Worker) -> None:
@@ -153,12 +153,12 @@ class Watch:
                 self._reported.add((pid, start))
                 self._on_cryo(pid, words.split())
 
-    def cryo_began(self, pid: int, number: int) -> None:
-        """Watch for the end of a Cryo; `number` is that of its `cryo_started` event."""
+    def follow_cryo(self, pid: int, number: int) -> None:
+        """Watch for the end of a Cryo process; `number` is the number of its `cryo_started` event."""
         self._cryos[number] = (pid, _start_of(pid) or "")
 
-    def no_cryo_lives(self) -> bool:
-        """Record the end of each Cryo that has ended, and return whether none is left."""
+    def record_cryo_ends(self) -> bool:
+        """Record the end of each Cryo process that has ended, and return whether none is left."""
         with self._ending:
             for number, (pid, start) in list(self._cryos.items()):
                 if _start_of(pid) != start:
@@ -166,9 +166,9 @@ class Watch:
                     self._recorder.add(CryoEnded, start_number=number)
         return not self._cryos
 
-    def adopt(self, marks: Sequence[str]) -> None:
-        """Record processes with one of these texts in their environment: descendants that detached from a worker."""
-        wanted = [mark.encode() for mark in marks]
+    def find_detached(self, markers: Sequence[str]) -> None:
+        """Record descendants that detached from a worker: processes with one of these texts in their environment."""
+        wanted = [marker.encode() for marker in markers]
         known = {pid for pid, _ in self.seen}
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit() and int(folder.name) not in {*known, os.getpid()}:
@@ -176,7 +176,7 @@ class Watch:
                     environment = (folder / "environ").read_bytes()
                 except OSError:
                     continue
-                if any(mark in environment for mark in wanted):
+                if any(marker in environment for marker in wanted):
                     self.note(int(folder.name))
 
     def survivors(self) -> tuple[str, ...]:
@@ -194,7 +194,7 @@ class Watch:
                 pid = pending.pop()
                 self.note(pid)
                 pending += children_of(pid)
-            self.no_cryo_lives()
+            self.record_cryo_ends()
 
 
 def children_of(pid: int) -> list[int]:

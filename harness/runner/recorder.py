@@ -41,8 +41,8 @@ class Recorder:
                 listener(event)
             return event
 
-    def scrub_again(self) -> None:
-        """Replace secrets that were not known yet when an event was recorded."""
+    def scrub_late_secrets(self) -> None:
+        """Replace secrets in all events again, because some became known after an event was recorded."""
         with self._changed:
             self.events[:] = [self.secrets.scrubbed(event) for event in self.events]
 
@@ -55,7 +55,7 @@ class Recorder:
         self._listeners.append(listener)
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until a condition holds, and return whether it does; it is tested at each event and ten times a second.
+        """Wait until a condition is true, and return whether it is; it is tested at each event and ten times a second.
 
         Raises:
             Stopped: the run was interrupted.

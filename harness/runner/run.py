@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from harness.stores.backends import Backends
     from harness.targets import Target
 
-LINGER_SECONDS = 3.0
-"""A process that a worker started counts as a survivor if it outlives the worker by more than this."""
+CHILD_EXIT_SECONDS = 3.0
+"""A process that a worker started counts as a survivor if it runs for longer than this after the worker's end."""
 QUIET_SECONDS = 2.0
-"""`until = "quiet"` is reached after this time without an event."""
+"""`until = "quiet"` is true after this time without an event."""
 CRYO_END_SECONDS = 8.0
 """How long `watch_cryo_after_end` waits for Cryo to end: more than the checks allow after a lost lease."""
 
 
-def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Event | None = None) -> list[Event]:
+def run(scenario: Scenario, target: Target, backends: Backends, stop: threading.Event | None = None) -> list[Event]:
     """Run a scenario and return its history.
 
     Raises:
@@ -39,13 +39,13 @@ def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Ev
     recorder = Recorder(stop)
     with tempfile.TemporaryDirectory(prefix="harness-") as name:
         folder = Path(name).resolve()
-        with open_world(scenario, target, around, recorder, folder) as world:
+        with open_world(scenario, target, backends, recorder, folder) as world:
             recorder.add(
                 ScenarioStarted,
                 scenario=scenario.model_dump(mode="json"),
                 target=target.name,
-                store=around.name if scenario.store == "s3" else "directory",
-                limitations=around.limitations,
+                store=backends.name if scenario.store == "s3" else "directory",
+                limitations=backends.limitations,
                 bucket=world.bucket.name if world.bucket else str(world.folders.store),
                 staging_root=str(world.folders.staging),
                 preloaded=world.preloaded,
@@ -53,7 +53,10 @@ def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Ev
             )
             triggers = Triggers(world)
             recorder.on_event(triggers.handle)
-            (_as_commands if scenario.delivery == "run" else _as_service)(world)
+            if scenario.delivery == "run":
+                _run_tasks(world)
+            else:
+                _run_service(world)
             _conclude(world, triggers)
     # Events that were recorded while the world was being closed are not part of the history.
     last = next(index for index, event in enumerate(recorder.events) if isinstance(event, FinalState))
@@ -61,7 +64,7 @@ def run(scenario: Scenario, target: Target, around: Backends, stop: threading.Ev
 
 
 class Triggers:
-    """Carries out a scenario's triggers at once, in the thread that records the event."""
+    """Fires the triggers of a scenario immediately, in the thread that records the event."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -70,17 +73,17 @@ class Triggers:
         self._lock = threading.RLock()
 
     @property
-    def unfired(self) -> tuple[str, ...]:
+    def unsuccessful(self) -> tuple[str, ...]:
         """The triggers whose event was never recorded, and those whose action failed."""
         return (*map(str, self._script.unfired), *self._failed)
 
     def handle(self, event: Event) -> None:
-        """Count an event, and do what the triggers say that apply to it."""
+        """Count an event, and carry out the actions of the triggers that match it."""
         with self._lock:
             for trigger in self._script.fire(lambda trigger: trigger.matches(event)):
                 try:
                     self._act(trigger, event)
-                except Exception as error:  # noqa: BLE001 - the thread is a server's, and would answer 500 for it
+                except Exception as error:  # noqa: BLE001 - in a server's thread it would become response 500
                     self._failed.append(f"{trigger}: {type(error).__name__}: {error}")
 
     def _act(self, trigger: Trigger, event: Event) -> None:
@@ -95,29 +98,31 @@ class Triggers:
             for path in sorted(world.folders.staging.glob("*/*")):
                 staging.age(path, 100)
         elif trigger.do == "take-lease":
-            world.service.dispatcher.take_lease(getattr(event, "task_id", None) or world.task_id(0))
+            world.required_platform.dispatcher.take_lease(getattr(event, "task_id", None) or world.task_id(0))
         elif trigger.do == "deny-heartbeat":
-            world.service.dispatcher.add_faults(
+            world.required_platform.dispatcher.add_faults(
                 DispatcherFault("heartbeat", "status", status=HTTPStatus.FORBIDDEN, times=1)
             )
         else:
-            world.service.dispatcher.cancel(getattr(event, "task_id", None) or world.task_id(0))
+            world.required_platform.dispatcher.cancel(getattr(event, "task_id", None) or world.task_id(0))
 
 
-def _as_commands(world: World) -> None:
-    """Run one process for each task, one after the other except for concurrent tasks."""
+def _run_tasks(world: World) -> None:
+    """Run one process for each task, one after the other, except for concurrent tasks."""
     scenario, recorder = world.scenario, world.recorder
-    started_by_trigger = sum(trigger.times or 0 for trigger in scenario.triggers if trigger.do == "start-worker")
-    for place, line in enumerate(scenario.tasks):
-        recorder.add(TaskCreated, task=place, task_id=world.task_id(place), payload=line.value())
-    for place, line in enumerate(scenario.tasks[: len(scenario.tasks) - started_by_trigger]):
-        if place and not line.concurrent:
-            _all_ended(world)
-        world.start(place)
-    _all_ended(world)
+    count_started_by_triggers = sum(trigger.times or 0 for trigger in scenario.triggers if trigger.do == "start-worker")
+    for index, line in enumerate(scenario.tasks):
+        recorder.add(TaskCreated, task=index, task_id=world.task_id(index), payload=line.value())
+    for index, line in enumerate(scenario.tasks[: len(scenario.tasks) - count_started_by_triggers]):
+        if index and not line.concurrent:
+            _wait_for_workers(world)
+        world.start(index)
+    _wait_for_workers(world)
 
 
-def _all_ended(world: World) -> None:
+def _wait_for_workers(world: World) -> None:
+    """Wait until all workers have ended; kill them after the scenario's time limit."""
+
     def ended() -> bool:
         return all(worker.ended.is_set() for worker in world.workers)
 
@@ -127,16 +132,16 @@ def _all_ended(world: World) -> None:
             worker.close()
 
 
-def _as_service(world: World) -> None:
+def _run_service(world: World) -> None:
     """Start workers as services, wait until the scenario is over, and stop them with SIGTERM."""
     scenario, recorder = world.scenario, world.recorder
-    platform, settings = world.service, scenario.platform
+    platform, settings = world.required_platform, scenario.platform
     for body in settings.stray:
         platform.queue.send_text(body)
-    for place, line in enumerate(scenario.tasks):
+    for index, line in enumerate(scenario.tasks):
         payload = line.value()
-        platform.dispatcher.add_task(payload, world.task_id(place))
-        recorder.add(TaskCreated, task=place, task_id=world.task_id(place), payload=payload)
+        platform.dispatcher.add_task(payload, world.task_id(index))
+        recorder.add(TaskCreated, task=index, task_id=world.task_id(index), payload=payload)
     for _ in range(settings.workers):
         world.start(None)
 
@@ -144,19 +149,19 @@ def _as_service(world: World) -> None:
         return _until_reached(world) or all(worker.ended.is_set() for worker in world.workers)
 
     if not recorder.wait(over, scenario.patience_seconds):
-        recorder.add(TimedOut, what=f"until {settings.until}")
+        recorder.add(TimedOut, what=f"the scenario did not reach {settings.until!r} in time")
     if settings.watch_cryo_after_end:
-        # On SIGTERM the worker would stop its Cryo; the scenario tests whether it does so without SIGTERM.
-        recorder.wait(world.watch.no_cryo_lives, CRYO_END_SECONDS)
+        # After SIGTERM the worker would stop Cryo anyway; the scenario tests whether it stops Cryo without SIGTERM.
+        recorder.wait(world.watch.record_cryo_ends, CRYO_END_SECONDS)
     for worker in list(world.workers):
         worker.signal("SIGTERM")
-    _all_ended(world)
+    _wait_for_workers(world)
     platform.record_exchanges()
 
 
 def _until_reached(world: World) -> bool:
-    """Return whether the condition in `platform.until` holds."""
-    until, platform = world.scenario.platform.until, world.service
+    """Return whether the condition in `platform.until` is true."""
+    until, platform = world.scenario.platform.until, world.required_platform
     platform.record_exchanges()
     ended = all(task.ended for task in platform.dispatcher.tasks)
     if until == "tasks-ended":
@@ -172,9 +177,9 @@ def _until_reached(world: World) -> bool:
 def _conclude(world: World, triggers: Triggers) -> None:
     """Record the final state."""
     recorder, scenario = world.recorder, world.scenario
-    world.watch.adopt(world.marks)
-    recorder.wait(lambda: not world.watch.survivors(), LINGER_SECONDS)
-    world.watch.no_cryo_lives()
+    world.watch.find_detached(world.process_markers)
+    recorder.wait(lambda: not world.watch.survivors(), CHILD_EXIT_SECONDS)
+    world.watch.record_cryo_ends()
     unfired = [str(fault) for fault in world.proxy.unfired]
     if world.node.pool is not None:
         unfired += [str(fault) for fault in world.node.pool.unfired_faults if not fault.may_miss]
@@ -185,17 +190,17 @@ def _conclude(world: World, triggers: Triggers) -> None:
         unfired += [str(fault) for fault in world.platform.dispatcher.unfired_faults if not fault.may_miss]
         registered = {version: len(times) for version, times in world.platform.dispatcher.registered.items()}
         rejected = [(violation.clause, violation.detail) for violation in world.platform.dispatcher.violations]
-    recorder.scrub_again()
+    recorder.scrub_late_secrets()
     recorder.add(
         FinalState,
         objects=objects.contents(world.bucket, world.folders.store, recorder.secrets),
-        staged=staging.look(world.folders.staging),
-        preloaded_files=staging.untouched(
-            world.file_states, scenario, world.folders.staging, world.folders.outside, world.task_id(0)
+        staged=staging.list_entries(world.folders.staging),
+        preloaded_files=staging.unchanged_files(
+            world.preloaded_states, scenario, world.folders.staging, world.folders.outside, world.task_id(0)
         ),
         survivors=world.watch.survivors(),
         arguments=tuple(sorted(world.watch.arguments)),
         registered=registered,
         rejected_requests=tuple(rejected),
-        unfired_faults=(*unfired, *triggers.unfired),
+        unfired_faults=(*unfired, *triggers.unsuccessful),
     )

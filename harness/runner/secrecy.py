@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 SHORTEST = 12
 """Shorter values are rejected, because they may occur by chance."""
-LONGEST_FORM_BYTES = 1024
-"""No encoded form of a secret is longer; this much of a cut text is searched again with what follows."""
+MAX_FORM_BYTES = 1024
+"""No encoded form of a secret is longer. The end of a text of this length is searched again with the text after it."""
 _BASE64_GROUP = 3
 
 

@@ -17,7 +17,7 @@ SECONDS_PER_HOUR = 3600
 LEFT = "left.parquet"
 
 
-def plant(scenario: Scenario, root: Path, outside: Path, task_id: str) -> None:
+def create_preloaded_files(scenario: Scenario, root: Path, outside: Path, task_id: str) -> None:
     """Create the preloaded files; links point to a directory outside the root, which has one file."""
     root.mkdir(mode=0o700)
     outside.mkdir()
@@ -43,16 +43,16 @@ def _path(root: Path, name: str, task_id: str) -> Path:
 
 
 def age(path: Path, hours: float) -> None:
-    """Set the modification time of a path back, without following links."""
+    """Set the modification time of a path to `hours` ago, without following links."""
     then = time.time() - hours * SECONDS_PER_HOUR
     os.utime(path, (then, then), follow_symlinks=False)
 
 
-States = dict[str, tuple[object, ...]]
-"""The states of preloaded paths, by path; a state is equal if the path was not touched."""
+PathStates = dict[str, tuple[object, ...]]
+"""The states of preloaded paths, by path; two states are equal if the path was not touched in between."""
 
 
-def states(scenario: Scenario, root: Path, outside: Path, task_id: str) -> States:
+def path_states(scenario: Scenario, root: Path, outside: Path, task_id: str) -> PathStates:
     """Return the state of each preloaded path and of the directory that links point to.
 
     In that directory reading is detected, too, by access times, if the file system records them: `relatime` updates an
@@ -66,7 +66,7 @@ def states(scenario: Scenario, root: Path, outside: Path, task_id: str) -> State
     return found
 
 
-def untouched(before: States, scenario: Scenario, root: Path, outside: Path, task_id: str) -> dict[str, bool]:
+def unchanged_files(before: PathStates, scenario: Scenario, root: Path, outside: Path, task_id: str) -> dict[str, bool]:
     """Return for each preloaded path whether it is unchanged, or, if its removal is expected, whether it still exists.
 
     `BEHIND_LINKS` is the key of the directory that links point to.
@@ -111,8 +111,8 @@ def _status(path: Path, *, with_access_time: bool = False) -> tuple[object, ...]
     return (*found, seen.st_atime_ns) if with_access_time else found
 
 
-def look(root: Path) -> tuple[StagedEntry, ...]:
-    """Return everything below the root."""
+def list_entries(root: Path) -> tuple[StagedEntry, ...]:
+    """Return all entries below the root."""
     found = []
     for folder, names, files in os.walk(root):
         for name in sorted([*names, *files]):

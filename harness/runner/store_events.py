@@ -43,13 +43,13 @@ class StoreListener(Listener):
         self._recorder, self._bucket, self._ports = recorder, bucket, ports
         self._numbers: dict[int, int] = {}
 
-    def arrived(self, number: int, request: Request) -> None:
+    def on_request(self, number: int, request: Request) -> None:
         """Record the request."""
         operation, key = operation_of(request, self._bucket)
         event = self._recorder.add(StoreRequest, operation=operation, key=key, worker=self._ports.get(request.port))
         self._numbers[number] = event.number
 
-    def answered(self, number: int, request: Request, response: Response) -> None:
+    def on_response(self, number: int, request: Request, response: Response) -> None:
         """Record the response, and the fault if one fired."""
         operation, key = operation_of(request, self._bucket)
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -72,7 +72,7 @@ class StoreListener(Listener):
             size_bytes=len(content),
             secrets=self._recorder.secrets.found_in(content.decode("latin-1")),
             status=response.status,
-            delivered_status=response.answered,
+            delivered_status=response.delivered_status,
             fault=fault,
         )
 

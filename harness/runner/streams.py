@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
-from harness.runner.secrecy import LONGEST_FORM_BYTES
+from harness.runner.secrecy import MAX_FORM_BYTES
 
 if TYPE_CHECKING:
     from harness.runner.secrecy import Secrets
 
-MOST_OUTPUT_BYTES = 4 * 1024**2
-"""How much of each stream is kept; the rest is read, so that the worker does not block, searched, and dropped."""
-LONGEST_LINE_BYTES = 64 * 1024
+MAX_OUTPUT_BYTES = 4 * 1024**2
+"""The part of each stream that is kept. The rest is read, so that the worker does not block, searched, and dropped."""
+MAX_LINE_BYTES = 64 * 1024
 LINE_COSTS_BYTES = 200
 """The size of an event besides its text, so that empty lines count, too."""
 CHUNK_BYTES = 64 * 1024
@@ -38,7 +38,7 @@ class _Dropped:
 
     def pass_over(self, text: bytes) -> None:
         """Remember the end of the kept output, because a secret may begin there."""
-        self._tail = (self._tail + text)[-LONGEST_FORM_BYTES:]
+        self._tail = (self._tail + text)[-MAX_FORM_BYTES:]
 
     def search(self, text: bytes) -> list[str]:
         """Return a line for each secret that was not found before."""
@@ -59,7 +59,7 @@ class Text:
     def read(self, stream: IO[bytes]) -> None:
         """Read a stream to its end."""
         for chunk in iter(_chunks(stream), b""):
-            if len(self._kept) < MOST_OUTPUT_BYTES:
+            if len(self._kept) < MAX_OUTPUT_BYTES:
                 self._kept += chunk
                 self._dropped.pass_over(chunk)
             else:
@@ -68,8 +68,8 @@ class Text:
     def __str__(self) -> str:
         """Return the text without secrets."""
         text = self._secrets.scrub(bytes(self._kept).decode(errors="replace"))
-        complete = len(self._kept) < MOST_OUTPUT_BYTES
-        return text if complete else "\n".join([text[:-LONGEST_FORM_BYTES], *self._notes])
+        complete = len(self._kept) < MAX_OUTPUT_BYTES
+        return text if complete else "\n".join([text[:-MAX_FORM_BYTES], *self._notes])
 
 
 class _Lines:
@@ -79,7 +79,7 @@ class _Lines:
         self._secrets, self._on_line = secrets, on_line
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._dropped = _Dropped(secrets)
-        self._left, self._pending = MOST_OUTPUT_BYTES, ""
+        self._left, self._pending = MAX_OUTPUT_BYTES, ""
 
     def feed(self, chunk: bytes) -> None:
         """Process a chunk of the stream."""
@@ -88,10 +88,10 @@ class _Lines:
             return
         self._dropped.pass_over(chunk)
         *lines, self._pending = (self._pending + self._decoder.decode(chunk)).split("\n")
-        if len(self._pending) > LONGEST_LINE_BYTES:
+        if len(self._pending) > MAX_LINE_BYTES:
             clean = self._secrets.scrub(self._pending)
-            lines.append(clean[:-LONGEST_FORM_BYTES])
-            self._pending = clean[-LONGEST_FORM_BYTES:]
+            lines.append(clean[:-MAX_FORM_BYTES])
+            self._pending = clean[-MAX_FORM_BYTES:]
         for count, line in enumerate(lines, start=1):
             self._on_line(self._secrets.scrub(line))
             self._left -= len(line) + LINE_COSTS_BYTES

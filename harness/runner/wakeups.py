@@ -27,9 +27,9 @@ class QueueListener(Listener):
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._task_of: dict[str, str | None] = {}
+        self._task_of_handle: dict[str, str | None] = {}
 
-    def answered(self, number: int, request: Request, response: Response) -> None:  # noqa: ARG002 - the listener's signature
+    def on_response(self, number: int, request: Request, response: Response) -> None:  # noqa: ARG002 - the listener's signature
         """Record the messages that a ReceiveMessage returned or a DeleteMessage deleted."""
         target = {name.lower(): value for name, value in request.headers.items()}.get("x-amz-target", "")
         if target:
@@ -47,19 +47,19 @@ class QueueListener(Listener):
             self._received(received)
         elif operation in {"DeleteMessage", "DeleteMessageBatch"}:
             for handle in handles:
-                self._recorder.add(MessageAcknowledged, task_id=self._task_of.get(handle))
+                self._recorder.add(MessageAcknowledged, task_id=self._task_of_handle.get(handle))
 
     def _received(self, messages: Iterable[tuple[str, str]]) -> None:
         for handle, body in messages:
             task_id = (json_object(body) or {}).get("task_id")
-            self._task_of[handle] = task_id if isinstance(task_id, str) else None
-            self._recorder.add(MessageReceived, task_id=self._task_of[handle])
+            self._task_of_handle[handle] = task_id if isinstance(task_id, str) else None
+            self._recorder.add(MessageReceived, task_id=self._task_of_handle[handle])
 
 
-def _messages(answer: bytes) -> Iterable[tuple[str, str]]:
-    """Yield handle and body of each message in a response of the query protocol."""
+def _messages(response_body: bytes) -> Iterable[tuple[str, str]]:
+    """Yield the receipt handle and the body of each message in a response of the query protocol."""
     try:
-        root = ET.fromstring(answer)  # noqa: S314 - as above
+        root = ET.fromstring(response_body)  # noqa: S314 - the response comes from the harness's own queue
     except ET.ParseError:
         return
     for message in root.iter():

@@ -1,6 +1,7 @@
-"""One scenario's world: a node, a store behind a recording proxy, a staging root, and for services a platform.
+"""The world of one scenario: a node, a store behind a recording proxy, a staging root, and a platform for services.
 
-Every port, bucket, queue and folder belongs to one world, so that scenarios run side by side.
+Every port, bucket, queue and folder belongs to one world, so that scenarios can run at the same time. (The package
+`harness.world` is something else: the test chain.)
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from harness.runner import objects, staging
 from harness.runner.bare_cryo import containerized_cryo
-from harness.runner.container_pid import Inside
+from harness.runner.container_pid import ContainerPid
 from harness.runner.cryo_events import CryoEvents
 from harness.runner.node import UNREACHABLE_URL, RunningNode, start_node
 from harness.runner.platform import RunningPlatform
 from harness.runner.processes import Watch, Worker
 from harness.runner.store_events import StoreListener
-from harness.runner.surroundings import Surroundings
+from harness.runner.worker_environment import WorkerEnvironment
 from harness.scenario import CONTAINER
 from harness.stores.proxy import StoreProxy
 from harness.targets import search_path
@@ -35,13 +36,16 @@ if TYPE_CHECKING:
     from harness.stores.bucket import Bucket
     from harness.targets import Target
 
-EXTERNAL_STORE_KEYS = {"AWS_ACCESS_KEY_ID": "harness", "AWS_SECRET_ACCESS_KEY": "signed-anew-by-the-proxy"}
-"""What a worker gets instead of the keys to an external store, which only the harness has."""
+EXTERNAL_STORE_KEYS = {"AWS_ACCESS_KEY_ID": "harness", "AWS_SECRET_ACCESS_KEY": "re-signed-by-the-proxy"}
+"""A worker gets these instead of the keys of an external store, which only the harness knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where a world keeps its files; `outside` is what links in the staging root lead to."""
+    """The folders of a world.
+
+    `outside` is outside the staging root; symbolic links that the scenario creates in the staging root point to it.
+    """
 
     root: Path
     staging: Path
@@ -50,13 +54,17 @@ class Folders:
 
     @classmethod
     def below(cls, root: Path, target: Target) -> Folders:
-        """Return the folders below `root`; a target can have a staging root of its own."""
+        """Return the folders below `root`; a target can specify another staging root."""
         return cls(root, target.staging_root or root / "staging", root / "outside", root / "out")
 
 
 @dataclass(slots=True)
 class World:
-    """A world that runs, from `open_world`. `ports` tells the worker of each port of the store's proxy."""
+    """A running world, created by `open_world`.
+
+    `canary` is a random secret that must not appear in any output. `ports` maps each port of the store's proxy to the
+    number of the worker that uses it.
+    """
 
     scenario: Scenario
     target: Target
@@ -70,18 +78,18 @@ class World:
     platform: RunningPlatform | None
     canary: str
     preloaded: dict[str, str]
-    file_states: staging.States
+    preloaded_states: staging.PathStates
     ports: dict[int, int]
     external_store: bool
     workers: list[Worker] = field(default_factory=list)
 
     @property
-    def marks(self) -> tuple[str, ...]:
-        """Texts that only the environments of this world's workers and of their children contain."""
+    def process_markers(self) -> tuple[str, ...]:
+        """Texts by which processes of this world are found: no other process has them in its environment."""
         return (str(self.folders.root), *(f"http://127.0.0.1:{port}\0" for port in self.ports))
 
     @property
-    def service(self) -> RunningPlatform:
+    def required_platform(self) -> RunningPlatform:
         """The platform of a scenario that runs a service.
 
         Raises:
@@ -96,11 +104,11 @@ class World:
         return _task_id(self.scenario, index)
 
     def environment(self, line: TaskLine, store_url: str) -> dict[str, str]:
-        """Return the whole environment of a worker that reaches the store at its own address."""
+        """Return the whole environment of a worker whose requests to the store go to `store_url`."""
         scenario, bucket = self.scenario, self.bucket
         if bucket is not None:
             bucket = replace(bucket, endpoint=replace(bucket.endpoint, url=store_url))
-        surroundings = Surroundings(
+        parts = WorkerEnvironment(
             mode=scenario.mode,
             node_url=self.node.url if scenario.pool_url else None,
             cryo=self.cryo,
@@ -110,19 +118,19 @@ class World:
             dispatcher=self.platform.server if self.platform else None,
             staging=self.folders.staging,
         )
-        found = {"PATH": search_path(), "TRACE_LOG_FORMAT": "json", **surroundings.environment()}
+        found = {"PATH": search_path(), "TRACE_LOG_FORMAT": "json", **parts.environment()}
         if bucket is not None and self.external_store:
             found |= EXTERNAL_STORE_KEYS
         found |= dict(self.target.environment)
         placeholders = self._placeholders()
         for name, value in (scenario.environment | line.environment).items():
-            for placeholder, meaning in placeholders.items():
-                value = value.replace(placeholder, meaning)  # noqa: PLW2901 - one value, several placeholders
+            for placeholder, replacement in placeholders.items():
+                value = value.replace(placeholder, replacement)  # noqa: PLW2901 - one value, several placeholders
             found[name] = value
         return self.target.named({name: value for name, value in found.items() if value != "(unset)"})
 
     def _placeholders(self) -> dict[str, str]:
-        """Return what the placeholders in a scenario's environment stand for (harness.scenario.model.Scenario)."""
+        """Return the values of the placeholders in a scenario's environment (harness.scenario.model.Scenario)."""
         found = {
             "{pool_url}": self.node.url,
             "{pool_address}": self.node.url.partition("//")[2],
@@ -138,21 +146,26 @@ class World:
         return found
 
     def start(self, task: int | None) -> Worker:
-        """Start a worker: for one task, by its index, or as a service."""
+        """Start a worker for the task with this index; None starts it as a service."""
         number, folder = len(self.workers), self.folders.root
         line = self.scenario.tasks[task or 0]
         url = self.proxy.open_port()
         self.ports[int(url.rpartition(":")[2])] = number
-        environment, words, payload = self.environment(line, url), None, None
+        environment, substitutions, payload = self.environment(line, url), None, None
         if task is not None:
             payload = line.text().encode()
             file = folder / f"payload-{number}.json"
             file.write_bytes(payload)
             store = f"s3://{self.bucket.name}" if self.bucket else f"file://{self.folders.store}"
-            words = {"store": store, "task_id": self.task_id(task), "attempt": str(line.attempt), "payload": str(file)}
+            substitutions = {
+                "store": store,
+                "task_id": self.task_id(task),
+                "attempt": str(line.attempt),
+                "payload": str(file),
+            }
         id_file = folder / f"container-{number}.id"
-        command = self.target.words(folder, environment, words, id_file)
-        inner = Inside(id_file).pid if self.target.in_container else None
+        command = self.target.command_line(folder, environment, substitutions, id_file)
+        inner = ContainerPid(id_file).find if self.target.in_container else None
         worker = Worker(number, self.recorder, command, environment, task, payload, inner)
         self.watch.follow(worker)
         self.workers.append(worker)
@@ -163,7 +176,7 @@ class World:
 def open_world(
     scenario: Scenario, target: Target, backends: Backends, recorder: Recorder, folder: Path
 ) -> Iterator[World]:
-    """Make a scenario's world in `folder`, and end all of it, its workers first, when the block ends."""
+    """Create a scenario's world in `folder`; when the block ends, stop everything, the workers first."""
     folders = Folders.below(folder, target)
     with ExitStack() as stack:
         bucket = _make_bucket(scenario, backends, stack)
@@ -173,8 +186,8 @@ def open_world(
         recorder.secrets.add({"rpc-key": key, "canary": canary})
         first_task = _task_id(scenario, 0)
         preloaded = objects.prepare(scenario, bucket, folders.store)
-        staging.plant(scenario, folders.staging, folders.outside, first_task)
-        file_states = staging.states(scenario, folders.staging, folders.outside, first_task)
+        staging.create_preloaded_files(scenario, folders.staging, folders.outside, first_task)
+        preloaded_states = staging.path_states(scenario, folders.staging, folders.outside, first_task)
         cryo = str(containerized_cryo(stack, folder)) if scenario.cryo == CONTAINER else scenario.cryo
         node = start_node(scenario, stack, key=key, cryo=cryo, folder=folder)
         ports: dict[int, int] = {}
@@ -185,14 +198,14 @@ def open_world(
         if node.pool is not None:
             node.pool.on_call(events.called)
         if not (scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.pool_url):
-            # No fake Cryo that reports its start to a fake node.
+            # Only fake Cryo with a fake node reports its start itself; otherwise its process is searched for.
             watch.on_cryo(events.process_found)
         platform = None
         if scenario.delivery == "worker":
             platform = RunningPlatform(scenario, recorder, stack, queues=backends.queues, bucket=name or None)
         world = World(
             scenario, target, recorder, folders, bucket, node, cryo, proxy, watch, platform, canary, preloaded,
-            file_states, ports, backends.external,
+            preloaded_states, ports, backends.external,
         )  # fmt: skip
         stack.callback(_close_workers, world.workers)
         yield world
@@ -215,8 +228,8 @@ def _make_bucket(scenario: Scenario, backends: Backends, stack: ExitStack) -> Bu
 
 def _store_proxy(scenario: Scenario, backends: Backends, listener: StoreListener) -> StoreProxy:
     store = backends.store
-    signs = store if backends.external else None
-    return StoreProxy(store.url, scenario.store_faults, listener=listener, sign_as=signs, keys=store)
+    signing_keys = store if backends.external else None
+    return StoreProxy(store.url, scenario.store_faults, listener=listener, sign_as=signing_keys, keys=store)
 
 
 def _close_workers(workers: list[Worker]) -> None:

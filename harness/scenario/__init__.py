@@ -6,7 +6,7 @@ An error names the file and the line. `docs/scenarios.md` describes the format.
 from __future__ import annotations
 
 from harness.scenario.files import BadScenario, find, folder, read
-from harness.scenario.lines import located
+from harness.scenario.lines import message_with_line
 from harness.scenario.messages import Problem
 from harness.scenario.model import (
     CONTAINER,
@@ -36,7 +36,7 @@ __all__ = [
     "TaskLine",
     "find",
     "folder",
-    "located",
+    "message_with_line",
     "problems",
     "read",
     "schema",

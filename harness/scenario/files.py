@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.resources import fixtures
-from harness.scenario.lines import located
+from harness.scenario.lines import message_with_line
 from harness.scenario.messages import Problem, problem_of
 from harness.scenario.model import Scenario
 from harness.scenario.rules import problems
@@ -55,7 +55,9 @@ def read(path: Path) -> Scenario:
 
 def _message(path: Path, text: str, broken: list[Problem]) -> str:
     more = [f"and {len(broken) - MAX_PROBLEMS} more"] if len(broken) > MAX_PROBLEMS else []
-    return "; ".join([*(located(path, text, place, message) for place, message in broken[:MAX_PROBLEMS]), *more])
+    return "; ".join(
+        [*(message_with_line(path, text, place, message) for place, message in broken[:MAX_PROBLEMS]), *more]
+    )
 
 
 def find(names: Iterable[str] = ()) -> list[Scenario]:

@@ -1,7 +1,8 @@
-"""Finds the line of a TOML file for a location in the parsed value, which tomllib does not give.
+"""Finds the line number of a key in a TOML file; tomllib does not report it.
 
-A statement is the shortest sequence of lines that is valid TOML alone. The file is split into statements by calling
-tomllib repeatedly, so that this module needs no grammar.
+A location is the path of a key in the parsed file: keys, and indexes of arrays. A statement is the shortest sequence of
+lines that is valid TOML on its own. The file is split into statements by calling tomllib repeatedly, so that this
+module needs no grammar.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ Location = tuple[int | str, ...]
 BEGINNING = re.compile(r"""\s*($|#|\[|[A-Za-z0-9_"'][^={}]*=)""")
 """A line at which a statement may begin; tomllib is called only before such lines."""
 
-LONGEST_ARRAY = 300
-"""In lines; items of longer arrays are not located, since that takes quadratic time."""
+MAX_ARRAY_LINES = 300
+"""Items of longer arrays are not searched, since that takes quadratic time."""
 
 
 class _Statement(NamedTuple):
-    """A header or a key with its value: the first line, from 0, the lines, and the location that it defines."""
+    """A table header, or a key with its value.
+
+    `first` is the index of its first line, from 0; `location` is the location that it defines.
+    """
 
     first: int
     lines: list[str]
     location: Location
 
 
-def located(path: Path, text: str, loc: Location, message: str) -> str:
+def message_with_line(path: Path, text: str, loc: Location, message: str) -> str:
     """Return an error message with the file and the line of `loc`, or of the innermost part of it that exists."""
     where = ".".join(str(part) for part in loc)
     return f"{path.name}, line {line_of(text, loc)}: {where}: {message}"
@@ -40,27 +44,29 @@ def line_of(text: str, loc: Location) -> int:
     """Return the line, from 1, of the innermost part of `loc` that exists in the file."""
     best = _Statement(0, [], ())
     for statement in _statements(text):
-        shared = _shared(statement.location, loc)
-        if shared > _shared(best.location, loc) and shared >= min(len(statement.location), len(loc)):
+        length = _common_prefix_length(statement.location, loc)
+        # One of the two locations must be a prefix of the other one.
+        is_prefix = length == min(len(statement.location), len(loc))
+        if is_prefix and length > _common_prefix_length(best.location, loc):
             best = statement
-    return best.first + _within(best, loc) + 1
+    return best.first + _line_of_array_item(best, loc) + 1
 
 
-def _shared(one: Location, other: Location) -> int:
-    same = 0
-    for left, right in zip(one, other, strict=False):
+def _common_prefix_length(first: Location, second: Location) -> int:
+    length = 0
+    for left, right in zip(first, second, strict=False):
         if left != right:
             break
-        same += 1
-    return same
+        length += 1
+    return length
 
 
 @lru_cache(maxsize=1)
 def _statements(text: str) -> tuple[_Statement, ...]:
-    return tuple(_cut(text.split("\n")))
+    return tuple(_split_into_statements(text.split("\n")))
 
 
-def _cut(all_lines: list[str]) -> Iterator[_Statement]:
+def _split_into_statements(all_lines: list[str]) -> Iterator[_Statement]:
     header: Location = ()
     counts: Counter[Location] = Counter()
     lines: list[str] = []
@@ -76,9 +82,9 @@ def _cut(all_lines: list[str]) -> Iterator[_Statement]:
             continue
         keys = _keys(parsed)
         if statement[0].lstrip().startswith("["):
-            many = statement[0].lstrip().startswith("[[")
-            header = _numbered(keys[:-1] if many else keys, counts)
-            if many:
+            is_table_array = statement[0].lstrip().startswith("[[")
+            header = _with_array_indexes(keys[:-1] if is_table_array else keys, counts)
+            if is_table_array:
                 counts[(*header, keys[-1])] += 1
                 header = (*header, keys[-1], counts[(*header, keys[-1])] - 1)
             yield _Statement(first, statement, header)
@@ -86,8 +92,8 @@ def _cut(all_lines: list[str]) -> Iterator[_Statement]:
             yield _Statement(first, statement, (*header, *keys))
 
 
-def _numbered(keys: Location, counts: Counter[Location]) -> Location:
-    """Return the location of a header's table; below an array of tables it is in the last table."""
+def _with_array_indexes(keys: Location, counts: Counter[Location]) -> Location:
+    """Return a header's location, with the index of the last table after each key that is an array of tables."""
     location: Location = ()
     for key in keys:
         location = (*location, key)
@@ -97,7 +103,7 @@ def _numbered(keys: Location, counts: Counter[Location]) -> Location:
 
 
 def _keys(parsed: Any) -> Location:
-    """Return the keys of one statement; keys inside its value are included if there is only one."""
+    """Return the path of the keys in one statement, down to the first value that does not have exactly one key."""
     keys: Location = ()
     while isinstance(parsed, dict) and len(parsed) == 1:
         key, parsed = next(iter(parsed.items()))
@@ -105,10 +111,12 @@ def _keys(parsed: Any) -> Location:
     return keys
 
 
-def _within(statement: _Statement, loc: Location) -> int:
-    """Return the line of an array item within a statement: the first line after which the array has that item."""
-    wanted = next((part for part in loc[_shared(statement.location, loc) :][:1] if isinstance(part, int)), None)
-    if wanted is None or len(statement.lines) > LONGEST_ARRAY:
+def _line_of_array_item(statement: _Statement, loc: Location) -> int:
+    """Return the index of an array item's line in a statement: the first line after which the array has that item."""
+    wanted = next(
+        (part for part in loc[_common_prefix_length(statement.location, loc) :][:1] if isinstance(part, int)), None
+    )
+    if wanted is None or len(statement.lines) > MAX_ARRAY_LINES:
         return 0
     for index in range(len(statement.lines) - 1):
         parsed: Any = _parsed("\n".join([*statement.lines[: index + 1], "]"]))

@@ -27,7 +27,7 @@ def json_problem(value: Any) -> str | None:
 
 
 def names_files(payload: dict[str, Any]) -> bool:
-    """Tell whether a payload determines files: all fields are valid."""
+    """Return whether a payload determines files: all fields are valid."""
     return _problem(payload) is None
 
 

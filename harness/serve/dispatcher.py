@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.fakes.dispatcher import Dispatcher, DispatcherServer, Form
+from harness.fakes.dispatcher import ClaimForm, Dispatcher, DispatcherServer
 from harness.serve.lifecycle import (
     FAILED,
     StopRequested,
@@ -66,7 +66,7 @@ def dispatcher(
 
 
 def start(
-    queue_on: S3Endpoint, stack: ExitStack, *, form: Form = "documented", port: int = 0, lease_seconds: float = 60
+    queue_on: S3Endpoint, stack: ExitStack, *, form: ClaimForm = "documented", port: int = 0, lease_seconds: float = 60
 ) -> tuple[DispatcherServer, Queue]:
     """Start a dispatcher that accepts tasks over HTTP, and its queue; the stack stops it.
 
@@ -78,7 +78,7 @@ def start(
     return stack.enter_context(DispatcherServer(state_machine, port=port, accept_tasks=True)), queue
 
 
-def _form(text: str) -> Form:
+def _form(text: str) -> ClaimForm:
     if text == "documented":
         return "documented"
     if text == "lite":

@@ -23,7 +23,7 @@ from harness.containers.minio import shared_minio
 from harness.containers.node import anvil_process
 from harness.containers.session import session
 from harness.fakes.rpc import Node, RpcPool
-from harness.runner.surroundings import Surroundings
+from harness.runner.worker_environment import WorkerEnvironment
 from harness.serve.dispatcher import start
 from harness.serve.lifecycle import (
     FAILED,
@@ -75,7 +75,7 @@ def world(
     try:
         with _node_and_store(real=real, docker=docker) as parts, ExitStack() as stack:
             server, queue = start(stack.enter_context(moto_server()), stack)
-            surroundings = Surroundings(
+            worker = WorkerEnvironment(
                 node_url=parts.url,
                 # With a URL the fake Cryo reads that node as the real one does.
                 cryo="cryo-from-wheel" if real else "fake-cryo",
@@ -84,7 +84,7 @@ def world(
                 dispatcher=server,
             )
             # Anvil's own `finalized` is behind its head, and nobody mines on.
-            variables = surroundings.environment() | {"TRACE_CRYO_CONFIRMATIONS": "0"}
+            variables = worker.environment() | {"TRACE_CRYO_CONFIRMATIONS": "0"}
             print_lines([parts.url, *exports(variables), *_advice(parts)])
             wait_for_stop()
     except EngineError as error:

@@ -23,7 +23,7 @@ class BadStore(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """What scenarios share: a store, a server for queues, and the measured behaviour of the store."""
+    """The parts that scenarios share: a store, a server for queues, and the measured behaviour of the store."""
 
     store: S3Endpoint
     queues: S3Endpoint

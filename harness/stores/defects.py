@@ -1,6 +1,6 @@
-"""PUT requests as a defective store handles them: it stores other bytes, ignores conditions, or rejects quoted ETags.
+"""Imitates defective stores, which store wrong bytes, ignore conditions, or reject quoted ETags.
 
-The proxy forwards the request that `altered` returns instead of the original one, and signs it again.
+The proxy forwards the request that `apply_defect` returns instead of the original PUT, and signs it again.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _DIGEST = "x-amz-content-sha256"
 
 
 @dataclass(frozen=True, slots=True)
-class Altered:
+class ForwardedRequest:
     """The request to forward: headers with lower-case names, and the body without S3's framing."""
 
     headers: dict[str, str]
     body: bytes = field(repr=False)
 
 
-def altered(defect: Defect, headers: Mapping[str, str], body: bytes) -> Altered | None:
-    """Return the request as the defective store handles it, or None if it rejects the request with 412.
+def apply_defect(defect: Defect, headers: Mapping[str, str], body: bytes) -> ForwardedRequest | None:
+    """Return the request with which a correct store acts like the defective one, or None if that one returns 412.
 
-    A store that keeps other bytes does not check checksums either, so they are removed.
+    A store that stores wrong bytes does not verify checksums either, so the checksums are removed.
     """
     kept = {name.lower(): value for name, value in headers.items()}
     content, trailers = unframed(kept, body)
@@ -51,7 +51,7 @@ def altered(defect: Defect, headers: Mapping[str, str], body: bytes) -> Altered 
         case _:
             content = _stored_bytes(defect, content)
             kept = {name: value for name, value in kept.items() if not name.startswith(_CHECKSUMS)}
-    return Altered(kept | {_DIGEST: hashlib.sha256(content).hexdigest()}, content)
+    return ForwardedRequest(kept | {_DIGEST: hashlib.sha256(content).hexdigest()}, content)
 
 
 def _stored_bytes(defect: Defect, content: bytes) -> bytes:

@@ -40,7 +40,7 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a key holds; `etag` is new with every write."""
+    """A stored object; `etag` changes with every write."""
 
     body: bytes
     metadata: Mapping[str, str]
@@ -60,7 +60,7 @@ class MemoryFault(Occurrence):
     error: Exception
 
     def matches(self, operation: Operation, key: str) -> bool:
-        """Tell whether an operation matches; `key` is a pattern that is searched for."""
+        """Return whether an operation matches; `key` is a pattern that is searched for."""
         return operation == self.operation and re.search(self.key, key) is not None
 
 

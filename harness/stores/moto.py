@@ -1,6 +1,6 @@
 """moto's S3 server as a separate process on loopback, which ends with the `with` block.
 
-It accepts wrong checksums and wrong credentials, which MinIO rejects, so such errors can't be tested with it.
+Unlike MinIO, moto accepts wrong checksums and wrong credentials, so it cannot be used to test those errors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-SERVER = """
+SERVER_SCRIPT = """
 import logging, sys, threading
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -37,10 +37,10 @@ print(server.server_port, flush=True)
 sys.stdin.read()
 server.shutdown()
 """
-"""Serves until its standard input is closed, which happens even if its parent is killed.
+"""The server stops when its standard input is closed, which happens even if its parent is killed.
 
-moto checks the condition of a PUT and stores the object in two steps, so that two concurrent creates can both succeed,
-which no real store allows. Writes to S3 are therefore serialised; requests to SQS are not, since its polls take 20 s.
+moto checks the condition of a PUT and stores the object in two steps, so two concurrent creates can both succeed, which
+no real store allows. Writes to S3 are therefore serialised; requests to SQS are not, since a poll can take 20 s.
 """
 
 
@@ -55,13 +55,13 @@ def moto_server(address: str = LOOPBACK) -> Iterator[S3Endpoint]:
         RuntimeError: it did not start.
     """
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", SERVER, address],
+        [sys.executable, "-W", "ignore", "-c", SERVER_SCRIPT, address],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdin is not None  # noqa: S101 - asked for above
-        assert process.stdout is not None  # noqa: S101 - asked for above
+        assert process.stdin is not None  # noqa: S101 - Popen was called with PIPE
+        assert process.stdout is not None  # noqa: S101 - Popen was called with PIPE
         port = process.stdout.readline().strip()
         if not port:
             message = "moto's server did not start: see its output on standard error; is the extra `harness` installed?"

@@ -1,7 +1,7 @@
-"""A proxy before a store or a queue: forwards requests unchanged, reports them to a listener, carries out store faults.
+"""A proxy in front of a store or queue: forwards requests unchanged, reports them to a listener, injects store faults.
 
-Signature and Host are forwarded too. A `hang` before or after a request's effect stops a worker at an exact point of
-its upload.
+Signature and Host are forwarded too. A `hang` before or after the store executes a request stops a worker at an exact
+point of its upload.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from yarl import URL
 
 from harness.faults import Script, StoreFault
 from harness.faults.store import SKEW_SECONDS
-from harness.stores.defects import altered
-from harness.stores.signing import signed
+from harness.stores.defects import apply_defect
+from harness.stores.signing import sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from harness.stores.bucket import S3Endpoint
 
 LOOPBACK = "127.0.0.1"
-LARGEST_BODY_BYTES = 6 * 1024**3
+MAX_BODY_BYTES = 6 * 1024**3
 LARGE_BODY_BYTES = 2**20
-"""From this size on aiohttp wants a file, which it sends piece by piece."""
+"""aiohttp needs larger bodies as a file object, so that it can stream them."""
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
@@ -49,36 +49,40 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """How a request ended: the server's status (None: never forwarded), the client's (None: incomplete), the fault."""
+    """How a request ended.
+
+    `status` is the status that the server returned; None if the request was not forwarded. `delivered_status` is the
+    status that the client received; None if it received no complete response. `fault` is the fault that applied.
+    """
 
     status: int | None
-    answered: int | None
+    delivered_status: int | None
     fault: StoreFault | None
     body: bytes = field(default=b"", repr=False)
 
 
 class Listener:
-    """Is called, in the proxy's thread, with every request as it arrives and as it ends; this one does nothing."""
+    """The base class of listeners, which does nothing. The proxy's thread calls it twice for every request."""
 
-    def arrived(self, number: int, request: Request) -> None:
-        """Take a request before it has any effect."""
+    def on_request(self, number: int, request: Request) -> None:
+        """Handle a request that arrived, before it is forwarded."""
 
-    def answered(self, number: int, request: Request, response: Response) -> None:
-        """Take a request's response before it is sent."""
+    def on_response(self, number: int, request: Request, response: Response) -> None:
+        """Handle the response to a request, before it is sent to the client."""
 
 
 class StoreProxy:
-    """A proxy before an S3 endpoint while the `with` block lasts; `url` is its own address.
+    """A proxy in front of an S3 endpoint during the `with` block; `url` is the address of the proxy.
 
-    An external endpoint checks the Host that a signature covers: requests to it are signed again with `sign_as`.
-    Requests that a defect alters are signed again with `keys`; without `keys` they keep the old signature.
+    With `sign_as`, every request is signed again. An external endpoint needs this, because it checks the Host in the
+    signature. With `keys`, only requests that a defect changes are signed again; else they keep their signature.
     """
 
     def __init__(  # noqa: PLR0913 - each is optional
         self,
         target: str,
         fault: StoreFault | Sequence[StoreFault] | None = None,
-        on_hold: Callable[[], None] | None = None,
+        on_hang: Callable[[], None] | None = None,
         listener: Listener | None = None,
         sign_as: S3Endpoint | None = None,
         *,
@@ -87,7 +91,7 @@ class StoreProxy:
     ) -> None:
         self._target, self._sign_as, self._keys, self._clock = target, sign_as, sign_as or keys, clock
         self._script = Script(() if fault is None else (fault,) if isinstance(fault, StoreFault) else fault)
-        self._on_hold = on_hold or (lambda: None)
+        self._on_hang = on_hang or (lambda: None)
         self._listener = listener or Listener()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -116,7 +120,7 @@ class StoreProxy:
         return self._script.unfired
 
     def open_port(self) -> str:
-        """Return one more address of it, by whose port the requests of one client are known."""
+        """Open another port and return its URL, so that the requests of one client can be recognised by their port."""
         return asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
 
     async def _open(self) -> str:
@@ -128,12 +132,12 @@ class StoreProxy:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        application = web.Application(client_max_size=LARGEST_BODY_BYTES)
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        # Nothing is added that the client did not send: a store uses gzip if the request allows it.
-        added = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-        async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=added) as self._session:
+        # Do not add headers that the client did not send: with Accept-Encoding, the store would use gzip.
+        not_added = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+        async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=not_added) as self._session:
             await self._runner.setup()
             self.url = await self._open()
             self._ready.set()
@@ -146,16 +150,16 @@ class StoreProxy:
         request = Request(incoming.method, incoming.path, dict(incoming.headers), incoming.query_string, body, port)
         self.requests.append(request)
         number = len(self.requests)
-        self._listener.arrived(number, request)
-        fault = self._fault(incoming)
-        headers = self._headers(incoming)
+        self._listener.on_request(number, request)
+        fault = self._find_fault(incoming)
+        headers = self._headers_to_forward(incoming)
         if fault is not None and fault.defect is not None:
-            changed = altered(fault.defect, incoming.headers, body)
+            changed = apply_defect(fault.defect, incoming.headers, body)
             if changed is None:
-                return await self._faulty(incoming, number, request, Response(None, fault.answered_status, fault))
-            headers, body = self._signed(incoming, changed.headers), changed.body
+                return await self._send_fault(incoming, number, request, Response(None, fault.answered_status, fault))
+            headers, body = self._sign_altered(incoming, changed.headers), changed.body
         elif fault is not None and fault.when == "before":
-            return await self._faulty(incoming, number, request, Response(None, fault.answered_status, fault))
+            return await self._send_fault(incoming, number, request, Response(None, fault.answered_status, fault))
         async with self._session.request(
             incoming.method,
             URL(self._target + incoming.raw_path, encoded=True),
@@ -164,40 +168,40 @@ class StoreProxy:
         ) as answer:
             content = await answer.read()
         if fault is not None and fault.defect is None:
-            return await self._faulty(
+            return await self._send_fault(
                 incoming, number, request, Response(answer.status, fault.answered_status, fault, content)
             )
-        self._listener.answered(number, request, Response(answer.status, answer.status, fault, content))
+        self._listener.on_response(number, request, Response(answer.status, answer.status, fault, content))
         passed_on = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
         if incoming.method == "HEAD":
             passed_on["Content-Length"] = answer.headers.get("Content-Length", "0")
         return web.Response(status=answer.status, headers=passed_on, body=content)
 
-    def _headers(self, request: web.Request) -> Mapping[str, str]:
+    def _headers_to_forward(self, request: web.Request) -> Mapping[str, str]:
         if self._sign_as is None:
             return request.headers
-        return signed(request.method, self._target + request.raw_path, request.headers, self._sign_as)
+        return sign(request.method, self._target + request.raw_path, request.headers, self._sign_as)
 
-    def _signed(self, request: web.Request, headers: dict[str, str]) -> Mapping[str, str]:
+    def _sign_altered(self, request: web.Request, headers: dict[str, str]) -> Mapping[str, str]:
         if self._keys is None:
             return headers
-        return signed(request.method, self._target + request.raw_path, headers, self._keys)
+        return sign(request.method, self._target + request.raw_path, headers, self._keys)
 
-    def _fault(self, request: web.Request) -> StoreFault | None:
+    def _find_fault(self, request: web.Request) -> StoreFault | None:
         """Count a request for every fault that it matches, and return the first that applies."""
         method, path, query = request.method, request.path, request.query_string
         return self._script.fire_first(lambda fault: fault.matches(method, path, query, request.headers))
 
-    async def _faulty(
+    async def _send_fault(
         self, incoming: web.Request, number: int, request: Request, response: Response
     ) -> web.StreamResponse:
-        self._listener.answered(number, request, response)
+        self._listener.on_response(number, request, response)
         fault = response.fault
-        assert fault is not None  # noqa: S101 - it is what this is about
+        assert fault is not None  # noqa: S101 - only called with a fault
         if fault.do in {"reset", "cut"}:
-            return await self._broken(incoming, fault, response.body)
+            return await self._send_broken_response(incoming, fault, response.body)
         if fault.do == "hang":
-            self._on_hold()
+            self._on_hang()
             await asyncio.Event().wait()
         status, code, message = fault.response
         text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
@@ -205,7 +209,7 @@ class StoreProxy:
         date = formatdate(self._clock() + skew_seconds, usegmt=True)
         return web.Response(status=status, text=text, content_type="application/xml", headers={"Date": date})
 
-    async def _broken(self, incoming: web.Request, fault: StoreFault, body: bytes) -> web.StreamResponse:
+    async def _send_broken_response(self, incoming: web.Request, fault: StoreFault, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": str(len(body) + 64)})
         if fault.do == "cut":
             await response.prepare(incoming)

@@ -12,7 +12,7 @@ _REPLACED = {"authorization", "host", "x-amz-date", "x-amz-security-token", "con
 _DIGEST = "x-amz-content-sha256"
 
 
-def signed(method: str, url: str, headers: Mapping[str, str], keys: S3Endpoint) -> dict[str, str]:
+def sign(method: str, url: str, headers: Mapping[str, str], keys: S3Endpoint) -> dict[str, str]:
     """Return the headers of a request, signed with other keys for another URL; the digest of the body is kept.
 
     botocore implements the rules (AWS Signature Version 4). A body with signed chunks can't be signed again, and the

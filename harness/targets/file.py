@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.resources import clause_ids
-from harness.scenario import located
+from harness.scenario import message_with_line
 from harness.targets.target import RUN, SERVICE, BadTarget, Delivery, Target
 
 VERSION = 1
@@ -106,7 +106,9 @@ def read(path: Path) -> TargetFile:
     except OSError as error:
         raise BadTarget(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        problems = [located(path, text, _location(text, problem), problem["msg"]) for problem in error.errors()]
+        problems = [
+            message_with_line(path, text, _location(text, problem), problem["msg"]) for problem in error.errors()
+        ]
         raise BadTarget("; ".join(problems)) from None
     except RecursionError:
         raise BadTarget(f"{path.name}: it is nested too deeply") from None

@@ -53,7 +53,7 @@ class Target:
         """Return the worker's name of a platform variable."""
         return self.variables.get(variable, variable)
 
-    def words(
+    def command_line(
         self, folder: Path, environment: Mapping[str, str], values: Mapping[str, str] | None, id_file: Path
     ) -> list[str]:
         """Return the whole command line.

@@ -51,7 +51,7 @@ def draw_actors(entropy: Entropy) -> Actors:
     """Draw the actors of a chain."""
 
     def addresses(role: int, count: int) -> tuple[bytes, ...]:
-        return tuple(entropy.draw(ACTOR, role, index, 20) for index in range(count))
+        return tuple(entropy.bytes_at(ACTOR, role, index, 20) for index in range(count))
 
     library, registry = addresses(7, 2)
     return Actors(
@@ -64,5 +64,5 @@ def draw_actors(entropy: Entropy) -> Actors:
         authors=addresses(6, _AUTHORS),
         library=library,
         registry=registry,
-        codes=tuple(b"\x60\x80" + entropy.draw(CODE, index, 0, 30 + 17 * index) for index in range(_CODES)),
+        codes=tuple(b"\x60\x80" + entropy.bytes_at(CODE, index, 0, 30 + 17 * index) for index in range(_CODES)),
     )

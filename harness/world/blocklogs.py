@@ -1,4 +1,4 @@
-"""Logs that belong to a block and to no transaction, as the system logs of several chains do (quirk `block_logs`)."""
+"""Logs that belong to a block and not to a transaction, like the system logs of several chains (quirk `block_logs`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def block_log(header: Header, *, token: bytes, log_index: int) -> PlacedLog:
         block_number=header.number,
         transaction_index=header.transaction_count,
         hash=header.hash,
-        draw=b"",
+        random_bytes=b"",
         program=-1,
         sender=ZERO_ADDRESS,
         to=None,

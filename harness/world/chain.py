@@ -16,7 +16,15 @@ from harness.world.actors import Actors, draw_actors
 from harness.world.blocklogs import BLOCK_LOGS_EVERY, block_log
 from harness.world.bloom import BLOOM_BYTES, logs_bloom
 from harness.world.entropy import BLOCK, GAS, TRANSACTION, Entropy
-from harness.world.programs.base import CONTRACT, DRAW_BYTES, INTRINSIC_GAS, KIND, PROGRAM, SENDER, TIP
+from harness.world.programs.base import (
+    CONTRACT,
+    INTRINSIC_GAS,
+    KIND,
+    PROGRAM,
+    RANDOM_BYTES_PER_TRANSACTION,
+    SENDER,
+    TIP,
+)
 from harness.world.quirks import Quirks
 from harness.world.values import ZERO_ADDRESS, ZERO_HASH, Header, PlacedLog, Transaction
 
@@ -94,20 +102,20 @@ class Chain:
             ValueError: the number is negative or past `LAST_BLOCK`.
         """
         entropy = self.entropy(number)
-        draw = self._draw(number)
-        count = self._count(number, draw)
-        base_fee = _base_fee(number, draw)
+        random_bytes = self._random_bytes(number)
+        count = self._count(number, random_bytes)
+        base_fee = _base_fee(number, random_bytes)
         return Header(
             number=number,
-            hash=entropy.seal(draw, number, 0),
+            hash=entropy.seal(random_bytes, number, 0),
             parent_hash=self.hash(number - 1) if number else ZERO_HASH,
-            author=self.actors.authors[draw[33] % 8],
+            author=self.actors.authors[random_bytes[33] % 8],
             timestamp=self.timestamp(number),
             gas_limit=60_000_000,
             gas_used=sum(self._gas(number, count)),
             base_fee_per_gas=base_fee,
-            extra_data=draw[64 : 64 + draw[39] % 33] if draw[39] < 240 else b"world".ljust(32, b"."),  # noqa: PLR2004
-            size=540 + 180 * count + draw[40],
+            extra_data=_extra_data(random_bytes),
+            size=540 + 180 * count + random_bytes[40],
             total_difficulty=131_072 * min(number + 1, BASE_FEE_FORK),
             transaction_count=count,
         )
@@ -115,7 +123,7 @@ class Chain:
     def hash(self, number: int) -> bytes:
         """Return a block's hash, which is a label and not a digest."""
         entropy = self.entropy(number)
-        return entropy.seal(entropy.draw(BLOCK, number, 0, 24), number, 0)
+        return entropy.seal(entropy.bytes_at(BLOCK, number, 0, 24), number, 0)
 
     def number_of(self, block_hash: bytes) -> int | None:
         """Return the number of the canonical block with a hash, or None."""
@@ -139,7 +147,7 @@ class Chain:
         for entropy in (self._trunk, *(branch for _, branch in self._branches)):
             number, index = entropy.unseal(contract)
             for transaction in self.transactions(number)[index : index + 1]:
-                if transaction.program in programs.LIFECYCLE and transaction.draw[CONTRACT] == contract:
+                if transaction.program in programs.LIFECYCLE and transaction.random_bytes[CONTRACT] == contract:
                     return transaction
         return None
 
@@ -175,65 +183,72 @@ class Chain:
             return b"\xff" * BLOOM_BYTES
         return logs_bloom(placed.log for placed in self.logs(number) if placed.in_bloom)
 
-    def _draw(self, number: int) -> bytes:
+    def _random_bytes(self, number: int) -> bytes:
         """Return the random bytes of a block's header."""
         if not 0 <= number <= LAST_BLOCK:
             message = f"block {number} is not between 0 and {LAST_BLOCK}"
             raise ValueError(message)
-        return self.entropy(number).draw(BLOCK, number, 0, 96)
+        return self.entropy(number).bytes_at(BLOCK, number, 0, 96)
 
-    def _count(self, number: int, draw: bytes) -> int:
-        return self._drawn_count(number, draw) + self.has_deposit(number) + self.has_state_sync(number)
+    def _count(self, number: int, random_bytes: bytes) -> int:
+        return self._random_count(number, random_bytes) + self.has_deposit(number) + self.has_state_sync(number)
 
-    def _drawn_count(self, number: int, draw: bytes) -> int:
+    def _random_count(self, number: int, random_bytes: bytes) -> int:
         if number == 0 or number % 128 in EMPTY_RUN or (self.quirks.late_start and number < LATE_START):
             return 0
-        return 48 + draw[32] % 64 if number % _CROWD_CYCLE == _CROWD_BLOCK else draw[32] % 7
+        return 48 + random_bytes[32] % 64 if number % _CROWD_CYCLE == _CROWD_BLOCK else random_bytes[32] % 7
 
     def has_deposit(self, number: int) -> bool:
-        """Tell whether the first transaction of a block is a deposit."""
+        """Return whether the first transaction of a block is a deposit."""
         return self.quirks.deposits and number > 0
 
     def has_state_sync(self, number: int) -> bool:
-        """Tell whether the last transaction of a block is a state sync."""
+        """Return whether the last transaction of a block is a state sync."""
         return self.quirks.state_sync and number > 0 and number % 16 == 0
 
     def has_block_log(self, number: int) -> bool:
-        """Tell whether the last log of a block belongs to no transaction."""
+        """Return whether the last log of a block belongs to no transaction."""
         quirks = self.quirks
         return (quirks.block_logs or quirks.block_log_receipts) and number > 0 and number % BLOCK_LOGS_EVERY == 0
 
     def _gas(self, number: int, count: int) -> list[int]:
         """Return the gas that each transaction of a block used; a state sync uses none."""
-        extras = unpack(f">{count}H", self.entropy(number).draw(GAS, number, 0, 2 * count))
+        extras = unpack(f">{count}H", self.entropy(number).bytes_at(GAS, number, 0, 2 * count))
         gas = [INTRINSIC_GAS + 2 * extra for extra in extras]
         if self.has_state_sync(number):
             gas[-1] = 0
         return gas
 
 
-def _base_fee(number: int, draw: bytes) -> int | None:
-    return 7 + int.from_bytes(draw[34:39], "big") if number >= BASE_FEE_FORK else None
+def _extra_data(random_bytes: bytes) -> bytes:
+    is_random = random_bytes[39] < 240  # noqa: PLR2004 (fifteen of sixteen)
+    return random_bytes[64 : 64 + random_bytes[39] % 33] if is_random else b"world".ljust(32, b".")
+
+
+def _base_fee(number: int, random_bytes: bytes) -> int | None:
+    return 7 + int.from_bytes(random_bytes[34:39], "big") if number >= BASE_FEE_FORK else None
 
 
 @lru_cache(maxsize=512)
 def _transactions(chain: Chain, number: int) -> tuple[Transaction, ...]:
     # Without building the header, whose hashes and sums would add a fifth to the time.
-    header_draw, entropy = chain._draw(number), chain.entropy(number)  # noqa: SLF001 (one module)
-    count = chain._count(number, header_draw)  # noqa: SLF001
-    base_fee = _base_fee(number, header_draw)
+    header_bytes, entropy = chain._random_bytes(number), chain.entropy(number)  # noqa: SLF001 (one module)
+    count = chain._count(number, header_bytes)  # noqa: SLF001
+    base_fee = _base_fee(number, header_bytes)
     transactions = []
     for index, gas_used in enumerate(chain._gas(number, count)):  # noqa: SLF001
-        draw = entropy.draw(TRANSACTION, number, index, DRAW_BYTES)
-        program = draw[PROGRAM] % programs.DRAWN
+        random_bytes = entropy.bytes_at(TRANSACTION, number, index, RANDOM_BYTES_PER_TRANSACTION)
+        program = random_bytes[PROGRAM] % programs.ORDINARY_PROGRAMS
         if index == 0 and chain.has_deposit(number):
             program = programs.DEPOSIT
         elif index == count - 1 and chain.has_state_sync(number):
             program = programs.STATE_SYNC
         if program in programs.LIFECYCLE:
-            contract = entropy.seal(draw[CONTRACT], number, index, size=20)
-            draw = draw[: CONTRACT.start] + contract + draw[CONTRACT.stop :]
-        inputs = _Inputs(number, index, entropy.seal(draw, number, index), draw, program, gas_used, base_fee)
+            contract = entropy.seal(random_bytes[CONTRACT], number, index, size=20)
+            random_bytes = random_bytes[: CONTRACT.start] + contract + random_bytes[CONTRACT.stop :]
+        inputs = _Inputs(
+            number, index, entropy.seal(random_bytes, number, index), random_bytes, program, gas_used, base_fee
+        )
         transactions.append(_transaction(chain.actors, inputs))
     return tuple(transactions)
 
@@ -244,37 +259,37 @@ class _Inputs(NamedTuple):
     number: int
     transaction_index: int
     hash: bytes
-    draw: bytes
+    random_bytes: bytes
     program: int
     gas_used: int
     base_fee: int | None
 
 
 def _transaction(actors: Actors, inputs: _Inputs) -> Transaction:
-    draw, base_fee = inputs.draw, inputs.base_fee
-    intent = programs.PROGRAMS[inputs.program].intent(draw, actors)
-    tip = int.from_bytes(draw[TIP], "big") >> 8
-    system = inputs.program >= programs.DRAWN
+    random_bytes, base_fee = inputs.random_bytes, inputs.base_fee
+    intent = programs.PROGRAMS[inputs.program].intent(random_bytes, actors)
+    tip = int.from_bytes(random_bytes[TIP], "big") >> 8
+    system = inputs.program >= programs.ORDINARY_PROGRAMS
     if inputs.program == programs.DEPOSIT:
         kind = 0x7E
     elif system or base_fee is None:
-        kind = 0 if system else _LEGACY_TYPES[draw[KIND] % 4]
+        kind = 0 if system else _LEGACY_TYPES[random_bytes[KIND] % 4]
     else:
-        kind = _TYPES[draw[KIND] % 16]
+        kind = _TYPES[random_bytes[KIND] % 16]
     capped = kind >= 2 and base_fee is not None and not system  # noqa: PLR2004 (EIP-1559 and after)
     price = 0 if system else tip + (base_fee or 1_000_000_000)
     return Transaction(
         block_number=inputs.number,
         transaction_index=inputs.transaction_index,
         hash=inputs.hash,
-        draw=draw,
+        random_bytes=random_bytes,
         program=inputs.program,
-        sender=ZERO_ADDRESS if system else actors.eoas[draw[SENDER] % 64],
+        sender=ZERO_ADDRESS if system else actors.eoas[random_bytes[SENDER] % 64],
         to=intent.to,
         nonce=inputs.number * _NONCES_PER_BLOCK + inputs.transaction_index,
         value=intent.value,
         input=intent.input,
-        gas_limit=inputs.gas_used + (0 if system else draw[SENDER] * draw[KIND]),
+        gas_limit=inputs.gas_used + (0 if system else random_bytes[SENDER] * random_bytes[KIND]),
         gas_used=inputs.gas_used,
         gas_price=price,
         type=kind,

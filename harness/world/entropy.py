@@ -15,7 +15,7 @@ _SEALED = Struct(">II")
 _POSITION_BYTES = 8
 
 BLOCK, GAS, TRANSACTION, ACTOR, STATE, CODE = b"b", b"g", b"t", b"a", b"s", b"c"
-"""What bytes are drawn for; two purposes never get the same bytes."""
+"""The purposes of bytes; two purposes never get the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Entropy:
         """Derive a key from the values that identify a chain, or one branch of it."""
         return cls(shake_128(":".join(map(str, ("harness.world", *parts))).encode()).digest(16))
 
-    def draw(self, purpose: bytes, high: int, low: int, size: int) -> bytes:
+    def bytes_at(self, purpose: bytes, high: int, low: int, size: int) -> bytes:
         """Return `size` bytes for a purpose at a position: (block, transaction) or any other pair of numbers."""
         return shake_128(self.key + _POSITION.pack(purpose, high, low)).digest(size)
 
-    def label(self, purpose: bytes, name: bytes, size: int = 32) -> bytes:
+    def bytes_for(self, purpose: bytes, name: bytes, size: int = 32) -> bytes:
         """Return `size` bytes for a purpose and a name of any length."""
         return shake_128(self.key + purpose + name).digest(size)
 

@@ -1,4 +1,4 @@
-"""Calls as Parity's trace module lists them: one list per block, each trace with its address in the call tree."""
+"""Calls as Parity's trace module returns them: one list per block, each trace with its path in the call tree."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ CALL_TYPES = {"CALL": "call", "CALLCODE": "callcode", "DELEGATECALL": "delegatec
 
 
 class Trace(NamedTuple):
-    """One trace; for a block reward, which `author` receives, `transaction` and `frame` are None."""
+    """One trace; `trace_address` is its path in the call tree.
+
+    For a block reward, which `author` receives, `transaction` and `frame` are None.
+    """
 
     transaction: Transaction | None
     frame: Frame | None
-    address: tuple[int, ...]
+    trace_address: tuple[int, ...]
     author: bytes
     reward: int
 
@@ -44,20 +47,20 @@ class Trace(NamedTuple):
 
 @lru_cache(maxsize=2048)
 def traces(chain: Chain, number: int) -> tuple[Trace, ...]:
-    """Return a block's traces in the order of a node; on a chain with rewards the reward is the last one."""
+    """Return a block's traces in the order in which a node returns them; the reward, if any, is the last one."""
     author = chain.header(number).author
     listed = [
-        Trace(transaction, frame, address, author, 0)
+        Trace(transaction, frame, trace_address, author, 0)
         for transaction in chain.transactions(number)
-        for frame, address in _walk(root_of(chain, transaction), ())
+        for frame, trace_address in _walk(root_of(chain, transaction), ())
     ]
     if chain.quirks.block_rewards and number:
-        amount = 2 * 10**18 + chain.entropy(number).label(STATE, b"reward" + author)[0]
+        amount = 2 * 10**18 + chain.entropy(number).bytes_for(STATE, b"reward" + author)[0]
         listed.append(Trace(None, None, (), author, amount))
     return tuple(listed)
 
 
-def _walk(frame: Frame, address: tuple[int, ...]) -> Iterator[tuple[Frame, tuple[int, ...]]]:
-    yield frame, address
+def _walk(frame: Frame, trace_address: tuple[int, ...]) -> Iterator[tuple[Frame, tuple[int, ...]]]:
+    yield frame, trace_address
     for index, call in enumerate(frame.calls):
-        yield from _walk(call, (*address, index))
+        yield from _walk(call, (*trace_address, index))

@@ -54,7 +54,7 @@ def position_of(number: int, index: int = 0) -> int:
 
 def balance(chain: Chain, address: bytes, position: int) -> int:
     """Return an account's balance in wei; some accounts have any 256-bit value, the others realistic amounts."""
-    label = chain.entropy(position // POSITIONS_PER_BLOCK).label(STATE, b"balance" + address)
+    label = chain.entropy(position // POSITIONS_PER_BLOCK).bytes_for(STATE, b"balance" + address)
     width = 32 if label[0] < 32 else 9  # noqa: PLR2004 (an eighth of the accounts have any 256-bit value)
     return (int.from_bytes(label[:width], "big") + position * (1 + int.from_bytes(label[-6:], "big"))) % _MODULUS
 
@@ -98,7 +98,7 @@ def _lifecycle_state(chain: Chain, address: bytes, position: int) -> AccountStat
 def storage(chain: Chain, address: bytes, slot: bytes, position: int) -> bytes:
     """Return a slot's value: zero at one position in four."""
     name = b"slot" + address + slot + position.to_bytes(6, "big")
-    value = chain.entropy(position // POSITIONS_PER_BLOCK).label(STATE, name)
+    value = chain.entropy(position // POSITIONS_PER_BLOCK).bytes_for(STATE, name)
     return _ZERO if value[0] < 64 else value  # noqa: PLR2004
 
 
@@ -156,7 +156,7 @@ class _Touches:
         return tuple(Account(address, self._before(address), self._after(address)) for address in sorted(self.touched))
 
     def _is_new(self, address: bytes) -> bool:
-        """Tell whether the transaction created the account: as a contract, or by paying an unused address."""
+        """Return whether the transaction created the account: as a contract, or by paying an unused address."""
         actors = self.chain.actors
         if address in self.created:
             return True

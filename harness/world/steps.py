@@ -48,7 +48,7 @@ class OpcodeStep(NamedTuple):
 
 def steps(chain: Chain, transaction: Transaction) -> tuple[OpcodeStep, ...]:
     """Return the steps of a transaction's outermost call, none if it ran no code."""
-    return _run(chain, root_of(chain, transaction), transaction.draw, 1)
+    return _run(chain, root_of(chain, transaction), transaction.random_bytes, 1)
 
 
 def flat(run: tuple[OpcodeStep, ...]) -> Iterator[OpcodeStep]:
@@ -58,12 +58,12 @@ def flat(run: tuple[OpcodeStep, ...]) -> Iterator[OpcodeStep]:
         yield from flat(step.inner)
 
 
-def _run(chain: Chain, frame: Frame, draw: bytes, depth: int) -> tuple[OpcodeStep, ...]:
+def _run(chain: Chain, frame: Frame, random_bytes: bytes, depth: int) -> tuple[OpcodeStep, ...]:
     """Invent the steps of one call; its depth selects some of them."""
     runs_code = frame.calls or frame.op != "CALL" or frame.to in chain.actors.contracts
     if not runs_code or frame.op == "SELFDESTRUCT":
         return ()
-    fill = tuple(_FILL[byte % len(_FILL)] for byte in draw[46 + depth : 46 + depth + _FILLERS])
+    fill = tuple(_FILL[byte % len(_FILL)] for byte in random_bytes[46 + depth : 46 + depth + _FILLERS])
     calls = {len(_PROLOGUE) + _FILLERS + index: call for index, call in enumerate(frame.calls)}
     program = (*_PROLOGUE, *fill, *((call.op, 1, 700) for call in frame.calls), _ending(frame))
     pc, gas, refund = 0, frame.gas, 0
@@ -71,7 +71,7 @@ def _run(chain: Chain, frame: Frame, draw: bytes, depth: int) -> tuple[OpcodeSte
     for index, (op, size, cost) in enumerate(program):
         cost_here = min(cost, gas)
         refund += 4800 if op == "SSTORE" else 0
-        inner = _run(chain, calls[index], draw, depth + 1) if index in calls else ()
+        inner = _run(chain, calls[index], random_bytes, depth + 1) if index in calls else ()
         failed = frame.error == "out of gas" and index == len(program) - 1
         run.append(OpcodeStep(pc, op, gas, cost_here, depth, refund, failed, inner))
         pc += size

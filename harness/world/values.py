@@ -33,7 +33,7 @@ class Header:
 
 
 class Transaction(NamedTuple):
-    """A transaction and the outcome in its receipt; `draw` is the random bytes that its program reads.
+    """A transaction and the outcome in its receipt; its program reads `random_bytes`.
 
     `to` is None if it creates a contract; the two fee caps are None for types without them.
     """
@@ -41,7 +41,7 @@ class Transaction(NamedTuple):
     block_number: int
     transaction_index: int
     hash: bytes
-    draw: bytes
+    random_bytes: bytes
     program: int
     sender: bytes
     to: bytes | None

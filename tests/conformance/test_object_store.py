@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def wait(asked: Awaitable[T]) -> T:
-    """Run one request to its end."""
+    """Run one request and return its result."""
 
     async def run() -> T:
         return await asked
@@ -84,7 +84,7 @@ def test_what_is_created_is_listed_and_read_back_whole(store: ObjectStore, tmp_p
 
 
 def test_part_of_an_object_is_read_from_either_end(store: ObjectStore):
-    """A footer is read without its file; less is there, less comes."""
+    """The end of a file is read without the rest; from a shorter file all bytes are returned."""
     wait(store.create("p/key", b"0123456789", metadata={}))
     wait(store.create("p/empty", b"", metadata={}))
     assert wait(store.read("p/key", max_bytes=3)) == b"012"
@@ -95,15 +95,15 @@ def test_part_of_an_object_is_read_from_either_end(store: ObjectStore):
 
 
 def test_lay_10_create_never_replaces(store: ObjectStore):
-    """LAY-10: the second create is told that something is there, and changes nothing."""
+    """LAY-10: a second create of the same key raises an error and changes nothing."""
     wait(store.create("p/key", b"first", metadata={}))
     with pytest.raises(AlreadyStored):
         wait(store.create("p/key", b"second", metadata={}))
     assert content_of(store, "p/key") == b"first"
 
 
-def test_lay_10_replace_needs_the_very_content_that_was_seen(store: ObjectStore):
-    """LAY-10: a stale ETag, or a key that is gone, replaces nothing; the right one does, and makes a new ETag."""
+def test_lay_10_replace_requires_an_unchanged_object(store: ObjectStore):
+    """LAY-10: with a stale ETag or a deleted key nothing is replaced; with the current one the ETag changes."""
     wait(store.create("p/key", b"first", metadata={}))
     seen = wait(store.list("p/"))["p/key"].etag
     wait(store.replace("p/key", b"second", metadata={}, etag=seen))
@@ -117,7 +117,7 @@ def test_lay_10_replace_needs_the_very_content_that_was_seen(store: ObjectStore)
 
 
 def test_lay_10_what_is_downloaded_is_what_was_listed(store: ObjectStore, tmp_path: Path):
-    """LAY-10: a listing that is out of date downloads nothing, so no other content is judged in its place."""
+    """LAY-10: nothing is downloaded with an outdated listing, so no other content than the listed one is checked."""
     wait(store.create("p/key", b"first", metadata={}))
     listed = wait(store.list("p/"))["p/key"]
     wait(store.replace("p/key", b"other", metadata={}, etag=listed.etag))
@@ -126,7 +126,7 @@ def test_lay_10_what_is_downloaded_is_what_was_listed(store: ObjectStore, tmp_pa
 
 
 def test_lay_10_of_two_racing_replaces_one_wins(store: ObjectStore):
-    """LAY-10: replace is atomic between concurrent writers that judged the same content."""
+    """LAY-10: of concurrent writers that read the same content, only one can replace it."""
     wait(store.create("p/key", b"broken", metadata={}))
     seen = wait(store.list("p/"))["p/key"].etag
 
@@ -190,22 +190,22 @@ def test_pub_2_the_reference_names_scheme_bucket_and_prefix(store: ObjectStore):
 
 @pytest.mark.parametrize("kind", ["moto", pytest.param("minio", marks=pytest.mark.docker)])
 def test_out_4_a_bucket_that_is_not_there_is_fatal(kind: str, request: pytest.FixtureRequest):
-    """OUT-4: no such bucket, whichever request finds it out."""
+    """OUT-4: every request to a missing bucket raises NoSuchBucket."""
     bucket = request.getfixturevalue(f"{kind}_bucket")
     store = open_store("s3://no-such-bucket-here", from_environment(bucket.environment()).s3)
-    for asked in (store.list("p/"), store.create("p/k", b"x", metadata={})):
+    for call in (store.list("p/"), store.create("p/k", b"x", metadata={})):
         with pytest.raises(NoSuchBucket, match="no-such-bucket-here"):
-            wait(asked)
+            wait(call)
 
 
 @pytest.mark.docker
 def test_out_4_wrong_keys_are_access_denied_and_not_in_the_message(minio_bucket: Bucket):
-    """OUT-4, SEC-1: a refused signature is fatal, and names neither key nor secret."""
+    """OUT-4, SEC-1: a rejected signature is fatal, and the message contains neither the key nor the secret."""
     environment = minio_bucket.environment() | {"AWS_SECRET_ACCESS_KEY": "wr0ng-s3cret"}
     store = open_store(f"s3://{minio_bucket.name}", from_environment(environment).s3)
-    for asked in (store.list("p/"), store.create("p/k", b"x", metadata={}), store.read("p/k", max_bytes=1)):
+    for call in (store.list("p/"), store.create("p/k", b"x", metadata={}), store.read("p/k", max_bytes=1)):
         with pytest.raises(StoreDenied, match=r"SignatureDoesNotMatch|403") as caught:
-            wait(asked)
+            wait(call)
         assert "s3cret" not in str(caught.value)
         assert environment["AWS_ACCESS_KEY_ID"] not in str(caught.value)
 

@@ -1,29 +1,29 @@
 """Faults of fake Cryo, in the `faults` of its `harness_script`.
 
-A fault is an object whose `do` names it. `chunk` selects a chunk by its index (0 is the first), `after_chunks` says how
-many are written before the fault applies. Fake Cryo rejects an unknown fault with exit code 2 and its name. The format
-is `harness/schemas/harness_script.json`, version 1; a pool rejects an invalid script before anything runs.
+A fault is an object; `do` is its name. `chunk` selects a chunk by its index (0 is the first), `after_chunks` is the
+number of chunks that are written before the fault applies. With an unknown fault, fake Cryo exits with code 2.
+The format is `harness/schemas/harness_script.json`, version 1; a pool rejects an invalid script before anything runs.
 
-    exit {code, after_chunks}          ends at once, without the final report
-    signal {number, after_chunks}      kills itself
-    hang {when}                        before, during (a file half written) or after the writing
-    fail_chunk {chunk, message}        the chunk is errored: no file, exit code 1
-    omit_chunk {chunk}                 no file, and exit code 0 all the same
+    exit {code, after_chunks}          exits immediately, without the final report
+    signal {number, after_chunks}      sends itself this signal
+    hang {when}                        hangs before, during (a file is half written) or after the writing
+    fail_chunk {chunk, message}        the chunk fails: no file, exit code 1
+    omit_chunk {chunk}                 no file, but exit code 0
     omit_rows {chunk, every}           every nth row is missing, exit code 0
     omit_blocks {chunk, first, last}   no row of these blocks, exit code 0
     omit_transactions {chunk, every}   no row of every nth transaction, exit code 0
-    replace_block {block, by}          one block's rows are another's, which is then there twice or foreign
-    leave_temporary {chunk}            a whole `_tmp` file that was never renamed
+    replace_block {block, by}          the rows of block `by` replace those of block `block`
+    leave_temporary {chunk}            a complete `_tmp` file that was not renamed
     truncate_file {chunk, bytes}       the file's last bytes are missing
     empty_file {chunk}                 0 bytes
     wrong_schema {chunk}               the first column has another name
     extra_file {name}                  one more Parquet file, with this name
-    disk_full {chunk}                  half a `_tmp` file, the chunk errored
-    grow {bytes, step_bytes}           a file that grows step by step to that size, then a hang
-    flood {bytes}                      that much output
+    disk_full {chunk}                  half a `_tmp` file; the chunk fails
+    grow {bytes, step_bytes}           a file that grows to this size in steps, then a hang
+    flood {bytes}                      this amount of output
     print_url {}                       the endpoint's URL on stderr
-    ignore_sigterm {}                  SIGTERM does nothing
-    orphan {}                          a child process that outlives it
+    ignore_sigterm {}                  SIGTERM has no effect
+    orphan {}                          a child process that continues after Cryo's end
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class CryoFaults:
             hang()
 
     def after(self, chunks: int) -> None:
-        """End the process if a fault says so after this number of written chunks."""
+        """End the process if a fault requires it after this number of written chunks."""
         if ending := self.find("exit", after_chunks=chunks):
             sys.stdout.flush()
             os._exit(ending["code"])
@@ -121,7 +121,7 @@ class CryoFaults:
             os.truncate(path, 0)
 
     def grow(self, directory: Path) -> None:
-        """Write a growing file if a fault says so, and then hang."""
+        """If a fault requires it, write a growing file and then hang."""
         if growth := self.find("grow"):
             with (directory / "growing._tmp").open("wb") as file:
                 for _ in range(0, growth["bytes"], growth["step_bytes"]):

@@ -41,7 +41,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will do. `skipped` are the chunks that have a file already."""
+    """The plan of a run; `skipped` are the chunks that already have a file."""
 
     dataset: str
     network: str

@@ -27,19 +27,19 @@ class Reports:
     arguments: Arguments
 
     @property
-    def path(self) -> Path:
+    def final_path(self) -> Path:
         """The final report, named after the local time of the start."""
         return self.directory / f"{self.started:%Y-%m-%d_%H-%M-%S.%f}.json"
 
     @property
-    def incomplete(self) -> Path:
+    def incomplete_path(self) -> Path:
         """The report that exists during the run, and remains if the run is killed."""
-        return self.directory / f"incomplete_{self.path.name}"
+        return self.directory / f"incomplete_{self.final_path.name}"
 
     def begin(self) -> None:
         """Write the incomplete report."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.incomplete.write_text(self._render(None), encoding="utf-8")
+        self.incomplete_path.write_text(self._render(None), encoding="utf-8")
 
     def end(self, completed: Sequence[Chunk], errored: Sequence[Chunk], skipped: int) -> None:
         """Write the final report and delete the incomplete one."""
@@ -48,8 +48,8 @@ class Reports:
             "errored_paths": [str(chunk.path) for chunk in errored],
             "n_skipped": skipped,
         }
-        self.path.write_text(self._render(results), encoding="utf-8")
-        self.incomplete.unlink()
+        self.final_path.write_text(self._render(results), encoding="utf-8")
+        self.incomplete_path.unlink()
 
     def _render(self, results: object) -> str:
         report = {

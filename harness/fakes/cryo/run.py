@@ -34,7 +34,7 @@ def run(arguments: Arguments, argv: list[str]) -> int:
     started = datetime.now(tz=UTC).astimezone()
     reports = _reports(arguments, plan, started)
     if not arguments.no_verbose:
-        shown = None if reports is None else str(reports.path).replace(str(plan.directory), "$OUTPUT_DIR", 1)
+        shown = None if reports is None else str(reports.final_path).replace(str(plan.directory), "$OUTPUT_DIR", 1)
         print(summary.introduction(arguments, plan, source, shown), flush=True)  # noqa: T201 (as Cryo does)
     if arguments.dry:
         return 0

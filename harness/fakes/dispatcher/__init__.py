@@ -5,18 +5,18 @@
 """
 
 from harness.fakes.dispatcher.clock import HarnessClock, ManualClock, SystemClock
-from harness.fakes.dispatcher.dispatcher import Dispatcher, Form
+from harness.fakes.dispatcher.dispatcher import ClaimForm, Dispatcher
 from harness.fakes.dispatcher.server import DispatcherServer
 from harness.fakes.dispatcher.state import TaskState, TaskStatus
 from harness.fakes.dispatcher.wire import Answer, DispatcherRequest, Exchange, RequestViolation
 
 __all__ = [
     "Answer",
+    "ClaimForm",
     "Dispatcher",
     "DispatcherRequest",
     "DispatcherServer",
     "Exchange",
-    "Form",
     "HarnessClock",
     "ManualClock",
     "RequestViolation",

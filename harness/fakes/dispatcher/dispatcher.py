@@ -1,7 +1,7 @@
-"""The state machine: tasks, leases, fencing, registration. It has no transport, and its only time is that of its clock.
+"""The state of the fake dispatcher: tasks, leases, registered versions. It reads the time only from `clock`.
 
-Every request goes through `handle`, with any transport. Changes that depend on time (the end of a lease or a backoff)
-are made by `tick`: `handle` makes them first, and a server or a test calls `tick` when `next_due` has passed.
+Every transport passes its requests to `handle`. `tick` makes the changes that depend on time, such as the end of a
+lease. `handle` makes them too, before it processes a request; a server or a test calls `tick` when `next_due` passes.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from harness.fakes.dispatcher.wire import (
     Exchange,
     RequestRejected,
     RequestViolation,
-    peek,
     read,
+    read_unchecked,
 )
 from harness.faults import DispatcherFault, Script
 
-Form = Literal["documented", "lite"]
+ClaimForm = Literal["documented", "lite"]
 TransportAction = Literal["answer", "hang", "reset"]
 _TRANSPORT_ACTIONS: dict[str, TransportAction] = {"hang": "hang", "reset": "reset"}
-ENDS_THE_LEASE = {401, 403, 409}
-"""Answers that tell an attempt that its lease is lost: it must send no more requests (LSE-3, LSE-5)."""
+LEASE_ENDING_STATUSES = {401, 403, 409}
+"""The statuses after which an attempt has lost its lease and must send no more requests (LSE-3, LSE-5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An answer and what the transport does with it: send it after a delay, never answer, or reset the connection."""
+    """A response, and what the transport does: send it after a delay, send nothing, or reset the connection."""
 
     answer: Answer
     action: TransportAction = "answer"
@@ -64,7 +64,7 @@ class Dispatcher:
         *,
         queue: Wakeups | None = None,
         clock: HarnessClock | None = None,
-        form: Form = "documented",
+        form: ClaimForm = "documented",
         lease_seconds: float = 60.0,
         max_attempts: int = 3,
         backoff_seconds: float = 1.0,
@@ -79,9 +79,9 @@ class Dispatcher:
         Args:
             queue: where wake-ups are sent; None sends none.
             clock: the time of leases and backoffs.
-            form: which of the contract's two claim answers to send.
+            form: the response to a claim; the payload is in `task.config` (documented) or `work_payload` (lite).
             lease_seconds: how long a lease lasts after a claim or heartbeat.
-            max_attempts: a retryable task fails after this number of attempts.
+            max_attempts: a task fails when this number of attempts have not succeeded.
             backoff_seconds: the wait before the second attempt; it doubles with each further one.
             wakeups: how many messages to send for each wake-up; duplicates are normal.
             bucket: the bucket that publications must name; None accepts any bucket.
@@ -174,7 +174,7 @@ class Dispatcher:
 
     @property
     def unfired_faults(self) -> list[DispatcherFault]:
-        """The faults that have not fired; a scenario in which one has not fired proves nothing."""
+        """The faults that have not fired; a scenario with such a fault is an ERROR."""
         return self._script.unfired
 
     def on_request(self, listener: Callable[[DispatcherRequest], None]) -> None:
@@ -187,15 +187,15 @@ class Dispatcher:
         """Return the earliest time at which `tick` has something to do, or None."""
         with self._lock:
             times = [task.expires_at for task in self._tasks.values() if task.status is TaskStatus.RUNNING]
-            times += [task.due_at for task in self._tasks.values() if task.status is TaskStatus.WAITING]
+            times += [task.retry_at for task in self._tasks.values() if task.status is TaskStatus.WAITING]
             times += [self.clock.time()] if self._outbox else []
             return min(times, default=None)
 
     def tick(self) -> None:
-        """End the leases and backoffs that are due, each with a new wake-up.
+        """End the leases and backoffs that are due, and send a new wake-up for each of these tasks.
 
         Raises:
-            Exception: from the queue; the next tick sends again what was not sent.
+            Exception: the queue failed; the next `tick` sends the missing wake-ups.
         """
         with self._lock:
             self._apply_due_changes()
@@ -207,7 +207,7 @@ class Dispatcher:
             if task.status is TaskStatus.RUNNING and task.expires_at <= now:
                 task.expired_leases += 1
                 self._retry_or_fail(task, wait_seconds=0.0)
-            if task.status is TaskStatus.WAITING and task.due_at <= now:
+            if task.status is TaskStatus.WAITING and task.retry_at <= now:
                 task.status = TaskStatus.QUEUED
                 self._outbox.add(task.task_id)
 
@@ -216,7 +216,7 @@ class Dispatcher:
             task.status = TaskStatus.FAILED
             return
         task.status = TaskStatus.WAITING
-        task.due_at = self.clock.time() + wait_seconds
+        task.retry_at = self.clock.time() + wait_seconds
 
     # Requests of a worker.
 
@@ -228,27 +228,27 @@ class Dispatcher:
             self._apply_due_changes()
             fired = self._script.fire(lambda fault: fault.kind == request.kind)
             number = len(self.journal) + 1
-            replacement = next((fault for fault in fired if fault.do in {"status", "hang", "reset"}), None)
+            response_fault = next((fault for fault in fired if fault.do in {"status", "hang", "reset"}), None)
             self._apply_faults(request, [fault for fault in fired if fault.when == "before"])
-            if replacement is not None and replacement.when == "before":
-                answer = self._answer(replacement.status, {"error": "by script"})
+            if response_fault is not None and response_fault.when == "before":
+                answer = self._answer(response_fault.status, {"error": "injected by the scenario"})
             else:
                 answer = self._process(request, number)
                 self._apply_faults(request, [fault for fault in fired if fault.when == "after"])
                 if any(fault.do == "unknown-fields" for fault in fired) and answer.status == HTTPStatus.OK:
                     answer = Answer(200, {**answer.body, "x_unknown": {"nested": [1]}, "note": None}, answer.date)
-                if replacement is not None and replacement.do == "status":
-                    answer = self._answer(replacement.status, {"error": "by script"})
-            action: TransportAction = _TRANSPORT_ACTIONS.get(replacement.do, "answer") if replacement else "answer"
+                if response_fault is not None and response_fault.do == "status":
+                    answer = self._answer(response_fault.status, {"error": "injected by the scenario"})
+            action = _TRANSPORT_ACTIONS.get(response_fault.do, "answer") if response_fault else "answer"
             self._record(number, request, answer, action, [f"{fault.do} {fault.when}" for fault in fired])
-            # The request has had its effect; if the queue fails here, the next tick sends again.
+            # The request has been executed; if the queue fails here, the next `tick` sends the wake-ups.
             with suppress(Exception):
                 self._outbox.send()
             delay_seconds = sum(fault.seconds for fault in fired if fault.do == "delay")
             return Delivery(answer, action, delay_seconds)
 
     def _apply_faults(self, request: DispatcherRequest, faults: list[DispatcherFault]) -> None:
-        task_id = peek(request).get("task_id")
+        task_id = read_unchecked(request).get("task_id")
         for fault in faults:
             if fault.do == "take-lease" and task_id in self._tasks:
                 self.take_lease(str(task_id))
@@ -309,7 +309,7 @@ class Dispatcher:
 
     def _claim(self, fields: Mapping[str, Any]) -> Answer:
         task = self._tasks.get(fields["task_id"])
-        reason = "NotFound" if task is None else task.claim_refusal
+        reason = "NotFound" if task is None else task.not_claimed_reason
         if task is None or reason is not None:
             if self.form == "lite":
                 return self._answer(409, {"error": reason})
@@ -341,15 +341,15 @@ class Dispatcher:
 
     def _complete(self, fields: Mapping[str, Any]) -> Answer:
         task = self._tasks[fields["task_id"]]
-        written = json.dumps(fields, sort_keys=True)
-        if task.completion.get(fields["attempt"]) == written:
+        serialized = json.dumps(fields, sort_keys=True)
+        if task.completion.get(fields["attempt"]) == serialized:
             return self._answer(200, {})  # the answer was lost, and the worker repeats the request
         if fields["attempt"] in task.completion:
             raise RequestRejected(409, "the attempt was already reported with another completion", clause="OUT-1")
         task = self._leased_task(fields)
         check_completion(fields, task.payload, self.bucket)
         published = fields["datasets_published"][0] if fields["datasets_published"] else None
-        task.completion[task.attempt] = written
+        task.completion[task.attempt] = serialized
         task.reports.append(Report(task.attempt, fields["outcome"], fields["error_message"], published))
         if published is not None:
             task.status = TaskStatus.COMPLETED
@@ -381,9 +381,9 @@ class Dispatcher:
         self, number: int, request: DispatcherRequest, answer: Answer, action: TransportAction, faults: list[str]
     ) -> None:
         owner = self._owners.get(request.headers.get(TOKEN_HEADERS[HEARTBEAT], "")) if request.kind != CLAIM else None
-        if owner is not None and action == "answer" and answer.status in ENDS_THE_LEASE:
+        if owner is not None and action == "answer" and answer.status in LEASE_ENDING_STATUSES:
             self._lease_ended_with.setdefault(owner, answer.status)
-        fields = peek(request)
+        fields = read_unchecked(request)
         attempt = fields.get("attempt", answer.body.get("attempt"))
         self.journal.append(
             Exchange(

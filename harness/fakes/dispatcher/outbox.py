@@ -1,4 +1,4 @@
-"""Wake-ups that are to be sent to the queue; those that fail are kept and sent again."""
+"""Wake-ups that wait to be sent to the queue; those that fail are kept and sent again."""
 
 from __future__ import annotations
 

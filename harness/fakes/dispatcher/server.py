@@ -20,7 +20,7 @@ from typing import Self
 from aiohttp import web
 
 from harness.fakes.dispatcher.dispatcher import Dispatcher
-from harness.fakes.dispatcher.wire import LARGEST_BODY_BYTES, DispatcherRequest, Exchange
+from harness.fakes.dispatcher.wire import MAX_BODY_BYTES, DispatcherRequest, Exchange
 from harness.faults import DispatcherFault
 
 LOOPBACK = "127.0.0.1"
@@ -30,7 +30,7 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with a timeout of 0: closing the socket sends RST."""
 RESEND_SECONDS = 1.0
 TICK_SECONDS = 0.02
-"""How often due changes are applied, which is how late a lease or a backoff may end."""
+"""The interval at which due changes are applied; a lease or a backoff can end this much late."""
 
 
 class DispatcherServer:
@@ -170,6 +170,6 @@ async def _body(request: web.Request) -> bytes:
     body = b""
     async for chunk in request.content.iter_any():
         body += chunk
-        if len(body) > LARGEST_BODY_BYTES:
+        if len(body) > MAX_BODY_BYTES:
             break
     return body

@@ -31,7 +31,7 @@ class Report:
 
 @dataclass(slots=True)
 class TaskState:
-    """One task; `expires_at` and `due_at` are times of the dispatcher's clock, `completion` has bodies by attempt."""
+    """One task; `expires_at` and `retry_at` are times of the dispatcher's clock; `completion` has bodies by attempt."""
 
     task_id: str
     payload: Mapping[str, Any]
@@ -40,7 +40,7 @@ class TaskState:
     lease_token: str = field(default="", repr=False)
     capability_token: str = field(default="", repr=False)
     expires_at: float = 0.0
-    due_at: float = 0.0
+    retry_at: float = 0.0
     reports: list[Report] = field(default_factory=list)
     expired_leases: int = 0
     completion: dict[int, str] = field(default_factory=dict, repr=False)
@@ -66,8 +66,8 @@ class TaskState:
         return self.status in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELED}
 
     @property
-    def claim_refusal(self) -> str | None:
-        """The contract's reason why it can't be claimed, or None if it can."""
+    def not_claimed_reason(self) -> str | None:
+        """The contract's reason why the task can't be claimed, or None if it can."""
         if self.status is TaskStatus.QUEUED:
             return None
         if self.status in {TaskStatus.RUNNING, TaskStatus.WAITING}:

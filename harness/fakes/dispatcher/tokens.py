@@ -53,7 +53,7 @@ class Tokens:
         return {label.strip("<>"): secret for secret, label in self._labels.items()}
 
     def was_worker_token(self, token: str) -> bool:
-        """Tell whether a token is a current or former worker token."""
+        """Return whether a token is a current or former worker token."""
         return token in self._workers
 
     def leaked(self, value: Any) -> str | None:

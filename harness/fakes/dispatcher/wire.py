@@ -28,7 +28,7 @@ TOKEN_HEADERS = {
     HEARTBEAT: "x-trace-task-capability",
     COMPLETE: "x-trace-task-capability",
 }
-LARGEST_BODY_BYTES = 1024**2
+MAX_BODY_BYTES = 1024**2
 """Far more than any request of the contract needs."""
 
 STATUS_OF = {"success": "Completed", "retryable_error": "Failed", "fatal_error": "Failed"}
@@ -123,8 +123,8 @@ def read(request: DispatcherRequest) -> dict[str, Any]:
         raise RequestRejected(404, f"there is no path {request.path}", clause="LSE-1")
     if request.method != "POST":
         raise RequestRejected(405, f"{request.path} takes POST", clause=CLAUSES[kind])
-    if len(request.body) > LARGEST_BODY_BYTES:
-        raise RequestRejected(413, f"the body has more than {LARGEST_BODY_BYTES} bytes", clause=CLAUSES[kind])
+    if len(request.body) > MAX_BODY_BYTES:
+        raise RequestRejected(413, f"the body has more than {MAX_BODY_BYTES} bytes", clause=CLAUSES[kind])
     try:
         fields = json.loads(request.body.decode(), parse_constant=_reject_constant, object_pairs_hook=_unique_fields)
     except (ValueError, RecursionError):
@@ -167,6 +167,6 @@ def difference(expected: dict[str, type], fields: Any) -> list[str]:
     return differences
 
 
-def peek(request: DispatcherRequest) -> Mapping[str, Any]:
-    """Return the fields of a body without checking them, empty if it can't be parsed."""
+def read_unchecked(request: DispatcherRequest) -> Mapping[str, Any]:
+    """Return the fields of a body without checking them; none if it can't be parsed."""
     return json_object(request.body) or {}

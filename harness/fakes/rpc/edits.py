@@ -1,4 +1,4 @@
-"""Edits of a true result; the actions themselves are in harness.faults.rpc."""
+"""Changes the correct result of a call as a fault requires; harness.faults.rpc defines the faults."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 from harness.faults.rpc import Edit, Items, Result
 
 
-def edited(result: str, action: Edit) -> str:
-    """Return a rendered result with an edit applied."""
-    if isinstance(action, Result):
-        return json.dumps(action.value)
-    value = json.loads(result)
-    if isinstance(action, Items):
-        return json.dumps(_items(value, action))
-    target = value[action.within] if action.within is not None else value
+def apply_edit(result_json: str, edit: Edit) -> str:
+    """Return the JSON of a result with an edit applied."""
+    if isinstance(edit, Result):
+        return json.dumps(edit.value)
+    value = json.loads(result_json)
+    if isinstance(edit, Items):
+        return json.dumps(_edit_items(value, edit))
+    target = value[edit.within] if edit.within is not None else value
     for item in target if isinstance(target, list) else [target]:
-        item.update(action.values)
-        for name in action.drop:
+        item.update(edit.values)
+        for name in edit.drop:
             item.pop(name, None)
     return json.dumps(value)
 
 
-def _items(value: list[Any], action: Items) -> list[Any]:
-    if action.first is not None:
-        value = value[: action.first]
-    if action.without_every is not None:
-        value = [item for index, item in enumerate(value, start=1) if index % action.without_every]
-    if action.without_transaction is not None:
-        names = list(dict.fromkeys(filter(None, map(_transaction_of, value))))
-        lost = names[action.without_transaction : action.without_transaction + 1]
-        value = [item for item in value if _transaction_of(item) not in lost]
-    return value[::-1] if action.reverse else value
+def _edit_items(value: list[Any], edit: Items) -> list[Any]:
+    if edit.first is not None:
+        value = value[: edit.first]
+    if edit.without_every is not None:
+        value = [item for index, item in enumerate(value, start=1) if index % edit.without_every]
+    if edit.without_transaction is not None:
+        transaction_hashes = list(dict.fromkeys(filter(None, map(_transaction_of, value))))
+        removed = transaction_hashes[edit.without_transaction : edit.without_transaction + 1]
+        value = [item for item in value if _transaction_of(item) not in removed]
+    return value[::-1] if edit.reverse else value
 
 
 def _transaction_of(item: dict[str, Any]) -> str | None:

@@ -47,7 +47,7 @@ def block(chain: Chain, number: int, *, full: bool) -> str:
         else (f'"0x{transaction.hash.hex()}"' for transaction in transactions)
     )
     fee = "" if header.base_fee_per_gas is None else f'"baseFeePerGas":"{header.base_fee_per_gas:#x}",'
-    roots = [hexadecimal(chain.entropy(number).label(STATE, bytes((index,)) + header.hash)) for index in range(3)]
+    roots = [hexadecimal(chain.entropy(number).bytes_for(STATE, bytes((index,)) + header.hash)) for index in range(3)]
     return (
         f'{{"number":"{number:#x}","hash":"0x{header.hash.hex()}","parentHash":"0x{header.parent_hash.hex()}",'
         f'"nonce":"0x0000000000000000","mixHash":"0x{header.hash.hex()}","sha3Uncles":"{_EMPTY_UNCLES}",'
@@ -80,8 +80,8 @@ def _transaction(chain: Chain, header: Header, tx: Transaction) -> str:
         "type": hex(tx.type),
         "chainId": hex(chain.chain_id),
         "v": "0x1",
-        "r": hexadecimal(tx.draw[:32]),
-        "s": hexadecimal(tx.draw[32:64]),
+        "r": hexadecimal(tx.random_bytes[:32]),
+        "s": hexadecimal(tx.random_bytes[32:64]),
     }
     if tx.max_fee_per_gas is not None and tx.max_priority_fee_per_gas is not None:
         fields["maxFeePerGas"] = hex(tx.max_fee_per_gas)
@@ -103,7 +103,7 @@ def receipts(chain: Chain, number: int) -> tuple[str, ...]:
     for tx in chain.transactions(number):
         cumulative += tx.gas_used
         placed_logs = by_transaction.get(tx.transaction_index, [])
-        created = f'"0x{tx.draw[CONTRACT].hex()}"' if tx.to is None and tx.success else "null"
+        created = f'"0x{tx.random_bytes[CONTRACT].hex()}"' if tx.to is None and tx.success else "null"
         to = "null" if tx.to is None else f'"0x{tx.to.hex()}"'
         bloom = logs_bloom(placed.log for placed in placed_logs if placed.in_bloom)
         rendered.append(

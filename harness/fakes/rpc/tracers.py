@@ -91,7 +91,7 @@ def _trace(trace: Trace) -> dict[str, Any]:
         return {"action": action, "result": None, "subtraces": 0, "traceAddress": [], "type": kind}
     location = {
         "subtraces": len(frame.calls),
-        "traceAddress": list(trace.address),
+        "traceAddress": list(trace.trace_address),
         "transactionHash": hexadecimal(trace.transaction.hash),
         "transactionPosition": trace.transaction.transaction_index,
         "type": kind,

@@ -23,7 +23,7 @@ from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
 from harness.fakes.rpc.refusals import ResponseHead, rejection
 from harness.faults import RpcFault, Script, rpc
-from harness.faults.rpc import HARNESS
+from harness.faults.rpc import HARNESS_METHOD_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ _LARGE_HEADER = f"content-security-policy: {'x' * 9_000}\r\n"
 
 @dataclass(slots=True)
 class Shared:
-    """What the endpoints of a pool share; only the pool's thread writes it, any thread may read the journal."""
+    """State shared by the endpoints of a pool; only the pool's thread writes it, any thread may read the journal."""
 
     stop: Callable[[], object]
     gone: bool = False
@@ -84,7 +84,7 @@ class Endpoint:
         if not script.faults:
             return [None] * len(calls)
         for_all: RpcFault | None = None
-        if not any(method.startswith(HARNESS) for method in methods):
+        if not any(method.startswith(HARNESS_METHOD_PREFIX) for method in methods):
             for_all = self._ongoing() or (
                 script.fire_first(lambda fault: fault.matches_batch(methods, name)) if is_batch else None
             )
@@ -135,7 +135,7 @@ class Endpoint:
             listener(call)
 
     def _envelope(self, method: str, params: Any, call_id: str, fault: RpcFault | None) -> bytes:
-        """Return the envelope of the response, with the fault's result or the true one."""
+        """Return the envelope of the response, with the fault's result or the correct one."""
         match fault:
             case rpc.Error(code, message, data, _):
                 raise RpcError(code, message, data)
@@ -145,7 +145,7 @@ class Endpoint:
                 self.node = replace(self.node, chain=self.node.chain.reorganised(at=at, branch=branch))
         result = answer(_member(self.node, fault), method, params)
         if isinstance(fault, rpc.Edit):
-            result = edits.edited(result, fault)
+            result = edits.apply_edit(result, fault)
         if isinstance(fault, rpc.Envelope):
             envelope = {"jsonrpc": "2.0", "id": json.loads(call_id), "result": json.loads(result)} | fault.fields
             return json.dumps(envelope).encode()
@@ -161,12 +161,12 @@ class _Outage:
     requests: int = 1
 
     def is_over(self, now: float) -> bool:
-        """Tell whether the latest request comes after the outage."""
+        """Return whether the latest request comes after the outage."""
         return self.requests > self.fault.requests and now - self.began >= self.fault.seconds
 
 
 def _member(node: Node, fault: RpcFault | None) -> Node:
-    """Return the member of the pool that answers: the node itself, or another one if a fault says so."""
+    """Return the member of the pool that answers: the node itself, or another one if the fault requires it."""
     match fault:
         case rpc.Pruned(below, receipts):
             return replace(node, pruned_below=below, pruned_receipts=receipts)
@@ -313,7 +313,7 @@ def _envelope(call_id: str, *, result: str | None = None, error: RpcError | None
 
 
 def _contains_key(head: bytes, key: str) -> bool:
-    """Tell whether the target or the basic authorisation of a request contains the key."""
+    """Return whether the target or the basic authorisation of a request contains the key."""
     target, _, headers = head.partition(b"\r\n")
     if key.encode() in target:
         return True

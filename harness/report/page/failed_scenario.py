@@ -17,11 +17,11 @@ from harness.scenario import Scenario
 
 LANE = 62
 """Width of a lane in pixels; style.css has the same."""
-MOST_JSON_CHARACTERS = 4000
+MAX_JSON_CHARACTERS = 4000
 """Of the JSON of a step's events."""
-MOST_EVENTS = 3
+MAX_EVENTS = 3
 """Events of a merged step that are shown as JSON."""
-MOST_VIOLATIONS = 8
+MAX_VIOLATIONS = 8
 SETUP = {
     "delivery": "the target is started as",
     "cryo_faults": "faults of fake Cryo",
@@ -47,9 +47,11 @@ def describe_scenario(result: RunResult, scenario: ScenarioResult) -> dict[str, 
         for number in violation.events:
             citations.setdefault(number, []).append(violation.clause)
     steps = timeline(scenario.events, frozenset(citations))
-    # Several steps may show one event: the anchor is that of the first.
+    # If several steps show one event, links lead to the first one.
     anchors = {
-        number: f"e-{scenario.name}-{index}" for index, step in reversed([*enumerate(steps)]) for number in step.numbers
+        number: f"e-{scenario.name}-{index}"
+        for index, step in reversed([*enumerate(steps)])
+        for number in step.event_numbers
     }
     violations = [
         {
@@ -69,8 +71,8 @@ def describe_scenario(result: RunResult, scenario: ScenarioResult) -> dict[str, 
         "clauses": sorted({violation.clause for violation in scenario.violations}),
         "errors": list(map(printable, scenario.errors)),
         "setup": list(describe_setup(scenario_started(scenario.events).scenario)) if scenario.events else [],
-        "violations": violations[:MOST_VIOLATIONS],
-        "more": max(len(violations) - MOST_VIOLATIONS, 0),
+        "violations": violations[:MAX_VIOLATIONS],
+        "more": max(len(violations) - MAX_VIOLATIONS, 0),
         "replay": printable(result.replay(scenario)),
         "history": printable(scenario.history),
         "rows": [_row(step, f"e-{scenario.name}-{index}", citations, names) for index, step in enumerate(steps)],
@@ -115,9 +117,9 @@ def _row(step: TimelineStep, anchor: str, citations: dict[int, list[str]], names
     lanes = list(LANES)
     x2 = lanes.index(step.target) * LANE + LANE // 2
     x1 = None if step.source is None else lanes.index(step.source) * LANE + LANE // 2
-    cited = list(dict.fromkeys(clause for number in step.numbers for clause in citations.get(number, ())))
+    cited = list(dict.fromkeys(clause for number in step.event_numbers for clause in citations.get(number, ())))
     flags = {"bad": step.failed, "minor": step.minor and not cited, "cited": bool(cited), step.mark: bool(step.mark)}
-    first, last = step.numbers[0], step.numbers[-1]
+    first, last = step.event_numbers[0], step.event_numbers[-1]
     return {
         "number": str(first) if first == last else f"{first}-{last}",
         "at": f"{step.at:.2f}",
@@ -140,8 +142,8 @@ def _events_as_json(step: TimelineStep, names: dict[str, str]) -> str:
     """Return a step's events as JSON; empty for the final state, which is long and can be read in the history."""
     if step.mark == "end":
         return ""
-    texts = [json.dumps(event.model_dump(mode="json"), indent=1) for event in step.events[:MOST_EVENTS]]
-    if len(step.events) > MOST_EVENTS:
-        texts.append(f"… and {len(step.events) - MOST_EVENTS} more")
+    texts = [json.dumps(event.model_dump(mode="json"), indent=1) for event in step.events[:MAX_EVENTS]]
+    if len(step.events) > MAX_EVENTS:
+        texts.append(f"… and {len(step.events) - MAX_EVENTS} more")
     text = shorten("\n".join(texts), names)
-    return text if len(text) <= MOST_JSON_CHARACTERS else f"{text[:MOST_JSON_CHARACTERS]}\n…"
+    return text if len(text) <= MAX_JSON_CHARACTERS else f"{text[:MAX_JSON_CHARACTERS]}\n…"

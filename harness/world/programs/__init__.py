@@ -1,7 +1,7 @@
 """What transactions do: each program is one kind of transaction, with its input, logs, calls and storage accesses.
 
-A transaction's draw selects an item of `PROGRAMS`; a program that is listed more often occurs more often. To add a
-program, write a class with the four methods of `Program` and list it.
+A random byte of a transaction selects an item of `PROGRAMS`; a program that is listed more often occurs more often. To
+add a program, write a class with the four methods of `Program` and list it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PROGRAMS: tuple[Program, ...] = (
     Deposit(),
     StateSync(),
 )
-"""By program number; ordinary transactions use the first `DRAWN`, quirks the others."""
+"""By program number; ordinary transactions use the first `ORDINARY_PROGRAMS`, quirks the others."""
 
-DRAWN = 16
+ORDINARY_PROGRAMS = 16
 DEPOSIT, STATE_SYNC = 16, 17
 
 LIFECYCLE = frozenset(
@@ -42,4 +42,4 @@ LIFECYCLE = frozenset(
 )
 """The programs that create or destroy a contract which no other transaction uses."""
 
-__all__ = ["DEPOSIT", "DRAWN", "LIFECYCLE", "PROGRAMS", "STATE_SYNC", "Intent", "Program"]
+__all__ = ["DEPOSIT", "LIFECYCLE", "ORDINARY_PROGRAMS", "PROGRAMS", "STATE_SYNC", "Intent", "Program"]

@@ -1,7 +1,7 @@
-"""The interface of a program, and how a program reads the 192 random bytes of a transaction (its draw).
+"""The interface of a program, and how a program reads the 192 random bytes of a transaction.
 
-Bytes 0 to 31 of the draw are for the hash, bytes 32 to 63 are one choice each, then come four words of 32 bytes. Each
-program gives the choices its own meaning.
+The hash uses bytes 0 to 31. Each of bytes 32 to 63 is a choice, whose meaning depends on the program. Then follow four
+words of 32 bytes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from harness.world.values import MAX_UINT256, Access, Frame, Log, Transaction
 if TYPE_CHECKING:
     from harness.world.actors import Actors
 
-DRAW_BYTES = 192
+RANDOM_BYTES_PER_TRANSACTION = 192
 PROGRAM, SENDER, VALUE, KIND, RECIPIENT, AMOUNT, PICK, OTHER = range(32, 40)
 TIP = slice(40, 46)
 
 CONTRACT = slice(96, 116)
-"""The bytes of the draw that are the address of a contract which the transaction creates or destroys."""
+"""The position, in the random bytes, of the address of a contract which the transaction creates or destroys."""
 
 TRANSFER_EVENT = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
 """keccak256("Transfer(address,address,uint256)"): the same for ERC-20 and ERC-721."""
@@ -42,7 +42,7 @@ class Intent(NamedTuple):
 class Program(Protocol):
     """One kind of transaction: pure functions of the transaction and the chain's actors."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:
         """Return recipient, value and input of the transaction, and whether it succeeds."""
         ...
 
@@ -64,9 +64,9 @@ def pick(choices: tuple[bytes, ...], byte: int) -> bytes:
     return choices[byte % len(choices)]
 
 
-def word(draw: bytes, index: int) -> bytes:
-    """Return the `index`th of the draw's four words."""
-    return draw[64 + 32 * index : 96 + 32 * index]
+def word(random_bytes: bytes, index: int) -> bytes:
+    """Return the `index`th of the four words in the random bytes."""
+    return random_bytes[64 + 32 * index : 96 + 32 * index]
 
 
 def padded(address: bytes) -> bytes:

@@ -31,20 +31,27 @@ _REASON = bytes.fromhex("08c379a0") + uint(32)
 class Revert:
     """A call that reverts because an inner call did; its value is returned and no log is emitted."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        data = draw[OTHER : OTHER + 4] + word(draw, 0)
-        return Intent(pick(actors.oddities, draw[PICK]), amount(draw[VALUE], word(draw, 3)), data, success=False)
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: D102
+        data = random_bytes[OTHER : OTHER + 4] + word(random_bytes, 0)
+        return Intent(
+            pick(actors.oddities, random_bytes[PICK]),
+            amount(random_bytes[VALUE], word(random_bytes, 3)),
+            data,
+            success=False,
+        )
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         return ()
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
-        draw = transaction.draw
-        reason = _REASON + uint(4) + draw[OTHER : OTHER + 4] + bytes(28)
+        random_bytes = transaction.random_bytes
+        reason = _REASON + uint(4) + random_bytes[OTHER : OTHER + 4] + bytes(28)
         call = outermost(transaction, output=reason, error="revert")
-        failed = inner("CALL", call, pick(actors.pools, draw[RECIPIENT]), call.input, output=reason, error="revert")
-        out_of_gas = inner("CALL", call, pick(actors.tokens, draw[AMOUNT]), call.input[:4], error="out of gas")
-        return call._replace(calls=(out_of_gas, failed) if draw[AMOUNT] % 2 else (failed,))
+        failed = inner(
+            "CALL", call, pick(actors.pools, random_bytes[RECIPIENT]), call.input, output=reason, error="revert"
+        )
+        out_of_gas = inner("CALL", call, pick(actors.tokens, random_bytes[AMOUNT]), call.input[:4], error="out of gas")
+        return call._replace(calls=(out_of_gas, failed) if random_bytes[AMOUNT] % 2 else (failed,))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
         return (Access(transaction.to or b"", uint(5), written=False),)
@@ -53,50 +60,64 @@ class Revert:
 class OddLogs:
     """Logs with 0 to 4 topics, with and without data, and Transfer events that are not valid ERC-20 or ERC-721."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        return Intent(to=pick(actors.oddities, draw[PICK]), value=0, input=draw[OTHER : OTHER + 4])
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: D102
+        return Intent(to=pick(actors.oddities, random_bytes[PICK]), value=0, input=random_bytes[OTHER : OTHER + 4])
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
-        draw, address = transaction.draw, transaction.to or b""
-        topics = tuple(word(draw, index) for index in range(4))
-        sender, other = padded(transaction.sender), padded(pick(actors.eoas, draw[RECIPIENT]))
+        random_bytes, address = transaction.random_bytes, transaction.to or b""
+        topics = tuple(word(random_bytes, index) for index in range(4))
+        sender, other = padded(transaction.sender), padded(pick(actors.eoas, random_bytes[RECIPIENT]))
         plain = tuple(
-            Log(address, topics[:count], word(draw, 3)[: draw[AMOUNT] % 32] if (count + draw[OTHER]) % 2 else b"")
+            Log(
+                address,
+                topics[:count],
+                word(random_bytes, 3)[: random_bytes[AMOUNT] % 32] if (count + random_bytes[OTHER]) % 2 else b"",
+            )
             for count in range(5)
         )
         return (
             *plain,
             Log(address, (TRANSFER_EVENT, sender, other), b""),
-            Log(address, (TRANSFER_EVENT,), sender + other + word(draw, 0)),
-            Log(address, (TRANSFER_EVENT, sender, other, word(draw, 1)), word(draw, 2)),
+            Log(address, (TRANSFER_EVENT,), sender + other + word(random_bytes, 0)),
+            Log(address, (TRANSFER_EVENT, sender, other, word(random_bytes, 1)), word(random_bytes, 2)),
         )
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: ARG002, D102
-        return outermost(transaction, output=word(transaction.draw, 0)[: transaction.draw[AMOUNT] % 33])
+        return outermost(transaction, output=word(transaction.random_bytes, 0)[: transaction.random_bytes[AMOUNT] % 33])
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
         address = transaction.to or b""
-        return (Access(address, word(transaction.draw, 2), written=True), Access(address, uint(5), written=False))
+        return (
+            Access(address, word(transaction.random_bytes, 2), written=True),
+            Access(address, uint(5), written=False),
+        )
 
 
 class SilentCall:
     """A call that sends value through two contracts and writes storage, but emits no log."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        data = draw[OTHER : OTHER + 4] + word(draw, 0) + bytes(draw[AMOUNT] % 64)
-        return Intent(to=pick(actors.oddities, draw[PICK]), value=amount(draw[VALUE] | 4, word(draw, 3)), input=data)
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: D102
+        data = random_bytes[OTHER : OTHER + 4] + word(random_bytes, 0) + bytes(random_bytes[AMOUNT] % 64)
+        return Intent(
+            to=pick(actors.oddities, random_bytes[PICK]),
+            value=amount(random_bytes[VALUE] | 4, word(random_bytes, 3)),
+            input=data,
+        )
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         return ()
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
-        draw, value = transaction.draw, transaction.value
+        random_bytes, value = transaction.random_bytes, transaction.value
         call = outermost(transaction)
-        hop = inner("CALL", call, pick(actors.pools, draw[RECIPIENT]), b"", value=value)
-        borrowed = inner("CALLCODE", hop, actors.library, draw[OTHER : OTHER + 4], value=value // 2)
-        last = inner("CALL", hop, pick(actors.eoas, draw[AMOUNT]), b"", value=value // 2)
+        hop = inner("CALL", call, pick(actors.pools, random_bytes[RECIPIENT]), b"", value=value)
+        borrowed = inner("CALLCODE", hop, actors.library, random_bytes[OTHER : OTHER + 4], value=value // 2)
+        last = inner("CALL", hop, pick(actors.eoas, random_bytes[AMOUNT]), b"", value=value // 2)
         return call._replace(calls=(hop._replace(calls=(borrowed, last)),))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: ARG002, D102
         address = transaction.to or b""
-        return (Access(address, uint(7), written=True), Access(address, word(transaction.draw, 1), written=True))
+        return (
+            Access(address, uint(7), written=True),
+            Access(address, word(transaction.random_bytes, 1), written=True),
+        )

@@ -17,8 +17,8 @@ _STATE_COMMITTED_EVENT = bytes.fromhex("5a22725590b0a51c923940223f7458512164b111
 class Deposit:
     """The first transaction of every OP stack block: the system sets the attributes of the L1 block."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        return Intent(to=actors.registry, value=0, input=_SET_L1_VALUES + word(draw, 0) + word(draw, 1))
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: D102
+        return Intent(to=actors.registry, value=0, input=_SET_L1_VALUES + word(random_bytes, 0) + word(random_bytes, 1))
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         return ()
@@ -33,15 +33,19 @@ class Deposit:
 class StateSync:
     """The last transaction of some Polygon blocks: from and to the zero address, with logs that no bloom contains."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: ARG002, D102
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: ARG002, D102
         return Intent(to=ZERO_ADDRESS, value=0, input=b"")
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
-        draw = transaction.draw
-        to = pick(actors.eoas, draw[RECIPIENT])
+        random_bytes = transaction.random_bytes
+        to = pick(actors.eoas, random_bytes[RECIPIENT])
         return (
-            Log(actors.registry, (_STATE_COMMITTED_EVENT, uint(draw[AMOUNT])), word(draw, 0)),
-            Log(actors.library, (word(draw, 1), padded(to)), uint(amount(draw[VALUE], word(draw, 2)))),
+            Log(actors.registry, (_STATE_COMMITTED_EVENT, uint(random_bytes[AMOUNT])), word(random_bytes, 0)),
+            Log(
+                actors.library,
+                (word(random_bytes, 1), padded(to)),
+                uint(amount(random_bytes[VALUE], word(random_bytes, 2))),
+            ),
         )
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: ARG002, D102

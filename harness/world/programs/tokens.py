@@ -39,11 +39,11 @@ TRUE = uint(1)
 class Payment:
     """A payment to a known account or to an unused address, sometimes with a memo as input."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102 (see Program)
-        is_unused = draw[OTHER] < 64  # noqa: PLR2004 (a quarter)
-        to = word(draw, 1)[:20] if is_unused else pick(actors.eoas, draw[RECIPIENT])
-        memo = word(draw, 2)[: draw[PICK] % 33] if draw[PICK] < 48 else b""  # noqa: PLR2004 (a fifth)
-        return Intent(to=to, value=amount(draw[VALUE] | 4, word(draw, 0)), input=memo)
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: D102 (see Program)
+        is_unused = random_bytes[OTHER] < 64  # noqa: PLR2004 (a quarter)
+        to = word(random_bytes, 1)[:20] if is_unused else pick(actors.eoas, random_bytes[RECIPIENT])
+        memo = word(random_bytes, 2)[: random_bytes[PICK] % 33] if random_bytes[PICK] < 48 else b""  # noqa: PLR2004 (a fifth)
+        return Intent(to=to, value=amount(random_bytes[VALUE] | 4, word(random_bytes, 0)), input=memo)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: ARG002, D102
         return ()
@@ -58,68 +58,83 @@ class Payment:
 class Transfer:
     """An ERC-20 transfer; every second token is a proxy that delegates to the library."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        data = TRANSFER_CALL + padded(pick(actors.eoas, draw[RECIPIENT])) + uint(self._amount(draw))
-        return Intent(to=pick(actors.tokens, draw[PICK]), value=0, input=data)
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: D102
+        data = TRANSFER_CALL + padded(pick(actors.eoas, random_bytes[RECIPIENT])) + uint(self._amount(random_bytes))
+        return Intent(to=pick(actors.tokens, random_bytes[PICK]), value=0, input=data)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
-        draw = transaction.draw
-        to = pick(actors.eoas, draw[RECIPIENT])
+        random_bytes = transaction.random_bytes
+        to = pick(actors.eoas, random_bytes[RECIPIENT])
         topics = (TRANSFER_EVENT, padded(transaction.sender), padded(to))
-        return (Log(pick(actors.tokens, draw[PICK]), topics, uint(self._amount(draw))),)
+        return (Log(pick(actors.tokens, random_bytes[PICK]), topics, uint(self._amount(random_bytes))),)
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
         call = outermost(transaction, output=TRUE)
-        if transaction.draw[PICK] % 2:
+        if transaction.random_bytes[PICK] % 2:
             return call
         delegated = inner("DELEGATECALL", call, actors.library, call.input, output=TRUE)
         return call._replace(calls=(delegated,))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: D102
-        token, recipient = pick(actors.tokens, transaction.draw[PICK]), transaction.draw[RECIPIENT]
+        token, recipient = pick(actors.tokens, transaction.random_bytes[PICK]), transaction.random_bytes[RECIPIENT]
         slots = {padded(transaction.sender): True, padded(pick(actors.eoas, recipient)): True, uint(3): False}
         return tuple(Access(token, slot, written) for slot, written in slots.items())
 
     @staticmethod
-    def _amount(draw: bytes) -> int:
-        return amount(draw[AMOUNT], word(draw, 0))
+    def _amount(random_bytes: bytes) -> int:
+        return amount(random_bytes[AMOUNT], word(random_bytes, 0))
 
 
 class Swap:
     """A swap in a pool: two token transfers by nested calls, a static call, four logs."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        data = SWAP_CALL + word(draw, 0) + word(draw, 1) + padded(pick(actors.eoas, draw[RECIPIENT])) + uint(128)
-        return Intent(to=pick(actors.pools, draw[PICK]), value=amount(draw[VALUE], word(draw, 3)), input=data)
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: D102
+        data = (
+            SWAP_CALL
+            + word(random_bytes, 0)
+            + word(random_bytes, 1)
+            + padded(pick(actors.eoas, random_bytes[RECIPIENT]))
+            + uint(128)
+        )
+        return Intent(
+            to=pick(actors.pools, random_bytes[PICK]),
+            value=amount(random_bytes[VALUE], word(random_bytes, 3)),
+            input=data,
+        )
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
-        draw, sender = transaction.draw, padded(transaction.sender)
-        address = pick(actors.pools, draw[PICK])
+        random_bytes, sender = transaction.random_bytes, padded(transaction.sender)
+        address = pick(actors.pools, random_bytes[PICK])
         pool = padded(address)
-        first, second = self._tokens(draw, actors)
-        sold, bought = uint(amount(draw[AMOUNT], word(draw, 0))), uint(amount(draw[OTHER], word(draw, 1)))
+        first, second = self._tokens(random_bytes, actors)
+        sold, bought = (
+            uint(amount(random_bytes[AMOUNT], word(random_bytes, 0))),
+            uint(amount(random_bytes[OTHER], word(random_bytes, 1))),
+        )
         return (
             Log(first, (TRANSFER_EVENT, sender, pool), sold),
             Log(second, (TRANSFER_EVENT, pool, sender), bought),
-            Log(address, (SYNC_EVENT,), word(draw, 2) + word(draw, 3)),
+            Log(address, (SYNC_EVENT,), word(random_bytes, 2) + word(random_bytes, 3)),
             Log(address, (SWAP_EVENT, sender, sender), sold + bytes(64) + bought),
         )
 
     def root(self, transaction: Transaction, actors: Actors) -> Frame:  # noqa: D102
         call = outermost(transaction)
-        first, second = self._tokens(transaction.draw, actors)
+        first, second = self._tokens(transaction.random_bytes, actors)
         pool, sender = padded(call.to or b""), padded(transaction.sender)
         transfer_in = inner(
-            "CALL", call, first, TRANSFER_FROM_CALL + sender + pool + word(transaction.draw, 0), output=TRUE
+            "CALL", call, first, TRANSFER_FROM_CALL + sender + pool + word(transaction.random_bytes, 0), output=TRUE
         )
-        balance_of = inner("STATICCALL", call, second, BALANCE_OF_CALL + pool, output=word(transaction.draw, 2))
-        transfer_out = inner("CALL", call, second, TRANSFER_CALL + sender + word(transaction.draw, 1), output=TRUE)
+        balance_of = inner("STATICCALL", call, second, BALANCE_OF_CALL + pool, output=word(transaction.random_bytes, 2))
+        transfer_out = inner(
+            "CALL", call, second, TRANSFER_CALL + sender + word(transaction.random_bytes, 1), output=TRUE
+        )
         delegated = inner("DELEGATECALL", transfer_out, actors.library, transfer_out.input, output=TRUE)
         return call._replace(calls=(transfer_in, balance_of, transfer_out._replace(calls=(delegated,))))
 
     def accesses(self, transaction: Transaction, actors: Actors) -> tuple[Access, ...]:  # noqa: D102
-        first, second = self._tokens(transaction.draw, actors)
-        pool, sender = pick(actors.pools, transaction.draw[PICK]), padded(transaction.sender)
+        first, second = self._tokens(transaction.random_bytes, actors)
+        pool, sender = pick(actors.pools, transaction.random_bytes[PICK]), padded(transaction.sender)
         return (
             Access(pool, uint(8), written=True),
             Access(pool, uint(6), written=False),
@@ -130,23 +145,26 @@ class Swap:
         )
 
     @staticmethod
-    def _tokens(draw: bytes, actors: Actors) -> tuple[bytes, bytes]:
-        first = draw[PICK] % len(actors.tokens)
+    def _tokens(random_bytes: bytes, actors: Actors) -> tuple[bytes, bytes]:
+        first = random_bytes[PICK] % len(actors.tokens)
         return actors.tokens[first], actors.tokens[(first + 1) % len(actors.tokens)]
 
 
 class CollectibleTransfer:
     """An ERC-721 transfer, with four topics and no data, and an approval; half of the transfers are mints."""
 
-    def intent(self, draw: bytes, actors: Actors) -> Intent:  # noqa: D102
-        to, token_id = padded(pick(actors.eoas, draw[RECIPIENT])), uint(amount(draw[AMOUNT] | 4, word(draw, 0)))
-        value = amount(draw[VALUE], word(draw, 1))
-        return Intent(to=pick(actors.collectibles, draw[PICK]), value=value, input=MINT_CALL + to + token_id)
+    def intent(self, random_bytes: bytes, actors: Actors) -> Intent:  # noqa: D102
+        to, token_id = (
+            padded(pick(actors.eoas, random_bytes[RECIPIENT])),
+            uint(amount(random_bytes[AMOUNT] | 4, word(random_bytes, 0))),
+        )
+        value = amount(random_bytes[VALUE], word(random_bytes, 1))
+        return Intent(to=pick(actors.collectibles, random_bytes[PICK]), value=value, input=MINT_CALL + to + token_id)
 
     def logs(self, transaction: Transaction, actors: Actors) -> tuple[Log, ...]:  # noqa: D102
         address = transaction.to or b""
         to, token_id = transaction.input[4:36], transaction.input[36:68]
-        giver = padded(transaction.sender if transaction.draw[OTHER] % 2 else ZERO_ADDRESS)
+        giver = padded(transaction.sender if transaction.random_bytes[OTHER] % 2 else ZERO_ADDRESS)
         return (
             Log(address, (APPROVAL_EVENT, to, padded(actors.registry), token_id), b""),
             Log(address, (TRANSFER_EVENT, giver, to, token_id), b""),

@@ -31,7 +31,7 @@ def rows(chain: Chain, number: int) -> list[tuple[object, ...]]:
         if trace.transaction is None or trace.frame is None:
             continue
         transaction_hash = trace.transaction.hash
-        if not trace.address:
+        if not trace.trace_address:
             appearances.append((transaction_hash, author, "miner_fee"))
             appearances += [
                 (transaction_hash, *pair) for log in logs.get(transaction_hash, ()) for pair in _parties(log)

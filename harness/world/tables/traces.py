@@ -78,7 +78,7 @@ def trace_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
             *_action(trace),
             trace.kind,
             *_result(trace),
-            "_".join(map(str, trace.address)),
+            "_".join(map(str, trace.trace_address)),
             subtraces,
             *_transaction(trace),
             number,
@@ -109,7 +109,7 @@ def contract_rows(chain: Chain, number: int) -> Iterator[tuple[object, ...]]:
         if trace.frame is None or trace.transaction is None:
             continue
         frame = trace.frame
-        if not trace.address:
+        if not trace.trace_address:
             deployer = frame.sender
         if trace.kind != "create" or frame.error is not None:
             continue

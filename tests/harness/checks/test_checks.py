@@ -117,7 +117,7 @@ def all_parquet_facts(**facts: Any) -> Change:
 
 
 def remove_objects(suffix: str) -> Change:
-    """Remove the objects whose key ends so."""
+    """Remove the objects whose key has this ending."""
     return objects(lambda key, stored: None if key.endswith(suffix) else stored)
 
 
@@ -394,7 +394,7 @@ def test_lay_10_an_accepted_probe_replaces_nothing(
 
 
 def test_a_fault_that_never_fired_is_an_error(histories: dict[str, Events]):
-    """Without its fault a scenario shows nothing, and none of its clauses is PASS."""
+    """If its fault never fired, none of a scenario's clauses is PASS."""
     result = check_history(change_final_state(histories[RUN], unfired_faults=("store put",)))
     assert result.errors == ("a fault never fired: store put",)
     assert verdicts([result])["LAY-1"] is Verdict.ERROR

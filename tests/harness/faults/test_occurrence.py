@@ -41,7 +41,7 @@ def test_each_fault_counts_its_own_matches():
 
 
 def test_the_first_fault_that_applies_is_the_only_one_fired():
-    """Where one fault is carried out for a request, the others count the request but have not fired."""
+    """If one fault applies to a request, the others count the request but have not fired."""
     first, second = Status(500, times=1), Status(503, nth=2)
     script = Script([first, second])
     assert [script.fire_first(lambda _: True) for _ in range(2)] == [first, second]

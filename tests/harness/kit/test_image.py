@@ -40,7 +40,7 @@ def test_the_worker_image_passes_the_smoke_test(cryo_containers: Session):
 @pytest.mark.docker
 @pytest.mark.parametrize("name", ["fake-mode", "killed-before-manifest", "zombie-service", "real-cryo"])
 def test_processes_in_a_container_are_observed(name: str, cryo_containers: Session):
-    """Cryo is seen there even if it does not report itself, and signals go to the worker and not to `docker`."""
+    """Cryo's process in the container is found even if it reports nothing; signals go to the worker, not `docker`."""
     assert cryo_containers
     result = CliRunner().invoke(app, ["run", name, "--target", f"image:{build(IMAGES['worker'])}"])
     assert result.exit_code == 0, result.output

@@ -32,7 +32,7 @@ def test_every_clause_of_a_profile_has_a_scenario():
     for profile in ("core", "hardened"):
         planned = plan(REFERENCE_WORKER, profile, SCENARIOS)
         named = {clause for scenario in planned.scenarios for clause in scenario.clauses}
-        assert named == set(planned.asked)
+        assert named == set(planned.clauses)
 
 
 def test_core_has_no_faults_that_only_hardened_requires_to_survive():

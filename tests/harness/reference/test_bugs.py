@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.reference import bugs
-from harness.reference.bugs import BUG_VARIABLE, BUGS, bug
+from harness.reference.bugs import BUG_VARIABLE, BUGS, has_bug
 from harness.reference.dispatcher import _lease_seconds, with_margin
 
 FOLDER = Path(bugs.__file__).parent
@@ -35,7 +35,7 @@ def test_every_bug_has_a_switch_in_the_code():
     """A listed bug without a switch in the code could never be caught."""
     names = [known.name for known in BUGS]
     assert len(names) == len(set(names))
-    asked = set(re.findall(r'bug\(\s*"([a-z0-9-]+)"', CODE))
+    asked = set(re.findall(r'has_bug\(\s*"([a-z0-9-]+)"', CODE))
     assert [name for name in names if f'"{name}"' not in CODE] == []
     assert asked <= set(names)
 
@@ -43,7 +43,7 @@ def test_every_bug_has_a_switch_in_the_code():
 def test_an_unknown_bug_is_an_error():
     """A misspelt switch is an error and not silently off."""
     with pytest.raises(KeyError):
-        bug("no-such-bug")
+        has_bug("no-such-bug")
 
 
 def test_sources_are_public_threads():

@@ -46,11 +46,14 @@ def without(kind: str) -> Callable[[Lines], Lines]:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (without("worker_started"), "line 3: log_line: there is no worker_started of worker 0 above it"),
+        (without("worker_started"), "line 3: log_line: there is no earlier worker_started event of worker 0"),
         (without("scenario_started"), "line 1: not the first event of a history of version 1"),
         (without("final_state"), "line 11: exit: the last event must be final_state"),
-        (without("task_created"), "line 2: worker_started: there is no task 0 above it"),
-        (without("store_request"), "line 9: object_put: event 0 above it is not a store_request without a response"),
+        (without("task_created"), "line 2: worker_started: there is no earlier task_created event of task 0"),
+        (
+            without("store_request"),
+            "line 9: object_put: event 0 is not an earlier store_request event without a response",
+        ),
         (lambda lines: [*lines, lines[-1] | {}], "line 12: final_state: only the last event may be of this kind"),
         (
             lambda lines: [lines[0], lines[0] | {}, *lines[1:]],

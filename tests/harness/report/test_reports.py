@@ -12,10 +12,11 @@ from rich.console import Console
 
 from harness import history, report, schemas
 from harness.checks.verdict import Verdict
+from harness.faults import triggers
 from harness.kit.progress import Progress
 from harness.report import document, junit, text
 from harness.report.result import RunResult
-from harness.report.steps import DESCRIBERS, steps_of_event
+from harness.report.steps import ACTIONS, DESCRIBERS, describe_event
 from harness.report.timeline import last_log_line, timeline
 
 CONTROL = ("\x1b", "\x00", "\u202e")
@@ -65,10 +66,21 @@ def test_unusual_events_are_described():
     )  # fmt: skip
     log_line = history.LogLine(number=2, at=1.0, worker=0, text="[" * 100_000)
     exited = history.WorkerExited(number=1, at=1.0, worker=0, code=-35)
-    texts = [steps_of_event(event)[0].text for event in (exited, log_line, complete)]
+    texts = [describe_event(event)[0].text for event in (exited, log_line, complete)]
     assert texts[0] == "worker 0 is killed by signal 35"
     assert texts[1].startswith("log: [[[")
     assert texts[2] == "complete attempt 1 as None with 1 publication"
+
+
+def test_actions_of_the_harness_are_sentences():
+    """Each action of a trigger is described as a sentence."""
+    actions = get_args(triggers.Action)
+    assert set(ACTIONS) == {action for action in actions if not action.startswith("SIG")}
+    events = [history.HarnessAction(number=1, at=1.0, action=action) for action in ("SIGTERM", "take-lease")]
+    assert [describe_event(event)[0].text for event in events] == [
+        "the harness sends SIGTERM to worker 0",
+        "the harness takes the lease away",
+    ]
 
 
 def test_the_last_log_line_before_a_cited_end_is_shown(result: RunResult):
@@ -142,10 +154,10 @@ def test_an_unknown_suffix_or_a_missing_folder_is_reported_before_the_run(tmp_pa
 def test_a_request_its_fault_and_its_response_are_one_step_and_similar_calls_are_merged(result: RunResult):
     """Events that belong together are one step, except for events that a violation cites."""
     events = result.scenarios[0].events
-    assert [step.numbers for step in timeline(events)] == [
+    assert [step.event_numbers for step in timeline(events)] == [
         (2,), (3,), (4,), (5, 6, 7), (8, 9, 10), (11,), (12,), (12,),
     ]  # fmt: skip
-    assert (6,) in [step.numbers for step in timeline(events, frozenset({6}))]
+    assert (6,) in [step.event_numbers for step in timeline(events, frozenset({6}))]
 
 
 def test_every_kind_of_event_has_a_description():

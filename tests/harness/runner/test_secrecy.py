@@ -10,7 +10,7 @@ import pytest
 from harness.history import CryoStarted, StagedEntry
 from harness.runner.recorder import Recorder
 from harness.runner.secrecy import Secrets
-from harness.runner.streams import LONGEST_LINE_BYTES, MOST_OUTPUT_BYTES, Text, read_lines
+from harness.runner.streams import MAX_LINE_BYTES, MAX_OUTPUT_BYTES, Text, read_lines
 
 KEY = "5f0c4dd2b1e94f6a8c7d3e2b1a09f8e7"
 NAMED = "<secret:rpc-key>"
@@ -78,7 +78,7 @@ def piped(text: bytes) -> io.BufferedReader:
     return os.fdopen(file, "rb")
 
 
-@pytest.mark.parametrize("before", [LONGEST_LINE_BYTES + shift for shift in (-1100, -1024, -40, -16, 0)])
+@pytest.mark.parametrize("before", [MAX_LINE_BYTES + shift for shift in (-1100, -1024, -40, -16, 0)])
 def test_a_line_is_not_cut_within_a_secret(before: int):
     """A secret is found wherever a long line is cut."""
     lines: list[str] = []
@@ -91,7 +91,7 @@ def test_a_line_is_not_cut_within_a_secret(before: int):
 def test_dropped_output_is_searched_too():
     """A secret in output beyond the limit is reported once, without the text around it."""
     flood = b"x" * 999 + b"\n"
-    text = flood * (MOST_OUTPUT_BYTES // 900) + KEY.encode() + b"\n" + flood + KEY.encode()
+    text = flood * (MAX_OUTPUT_BYTES // 900) + KEY.encode() + b"\n" + flood + KEY.encode()
     lines: list[str] = []
     with piped(text) as stream:
         read_lines(stream, known(), lines.append)
@@ -100,4 +100,4 @@ def test_dropped_output_is_searched_too():
     with piped(text) as stream:
         kept.read(stream)
     assert str(kept).count(NAMED) == 1
-    assert len(str(kept)) < MOST_OUTPUT_BYTES + LONGEST_LINE_BYTES
+    assert len(str(kept)) < MAX_OUTPUT_BYTES + MAX_LINE_BYTES

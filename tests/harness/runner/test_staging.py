@@ -32,17 +32,17 @@ def mark(outside: Path) -> None:
     os.utime(outside)
 
 
-def preloaded(tmp_path: Path) -> tuple[Scenario, staging.States, tuple[Path, Path, str]]:
+def preloaded(tmp_path: Path) -> tuple[Scenario, staging.PathStates, tuple[Path, Path, str]]:
     (scenario,) = find([LINK])
     places = (tmp_path / "root", tmp_path / "outside", "task")
-    staging.plant(scenario, *places)
-    return scenario, staging.states(scenario, *places), places
+    staging.create_preloaded_files(scenario, *places)
+    return scenario, staging.path_states(scenario, *places), places
 
 
 def test_untouched_files_are_reported_as_unchanged(tmp_path: Path):
     """Reading the states does not count as an access."""
     scenario, before, places = preloaded(tmp_path)
-    assert all(staging.untouched(before, scenario, *places).values())
+    assert all(staging.unchanged_files(before, scenario, *places).values())
 
 
 @pytest.mark.parametrize("touch", [look_through, list_it, overwrite, add, mark])
@@ -52,7 +52,7 @@ def test_every_access_behind_a_link_is_detected(touch: Callable[[Path], None], t
         pytest.skip("this file system does not record access times")
     scenario, before, places = preloaded(tmp_path)
     touch(places[1])
-    assert staging.untouched(before, scenario, *places)[staging.BEHIND_LINKS] is False
+    assert staging.unchanged_files(before, scenario, *places)[staging.BEHIND_LINKS] is False
 
 
 def keeps_access_times(folder: Path) -> bool:

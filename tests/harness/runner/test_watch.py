@@ -28,7 +28,7 @@ def test_a_daemon_is_found_by_its_environment_and_killed():
     mark = f"world-{os.getpid()}"
     with Watch(Recorder()) as watch:
         subprocess.run([sys.executable, "-c", DAEMON], env={"PATH": os.environ["PATH"], "MARK": mark}, check=True)
-        watch.adopt(["another world", mark])
+        watch.find_detached(["another world", mark])
         assert watch.survivors() == ("sleep 4321",)
     while watch.survivors():
         os.sched_yield()

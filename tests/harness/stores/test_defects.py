@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from harness.faults import StoreFault
 from harness.faults.store import SKEW_SECONDS, Operation
 from harness.stores.bucket import Bucket, S3Endpoint
-from harness.stores.defects import altered
+from harness.stores.defects import apply_defect
 from harness.stores.proxy import StoreProxy
 
 BODY = b"0123456789" * 200
@@ -104,20 +104,20 @@ def test_a_store_rejects_etags_in_quotes(bucket: Bucket):
 
 
 @pytest.mark.parametrize(
-    ("do", "told"),
+    ("do", "rejection"),
     [
         ("clock-skew", (403, "RequestTimeTooSkewed")),
         ("expired-token", (400, "ExpiredToken")),
         ("slow-down", (503, "SlowDown")),
     ],
 )
-def test_a_store_rejects_some_requests_and_accepts_the_next(do: str, told: tuple[int, str], cryo_moto: S3Endpoint):
-    """A rejection applies from the nth request on, `times` times; the other requests have their effect."""
+def test_a_store_rejects_some_requests_and_accepts_the_next(do: str, rejection: tuple[int, str], cryo_moto: S3Endpoint):
+    """A rejection applies from the nth request on, `times` times; the other requests are executed."""
     bucket = cryo_moto.make_bucket()
     with before(bucket, do=do, operation="any", nth=2, times=2) as proxy:
         ends = [status_of(proxy.url, bucket) for _ in range(4)]
         assert proxy.unfired == []
-    assert ends == [(200, ""), told, told, (200, "")]
+    assert ends == [(200, ""), rejection, rejection, (200, "")]
 
 
 def test_the_error_about_a_skewed_clock_has_the_stores_time(cryo_moto: S3Endpoint):
@@ -130,9 +130,9 @@ def test_the_error_about_a_skewed_clock_has_the_stores_time(cryo_moto: S3Endpoin
 
 
 def test_a_streamed_upload_is_decoded():
-    """A body in signed chunks is decoded, altered, and forwarded without chunks."""
+    """A body in signed chunks is decoded, apply_defect, and forwarded without chunks."""
     headers = {"X-Amz-Content-Sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "Content-Encoding": "aws-chunked"}
-    found = altered("keep-half", headers, b"4\r\nabcd\r\n0\r\nx-amz-checksum-sha256:x\r\n\r\n")
+    found = apply_defect("keep-half", headers, b"4\r\nabcd\r\n0\r\nx-amz-checksum-sha256:x\r\n\r\n")
     assert found is not None
     assert found.body == b"ab"
     assert found.headers.keys() == {"x-amz-content-sha256"}

@@ -33,7 +33,7 @@ def test_a_function_is_a_worker(function: str, code: int, said: str, tmp_path: P
     (tmp_path / "mine.py").write_text(MODULE)
     target = find(f"py:mine:{function}")
     assert target.command[0] == sys.executable
-    words = target.words(tmp_path, {}, {"store": "s3://b", "task_id": "t", "attempt": "2"}, tmp_path / "id")
+    words = target.command_line(tmp_path, {}, {"store": "s3://b", "task_id": "t", "attempt": "2"}, tmp_path / "id")
     ended = subprocess.run(
         words, cwd=tmp_path, env={"SET": "yes"}, input="{}", text=True, capture_output=True, check=False
     )

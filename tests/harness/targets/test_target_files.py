@@ -57,7 +57,7 @@ def test_names_words_and_variables_come_from_the_file(tmp_path: Path):
     target = find(str(path))
     assert target.name == "m"
     assert target.named({"S3_BUCKET": "b", "AWS_REGION": "r"}) == {"BUCKET": "b", "AWS_REGION": "r"}
-    assert target.words(tmp_path, {}, {"payload": "/p.json", "attempt": "2"}, tmp_path / "id")[-2:] == [
+    assert target.command_line(tmp_path, {}, {"payload": "/p.json", "attempt": "2"}, tmp_path / "id")[-2:] == [
         "--task=/p.json",
         "2",
     ]

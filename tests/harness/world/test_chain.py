@@ -27,7 +27,7 @@ for chain in (Chain(1), Chain(1, seed=7), Chain(137)):
 print(digest.hexdigest())
 """
 
-GOLDEN = "a41c0698d95832b57e13f5c6a3d7fda510bf7416df2bdf2d1c963272e218d051"
+GOLDEN = "c5fe32e28ec4b9c97d82ea33b51f3d2fa3c8eb1149ad6f8fac0f53020a37ac29"
 
 
 def test_the_chain_is_the_same_everywhere():
@@ -64,7 +64,7 @@ def test_a_contract_has_code_from_its_creation_until_its_destruction(chain: Chai
         for transaction in chain.transactions(number)
         if transaction.program in LIFECYCLE
         for account in state.accounts(chain, transaction)
-        if account.address == transaction.draw[CONTRACT]
+        if account.address == transaction.random_bytes[CONTRACT]
     ]
     assert {account.before is None for account, _ in changed} == {True, False}
     for account, position in changed:

@@ -118,7 +118,7 @@ def test_it_can_hang_at_any_stage_and_ignore_sigterm(when: str, files: list[str]
 
 
 def ignores_sigterm(pid: int) -> bool:
-    """Tell whether a process ignores SIGTERM."""
+    """Return whether a process ignores SIGTERM."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
     return bool(int(mask, 16) >> (signal.SIGTERM - 1) & 1)
@@ -161,8 +161,8 @@ def test_it_can_fail_the_first_runs_only(tmp_path: Path):
 
 def test_an_unknown_fault_is_an_error_that_names_it(tmp_path: Path):
     """An unknown fault is an error with exit code 2, also if another pool sends the script."""
-    told = Fields({"faults": [{"do": "levitate"}]}, method="harness_script")
-    with RpcPool(Node(Chain(1)), [told]) as pool, start(pool.url, tmp_path) as process:
+    fault = Fields({"faults": [{"do": "levitate"}]}, method="harness_script")
+    with RpcPool(Node(Chain(1)), [fault]) as pool, start(pool.url, tmp_path) as process:
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "levitate" in stderr

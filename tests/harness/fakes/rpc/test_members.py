@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from harness.fakes.rpc import Node, RpcPool
-from harness.faults.rpc import BatchLimit, Form, Lagging, Outage, Pruned, Result, read
+from harness.faults.rpc import BatchLimit, Lagging, Outage, Pruned, RejectionForm, Result, read
 from harness.world.chain import Chain
 
 CHAIN = Chain(1, seed=2)
@@ -96,7 +96,7 @@ def error(identifier: object) -> dict[str, object]:
     return {"jsonrpc": "2.0", "id": identifier, "error": ERROR}
 
 
-FORMS: dict[Form, object] = {
+FORMS: dict[RejectionForm, object] = {
     "object": error(None),
     "first": error(1),
     "list": [error(1)],
@@ -110,7 +110,7 @@ FORMS: dict[Form, object] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_batch_over_the_limit_is_rejected_in_each_form(form: Form):
+def test_a_batch_over_the_limit_is_rejected_in_each_form(form: RejectionForm):
     """A batch at the limit is answered, a larger one is rejected as a whole; single calls are never rejected."""
     with RpcPool(Node(CHAIN, head=1000), [BatchLimit(2, form)]) as pool:
         _, _, answered = batch(pool, 2)
@@ -129,7 +129,7 @@ def test_a_batch_over_the_limit_is_rejected_in_each_form(form: Form):
         ("empty", "application/json", b""),
     ],
 )
-def test_a_rejection_can_have_a_status_and_a_body_that_is_not_json(form: Form, kind: str, body: bytes):
+def test_a_rejection_can_have_a_status_and_a_body_that_is_not_json(form: RejectionForm, kind: str, body: bytes):
     """Gateways also reject with 4xx and 5xx and other bodies."""
     limit = BatchLimit(0, form, status=413, message="no batches")
     with RpcPool(Node(CHAIN, head=1000), [limit]) as pool:
@@ -137,7 +137,7 @@ def test_a_rejection_can_have_a_status_and_a_body_that_is_not_json(form: Form, k
 
 
 @pytest.mark.parametrize("form", ["reset", "close"])
-def test_a_rejection_can_close_the_connection(form: Form):
+def test_a_rejection_can_close_the_connection(form: RejectionForm):
     """The connection ends without an answer, and the next connection works."""
     with RpcPool(Node(CHAIN, head=1000), [BatchLimit(1, form)]) as pool:
         with pytest.raises((ConnectionError, http.client.HTTPException)):

@@ -328,7 +328,7 @@ def hanging(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], RpcPool]]
 def test_a_hang_blocks_its_chunk_while_the_others_are_written(
     hanging: tuple[subprocess.Popen[bytes], RpcPool], tmp_path: Path
 ):
-    """Surprise 12: no timeout of its own; SIGTERM ends it at once, the incomplete report and whole files stay."""
+    """Surprise 12: Cryo has no timeout; SIGTERM ends it; the incomplete report and complete files remain."""
     process, _ = hanging
     while len(list(tmp_path.glob("*.parquet"))) < 2:
         assert process.poll() is None

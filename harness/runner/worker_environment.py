@@ -1,6 +1,6 @@
-"""What a worker finds around it: node, store, queue, dispatcher and staging root, and the environment that says so.
+"""The environment variables that connect a worker to a node, a store, a queue, a dispatcher and a staging root.
 
-One description, used by the runner, by `cryo-harness serve world` and by the plugin's fixture `world`.
+The runner, `cryo-harness serve world` and the fixture `world` of the pytest plugin use it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The parts that there are; None for each that there is not.
+class WorkerEnvironment:
+    """The services and paths that a worker gets; a field is None if the worker gets none.
 
-    `cryo` is the executable of mode `real`, `coverage` the level of proof that the worker is asked for.
+    `cryo` is the executable of mode `real`, `coverage` the level of proof that the worker is configured for.
     """
 
     mode: Literal["real", "fake"] = "real"
@@ -35,7 +35,7 @@ class Surroundings:
     def environment(self) -> dict[str, str]:
         """Return the variables of a worker (docs/reference.md).
 
-        The store's keys win over the queue's: moto, which serves every queue, accepts any.
+        The keys of the store replace those of the queue: moto, which serves every queue, accepts any keys.
         """
         variables: dict[str, str] = {"TRACE_CRYO_MODE": self.mode}
         if self.mode == "real":
