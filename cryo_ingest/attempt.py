@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Caps, Settings
 
 BYZANTIUM_BLOCK = 4_370_000
-"""Ethereum's first block whose receipts have a status; below it Cryo computes `success` as `gas_used == 0`, always
-false (real-cryo-0.3.2.md, section 0, no. 9)."""
+"""Ethereum's first block whose receipts have a status; for the blocks before it, Cryo computes `success` as
+`gas_used == 0`, which is always false (measured on Cryo 0.3.2)."""
 
 KNOWN_DEFECT = "success-before-byzantium"
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The version and its manifest are in the store; `publication` is to be registered."""
+    """The version and its manifest are in the store; the caller reports `publication`."""
 
     publication: Publication
     outcome: Literal["success"] = "success"
@@ -47,7 +47,7 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Nothing is to be registered; `error` says why, and whether another attempt can succeed."""
+    """Nothing was published; `error` says why, and whether another attempt can succeed."""
 
     error: IngestError
 
@@ -61,7 +61,7 @@ Outcome = Success | Failure
 
 
 async def run_attempt(assignment: Assignment, *, ports: Ports, settings: Settings) -> Outcome:
-    """Run one attempt up to its manifest and return its outcome (OUT-1).
+    """Run one attempt, from the payload to the manifest, and return its outcome (OUT-1).
 
     The caller deletes the staging directory after it has reported the outcome (STG-3, STG-8).
     """
@@ -125,7 +125,7 @@ def check_file_sizes(extraction: Extraction, task: Task, *, caps: Caps) -> None:
 def check_mode(extraction: Extraction, mode: str) -> None:
     """Check that files have the mark of fake data in fake mode, and not in real mode (MOD-5, OUT-4)."""
     for file in extraction.files:
-        if file.proof.fake is (mode == "real"):
+        if file.proof.fake != (mode == "fake"):
             raise ModeMismatch(name=file.chunk.name, found="fake" if file.proof.fake else "real", mode=mode)
 
 

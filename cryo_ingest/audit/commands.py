@@ -87,7 +87,7 @@ def _rows_proof(task: Task) -> Proof:
 def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Settings, like: Path | None) -> int:
     """Survey one dataset, print findings on standard error and tasks on standard output; return 1 for findings.
 
-    `like` is a payload's file, for the fields that a listing does not have (`dataset_key`, `rpc_pool`, `config_hash`).
+    `like` is a payload's file, for the fields that a listing does not contain (`dataset_key`, `rpc_pool`, `config_hash`).
 
     Raises:
         IngestError: the store failed.
@@ -95,16 +95,16 @@ def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Setting
     logs.configure(settings.log_format, Redactor(settings.secrets()))
     listed = asyncio.run(open_store(url, settings.s3).list(prefix))
     coverage = survey(listed.values(), start=blocks[0], end=blocks[1])
-    for gap in coverage.gaps:
-        sys.stderr.write(f"{gap.kind} {gap.start}:{gap.end} {gap.detail}\n")
+    for finding in coverage.findings:
+        sys.stderr.write(f"{finding.kind} {finding.start}:{finding.end} {finding.detail}\n")
     template = json.loads(like.read_bytes()) if like is not None else {}
     for task in tasks_for(coverage, prefix):
         sys.stdout.write(json.dumps(template | task, separators=(",", ":")) + "\n")
-    return 1 if coverage.gaps else 0
+    return 1 if coverage.findings else 0
 
 
 def tasks_for(coverage: Coverage, prefix: str) -> list[dict[str, object]]:
-    """Return the payloads that would fill the gaps, with the fields that a listing has."""
+    """Return payloads for the missing ranges, with the fields that a listing contains."""
     _, chain_id, dataset_uuid, _ = prefix.split("/")
     known: dict[str, object] = {"dataset_uuid": dataset_uuid, "chain_id": int(chain_id)}
     if coverage.dataset is not None:

@@ -111,7 +111,7 @@ BY_LISTING = {
     "duplicate": {"duplicate"},
     "overlapping": {"overlapping"},
 }
-"""The kinds of gap for each defect that a listing shows; the other defects need the content of objects."""
+"""The kinds of finding for each defect that a listing shows; the other defects need the content of objects."""
 
 
 def add_defects(store: PrefixStore, ranges: int, seed: int) -> dict[str, int]:
@@ -163,10 +163,10 @@ def differences(starts: Mapping[str, int], coverage: Coverage, found: list[Verif
     wanted = {(kind, starts[defect]) for defect, kinds in BY_LISTING.items() for kind in kinds}
     # The wide version shares blocks with two neighbours.
     wanted.add(("overlapping", starts["overlapping"] + WIDTH))
-    seen = {(gap.kind, gap.start) for gap in coverage.gaps}
+    actual = {(finding.kind, finding.start) for finding in coverage.findings}
     reported = {int(verified.prefix.split("/")[3].partition("_")[0]) for verified in found if verified.findings}
     changed = {starts[defect] for defect in DEFECTS}
-    problems = [f"gaps did not find {each}" for each in wanted - seen]
-    problems += [f"gaps wrongly found {each}" for each in seen - wanted]
+    problems = [f"gaps did not find {each}" for each in wanted - actual]
+    problems += [f"gaps wrongly found {each}" for each in actual - wanted]
     problems += [f"verify did not find the defect at {start}" for start in changed - reported]
     return problems + [f"verify wrongly found something at {start}" for start in reported - changed]
