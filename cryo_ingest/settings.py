@@ -89,7 +89,7 @@ class Settings:
     requests_per_second: int | None = None
     max_concurrent_requests: int | None = None
     confirmations: int | None = None
-    configured_coverage: Level | None = None
+    configured_proof_level: Level | None = None
     staging_root: Path = Path("/tmp/trace/cryo")  # noqa: S108 - the specification's own path (STG-1)
     staging_ttl_hours: float = 24.0
     caps: Caps = field(default_factory=Caps)
@@ -104,9 +104,9 @@ class Settings:
         return self.cryo_bin if self.mode == "real" else "fake-cryo"
 
     @property
-    def coverage(self) -> Level:
+    def proof_level(self) -> Level:
         """The level of proof; `rows` in fake mode, which has no endpoint (MOD-1)."""
-        return (self.configured_coverage or "chain") if self.mode == "real" else "rows"
+        return (self.configured_proof_level or "chain") if self.mode == "real" else "rows"
 
     def secrets(self) -> tuple[str, ...]:
         """Return all secrets in the environment, for redaction."""
@@ -144,7 +144,7 @@ def read_settings(reader: Reader) -> Settings:
         requests_per_second=reader.read("TRACE_CRYO_REQUESTS_PER_SECOND", COUNT, default=None),
         max_concurrent_requests=reader.read("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", COUNT, default=None),
         confirmations=reader.read("TRACE_CRYO_CONFIRMATIONS", BLOCKS, default=None),
-        configured_coverage=reader.read("TRACE_COVERAGE", one_of(*LEVELS), default=None),
+        configured_proof_level=reader.read("TRACE_COVERAGE", one_of(*LEVELS), default=None),
         staging_root=reader.read("TRACE_CRYO_STAGING_ROOT", ABSOLUTE_PATH, default=Settings().staging_root),
         staging_ttl_hours=reader.read("TRACE_CRYO_STAGING_TTL_HOURS", HOURS, default=24.0),
         caps=_read_caps(reader),
@@ -185,12 +185,12 @@ def _read_proxies(reader: Reader) -> Proxies:
 
 def _read_s3(reader: Reader, proxies: Proxies) -> S3Settings:
     return S3Settings(
-        bucket=reader.read("S3_BUCKET", PROVIDED, default=None),
+        bucket=reader.read("S3_BUCKET", ANY_TEXT, default=None),
         endpoint=reader.read("S3_ENDPOINT", PLAIN_URL, default=None),
-        region=reader.read("AWS_REGION", PROVIDED, default=None),
-        access_key_id=reader.read("AWS_ACCESS_KEY_ID", PROVIDED, default=None),
-        secret_access_key=reader.read("AWS_SECRET_ACCESS_KEY", PROVIDED, default=None),
-        session_token=reader.read("AWS_SESSION_TOKEN", PROVIDED, default=None),
+        region=reader.read("AWS_REGION", ANY_TEXT, default=None),
+        access_key_id=reader.read("AWS_ACCESS_KEY_ID", ANY_TEXT, default=None),
+        secret_access_key=reader.read("AWS_SECRET_ACCESS_KEY", ANY_TEXT, default=None),
+        session_token=reader.read("AWS_SESSION_TOKEN", ANY_TEXT, default=None),
         proxies=proxies,
     )
 
@@ -309,7 +309,7 @@ ABSOLUTE_PATH = Kind(_absolute_path, "must be an absolute path")
 ADDRESS = Kind(_address, "must be a port, or host:port ([host]:port for IPv6)")
 """An address to listen on; a port alone means loopback, and port 0 chooses a free one."""
 
-PROVIDED = Kind(str, "", empty_is_unset=True)
+ANY_TEXT = Kind(str, "", empty_is_unset=True)
 """Any text that the platform provides."""
 
 HTTP_URL = Kind(_http_url, "must be an http:// or https:// URL with a host", empty_is_unset=True)

@@ -135,12 +135,12 @@ def _open_root(root: Path) -> int:
     for ancestor in [*reversed(root.parents), root]:
         with suppress(FileExistsError):
             ancestor.mkdir(PRIVATE)
-        seen = ancestor.lstat()
-        if seen.st_uid not in {os.geteuid(), 0}:
+        status = ancestor.lstat()
+        if status.st_uid not in {os.geteuid(), 0}:
             raise UnsafeStaging(path=ancestor, reason="belongs to another user")
-        if stat.S_ISLNK(seen.st_mode) and (ancestor == root or seen.st_uid != 0):
+        if stat.S_ISLNK(status.st_mode) and (ancestor == root or status.st_uid != 0):
             raise UnsafeStaging(path=ancestor, reason="is a symbolic link")
-        if not stat.S_ISDIR(seen.st_mode) and not stat.S_ISLNK(seen.st_mode):
+        if not stat.S_ISDIR(status.st_mode) and not stat.S_ISLNK(status.st_mode):
             raise UnsafeStaging(path=ancestor, reason="is not a directory")
     return os.open(root, OPEN_DIRECTORY)
 
@@ -149,10 +149,10 @@ def _open_private(parent: int, name: str, path: Path) -> int:
     """Open a directory that must belong to this user; create it with mode 0700 if it is missing (STG-2)."""
     with suppress(FileExistsError):
         os.mkdir(name, PRIVATE, dir_fd=parent)
-    seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    if stat.S_ISLNK(seen.st_mode):
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
         raise UnsafeStaging(path=path, reason="is a symbolic link")
-    if not stat.S_ISDIR(seen.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise UnsafeStaging(path=path, reason="is not a directory")
     descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
     if os.fstat(descriptor).st_uid != os.geteuid():
@@ -182,10 +182,10 @@ def _try_lock(descriptor: int) -> bool:
 def _is_current(descriptor: int, name: str, parent: int) -> bool:
     """Return whether the opened directory still has this name."""
     try:
-        seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return os.path.samestat(seen, os.fstat(descriptor))
+    return os.path.samestat(status, os.fstat(descriptor))
 
 
 def _empty(directory: int) -> None:
@@ -221,8 +221,8 @@ def _delete_if_old(path: Path, oldest_kept: float) -> bool:
     except OSError:
         return False
     try:
-        seen = os.fstat(descriptor)
-        if seen.st_mtime >= oldest_kept or seen.st_uid != os.geteuid() or not _try_lock(descriptor):
+        status = os.fstat(descriptor)
+        if status.st_mtime >= oldest_kept or status.st_uid != os.geteuid() or not _try_lock(descriptor):
             return False
         _empty(descriptor)
         path.rmdir()

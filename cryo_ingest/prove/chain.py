@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cryo_ingest.levels import Level
     from cryo_ingest.ports import FileProof, Node
     from cryo_ingest.prove.evidence import BlockResult, Evidence
-    from cryo_ingest.prove.rows import RowsProof
+    from cryo_ingest.prove.rows import RowsProver
     from cryo_ingest.prove.summaries import Summary
     from cryo_ingest.rpc.endpoint import Endpoint
 
@@ -35,10 +35,10 @@ LISTED_PROBLEMS = 3
 
 
 @dataclass(slots=True)
-class ChainProof:
-    """Proves files of one task by their rows and then by the answers of the attempt's endpoint; see `ports.Proof`."""
+class ChainProver:
+    """Proves files of one task by their rows and then by the answers of the attempt's endpoint; see `ports.Prover`."""
 
-    rows: RowsProof
+    rows: RowsProver
     endpoint: Endpoint
     level: Level
     _confirmed: dict[tuple[Chunk, str], FileProof] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class ChainProof:
     _last_hashes: dict[int, bytes] = field(default_factory=dict)
     _parent_hashes: dict[int, bytes] = field(default_factory=dict)
 
-    async def prove(self, path: Path, chunk: Chunk) -> FileProof:
+    async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
         """Prove one file by its rows, while Cryo may still be running."""
-        return await self.rows.prove(path, chunk)
+        return await self.rows.prove_rows(path, chunk)
 
     async def same_rows(self, left: Path, right: Path) -> bool:
         """Compare two files as multisets of rows."""
@@ -58,20 +58,20 @@ class ChainProof:
         """Read the mark of MOD-5."""
         return self.rows.is_fake(footer)
 
-    async def confirm(
-        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
+    async def confirm_with_node(
+        self, path: Path, chunk: Chunk, *, rows_proof: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
         """Compare one file with the node, unless the same bytes were confirmed for the same chunk before."""
-        known = self._confirmed.get((chunk, seen.sha256))
+        known = self._confirmed.get((chunk, rows_proof.sha256))
         if known is not None:
             return known
         subject = layout.evidence_subject(self.rows.task, chunk)
         if recorded and recorded.get("evidence-of") == subject and recorded.get("evidence") in at_least(self.level):
-            return replace(seen, evidence=recorded["evidence"], details={"of": subject})
+            return replace(rows_proof, evidence=recorded["evidence"], details={"of": subject})
         node = await self.endpoint.choose()
         billed = node.billed_calls
         await check_chain_id(node, self.rows.task.chain_id)
-        summary, evidence = await asyncio.to_thread(self._open, path, chunk, seen.sha256, node)
+        summary, evidence = await asyncio.to_thread(self._open, path, chunk, rows_proof.sha256, node)
         digest = hashlib.sha256()
         for number, block_hash in await _compare_blocks(evidence, summary, path.name):
             digest.update(number.to_bytes(8, "big") + block_hash)
@@ -89,8 +89,8 @@ class ChainProof:
             example=evidence.example,
             billed_calls=node.billed_calls - billed,
         )
-        confirmed = replace(seen, evidence=level, details=details)
-        self._confirmed[chunk, seen.sha256] = confirmed
+        confirmed = replace(rows_proof, evidence=level, details=details)
+        self._confirmed[chunk, rows_proof.sha256] = confirmed
         return confirmed
 
     def _open(self, path: Path, chunk: Chunk, digest: str, node: Node) -> tuple[Summary, Evidence]:

@@ -14,9 +14,9 @@ from cryo_ingest.prove.resolve import (
     Resolution,
     SuspectBlock,
     blooms_are_useful,
-    resolve_by_both,
     resolve_by_logs,
     resolve_by_receipts,
+    resolve_by_receipts_and_logs,
 )
 from cryo_ingest.prove.summaries import Mismatch
 from cryo_ingest.rpc.results import UnusableResult, parse_header
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from cryo_ingest.prove.summaries import Summary
     from cryo_ingest.rpc.results import Header
 
-HEADERS_WINDOW_BLOCKS = 400
+HEADERS_PER_REQUEST = 400
 """Blocks in one request; their headers are kept, the answers' JSON is not."""
 
-RECEIPTS_WINDOW_BLOCKS = 25
+BLOCKS_PER_RECEIPTS_REQUEST = 25
 """Blocks whose receipts are held at once: full blocks have megabytes of them."""
 
 
@@ -81,15 +81,15 @@ class Evidence:
             else:
                 results[number] = BlockResult(header)
         waiting = list(suspects.items())
-        for start in range(0, len(waiting), RECEIPTS_WINDOW_BLOCKS):
-            results |= await self._resolve(summary, dict(waiting[start : start + RECEIPTS_WINDOW_BLOCKS]))
+        for start in range(0, len(waiting), BLOCKS_PER_RECEIPTS_REQUEST):
+            results |= await self._resolve(summary, dict(waiting[start : start + BLOCKS_PER_RECEIPTS_REQUEST]))
         return results
 
     async def _read_headers(self, numbers: list[int]) -> dict[int, BlockResult]:
         """Read the headers of some blocks into `headers`, and return the results of blocks without one."""
         failed: dict[int, BlockResult] = {}
-        for start in range(0, len(numbers), HEADERS_WINDOW_BLOCKS):
-            window = numbers[start : start + HEADERS_WINDOW_BLOCKS]
+        for start in range(0, len(numbers), HEADERS_PER_REQUEST):
+            window = numbers[start : start + HEADERS_PER_REQUEST]
             calls = [Call("eth_getBlockByNumber", (hex(number), False)) for number in window]
             for number, answer in zip(window, await self.sources.node.request(calls), strict=True):
                 try:
@@ -136,7 +136,9 @@ class Evidence:
         for number, suspect in waiting.items():
             found = receipts[number]
             if isinstance(found, dict):
-                resolutions[number] = resolve_by_both(rows, suspect, receipts=found, logs=logs[number], useful=useful)
+                resolutions[number] = resolve_by_receipts_and_logs(
+                    rows, suspect, receipts=found, logs=logs[number], useful=useful
+                )
                 continue
             no_methods = self.sources.has_no_receipt_methods(suspect.header)
             resolutions[number] = resolve_by_logs(

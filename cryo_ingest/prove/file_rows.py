@@ -35,7 +35,7 @@ LISTED_BLOCKS = 5
 
 
 def prove_rows(path: Path, chunk: Chunk, *, dataset: Dataset, chain_id: int, executable: str) -> FileProof:
-    """Prove one file against its chunk; see `ports.Proof`."""
+    """Prove one file against its chunk; see `ports.Prover`."""
     digest, size = _digest(path)
     columns = {name for name, _ in dataset.columns}
     max_rows = MAX_ROWS_BY_CHAIN if "chain" in dataset.levels else MAX_ROWS
@@ -142,9 +142,9 @@ def _digest(path: Path) -> tuple[str, int]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
         raise ProofFailed(file=path.name, evidence=f"it can't be opened ({error.strerror})") from None
-    seen = os.fstat(descriptor)
-    if not stat.S_ISREG(seen.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise ProofFailed(file=path.name, evidence="it is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), seen.st_size
+        return hashlib.file_digest(file, "sha256").hexdigest(), status.st_size

@@ -77,10 +77,10 @@ class LogRows:
         for row in map(self.row_of, logs):
             if row is not None:
                 _add(expected, *row)
-        seen = self.rows.get(header.number, [0, 0])
-        if seen[0] != expected[0]:
-            return f"it has {expected[0]} such logs, the file {seen[0]}"
-        return None if seen == expected else "its rows differ from the node's logs"
+        actual = self.rows.get(header.number, [0, 0])
+        if actual[0] != expected[0]:
+            return f"it has {expected[0]} such logs, the file {actual[0]}"
+        return None if actual == expected else "its rows differ from the node's logs"
 
 
 def _add(sums: list[int], *row: int | bytes | None) -> None:

@@ -63,7 +63,7 @@ def resolve_by_receipts(rows: LogRows, suspect: SuspectBlock, *, receipts: Recei
     return None if unresolved else Resolution(problem, "its receipts")
 
 
-def resolve_by_both(
+def resolve_by_receipts_and_logs(
     rows: LogRows, suspect: SuspectBlock, *, receipts: Receipts, logs: tuple[Log, ...] | str, useful: bool
 ) -> Resolution:
     """Resolve a block that `resolve_by_receipts` could not: eth_getLogs may add block logs to the receipts' logs."""

@@ -148,7 +148,7 @@ class S3ObjectStore:
 
         await self._if_match(key, etag, put, operation="PUT")
 
-    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+    async def check_refuses_overwrite(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Repeat a create, once per process: only a store that ignores `If-None-Match` accepts it."""
         async with self._verifying:
             if "If-None-Match" in self._verified_conditions:

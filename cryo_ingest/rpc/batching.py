@@ -110,7 +110,7 @@ class CallSender:
         sent_at = self.clock.monotonic()
         try:
             answers = await self._try_batch(batch)
-        except _BatchTooLarge:
+        except _BatchObsolete:
             await self.send(batch)
             return
         except RequestFailed as failure:
@@ -122,13 +122,13 @@ class CallSender:
         self.answers |= {index: answer for index, answer in answers.items() if not isinstance(answer, NodeError)}
         rest = [call for call in batch if call[0] not in self.answers]
         if any(not isinstance(answer, NodeError) for answer in answers.values()):
-            await self._send_rest(rest, answers)
+            await self._resend_failed_calls(rest, answers)
         elif isinstance(self.answers[batch[0][0]], NodeError):
             await self._send_each(rest)
         else:
             await self.send(rest, first_batch_calls=len(batch) // 2)
 
-    async def _send_rest(self, rest: list[IndexedCall], answers: dict[int, Any]) -> None:
+    async def _resend_failed_calls(self, rest: list[IndexedCall], answers: dict[int, Any]) -> None:
         """Send the rest of a successful batch: at once and singly if the error looks final, else after a pause."""
         errors = {index: answer for index, answer in answers.items() if isinstance(answer, NodeError)}
         final = [call for call in rest if call[0] in errors and is_final(errors[call[0]])]
@@ -147,7 +147,7 @@ class CallSender:
         """Send a batch; if every call fails, find out with the first one alone whether the batch was the cause.
 
         Raises:
-            RequestFailed, _BatchTooLarge: see `_request`.
+            RequestFailed, _BatchObsolete: see `_request`.
         """
         size = self.endpoint.batch_size(batch[0][1].method)
         async with size.one_untested_batch(len(batch)):
@@ -209,13 +209,13 @@ class CallSender:
 
         Raises:
             RequestFailed: no call received a result or a final error.
-            _BatchTooLarge: while this batch waited, the batch size became smaller.
+            _BatchObsolete: while this batch waited, the batch size became smaller.
         """
         endpoint, method = self.endpoint, batch[0][1].method
         size = endpoint.batch_size(method)
         async with endpoint.in_flight.acquire(len(batch)), endpoint.outage.wait_to_send():
             if len(batch) > 1 and (size.size < len(batch) or method in endpoint.missing_methods):
-                raise _BatchTooLarge
+                raise _BatchObsolete
             sent_at = self.clock.monotonic()
             try:
                 answers = await self.post(batch, self.policy.timeout_seconds)
@@ -267,8 +267,8 @@ class CallSender:
     def _unavailable(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> NodeUnavailable:
         waited = self.clock.monotonic() - since
         tried = "" if tries == 1 else f", after {tries} tries in {waited:.0f} s"
-        return NodeUnavailable(endpoint=self.name, method=call.method, reason=failure.reason + tried)
+        return NodeUnavailable(endpoint_name=self.name, method=call.method, reason=failure.reason + tried)
 
 
-class _BatchTooLarge(Exception):
+class _BatchObsolete(Exception):
     """While a batch waited, the batch size became smaller or its method turned out to be missing; it is split."""

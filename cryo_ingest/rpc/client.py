@@ -103,7 +103,7 @@ def parse_endpoint(url: str, *, name: str) -> tuple[str, dict[str, str]]:
     except ValueError:
         usable = False
     if not usable:
-        raise EndpointUnusable(endpoint=name)
+        raise EndpointUnusable(endpoint_name=name)
     user_info, at, host = parts.netloc.rpartition("@")
     address = urlunsplit(parts._replace(netloc=host))
     if not at or user_info in {"", ":"}:
@@ -196,7 +196,7 @@ class HttpNode:
                 if response.status not in REDIRECTS or location is None:
                     return response.status, response.headers, await _read_body(response)
             url = self._redirected(url, location)
-        raise EndpointUnusable(endpoint=self.name, problem="redirects requests in a circle")
+        raise EndpointUnusable(endpoint_name=self.name, problem="redirects requests in a circle")
 
     def _redirected(self, url: str, location: str) -> str:
         """Return the target of a redirect on the same host; the key in the URL must not reach another host."""
@@ -206,7 +206,7 @@ class HttpNode:
         except ValueError:
             is_same = False
         if not is_same:
-            raise EndpointUnusable(endpoint=self.name, problem="redirects requests to another host")
+            raise EndpointUnusable(endpoint_name=self.name, problem="redirects requests to another host")
         return urlunsplit(target._replace(netloc=target.netloc.rpartition("@")[2], fragment=""))
 
 

@@ -247,8 +247,8 @@ def _answer_of(envelope: dict[str, Any]) -> Any:
     error = envelope.get("error")
     if isinstance(error, dict):
         code, message = error.get("code"), error.get("message")
-        seen = NodeError(code if type(code) is int else 0, message if isinstance(message, str) else "")
-        return replace(seen, method_is_missing=is_missing_method(seen))
+        node_error = NodeError(code if type(code) is int else 0, message if isinstance(message, str) else "")
+        return replace(node_error, method_is_missing=is_missing_method(node_error))
     return _NOTHING if error is not None else envelope.get("result", _NOTHING)
 
 

@@ -68,9 +68,9 @@ def parse_header(answer: object, number: int) -> Header:
         UnusableResult: the answer is not a header, or is of another block.
     """
     fields = _object(answer, "block")
-    seen = _integer(fields, "number")
-    if seen != number:
-        raise UnusableResult(f"the node answered with block {seen}")
+    actual = _integer(fields, "number")
+    if actual != number:
+        raise UnusableResult(f"the node answered with block {actual}")
     listed = fields.get("transactions")
     if not isinstance(listed, list):
         raise UnusableResult("the block lists no transactions")

@@ -10,7 +10,7 @@ from cryo_ingest.attempt import Failure, run_attempt
 from cryo_ingest.backoff import Backoff
 from cryo_ingest.errors import AttemptCrashed, AttemptStopped
 from cryo_ingest.logs import log
-from cryo_ingest.serve.completion import complete, report_of
+from cryo_ingest.serve.completion import complete, make_report
 from cryo_ingest.serve.lease import Lease, renew, watch
 from cryo_ingest.serve.lease_checked_store import LeaseCheckedStore
 from cryo_ingest.serve.ports import LeaseLost
@@ -79,12 +79,12 @@ class AttemptRunner:
                 for task in background:
                     task.cancel()
         except ExceptionGroup as failed:
-            if (lost := first_of(failed, LeaseLost)) is not None:
+            if (lost := first_exception_of(failed, LeaseLost)) is not None:
                 raise lost from None
-            if (stopped := first_of(failed, AttemptStopped)) is not None:
+            if (stopped := first_exception_of(failed, AttemptStopped)) is not None:
                 return Failure(stopped)
             log.exception("attempt.crashed")
-            return Failure(AttemptCrashed(kind=type(first_of(failed, Exception)).__name__))
+            return Failure(AttemptCrashed(kind=type(first_exception_of(failed, Exception)).__name__))
         return outcome
 
     async def _renew(self, lease: Lease, claim: Claim) -> None:
@@ -96,7 +96,7 @@ class AttemptRunner:
             log.error("attempt.failed", outcome=outcome.outcome, error=type(error).__name__, message=str(error))
         reported = await complete(
             claim,
-            report_of(outcome, self.redactor),
+            make_report(outcome, self.redactor),
             lease=lease,
             dispatcher=self.dispatcher,
             clock=self.clock,
@@ -107,11 +107,11 @@ class AttemptRunner:
         return reported
 
 
-def first_of(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E | None:
+def first_exception_of(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E | None:
     """Return the first exception of a kind in a group, at any depth."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            if (found := first_of(error, kind)) is not None:
+            if (found := first_exception_of(error, kind)) is not None:
                 return found
         elif isinstance(error, kind):
             return error

@@ -24,7 +24,7 @@ TRIES_IN_LEASE = 3
 MIN_REQUEST_SECONDS = 1.0
 
 
-def report_of(outcome: Outcome, redact: Callable[[str], str]) -> Report:
+def make_report(outcome: Outcome, redact: Callable[[str], str]) -> Report:
     """Return the report of an attempt; its message is redacted again, since the platform displays it."""
     if isinstance(outcome, Success):
         return Report(outcome.outcome, publication=outcome.publication)

@@ -20,7 +20,7 @@ from cryo_ingest.audit.verify import Verified, verify
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.model import Task
 from cryo_ingest.ports import StoredObject
-from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.prove.rows import RowsProver
 from cryo_ingest.publish.version import Version
 
 DATASET, WIDTH = "nonce_diffs", 1000
@@ -139,7 +139,7 @@ async def verify_store(store: PrefixStore) -> list[Verified]:
     locations = [location_of(prefix) for prefix in store.versions]
     with tempfile.TemporaryDirectory() as scratch:
         return [
-            await verify(_as_store(store), location, make_proof=_proof_of, scratch=Path(scratch))
+            await verify(_as_store(store), location, make_prover=_prover_of, scratch=Path(scratch))
             for location in locations
             if isinstance(location, Location)
         ]
@@ -154,8 +154,8 @@ def _as_store(store: PrefixStore) -> Any:
     return store
 
 
-def _proof_of(task: Task) -> RowsProof:
-    return RowsProof(task, all_datasets()[task.cryo_dataset_name], executable="x")
+def _prover_of(task: Task) -> RowsProver:
+    return RowsProver(task, all_datasets()[task.cryo_dataset_name], executable="x")
 
 
 def differences(starts: Mapping[str, int], coverage: Coverage, found: list[Verified]) -> list[str]:

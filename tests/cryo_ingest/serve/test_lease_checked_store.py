@@ -23,7 +23,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "create": (("p/b", b"new"), {"metadata": {}}),
     "replace": (("p/a", b"new"), {"metadata": {}, "etag": "etag"}),
     "delete": ((["p/a"],), {}),
-    "ensure_create_only": (("p/a", b"old"), {"metadata": {}}),
+    "check_refuses_overwrite": (("p/a", b"old"), {"metadata": {}}),
 }
 
 
