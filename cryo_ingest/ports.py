@@ -288,7 +288,7 @@ class Node(Protocol):
         ...
 
     async def request(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
-        """Return the answer to each call, in the order of the calls: its `result`, untrusted JSON still, or a NodeError.
+        """Return the answer to each call, in the order of the calls: its `result` as untrusted JSON, or a NodeError.
 
         A NodeError is returned only if a single call received it and a retry would not change it: the method is
         missing, the parameters or the block tag are invalid, the node does not have the data. All other errors (rate

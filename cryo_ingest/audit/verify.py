@@ -55,8 +55,8 @@ async def verify(
 ) -> Verified:
     """Verify one version: its manifest and keys, then each file's checksum, footer, schema and coverage.
 
-    `make_prover` returns a task's prover: one that checks the rows alone, or one that also asks a node. Files are copied
-    to `scratch` one at a time.
+    `make_prover` returns a task's prover: one that checks the rows alone, or one that also asks a node. Files are
+    copied to `scratch` one at a time.
 
     Raises:
         IngestError: the store or the node failed.

@@ -120,7 +120,7 @@ class UnsafeStaging(FatalError):
 
 
 class CryoFailed(RetryableError):
-    """Cryo ended with an error or by a signal, and did not complete the range even though it was restarted several times."""
+    """Cryo ended with an error or by a signal, and several restarts did not complete the range."""
 
     def __init__(
         self, *, block_range: str, ended: str, chunks_done: int, chunks: int, hint: str, tail: Sequence[str]
@@ -142,7 +142,8 @@ class DeadlineExceeded(RetryableError):
         advice = f"{blocks_in_time} blocks were finished in time" if blocks_in_time else "no chunk was finished in time"
         super().__init__(
             f"Cryo was stopped at the deadline of {deadline_seconds:g} s with {chunks_done} of {chunks} chunks of "
-            f"blocks {block_range} done: {advice}. Create tasks with smaller ranges or raise TRACE_CRYO_DEADLINE_SECONDS"
+            f"blocks {block_range} done: {advice}. Create tasks with smaller ranges or raise "
+            "TRACE_CRYO_DEADLINE_SECONDS"
         )
 
 
@@ -159,8 +160,8 @@ class StaleHead(RetryableError):
 
     def __init__(self, *, endpoint_name: str, last_block: int, reason: str) -> None:
         super().__init__(
-            f"{endpoint_name} of the RPC pool does not have block {last_block} as final: {reason}. Try again later, or set "
-            "TRACE_CRYO_CONFIRMATIONS=N to accept blocks that are N below the head; Cryo was not started"
+            f"{endpoint_name} of the RPC pool does not have block {last_block} as final: {reason}. Try again later, or "
+            "set TRACE_CRYO_CONFIRMATIONS=N to accept blocks that are N below the head; Cryo was not started"
         )
 
 
@@ -195,8 +196,8 @@ class StagingHeld(RetryableError):
 
     def __init__(self, *, path: Path) -> None:
         super().__init__(
-            f"{path} is locked by a running attempt, or by a Cryo process left over from a killed worker: try again when "
-            "it has exited"
+            f"{path} is locked by a running attempt, or by a Cryo process left over from a killed worker: try again "
+            "when it has exited"
         )
 
 

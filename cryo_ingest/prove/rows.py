@@ -64,7 +64,7 @@ def load(level: Level = "rows") -> None:
     from cryo_ingest.prove import file_rows, multiset  # noqa: F401, PLC0415 - to load them
 
     if level != "rows":
-        from cryo_ingest.prove import evidence, summarize  # noqa: F401, PLC0415 - as above
+        from cryo_ingest.prove import node_comparison, summarize  # noqa: F401, PLC0415 - as above
 
 
 def _equal_rows(left: Path, right: Path) -> bool:
