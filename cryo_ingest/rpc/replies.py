@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, HISTORY_PRUNED = -32600, -32601, -32602, 4444
 RATE_LIMIT_CODES = frozenset((429, -32005, -32007, -32016, -32029, -32097))
-"""JSON-RPC error codes of providers that limit the rate (real-cryo-0.3.2.md, section 4)."""
+"""JSON-RPC error codes with which providers limit the rate (measured on Cryo 0.3.2, which retries these)."""
 
 MAX_RETRY_AFTER_SECONDS = 300.0
 MAX_TEXT = 2000

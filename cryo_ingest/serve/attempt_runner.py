@@ -11,7 +11,7 @@ from cryo_ingest.backoff import Backoff
 from cryo_ingest.errors import AttemptCrashed, AttemptStopped
 from cryo_ingest.logs import log
 from cryo_ingest.serve.completion import complete, make_report
-from cryo_ingest.serve.lease import Lease, renew, watch
+from cryo_ingest.serve.lease import Lease, renew, wait_until_expired
 from cryo_ingest.serve.lease_checked_store import LeaseCheckedStore
 from cryo_ingest.serve.ports import LeaseLost
 
@@ -46,14 +46,15 @@ class AttemptRunner:
     async def run(self, claim: Claim) -> bool:
         """Run one attempt from its claim to its report; return whether its wake-up can be acknowledged.
 
-        It can if the attempt is reported, or if the dispatcher has fenced it off.
+        The wake-up can be acknowledged if the attempt is reported, or if the dispatcher has given the task to another
+        attempt.
         """
-        lease = Lease(claim.grant, self.clock)
+        lease = Lease(claim.lease_period, self.clock)
         with self.redactor.with_secrets(claim.lease_token, claim.capability_token):
             try:
                 outcome = await self._run_under_lease(claim, lease)
                 self.status.record_outcome(outcome)
-                return await self._report(claim, lease, outcome)
+                return await self._report_outcome(claim, lease, outcome)
             except LeaseLost as lost:
                 log.warning("attempt.lease_lost", reason=str(lost), fenced=lost.fenced)
                 return lost.fenced
@@ -62,7 +63,7 @@ class AttemptRunner:
                 await self.ports.staging.discard(claim.assignment.task_id, claim.assignment.attempt)
 
     async def _run_under_lease(self, claim: Claim, lease: Lease) -> Outcome:
-        """Run the attempt and its background tasks; a lost lease, a stop or a bug cancels all of them.
+        """Run the attempt and its background tasks; a lost lease, a shutdown or a bug cancels all of them.
 
         Raises:
             LeaseLost: the lease is lost, and the attempt has ended.
@@ -71,7 +72,7 @@ class AttemptRunner:
         try:
             async with asyncio.TaskGroup() as group:
                 background = [
-                    group.create_task(watch(lease, self.clock)),
+                    group.create_task(wait_until_expired(lease, self.clock)),
                     group.create_task(self._renew(lease, claim)),
                     group.create_task(self.shutdown.wait_for_stop()),
                 ]
@@ -90,7 +91,7 @@ class AttemptRunner:
     async def _renew(self, lease: Lease, claim: Claim) -> None:
         await renew(lease, claim, dispatcher=self.dispatcher, clock=self.clock, backoff=Backoff(self.random))
 
-    async def _report(self, claim: Claim, lease: Lease, outcome: Outcome) -> bool:
+    async def _report_outcome(self, claim: Claim, lease: Lease, outcome: Outcome) -> bool:
         if isinstance(outcome, Failure):
             error = outcome.error
             log.error("attempt.failed", outcome=outcome.outcome, error=type(error).__name__, message=str(error))

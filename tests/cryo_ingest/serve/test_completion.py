@@ -18,7 +18,7 @@ REPORT = Report("retryable_error", error_message="because")
 
 def report(clock: VirtualClock, dispatcher: ScriptedDispatcher) -> bool:
     claim = claim_of()
-    lease = Lease(claim.grant, clock)
+    lease = Lease(claim.lease_period, clock)
     return clock.run(complete(claim, REPORT, lease=lease, dispatcher=dispatcher, clock=clock, backoff=backoff()))
 
 

@@ -39,7 +39,7 @@ def test_lse_1_both_forms_of_a_claim_give_the_same_claim(form: dict[str, Any]):
     assert claim.assignment.attempt == 3
     assert repr(claim.assignment.payload) == repr(PAYLOAD)
     assert (claim.lease_token, claim.capability_token) == ("l3ase-canary", "c4pability-canary")
-    assert (claim.grant.sent_at, claim.grant.term_seconds) == (7.0, 60.5)
+    assert (claim.lease_period.sent_at, claim.lease_period.duration_seconds) == (7.0, 60.5)
     assert "canary" not in repr(claim)
 
 
