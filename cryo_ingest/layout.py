@@ -81,7 +81,7 @@ def version_prefix(chain_id: int, dataset_uuid: str, *, blocks: tuple[int, int],
 
 
 def evidence_subject(task: Task, chunk: Chunk) -> str:
-    """Return the identity of a chunk that recorded evidence must have to count for it."""
+    """Return the identity of a chunk; recorded evidence is accepted for the chunk only if it has the same identity."""
     return f"{task.chain_id}:{task.cryo_dataset_name}:{chunk.start}:{chunk.end}"
 
 

@@ -148,7 +148,7 @@ class Staging(Protocol):
 
         Raises:
             UnsafeStaging: a path component is a symbolic link, no directory, or belongs to another user.
-            StagingHeld: a live process holds the lock.
+            StagingHeld: a running process has the lock.
             DiskFull: the disk has too little free space to start.
         """
         ...
@@ -245,7 +245,8 @@ class ObjectStore(Protocol):
     async def check_refuses_overwrite(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Check, once per process, that the store refuses to overwrite an object in `create`.
 
-        `key` already holds these bytes and metadata, so nothing changes if the store ignores the condition.
+        The key already has an object with these bytes and metadata, so nothing changes if the store ignores the
+        condition.
 
         Raises:
             StoreUnfit: the store ignores it.

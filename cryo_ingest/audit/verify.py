@@ -71,7 +71,7 @@ async def verify(
     datasets = {dataset for name in names if (dataset := dataset_of(name)) is not None}
     usable = sorted(name for name in datasets if name in all_datasets() and not all_datasets()[name].requires)
     if len(usable) != 1:
-        findings.append(Finding(location.prefix, f"holds files of {', '.join(sorted(datasets)) or 'no dataset'}"))
+        findings.append(Finding(location.prefix, f"contains files of {', '.join(sorted(datasets)) or 'no dataset'}"))
         return Verified(location.prefix, len(names), 0, "none", tuple(findings))
     try:
         task = location.task(usable[0], rpc_pool=rpc_pool)

@@ -27,7 +27,8 @@ The certificate variables are for builds of Cryo that read them; 0.3.2 trusts on
 def find_executable(settings: Settings) -> Path:
     """Return the executable of the mode: `TRACE_CRYO_BIN`, or this distribution's `fake-cryo`.
 
-    A name without a slash is searched on the PATH, then in this interpreter's directory, which has our commands.
+    A name without a slash is searched on the PATH, then in this interpreter's directory, which has this package's
+    commands.
 
     Raises:
         CryoNotRunnable: it is missing, or not executable.
@@ -72,7 +73,7 @@ def environment(
 ) -> dict[str, str]:
     """Build Cryo's environment, the only place that gets the endpoint's URL (SEC-2).
 
-    Cryo uses the proxy variables that it gets, so it gets them only if our own client uses them too.
+    Cryo uses the proxy variables that it gets, so it gets them only if the worker's own client uses them too.
     """
     variables = {name: inherited[name] for name in INHERITED if name in inherited} | dict(settings.proxies.variables)
     if request.rpc_url is None:

@@ -32,12 +32,12 @@ PRIVATE = 0o700
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 TRANSIENT_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ENOLCK}
-"""Errors that are not about the path and that may be over at the next attempt (OUT-4)."""
+"""Errors that are not caused by the path and may be gone at the next attempt (OUT-4)."""
 
 ATTEMPT_PATTERN = r"[0-9]+"
 
 MINIMUM_FREE_BYTES = 64 * 1024**2
-"""With less free space the disk counts as full: one chunk of a busy chain's widest dataset would not fit."""
+"""With less free space the disk is treated as full: one chunk of a busy chain's widest dataset would not fit."""
 
 
 @dataclass(slots=True)

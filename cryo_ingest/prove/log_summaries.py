@@ -72,7 +72,7 @@ class LogRows:
         return self.compare_logs(header, (log for receipt in receipts.values() for log in receipt.logs))
 
     def compare_logs(self, header: Header, logs: Iterable[Log]) -> str | None:
-        """Compare a block's logs with its rows, except for their log indexes, in which honest chains differ."""
+        """Compare a block's logs with its rows, except for their log indexes, in which correct chains differ."""
         expected = [0, 0]
         for row in map(self.row_of, logs):
             if row is not None:

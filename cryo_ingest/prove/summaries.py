@@ -31,8 +31,8 @@ SAMPLED_BLOCKS = 30
 class Mismatch:
     """A difference between a block's rows and its header.
 
-    A `heuristic` mismatch (blooms, log indexes, membership in a transaction) also occurs on several honest chains, so
-    it counts only if the block's receipts or logs confirm it.
+    A `heuristic` mismatch (blooms, log indexes, membership in a transaction) also occurs on several correct chains, so
+    it is reported only if the block's receipts or logs confirm it.
     """
 
     text: str

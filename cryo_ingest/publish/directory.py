@@ -210,7 +210,7 @@ class DirectoryStore:
             os.close(descriptor)
 
     async def _run(self, operation: str, key: str, action: Callable[[], T]) -> T:
-        """Run a blocking action in a thread and map its errors to ours."""
+        """Run a blocking action in a thread and map its errors to those of `cryo_ingest.errors`."""
         try:
             return await asyncio.to_thread(action)
         except OSError as error:

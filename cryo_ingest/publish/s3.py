@@ -1,6 +1,6 @@
 """The `ObjectStore` port on an S3 bucket, with obstore: one conditional PUT with a checksum for each object.
 
-Opening the bucket is in `s3_client.py`, mapping errors in `s3_errors.py`.
+`s3_client.py` opens the bucket, and `s3_errors.py` maps errors.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class S3ObjectStore:
             return None
 
     async def _request(self, operation: str, key: str, start: Callable[[], Awaitable[T]], *, size_bytes: int = 0) -> T:
-        """Send a request within its timeout and map its errors to ours.
+        """Send a request within its timeout and map its errors to those of `cryo_ingest.errors`.
 
         A failed condition raises Changed, and a GET of a missing object raises FileNotFoundError.
         """

@@ -1,4 +1,4 @@
-"""Checks that the store holds the bytes that were sent, before and after the manifest is written.
+"""Checks that the stored bytes are those that were sent, before and after the manifest is written.
 
 A store, or a proxy in front of it, may answer 200 and store other bytes. Sizes are always compared, contents if the
 store's ETags are digests. If they are not (SSE-KMS, a directory), one object is read back as a sample.

@@ -1,8 +1,8 @@
-"""Our own JSON-RPC client over HTTP: opens an endpoint of a pool and sends its requests.
+"""The worker's own JSON-RPC client over HTTP: opens an endpoint of a pool and sends its requests.
 
-It does what Cryo lacks: it retries errors, obeys `Retry-After`, never waits past the attempt's deadline, and limits the
-memory that a response can take. Grouping calls is in `batching`, parsing responses in `replies`, rate limits and
-backoff in `limits`; comparing answers with the data is in `prove`.
+Unlike Cryo, it retries errors, obeys `Retry-After`, never waits past the attempt's deadline, and limits the memory that
+a response can take. `batching` groups calls, `replies` parses responses, and `limits` has rate limits and backoff.
+`prove` compares the answers with the data.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def parse_receipts(answers: object, header: Header) -> dict[bytes, Receipt]:
     Some chains add receipts without a transaction in the block (system logs, state syncs); those are kept.
 
     Raises:
-        UnusableResult: the answer lacks the receipt of one of the block's transactions, or is not of this block.
+        UnusableResult: the receipt of one of the block's transactions is missing, or the answer is for another block.
     """
     if isinstance(answers, NodeError):
         raise UnusableResult(f"error {answers.code} instead of receipts")

@@ -26,7 +26,7 @@ MAX_REQUEST_SECONDS = 10.0
 
 
 def margin_seconds(duration_seconds: float) -> float:
-    """Return how long before its end a lease counts as lost (LSE-3)."""
+    """Return how long before its end a lease is treated as lost (LSE-3)."""
     return max(MIN_MARGIN_SECONDS, min(MAX_MARGIN_SECONDS, duration_seconds / 3))
 
 
