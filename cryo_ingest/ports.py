@@ -37,7 +37,7 @@ class FileProof:
 
 
 ProveFile = Callable[[Path, Chunk], Awaitable[FileProof]]
-"""Proves by its rows that a file contains its chunk; raises ProofFailed or SchemaDrift."""
+"""Proves by its rows that a file contains its chunk; raises ProofFailed or UnexpectedSchema."""
 
 
 class Prover(Protocol):
@@ -48,7 +48,7 @@ class Prover(Protocol):
 
         Raises:
             ProofFailed: it does not contain the chunk's rows.
-            SchemaDrift: its columns do not match the dataset's.
+            UnexpectedSchema: its columns do not match the dataset's.
         """
         ...
 
@@ -63,7 +63,7 @@ class Prover(Protocol):
 
         Raises:
             ProofFailed: the node does not confirm the rows.
-            NodeUnavailable, StaleHead, WrongChain, EndpointUnusable, RpcPoolUnresolved: no node could be asked.
+            NodeUnavailable, RangeNotFinal, WrongChain, EndpointUnusable, RpcPoolUnresolved: no node could be asked.
         """
         ...
 
@@ -126,7 +126,7 @@ class Extractor(Protocol):
         process that it started is left.
 
         Raises:
-            CapExceeded, CryoNotRunnable, CryoRejectedArguments, CryoWroteNothing, SchemaDrift: fatal.
+            CapExceeded, CryoNotRunnable, CryoRejectedArguments, CryoWroteNothing, UnexpectedSchema: fatal.
             CryoFailed, DeadlineExceeded, DiskFull, ProofFailed: retryable.
         """
         ...
@@ -148,7 +148,7 @@ class Staging(Protocol):
 
         Raises:
             UnsafeStaging: a path component is a symbolic link, no directory, or belongs to another user.
-            StagingHeld: a running process has the lock.
+            StagingLocked: a running process has the lock.
             DiskFull: the disk has too little free space to start.
         """
         ...

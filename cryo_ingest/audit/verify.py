@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryo_ingest import layout
 from cryo_ingest.audit.locations import BadReference, dataset_of
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.errors import ProofFailed, SchemaDrift, WrongChain
+from cryo_ingest.errors import ProofFailed, UnexpectedSchema, WrongChain
 from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
@@ -131,7 +131,7 @@ async def _verify_file(
         file_proof = await prover.confirm_with_node(copy, chunk, rows_proof=file_proof)
     except Changed:
         return None, ["changed during the verification"]
-    except (ProofFailed, SchemaDrift, WrongChain) as error:
+    except (ProofFailed, UnexpectedSchema, WrongChain) as error:
         return None, [str(error).replace("audited.parquet", "it")]
     finally:
         copy.unlink(missing_ok=True)

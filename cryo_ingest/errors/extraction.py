@@ -94,7 +94,7 @@ class CapExceeded(FatalError):
         )
 
 
-class SchemaDrift(FatalError):
+class UnexpectedSchema(FatalError):
     """A file's columns are not those of Cryo 0.3.2: another build wrote it."""
 
     def __init__(self, *, file: str, dataset: str, differences: Sequence[str], executable: str) -> None:
@@ -155,7 +155,7 @@ class ProofFailed(RetryableError):
         super().__init__(f"{file} failed its proof: {evidence}. Nothing was published")
 
 
-class StaleHead(RetryableError):
+class RangeNotFinal(RetryableError):
     """The range is not final yet on the endpoint (RNG-5); `reason` names its head or its last final block."""
 
     def __init__(self, *, endpoint_name: str, last_block: int, reason: str) -> None:
@@ -191,7 +191,7 @@ class MachineFailed(RetryableError):
         )
 
 
-class StagingHeld(RetryableError):
+class StagingLocked(RetryableError):
     """A running attempt, or a Cryo process of a killed worker, has locked the staging directory (STG-5)."""
 
     def __init__(self, *, path: Path) -> None:

@@ -58,7 +58,7 @@ class StoreUnfit(FatalError):
         )
 
 
-class UnmanageableKey(FatalError):
+class UnsupportedKey(FatalError):
     """An unexpected key below the prefix can't be addressed, so it can't be deleted."""
 
     def __init__(self, *, prefix: str, key: str | None) -> None:

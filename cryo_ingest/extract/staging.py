@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import DiskFull, MachineFailed, StagingHeld, UnsafeStaging
+from cryo_ingest.errors import DiskFull, MachineFailed, StagingLocked, UnsafeStaging
 from cryo_ingest.logs import log
 from cryo_ingest.model import UUID_PATTERN
 from cryo_ingest.ports import Workspace
@@ -73,7 +73,7 @@ class DirectoryStaging:
     def _acquire(self, task_id: str, attempt: int) -> Workspace:
         directory = self.root / task_id / str(attempt)
         if (task_id, attempt) in self._locks:
-            raise StagingHeld(path=directory)
+            raise StagingLocked(path=directory)
         try:
             lock = self._open_locked(task_id, str(attempt))
         except OSError as error:
@@ -99,7 +99,7 @@ class DirectoryStaging:
                     lock = _open_private(task, attempt, path)
                     if not _try_lock(lock):
                         os.close(lock)
-                        raise StagingHeld(path=path)
+                        raise StagingLocked(path=path)
                     if _is_current(lock, attempt, task):
                         return lock
                     os.close(lock)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryo_ingest.errors import ProofFailed, SchemaDrift
+from cryo_ingest.errors import ProofFailed, UnexpectedSchema
 from cryo_ingest.prove.compact import LIST, Malformed, Walker
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def check_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str, execut
     """Compare names, order and types of the columns with the pinned schema.
 
     Raises:
-        SchemaDrift: they differ; lists the differences.
+        UnexpectedSchema: they differ; lists the differences.
     """
     try:
         actual = [(column.name[:MAX_NAME], str(column.type)[:MAX_NAME]) for column in parquet.schema_arrow]
@@ -104,7 +104,7 @@ def check_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str, execut
     if len(differences) > LISTED_DIFFERENCES:
         differences[LISTED_DIFFERENCES:] = [f"and {len(differences) - LISTED_DIFFERENCES} more differences"]
     if differences:
-        raise SchemaDrift(file=name, dataset=dataset.name, differences=differences, executable=executable)
+        raise UnexpectedSchema(file=name, dataset=dataset.name, differences=differences, executable=executable)
 
 
 def schema_differences(actual: list[tuple[str, str]], pinned: tuple[tuple[str, str], ...]) -> list[str]:

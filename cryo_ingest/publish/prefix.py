@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.backoff import Backoff
-from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, SchemaDrift
+from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, UnexpectedSchema
 from cryo_ingest.logs import log
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
@@ -79,7 +79,7 @@ class VersionPrefix:
         Raises:
             ModeMismatch, DatasetMismatch: see `list_and_check`.
             PrefixContended: another writer keeps creating objects that do not belong there.
-            StoreDenied, NoSuchBucket, UnmanageableKey, StoreUnavailable, DiskFull: the store or the disk failed.
+            StoreDenied, NoSuchBucket, UnsupportedKey, StoreUnavailable, DiskFull: the store or the disk failed.
         """
         stored = await self.list_and_check()
         if not stored.keys() >= self.version.keys or not await self._has_manifest():
@@ -125,7 +125,7 @@ class VersionPrefix:
                         copy, chunk, rows_proof=file_proof, recorded=recorded
                     )
                     proved = ProvedObject(copy, confirmed, metadata)
-        except (ProofFailed, SchemaDrift):
+        except (ProofFailed, UnexpectedSchema):
             pass
         finally:
             if proved is None:

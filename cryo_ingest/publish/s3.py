@@ -10,7 +10,7 @@ import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cryo_ingest.errors import ClockSkewed, IngestError, StoreUnavailable, StoreUnfit, UnmanageableKey
+from cryo_ingest.errors import ClockSkewed, IngestError, StoreUnavailable, StoreUnfit, UnsupportedKey
 from cryo_ingest.model import StorageRef
 from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
 from cryo_ingest.publish.local import size_of, writing_copy
@@ -55,7 +55,7 @@ class S3ObjectStore:
         """List the objects below a prefix.
 
         Raises:
-            UnmanageableKey: a key can't be addressed: obstore does not support empty segments, and drops a final slash,
+            UnsupportedKey: a key can't be addressed: obstore does not support empty segments, and drops a final slash,
                 so that a marker object of the prefix looks like a key outside it.
         """
         found: dict[str, StoredObject] = {}
@@ -68,7 +68,7 @@ class S3ObjectStore:
         await self._request("list", prefix, read_pages)
         for key in found:
             if not key.startswith(prefix):
-                raise UnmanageableKey(prefix=prefix, key=f"{key}/")
+                raise UnsupportedKey(prefix=prefix, key=f"{key}/")
         return found
 
     async def read(self, key: str, *, max_bytes: int) -> bytes | None:

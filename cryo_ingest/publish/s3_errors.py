@@ -19,7 +19,7 @@ from cryo_ingest.errors import (
     StoreDenied,
     StoreUnavailable,
     StoreUnfit,
-    UnmanageableKey,
+    UnsupportedKey,
 )
 from cryo_ingest.publish.s3_clock import difference_in_error
 
@@ -64,7 +64,7 @@ def mapped_error(error: BaseException, request: StoreRequest) -> IngestError:
         operation = "a conditional PUT" if request.operation == "put" else request.operation
         return StoreUnfit(operation=operation, reason=reason or "it is turned off")
     if "object with invalid path" in text:
-        return UnmanageableKey(prefix=request.key, key=_first(r'Path "([^"\n]{1,1024})"', text))
+        return UnsupportedKey(prefix=request.key, key=_first(r'Path "([^"\n]{1,1024})"', text))
     if (url is not None and _host(url) != _host(request.endpoint)) or _lacks_credentials(text):
         return _no_credentials(request, status=status, url=url)
     if code in NO_BUCKET_CODES or "redirect without LOCATION" in text:

@@ -36,7 +36,7 @@ async def publish_files(prefix: VersionPrefix, extraction: Extraction, *, metada
         ModeMismatch, DatasetMismatch: the prefix has published data of another mode or dataset.
         PrefixContended: another writer keeps changing the prefix.
         StoredBytesDiffer: the stored bytes differ from those that were sent.
-        StoreDenied, StoreUnfit, NoSuchBucket, UnmanageableKey, StoreUnavailable, ClockSkewed, CredentialsExpired,
+        StoreDenied, StoreUnfit, NoSuchBucket, UnsupportedKey, StoreUnavailable, ClockSkewed, CredentialsExpired,
             DiskFull: the store or the local disk failed. If several files fail, a fatal error is raised in preference
             to a retryable one.
     """

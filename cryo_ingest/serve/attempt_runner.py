@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cryo_ingest.attempt import Failure, run_attempt
 from cryo_ingest.backoff import Backoff
-from cryo_ingest.errors import AttemptCrashed, AttemptStopped
+from cryo_ingest.errors import AttemptCrashed, StoppedByShutdown
 from cryo_ingest.logs import log
 from cryo_ingest.serve.completion import complete, make_report
 from cryo_ingest.serve.lease import Lease, renew, wait_until_expired
@@ -82,7 +82,7 @@ class AttemptRunner:
         except ExceptionGroup as failed:
             if (lost := first_exception_of(failed, LeaseLost)) is not None:
                 raise lost from None
-            if (stopped := first_exception_of(failed, AttemptStopped)) is not None:
+            if (stopped := first_exception_of(failed, StoppedByShutdown)) is not None:
                 return Failure(stopped)
             log.exception("attempt.crashed")
             return Failure(AttemptCrashed(kind=type(first_exception_of(failed, Exception)).__name__))

@@ -1,4 +1,4 @@
-"""Any input from outside is parsed or raises one of our errors; found examples are kept."""
+"""Any input from outside is parsed or raises one of the worker's errors; found examples are kept."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Proves files as an attempt does: by rows, then with a node, through our own client."""
+"""Proves files as an attempt does: by rows, then with a node, through the worker's own client."""
 
 import asyncio
 from dataclasses import dataclass, field

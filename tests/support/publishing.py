@@ -82,8 +82,8 @@ class Publisher:
         self.scratch.mkdir()
         self.version = version
 
-    def adopt(self, store: MemoryStore) -> bool:
-        """Adopt the version if it is published."""
+    def use_existing(self, store: MemoryStore) -> bool:
+        """Keep the version if it is published; return whether it is."""
         return asyncio.run(self.prefix(store).use_existing_version())
 
     def publish(self, store: MemoryStore, extraction: Extraction) -> None:

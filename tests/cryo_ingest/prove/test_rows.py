@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.errors import ProofFailed, SchemaDrift
+from cryo_ingest.errors import ProofFailed, UnexpectedSchema
 from cryo_ingest.layout import Chunk
 from cryo_ingest.model import Task
 from cryo_ingest.ports import FileProof
@@ -69,7 +69,7 @@ def _extent(path: Path) -> tuple[int, int]:
 
 def test_out_4_another_schema_is_fatal_and_names_the_executable_and_each_difference():
     """OUT-4: additional columns are a fatal error that names the binary."""
-    with pytest.raises(SchemaDrift, match=r"cryo-under-test") as caught:
+    with pytest.raises(UnexpectedSchema, match=r"cryo-under-test") as caught:
         prove(prover_of("blocks"), GOLDEN / "blocks" / "allcols.parquet", FULL_RANGE)
     assert any("is not expected" in difference for difference in caught.value.differences)
     assert caught.value.outcome == "fatal_error"
@@ -191,7 +191,7 @@ DAMAGED = ["blocks", "erc20_transfers", "geth_calls", "logs", "traces", "transac
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_rng_4_a_damaged_file_raises_only_our_own_errors(name: str, tmp_path: Path):
-    """RNG-4: a flipped bit anywhere in a file, mostly in the footer, raises only our own errors."""
+    """RNG-4: a flipped bit anywhere in a file, mostly in the footer, raises only the worker's own errors."""
     original = (GOLDEN / name / "full.parquet").read_bytes()
     footer_bytes = int.from_bytes(original[-8:-4], "little") + 8
     random = Random(name)
@@ -204,7 +204,7 @@ def test_rng_4_a_damaged_file_raises_only_our_own_errors(name: str, tmp_path: Pa
         content[position] ^= 1 << random.randrange(8)
         path.write_bytes(content)
         outcomes.add(outcome_of(name, path, Chunk(first, last + 1, path.name)))
-    assert {"ProofFailed", "SchemaDrift"} <= outcomes
+    assert {"ProofFailed", "UnexpectedSchema"} <= outcomes
 
 
 def outcome_of(name: str, path: Path, chunk: Chunk) -> str:
@@ -212,7 +212,7 @@ def outcome_of(name: str, path: Path, chunk: Chunk) -> str:
     try:
         prove(prover_of(name), path, chunk)
         summarize(path, chunk, dataset=name, digest="any")
-    except (ProofFailed, SchemaDrift) as error:
+    except (ProofFailed, UnexpectedSchema) as error:
         return type(error).__name__
     return "read"
 

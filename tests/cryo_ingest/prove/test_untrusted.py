@@ -1,4 +1,4 @@
-"""Parquet is untrusted input: any file passes or raises our own errors, within bounded memory."""
+"""Parquet is untrusted input: any file passes or raises one of the worker's own errors, within bounded memory."""
 
 import asyncio
 import gzip
@@ -37,7 +37,7 @@ from support.proving import JumpingClock, task_of
 from cryo_ingest.audit.locations import location_of
 from cryo_ingest.audit.verify import verify
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.errors import ProofFailed, SchemaDrift
+from cryo_ingest.errors import ProofFailed, UnexpectedSchema
 from cryo_ingest.layout import Chunk
 from cryo_ingest.ports import AlreadyStored, Changed
 from cryo_ingest.prove.compact import Malformed, Walker
@@ -174,7 +174,7 @@ def bomb_store(tmp_path: Path) -> tuple[MemoryStore, Version, Chunk]:
 
 
 def test_lay_10_a_stored_bomb_is_a_broken_object(tmp_path: Path):
-    """LAY-10: stored objects are proved as Cryo's files are; a bomb fails, so it is not adopted."""
+    """LAY-10: stored objects are proved as Cryo's files are; a bomb fails, so it is not kept."""
     store, version, chunk = bomb_store(tmp_path)
     prover = prover_of("nonce_diffs")
     prefix = VersionPrefix(store, version, prover, tmp_path, JumpingClock(), Random(1))
@@ -207,7 +207,7 @@ def outcome_of(name: str, path: Path, content: bytes) -> str:
         asyncio.run(prover.prove_rows(path, chunk))
         summarize(path, chunk, dataset=name, digest="any")
         equal_rows(path, path)
-    except (ProofFailed, SchemaDrift) as error:
+    except (ProofFailed, UnexpectedSchema) as error:
         return type(error).__name__
     return "read"
 

@@ -1,4 +1,4 @@
-"""Our own JSON-RPC client on the fake pool's faults: batches, retries, limits; it raises only our own errors."""
+"""The worker's JSON-RPC client with faults of the fake pool: batches, retries, limits; only own errors are raised."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The lease by our own clock: LSE-2, LSE-3."""
+"""The lease by the worker's own clock: LSE-2, LSE-3."""
 
 import asyncio
 import json

@@ -85,7 +85,7 @@ def test_lse_3_an_invalid_renewal_is_an_error(body: bytes):
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
 def test_lse_3_a_response_without_a_date_is_invalid(headers: dict[str, str]):
-    """LSE-3: our clock does not replace the dispatcher's; the message names the header."""
+    """LSE-3: the worker's clock does not replace the dispatcher's; the message names the header."""
     with pytest.raises(InvalidResponse, match="Date"):
         parse(LITE, headers)
 
