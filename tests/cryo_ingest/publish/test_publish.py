@@ -325,7 +325,7 @@ def test_lay_6_a_prefix_that_keeps_changing_is_a_retryable_error(publisher: Publ
             store.hold(REAL.prefix + "again", b"x")
 
     store.before = disturb
-    with pytest.raises(PrefixContended, match="comes back after every delete") as caught:
+    with pytest.raises(PrefixContended, match="is created again after every delete") as caught:
         publisher.publish(store, extraction)
     assert caught.value.outcome == "retryable_error"
 
