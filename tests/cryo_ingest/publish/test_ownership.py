@@ -44,7 +44,7 @@ def test_lay_12_files_that_a_manifest_lists_are_fatal(form: str, publisher: Publ
 
 
 class Intruder:
-    """Publishes the other dataset just before the nth operation of a kind, unless the version has a manifest already."""
+    """Publishes the other dataset just before the nth operation of a kind, unless the version has a manifest."""
 
     def __init__(self, store: MemoryStore, operation: str, nth: int) -> None:
         self._store, self._operation, self._left = store, operation, nth
