@@ -47,7 +47,7 @@ def prove_and_upload(path: Path, bucket: str) -> None:
     from cryo_ingest.datasets import all_datasets  # noqa: PLC0415 - only in the measured process
     from cryo_ingest.layout import Chunk  # noqa: PLC0415 - as above
     from cryo_ingest.model import Task  # noqa: PLC0415 - as above
-    from cryo_ingest.prove.rows import RowsProof  # noqa: PLC0415 - as above
+    from cryo_ingest.prove.rows import RowsProver  # noqa: PLC0415 - as above
     from cryo_ingest.publish.stores import open_store  # noqa: PLC0415 - as above
     from cryo_ingest.settings import from_environment  # noqa: PLC0415 - as above
 
@@ -58,11 +58,11 @@ def prove_and_upload(path: Path, bucket: str) -> None:
             peak[0] = max(peak[0], anonymous_kib())
 
     task = Task.model_construct(chain_id=1, cryo_dataset_name="logs")
-    proof = RowsProof(task, all_datasets()["logs"], executable="none")
+    prover = RowsProver(task, all_datasets()["logs"], executable="none")
     store = open_store(f"s3://{bucket}", from_environment(os.environ).s3)
 
     async def work() -> None:
-        await proof.prove(path, Chunk(0, 1000, path.name))
+        await prover.prove_rows(path, Chunk(0, 1000, path.name))
         await store.create(path.name, path, metadata={})
 
     sampler = threading.Thread(target=sample)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 from cryo_ingest import layout
 from cryo_ingest.caps import check_caps
-from cryo_ingest.datasets import extractable
+from cryo_ingest.datasets import find_dataset
 from cryo_ingest.errors import BadPayload, IngestError, MachineFailed, ModeMismatch
 from cryo_ingest.logs import log
 from cryo_ingest.model import Publication, parse_task
-from cryo_ingest.ports import ExtractionOrder
-from cryo_ingest.prove.level import confirm_files, make_proof
+from cryo_ingest.ports import ExtractionRequest
+from cryo_ingest.prove.level import confirm_files_with_node, make_prover
 from cryo_ingest.publish.prefix import VersionPrefix
 from cryo_ingest.publish.retrying_store import RetryingStore
 from cryo_ingest.publish.upload import publish_files
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Caps, Settings
 
 BYZANTIUM_BLOCK = 4_370_000
-"""Ethereum's first block whose receipts have a status; below it Cryo computes `success` as `gas_used == 0`, always
-false (real-cryo-0.3.2.md, section 0, no. 9)."""
+"""Ethereum's first block whose receipts have a status; for the blocks before it, Cryo computes `success` as
+`gas_used == 0`, which is always false (measured on Cryo 0.3.2)."""
 
 KNOWN_DEFECT = "success-before-byzantium"
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The version and its manifest are in the store; `publication` is to be registered."""
+    """The version and its manifest are in the store; the caller reports `publication`."""
 
     publication: Publication
     outcome: Literal["success"] = "success"
@@ -47,7 +47,7 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Nothing is to be registered; `error` says why, and whether another attempt can succeed."""
+    """Nothing was published; `error` says why, and whether another attempt can succeed."""
 
     error: IngestError
 
@@ -61,7 +61,7 @@ Outcome = Success | Failure
 
 
 async def run_attempt(assignment: Assignment, *, ports: Ports, settings: Settings) -> Outcome:
-    """Run one attempt up to its manifest and return its outcome (OUT-1).
+    """Run one attempt, from the payload to the manifest, and return its outcome (OUT-1).
 
     The caller deletes the staging directory after it has reported the outcome (STG-3, STG-8).
     """
@@ -85,23 +85,23 @@ def log_fields(assignment: Assignment) -> dict[str, object]:
 
 async def _publish_version(assignment: Assignment, ports: Ports, settings: Settings) -> Publication:
     task = parse_task(assignment.payload)
-    dataset = extractable(task.cryo_dataset_name)
+    dataset = find_dataset(task.cryo_dataset_name)
     check_caps(settings.caps, task.block_range, files=layout.file_count(task))
     version = Version.from_task(task, mode=settings.mode)
     deadline = ports.clock.monotonic() + settings.deadline_seconds
     async with open_endpoint(task, settings=settings, chain=ports.chain, clock=ports.clock) as endpoint:
-        proof = make_proof(task, dataset, settings=settings, endpoint=endpoint)
+        prover = make_prover(task, dataset, settings=settings, endpoint=endpoint)
         workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
-        prefix = VersionPrefix(ports.store, version, proof, workspace.directory, ports.clock, ports.random)
-        if not await prefix.adopt_published():
+        prefix = VersionPrefix(ports.store, version, prover, workspace.directory, ports.clock, ports.random)
+        if not await prefix.use_existing_version():
             log_warnings(task, settings.mode)
             rpc_url = await endpoint.choose_url() if settings.mode == "real" else None
-            order = ExtractionOrder(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
-            extraction = await ports.extractor.extract(order, prove=proof.prove)
+            request = ExtractionRequest(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
+            extraction = await ports.extractor.extract(request, prove=prover.prove_rows)
             check_file_sizes(extraction, task, caps=settings.caps)
             check_mode(extraction, settings.mode)
-            extraction = await confirm_files(extraction, proof=proof)
-            log.info("range.proved", level=settings.coverage, **extraction.summary())
+            extraction = await confirm_files_with_node(extraction, prover=prover)
+            log.info("range.proved", level=settings.proof_level, **extraction.summary())
             store = RetryingStore(ports.store, clock=ports.clock, random=ports.random, deadline=deadline)
             await publish_files(replace(prefix, store=store), extraction, metadata=provenance(task, extraction))
 
@@ -125,7 +125,7 @@ def check_file_sizes(extraction: Extraction, task: Task, *, caps: Caps) -> None:
 def check_mode(extraction: Extraction, mode: str) -> None:
     """Check that files have the mark of fake data in fake mode, and not in real mode (MOD-5, OUT-4)."""
     for file in extraction.files:
-        if file.proof.fake is (mode == "real"):
+        if file.proof.fake != (mode == "fake"):
             raise ModeMismatch(name=file.chunk.name, found="fake" if file.proof.fake else "real", mode=mode)
 
 

@@ -20,10 +20,10 @@ def check_caps(caps: Caps, block_range: str, *, files: int, sizes_bytes: Mapping
     """
     sizes = sizes_bytes or {}
     name, largest = max(sizes.items(), key=lambda item: item[1], default=("", 0))
-    for variable, limit, seen, file in (
+    for variable, limit, actual, file in (
         ("MAX_PARQUET_FILES_PER_RANGE", caps.max_files, files, None),
         ("MAX_PARQUET_BYTES_PER_FILE", caps.max_bytes_per_file, largest, name),
         ("MAX_TOTAL_PARQUET_BYTES_PER_RANGE", caps.max_total_bytes, sum(sizes.values()), None),
     ):
-        if seen > limit:
-            raise CapExceeded(variable=variable, limit=limit, seen=seen, block_range=block_range, file=file)
+        if actual > limit:
+            raise CapExceeded(variable=variable, limit=limit, actual=actual, block_range=block_range, file=file)

@@ -115,7 +115,7 @@ def gaps(
 ) -> None:
     """Find missing, overlapping, unpublished, incomplete and duplicate ranges, from listings alone.
 
-    Findings go to standard error, tasks that would fill the gaps to standard output, one JSON line each.
+    Findings go to standard error. Tasks for the missing ranges go to standard output, as JSON lines.
     Exit codes: 0 no findings, 1 findings, 64 usage, 69 and 75 the store failed.
     """
     from cryo_ingest.audit.commands import gaps_in  # noqa: PLC0415 - slow to import, and not needed for usage errors

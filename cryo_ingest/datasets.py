@@ -64,7 +64,7 @@ def all_datasets() -> dict[str, Dataset]:
     }
 
 
-def extractable(name: str) -> Dataset:
+def find_dataset(name: str) -> Dataset:
     """Return the dataset that a payload names, if it can be extracted with a block range alone.
 
     Raises:

@@ -42,7 +42,7 @@ NETWORK_NAMES = {
     7777777: "zora",
     11155111: "sepolia",
 }
-"""Cryo 0.3.2's names of chains, the first part of its file names (real-cryo-0.3.2.md, section 2)."""
+"""The names of chains, the first part of Cryo's file names (measured on Cryo 0.3.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def version_prefix(chain_id: int, dataset_uuid: str, *, blocks: tuple[int, int],
 
 
 def evidence_subject(task: Task, chunk: Chunk) -> str:
-    """Return the identity of a chunk that recorded evidence must have to count for it."""
+    """Return the identity of a chunk; recorded evidence is accepted for the chunk only if it has the same identity."""
     return f"{task.chain_id}:{task.cryo_dataset_name}:{chunk.start}:{chunk.end}"
 
 
@@ -94,7 +94,7 @@ def chunks(task: Task) -> tuple[Chunk, ...]:
     """Return the exact set of a range's files, in block order.
 
     Cryo splits the range into chunks from its start, unaligned; names have the inclusive end, padded to eight
-    digits (real-cryo-0.3.2.md, section 2).
+    digits (measured on Cryo 0.3.2).
     """
     network = network_name(task.chain_id)
     starts = range(task.range_start, task.range_end, CHUNK_BLOCKS)

@@ -1,6 +1,6 @@
-"""Proxies and certificate authorities of our own clients, from the environment.
+"""Reads the proxies and certificate authorities of the worker's own clients from the environment.
 
-Cryo's environment is in `extract/command.py`; `TRACE_PROXY`, which turns proxies on, is in `settings.py`.
+`extract/command.py` builds Cryo's environment, and `settings.py` reads `TRACE_PROXY`, which turns proxies on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The collaborators of an attempt, as narrow Protocols; each docstring states what an implementation guarantees.
+"""The interfaces that an attempt uses, as narrow Protocols; each docstring states what an implementation guarantees.
 
-Implementations: `extract` (Extractor, Staging), `publish` (ObjectStore), `prove` (Proof), `rpc` (Chain, Node), and the
+Implementations: `extract` (Extractor, Staging), `publish` (ObjectStore), `prove` (Prover), `rpc` (Chain, Node), and the
 doubles of the tests. An implementation maps foreign errors to `cryo_ingest.errors`, once.
 """
 
@@ -37,37 +37,38 @@ class FileProof:
 
 
 ProveFile = Callable[[Path, Chunk], Awaitable[FileProof]]
-"""Proves that a file holds its chunk; raises ProofFailed or SchemaDrift."""
+"""Proves by its rows that a file contains its chunk; raises ProofFailed or UnexpectedSchema."""
 
 
-class Proof(Protocol):
+class Prover(Protocol):
     """Proves local files of one task's version; reads them as untrusted input and never writes."""
 
-    async def prove(self, path: Path, chunk: Chunk) -> FileProof:
+    async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
         """Prove a file by its rows alone.
 
         Raises:
-            ProofFailed: it does not hold the chunk's rows.
-            SchemaDrift: its columns do not match the dataset's.
+            ProofFailed: it does not contain the chunk's rows.
+            UnexpectedSchema: its columns do not match the dataset's.
         """
         ...
 
-    async def confirm(
-        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
+    async def confirm_with_node(
+        self, path: Path, chunk: Chunk, *, rows_proof: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
-        """Prove a file at the configured level; `seen` is its proof by rows.
+        """Prove a file at the configured level, and return its proof; `rows_proof` is its proof by rows.
 
-        `recorded` is the metadata of a stored object with the same bytes. The level in it counts if it was proved for
-        the same chunk. The result's level is `rows` if the chain has nothing to compare the rows with.
+        At level `rows` no node is asked. `recorded` is the metadata of a stored object with the same bytes; the level
+        in it is accepted if it was proved for the same chunk. The level of the result is `rows` if the node offers
+        nothing to compare the rows with.
 
         Raises:
             ProofFailed: the node does not confirm the rows.
-            NodeUnavailable, StaleHead, WrongChain, EndpointUnusable, RpcPoolUnresolved: no node gave evidence.
+            NodeUnavailable, RangeNotFinal, WrongChain, EndpointUnusable, RpcPoolUnresolved: no node could be asked.
         """
         ...
 
     async def same_rows(self, left: Path, right: Path) -> bool:
-        """Return whether two files, both proved, hold equal multisets of rows (LAY-10)."""
+        """Return whether two proved files contain equal multisets of rows (LAY-10)."""
         ...
 
     def is_fake(self, footer: bytes) -> bool | None:
@@ -76,7 +77,7 @@ class Proof(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ExtractionOrder:
+class ExtractionRequest:
     """The input of an extraction; `rpc_url` is None in fake mode, and a secret otherwise."""
 
     task: Task
@@ -118,14 +119,14 @@ class Extraction:
 class Extractor(Protocol):
     """Turns a task into proved local files."""
 
-    async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
-        """Run Cryo in `order.directory` until every chunk's file is there and proved by rows.
+    async def extract(self, request: ExtractionRequest, *, prove: ProveFile) -> Extraction:
+        """Run Cryo in `request.directory` until every chunk's file is there and proved by rows.
 
         Not atomic: files of an unfinished range stay in the directory. When it returns, raises or is cancelled, no
         process that it started is left.
 
         Raises:
-            CapExceeded, CryoNotRunnable, CryoRejectedArguments, CryoWroteNothing, SchemaDrift: fatal.
+            CapExceeded, CryoNotRunnable, CryoRejectedArguments, CryoWroteNothing, UnexpectedSchema: fatal.
             CryoFailed, DeadlineExceeded, DiskFull, ProofFailed: retryable.
         """
         ...
@@ -147,7 +148,7 @@ class Staging(Protocol):
 
         Raises:
             UnsafeStaging: a path component is a symbolic link, no directory, or belongs to another user.
-            StagingHeld: a live process holds the lock.
+            StagingLocked: a running process has the lock.
             DiskFull: the disk has too little free space to start.
         """
         ...
@@ -171,11 +172,11 @@ class StoredObject:
 
 
 class AlreadyStored(Exception):
-    """A create found an object under the key; it may be our own, from a PUT whose response was lost."""
+    """A create found an object under the key. This attempt may have stored it, with a PUT whose response was lost."""
 
 
 class Changed(Exception):
-    """A replace found other content than its ETag names, or none."""
+    """A replace found an object with another ETag, or no object."""
 
 
 class ObjectStore(Protocol):
@@ -210,7 +211,7 @@ class ObjectStore(Protocol):
         """Write a listed object's content to a new local file and return its user metadata, None if it is gone.
 
         Raises:
-            Changed: the key holds other content than `stored.etag` names.
+            Changed: the object does not have the ETag `stored.etag` any more.
             DiskFull: the local disk has no room for it.
         """
         ...
@@ -229,10 +230,10 @@ class ObjectStore(Protocol):
         ...
 
     async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
-        """Replace the object that `etag` names with `body`.
+        """Replace the object that has the ETag `etag` with `body`.
 
         Raises:
-            Changed: the key has another object, or none.
+            Changed: the object under the key has another ETag, or there is none.
             StoreUnfit: the store has no conditional writes.
         """
         ...
@@ -241,10 +242,11 @@ class ObjectStore(Protocol):
         """Delete objects; a missing key is not an error."""
         ...
 
-    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
-        """Check, once per process, that the store does not ignore the condition of `create`.
+    async def check_refuses_overwrite(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+        """Check, once per process, that the store refuses to overwrite an object in `create`.
 
-        `key` already holds these bytes and metadata, so nothing changes if the store ignores the condition.
+        The key already has an object with these bytes and metadata, so nothing changes if the store ignores the
+        condition.
 
         Raises:
             StoreUnfit: the store ignores it.
@@ -287,7 +289,7 @@ class Node(Protocol):
         ...
 
     async def request(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
-        """Return the answer to each call, in order: its `result`, untrusted JSON still, or a NodeError.
+        """Return the answer to each call, in the order of the calls: its `result` as untrusted JSON, or a NodeError.
 
         A NodeError is returned only if a single call received it and a retry would not change it: the method is
         missing, the parameters or the block tag are invalid, the node does not have the data. All other errors (rate
@@ -296,7 +298,7 @@ class Node(Protocol):
         source: an error object that a single call receives for some seconds is returned as its NodeError.
 
         Raises:
-            NodeUnavailable: a call received no answer, or only errors that may pass.
+            NodeUnavailable: a call received no answer, or only temporary errors.
             EndpointUnusable: the endpoint redirects to another host.
         """
         ...
@@ -315,7 +317,7 @@ class Chain(Protocol):
 
 
 class Clock(Protocol):
-    """The time, so that a simulated run never waits."""
+    """The time as a parameter, so that a simulated run never waits."""
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
@@ -331,7 +333,7 @@ class Clock(Protocol):
 
 
 class Ports(Protocol):
-    """The collaborators of `run_attempt`; any object with these attributes is one."""
+    """The implementations that `run_attempt` uses; any object with these attributes is accepted."""
 
     @property
     def extractor(self) -> Extractor:

@@ -34,7 +34,7 @@ def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> in
     logs.configure(settings.log_format, redactor)
     structlog.contextvars.bind_contextvars(**log_fields(assignment))
     ports = make_ports(settings, store, redactor=redactor)
-    threading.Thread(target=load, args=(settings.coverage,), name="load-proof", daemon=True).start()
+    threading.Thread(target=load, args=(settings.proof_level,), name="load-proof", daemon=True).start()
     return asyncio.run(_run_with_signals(assignment, ports, settings))
 
 

@@ -1,7 +1,8 @@
 """Reads the environment into a frozen `Settings`; an error names all invalid variables (exit 78).
 
-An empty variable counts as not set if the platform provides it (keys, endpoints). The operator's variables (`TRACE_*`,
-`MAX_*`) must have a value when set, so that a typo in a deployment can't silently remove a limit.
+Two parties set variables. The platform that hosts the worker sets names, URLs and secrets; if one of these is empty, it
+counts as not set (`VariableType.empty_is_unset`). The operator sets modes and limits (most of `TRACE_*`, and `MAX_*`);
+if one of these is empty, that is an error, so that a typo in a deployment can't silently remove a limit.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LogFormat = Literal["json", "console"]
 
 DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
 SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
-"""The maximum of S3 for one PUT, and therefore of the cap on a file."""
+"""S3's limit for a single PUT. The cap on the size of a file can't be higher."""
 
 LOOPBACK = "127.0.0.1"
 MAX_PORT = 65535
@@ -39,7 +40,7 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The limits on one range's output (CAP-1, CAP-4); exactly at a cap is allowed."""
+    """The limits on one range's output (CAP-1, CAP-4); a value equal to the limit is allowed."""
 
     max_files: int = 256
     max_bytes_per_file: int = 512 * 1024**2
@@ -61,7 +62,7 @@ class S3Settings:
 
 @dataclass(frozen=True, slots=True)
 class RpcPools:
-    """The endpoints by variable name; all URLs are secrets, never logged or in a message."""
+    """The endpoints by variable name. URLs may contain secrets: never put them in logs or messages."""
 
     urls_by_variable: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -89,7 +90,7 @@ class Settings:
     requests_per_second: int | None = None
     max_concurrent_requests: int | None = None
     confirmations: int | None = None
-    configured_coverage: Level | None = None
+    configured_proof_level: Level | None = None
     staging_root: Path = Path("/tmp/trace/cryo")  # noqa: S108 - the specification's own path (STG-1)
     staging_ttl_hours: float = 24.0
     caps: Caps = field(default_factory=Caps)
@@ -104,9 +105,9 @@ class Settings:
         return self.cryo_bin if self.mode == "real" else "fake-cryo"
 
     @property
-    def coverage(self) -> Level:
+    def proof_level(self) -> Level:
         """The level of proof; `rows` in fake mode, which has no endpoint (MOD-1)."""
-        return (self.configured_coverage or "chain") if self.mode == "real" else "rows"
+        return (self.configured_proof_level or "chain") if self.mode == "real" else "rows"
 
     def secrets(self) -> tuple[str, ...]:
         """Return all secrets in the environment, for redaction."""
@@ -133,9 +134,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def read_settings(reader: Reader) -> Settings:
-    """Read an attempt's settings; the reader collects problems, so that a caller can read more variables."""
-    mode: Kind[Mode] = one_of("fake", "real")
-    log_format: Kind[LogFormat] = one_of("json", "console")
+    """Read an attempt's settings.
+
+    Problems are collected in the reader, so that a caller can read more variables and report all problems together.
+    """
+    mode: VariableType[Mode] = one_of("fake", "real")
+    log_format: VariableType[LogFormat] = one_of("json", "console")
     proxies = _read_proxies(reader)
     return Settings(
         mode=reader.read("TRACE_CRYO_MODE", mode, default="fake"),
@@ -144,7 +148,7 @@ def read_settings(reader: Reader) -> Settings:
         requests_per_second=reader.read("TRACE_CRYO_REQUESTS_PER_SECOND", COUNT, default=None),
         max_concurrent_requests=reader.read("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", COUNT, default=None),
         confirmations=reader.read("TRACE_CRYO_CONFIRMATIONS", BLOCKS, default=None),
-        configured_coverage=reader.read("TRACE_COVERAGE", one_of(*LEVELS), default=None),
+        configured_proof_level=reader.read("TRACE_COVERAGE", one_of(*LEVELS), default=None),
         staging_root=reader.read("TRACE_CRYO_STAGING_ROOT", ABSOLUTE_PATH, default=Settings().staging_root),
         staging_ttl_hours=reader.read("TRACE_CRYO_STAGING_TTL_HOURS", HOURS, default=24.0),
         caps=_read_caps(reader),
@@ -185,60 +189,60 @@ def _read_proxies(reader: Reader) -> Proxies:
 
 def _read_s3(reader: Reader, proxies: Proxies) -> S3Settings:
     return S3Settings(
-        bucket=reader.read("S3_BUCKET", PROVIDED, default=None),
+        bucket=reader.read("S3_BUCKET", ANY_TEXT, default=None),
         endpoint=reader.read("S3_ENDPOINT", PLAIN_URL, default=None),
-        region=reader.read("AWS_REGION", PROVIDED, default=None),
-        access_key_id=reader.read("AWS_ACCESS_KEY_ID", PROVIDED, default=None),
-        secret_access_key=reader.read("AWS_SECRET_ACCESS_KEY", PROVIDED, default=None),
-        session_token=reader.read("AWS_SESSION_TOKEN", PROVIDED, default=None),
+        region=reader.read("AWS_REGION", ANY_TEXT, default=None),
+        access_key_id=reader.read("AWS_ACCESS_KEY_ID", ANY_TEXT, default=None),
+        secret_access_key=reader.read("AWS_SECRET_ACCESS_KEY", ANY_TEXT, default=None),
+        session_token=reader.read("AWS_SESSION_TOKEN", ANY_TEXT, default=None),
         proxies=proxies,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[V_co]):
-    """How to parse the value of a variable, and the problem to report if `parse` raises ValueError or KeyError."""
+class VariableType(Generic[V_co]):
+    """How to parse a variable's value; `error_message` is reported if `parse` raises ValueError or KeyError."""
 
     parse: Callable[[str], V_co]
-    problem: str
+    error_message: str
     empty_is_unset: bool = False
 
 
 class Reader:
-    """Reads variables one by one and collects problems; a problem never repeats a value, which may be secret."""
+    """Reads variables one by one and collects problems, without the variables' values, which may be secret."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
         self.problems: dict[str, str] = {}
 
-    def read(self, name: str, kind: Kind[V], *, default: T) -> V | T:
-        """Return the value of a variable, or the default if it is not set or invalid."""
+    def read(self, name: str, variable_type: VariableType[V], *, default: T) -> V | T:
+        """Return the value of a variable, or the default if the variable is not set or invalid."""
         value = self.environment.get(name)
-        if value is None or (kind.empty_is_unset and not value):
+        if value is None or (variable_type.empty_is_unset and not value):
             return default
         try:
-            return kind.parse(value)
+            return variable_type.parse(value)
         except (ValueError, KeyError):
-            self.problems[name] = kind.problem
+            self.problems[name] = variable_type.error_message
             return default
 
-    def required(self, name: str, kind: Kind[str]) -> str:
-        """Return the value of a required variable; without one record a problem and return an empty string."""
-        value = self.read(name, kind, default="")
+    def read_required(self, name: str, variable_type: VariableType[str]) -> str:
+        """Return the value of a required variable. If it has none, record a problem and return an empty string."""
+        value = self.read(name, variable_type, default="")
         if not value:
             self.problems.setdefault(name, "must be set")
         return value
 
     def raise_if_bad(self) -> None:
-        """Raise ConfigurationError if any variable so far is invalid."""
+        """Raise ConfigurationError if any variable that was read is invalid."""
         if self.problems:
             raise ConfigurationError(self.problems)
 
 
-def one_of(*choices: C) -> Kind[C]:
-    """Return the kind of a variable with one of several words."""
+def one_of(*choices: C) -> VariableType[C]:
+    """Return a variable type that accepts one of these words."""
     by_name: dict[str, C] = {str(choice): choice for choice in choices}
-    return Kind(by_name.__getitem__, f"must be {' or '.join(choices)}")
+    return VariableType(by_name.__getitem__, f"must be {' or '.join(choices)}")
 
 
 def _non_empty(value: str) -> str:
@@ -300,20 +304,20 @@ def _plain_url(value: str) -> str:
     return _http_url(value)
 
 
-TEXT = Kind(_non_empty, "must not be empty; unset it for the default")
-COUNT = Kind(lambda value: _positive(_integer(value)), "must be a positive integer")
-BLOCKS = Kind(lambda value: _integer(value, max_digits=10), "must be a number of blocks, 0 or more")
-SECONDS = Kind(lambda value: _positive(_number(value)), "must be a number of seconds greater than 0")
-HOURS = Kind(_number, "must be a number of hours, 0 or more")
-ABSOLUTE_PATH = Kind(_absolute_path, "must be an absolute path")
-ADDRESS = Kind(_address, "must be a port, or host:port ([host]:port for IPv6)")
+TEXT = VariableType(_non_empty, "must not be empty; unset it for the default")
+COUNT = VariableType(lambda value: _positive(_integer(value)), "must be a positive integer")
+BLOCKS = VariableType(lambda value: _integer(value, max_digits=10), "must be a number of blocks, 0 or more")
+SECONDS = VariableType(lambda value: _positive(_number(value)), "must be a number of seconds greater than 0")
+HOURS = VariableType(_number, "must be a number of hours, 0 or more")
+ABSOLUTE_PATH = VariableType(_absolute_path, "must be an absolute path")
+ADDRESS = VariableType(_address, "must be a port, or host:port ([host]:port for IPv6)")
 """An address to listen on; a port alone means loopback, and port 0 chooses a free one."""
 
-PROVIDED = Kind(str, "", empty_is_unset=True)
-"""Any text that the platform provides."""
+ANY_TEXT = VariableType(str, "", empty_is_unset=True)
+"""Any text; an empty one counts as not set."""
 
-HTTP_URL = Kind(_http_url, "must be an http:// or https:// URL with a host", empty_is_unset=True)
-PLAIN_URL = Kind(
+HTTP_URL = VariableType(_http_url, "must be an http:// or https:// URL with a host", empty_is_unset=True)
+PLAIN_URL = VariableType(
     _plain_url, "must be an http:// or https:// URL with a host and no user, query or fragment", empty_is_unset=True
 )
-TOKEN = Kind(_token, "must be visible ASCII without white space", empty_is_unset=True)
+TOKEN = VariableType(_token, "must be visible ASCII without white space", empty_is_unset=True)

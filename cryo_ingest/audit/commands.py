@@ -15,8 +15,8 @@ from cryo_ingest.audit.gaps import survey
 from cryo_ingest.audit.verify import verify
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.prove.level import make_proof
-from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.prove.level import make_prover
+from cryo_ingest.prove.rows import RowsProver
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
 from cryo_ingest.rpc.client import HttpChain
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cryo_ingest.audit.locations import Location
     from cryo_ingest.audit.verify import Verified
     from cryo_ingest.model import Task
-    from cryo_ingest.ports import Proof
+    from cryo_ingest.ports import Prover
     from cryo_ingest.settings import Settings
 
 
@@ -44,14 +44,16 @@ def verify_all(
     logs.configure(settings.log_format, Redactor(settings.secrets()))
     found = asyncio.run(_verify_all(locations, settings, against))
     if as_json:
-        sys.stdout.write(json.dumps([asdict(each) for each in found], indent=2) + "\n")
+        sys.stdout.write(json.dumps([asdict(version) for version in found], indent=2) + "\n")
     else:
-        rows = [(each.prefix, each.files, each.rows, each.evidence, len(each.findings)) for each in found]
+        rows = [
+            (version.prefix, version.files, version.rows, version.evidence, len(version.findings)) for version in found
+        ]
         _print_table("versions", ("prefix", "files", "rows", "evidence", "problems"), rows)
-        problems = [(finding.key, finding.problem) for each in found for finding in each.findings]
+        problems = [(finding.key, finding.problem) for version in found for finding in version.findings]
         if problems:
             _print_table("findings", ("key", "problem"), problems)
-    return 1 if any(each.findings for each in found) else 0
+    return 1 if any(version.findings for version in found) else 0
 
 
 async def _verify_all(
@@ -64,30 +66,31 @@ async def _verify_all(
         for url, location in locations:
             store = open_store(url, settings.s3)
             if against is None:
-                found.append(await verify(store, location, make_proof=_rows_proof, scratch=Path(scratch)))
+                found.append(await verify(store, location, make_prover=_rows_prover, scratch=Path(scratch)))
                 continue
             task = location.task("blocks", rpc_pool=against)
             async with open_endpoint(task, settings=real, chain=HttpChain(real, clock), clock=clock) as endpoint:
                 await endpoint.choose()
 
-                def by_chain(task: Task) -> Proof:
+                def by_chain(task: Task) -> Prover:
                     dataset = all_datasets()[task.cryo_dataset_name]
-                    return make_proof(task, dataset, settings=real, endpoint=endpoint)
+                    return make_prover(task, dataset, settings=real, endpoint=endpoint)
 
                 found.append(
-                    await verify(store, location, make_proof=by_chain, scratch=Path(scratch), rpc_pool=against)
+                    await verify(store, location, make_prover=by_chain, scratch=Path(scratch), rpc_pool=against)
                 )
     return found
 
 
-def _rows_proof(task: Task) -> Proof:
-    return RowsProof(task, all_datasets()[task.cryo_dataset_name], executable="another Cryo")
+def _rows_prover(task: Task) -> Prover:
+    return RowsProver(task, all_datasets()[task.cryo_dataset_name], executable="another Cryo")
 
 
 def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Settings, like: Path | None) -> int:
     """Survey one dataset, print findings on standard error and tasks on standard output; return 1 for findings.
 
-    `like` is a payload's file, for the fields that a listing does not have (`dataset_key`, `rpc_pool`, `config_hash`).
+    `like` is the file of a payload. It provides the fields that a listing does not contain (`dataset_key`, `rpc_pool`,
+    `config_hash`).
 
     Raises:
         IngestError: the store failed.
@@ -95,16 +98,16 @@ def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Setting
     logs.configure(settings.log_format, Redactor(settings.secrets()))
     listed = asyncio.run(open_store(url, settings.s3).list(prefix))
     coverage = survey(listed.values(), start=blocks[0], end=blocks[1])
-    for gap in coverage.gaps:
-        sys.stderr.write(f"{gap.kind} {gap.start}:{gap.end} {gap.detail}\n")
+    for finding in coverage.findings:
+        sys.stderr.write(f"{finding.kind} {finding.start}:{finding.end} {finding.detail}\n")
     template = json.loads(like.read_bytes()) if like is not None else {}
     for task in tasks_for(coverage, prefix):
         sys.stdout.write(json.dumps(template | task, separators=(",", ":")) + "\n")
-    return 1 if coverage.gaps else 0
+    return 1 if coverage.findings else 0
 
 
 def tasks_for(coverage: Coverage, prefix: str) -> list[dict[str, object]]:
-    """Return the payloads that would fill the gaps, with the fields that a listing has."""
+    """Return payloads for the missing ranges, with the fields that a listing contains."""
     _, chain_id, dataset_uuid, _ = prefix.split("/")
     known: dict[str, object] = {"dataset_uuid": dataset_uuid, "chain_id": int(chain_id)}
     if coverage.dataset is not None:

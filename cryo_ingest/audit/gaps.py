@@ -19,7 +19,7 @@ DEFAULT_TASK_BLOCKS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class Finding:
     """One problem with a dataset's coverage of blocks `[start, end)`."""
 
     kind: str
@@ -30,9 +30,9 @@ class Gap:
 
 @dataclass(slots=True)
 class Coverage:
-    """The result of a survey: gaps of all kinds, in block order, and the complete published versions."""
+    """The result of a survey: findings of all kinds, in block order, and the complete published versions."""
 
-    gaps: list[Gap] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     published: list[Location] = field(default_factory=list)
     dataset: str | None = None
 
@@ -45,7 +45,7 @@ class Coverage:
     def missing(self) -> list[tuple[int, int]]:
         """Return the block ranges that no complete version covers, split into tasks."""
         size = self.task_blocks
-        spans = [(gap.start, gap.end) for gap in self.gaps if gap.kind == "missing"]
+        spans = [(finding.start, finding.end) for finding in self.findings if finding.kind == "missing"]
         return [(start, min(start + size, end)) for first, end in spans for start in range(first, end, size)]
 
 
@@ -53,24 +53,26 @@ def survey(listed: Iterable[StoredObject], *, start: int, end: int) -> Coverage:
     """Check the coverage of blocks `[start, end)` by keys and sizes alone.
 
     Kinds: `missing`, no complete published version; `unpublished`, files without a manifest; `incomplete`, a manifest
-    without all its files; `stray`, keys that no version has; `duplicate`, one range published in two versions;
+    without all its files; `stray`, keys that belong to no version; `duplicate`, one range published in two versions;
     `overlapping`, two published ranges that share blocks.
     """
     versions: dict[Location, dict[str, int]] = defaultdict(dict)
     coverage, strays = Coverage(), []
     for stored in listed:
-        split = split_key(stored.key)
-        if split is None:
+        location_and_name = split_key(stored.key)
+        if location_and_name is None:
             strays.append(stored.key)
-        elif split[0].range_start < end and split[0].range_end > start:
-            versions[split[0]][split[1]] = stored.size_bytes
-    coverage.gaps += [Gap("stray", start, start, key) for key in sorted(strays)]
+            continue
+        location, name = location_and_name
+        if location.range_start < end and location.range_end > start:
+            versions[location][name] = stored.size_bytes
+    coverage.findings += [Finding("stray", start, start, key) for key in sorted(strays)]
     for location, sizes in versions.items():
         _check_version(coverage, location, sizes)
     coverage.published.sort(key=lambda location: (location.range_start, location.range_end, location.dataset_version))
     _find_overlaps(coverage)
-    coverage.gaps += _missing(coverage.published, start, end)
-    coverage.gaps.sort(key=lambda gap: (gap.start, gap.end, gap.kind, gap.detail))
+    coverage.findings += _missing(coverage.published, start, end)
+    coverage.findings.sort(key=lambda finding: (finding.start, finding.end, finding.kind, finding.detail))
     return coverage
 
 
@@ -81,23 +83,24 @@ def _check_version(coverage: Coverage, location: Location, sizes: dict[str, int]
     dataset = next(iter(datasets), None)
     coverage.dataset = coverage.dataset or dataset
     if layout.MANIFEST_NAME not in sizes:
-        coverage.gaps.append(Gap("unpublished", start, end, f"version {version} has files but no manifest"))
+        coverage.findings.append(Finding("unpublished", start, end, f"version {version} has files but no manifest"))
         return
     try:
         wanted = expected_names(location, dataset) if dataset is not None and len(datasets) == 1 else None
     except BadReference:
         wanted = None
     if wanted is None:
-        coverage.gaps.append(Gap("incomplete", start, end, f"version {version} has no recognizable files"))
+        coverage.findings.append(Finding("incomplete", start, end, f"version {version} has no recognizable files"))
         return
     missing = sorted(name for name in wanted if not files.get(name))
     if missing:
-        detail = f"version {version} lacks {len(missing)} files, first {missing[0]}"
-        coverage.gaps.append(Gap("incomplete", start, end, detail))
+        detail = f"version {version} is missing {len(missing)} file(s); the first is {missing[0]}"
+        coverage.findings.append(Finding("incomplete", start, end, detail))
         return
     strays = sorted(files.keys() - wanted)
     if strays:
-        coverage.gaps.append(Gap("stray", start, end, f"version {version} has {strays[0]}"))
+        detail = f"version {version} has {len(strays)} unexpected file(s); the first is {strays[0]}"
+        coverage.findings.append(Finding("stray", start, end, detail))
     coverage.published.append(location)
 
 
@@ -109,18 +112,19 @@ def _find_overlaps(coverage: Coverage) -> None:
             same = (location.range_start, location.range_end) == (furthest.range_start, furthest.range_end)
             kind = "duplicate" if same else "overlapping"
             detail = f"versions {furthest.dataset_version} and {location.dataset_version}"
-            border = min(location.range_end, furthest.range_end)
-            coverage.gaps.append(Gap(kind, location.range_start, border, detail))
+            overlap_end = min(location.range_end, furthest.range_end)
+            coverage.findings.append(Finding(kind, location.range_start, overlap_end, detail))
         if furthest is None or location.range_end > furthest.range_end:
             furthest = location
 
 
-def _missing(published: list[Location], start: int, end: int) -> list[Gap]:
-    gaps, covered = [], start
+def _missing(published: list[Location], start: int, end: int) -> list[Finding]:
+    findings, covered = [], start
     for location in published:
         if location.range_start > covered:
-            gaps.append(Gap("missing", covered, min(location.range_start, end), "no complete version is published"))
+            gap_end = min(location.range_start, end)
+            findings.append(Finding("missing", covered, gap_end, "no complete version is published"))
         covered = max(covered, location.range_end)
     if covered < end:
-        gaps.append(Gap("missing", covered, end, "no complete version is published"))
-    return gaps
+        findings.append(Finding("missing", covered, end, "no complete version is published"))
+    return findings

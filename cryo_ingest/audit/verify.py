@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryo_ingest import layout
 from cryo_ingest.audit.locations import BadReference, dataset_of
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.errors import ProofFailed, SchemaDrift, WrongChain
+from cryo_ingest.errors import ProofFailed, UnexpectedSchema, WrongChain
 from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cryo_ingest.audit.locations import Location
     from cryo_ingest.layout import Chunk
     from cryo_ingest.model import Manifest, Task
-    from cryo_ingest.ports import FileProof, ObjectStore, Proof, StoredObject
+    from cryo_ingest.ports import FileProof, ObjectStore, Prover, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,14 @@ async def verify(
     store: ObjectStore,
     location: Location,
     *,
-    make_proof: Callable[[Task], Proof],
+    make_prover: Callable[[Task], Prover],
     scratch: Path,
     rpc_pool: str = "none",
 ) -> Verified:
     """Verify one version: its manifest and keys, then each file's checksum, footer, schema and coverage.
 
-    `make_proof` returns the proof of a task: by rows, or with a node too. Files are copied to `scratch` one at a time.
+    `make_prover` returns a task's prover: one that checks the rows alone, or one that also asks a node. Files are
+    copied to `scratch` one at a time.
 
     Raises:
         IngestError: the store or the node failed.
@@ -70,7 +71,7 @@ async def verify(
     datasets = {dataset for name in names if (dataset := dataset_of(name)) is not None}
     usable = sorted(name for name in datasets if name in all_datasets() and not all_datasets()[name].requires)
     if len(usable) != 1:
-        findings.append(Finding(location.prefix, f"holds files of {', '.join(sorted(datasets)) or 'no dataset'}"))
+        findings.append(Finding(location.prefix, f"contains files of {', '.join(sorted(datasets)) or 'no dataset'}"))
         return Verified(location.prefix, len(names), 0, "none", tuple(findings))
     try:
         task = location.task(usable[0], rpc_pool=rpc_pool)
@@ -82,13 +83,13 @@ async def verify(
     findings += key_problems(
         set(stored) - {manifest_key}, listed=listed, expected=set(chunks), has_manifest=manifest is not None
     )
-    proof, rows, levels = make_proof(task), 0, []
+    prover, rows, levels = make_prover(task), 0, []
     for key in sorted(chunks.keys() & stored.keys()):
-        seen, problems = await _verify_file(store, stored[key], chunks[key], proof=proof, scratch=scratch)
+        file_proof, problems = await _verify_file(store, stored[key], chunks[key], prover=prover, scratch=scratch)
         findings += [Finding(key, problem) for problem in problems]
-        if seen is not None:
-            rows += seen.rows
-            levels.append(seen.evidence)
+        if file_proof is not None:
+            rows += file_proof.rows
+            levels.append(file_proof.evidence)
     evidence = min(levels, key=LEVELS.index, default="none")
     return Verified(location.prefix, len(names), rows, evidence, tuple(findings))
 
@@ -116,7 +117,7 @@ def key_problems(stored: set[str], *, listed: set[str], expected: set[str], has_
 
 
 async def _verify_file(
-    store: ObjectStore, stored: StoredObject, chunk: Chunk, *, proof: Proof, scratch: Path
+    store: ObjectStore, stored: StoredObject, chunk: Chunk, *, prover: Prover, scratch: Path
 ) -> tuple[FileProof | None, list[str]]:
     if stored.size_bytes > SINGLE_PUT_LIMIT_BYTES:
         return None, ["is larger than an attempt can store"]
@@ -126,20 +127,20 @@ async def _verify_file(
         metadata = await store.download(stored, copy)
         if metadata is None:
             return None, ["was deleted during the verification"]
-        seen = await proof.prove(copy, chunk)
-        seen = await proof.confirm(copy, chunk, seen=seen)
+        file_proof = await prover.prove_rows(copy, chunk)
+        file_proof = await prover.confirm_with_node(copy, chunk, rows_proof=file_proof)
     except Changed:
         return None, ["changed during the verification"]
-    except (ProofFailed, SchemaDrift, WrongChain) as error:
+    except (ProofFailed, UnexpectedSchema, WrongChain) as error:
         return None, [str(error).replace("audited.parquet", "it")]
     finally:
         copy.unlink(missing_ok=True)
-    return seen, metadata_problems(seen, metadata) if store.keeps_metadata else []
+    return file_proof, metadata_problems(file_proof, metadata) if store.keeps_metadata else []
 
 
-def metadata_problems(seen: FileProof, metadata: Mapping[str, str]) -> list[str]:
+def metadata_problems(file_proof: FileProof, metadata: Mapping[str, str]) -> list[str]:
     """Return the problems of an object's metadata (LAY-8)."""
-    wrong = wrong_metadata(metadata, seen)
+    wrong = wrong_metadata(metadata, file_proof)
     if metadata.get("evidence") not in LEVELS:
         wrong.append("evidence")
     return [f"its metadata {', '.join(wrong)} are wrong"] if wrong else []

@@ -12,29 +12,29 @@
     │   ├── EndpointUnusable
     │   ├── WrongChain
     │   ├── CapExceeded
-    │   ├── SchemaDrift
+    │   ├── UnexpectedSchema
     │   ├── UnsafeStaging
     │   ├── ModeMismatch
     │   ├── DatasetMismatch
     │   ├── StoreDenied
     │   ├── NoSuchBucket
     │   ├── StoreUnfit
-    │   └── UnmanageableKey
+    │   └── UnsupportedKey
     └── RetryableError                      outcome retryable_error, exit 75
         ├── CryoFailed
         ├── DeadlineExceeded
         ├── ProofFailed
-        ├── StaleHead
+        ├── RangeNotFinal
         ├── NodeUnavailable
         ├── DiskFull
         ├── MachineFailed
-        ├── StagingHeld
+        ├── StagingLocked
         ├── StoreUnavailable
         ├── StoredBytesDiffer
         ├── ClockSkewed
         ├── CredentialsExpired
         ├── PrefixContended
-        ├── AttemptStopped                  in a service only, as is the next
+        ├── StoppedByShutdown               in a service only, as is the next
         └── AttemptCrashed
 
 Retry decisions use only `outcome`; the process's exit code is the leaf's `exit_code` (sysexits.h). Clauses OUT-2 and
@@ -66,9 +66,9 @@ from cryo_ingest.errors.extraction import (
     NodeUnavailable,
     ProofFailed,
     RpcPoolUnresolved,
-    SchemaDrift,
-    StagingHeld,
-    StaleHead,
+    UnexpectedSchema,
+    StagingLocked,
+    RangeNotFinal,
     UnsafeStaging,
     WrongChain,
 )
@@ -83,16 +83,15 @@ from cryo_ingest.errors.store import (
     StoreUnavailable,
     StoreUnfit,
     StoredBytesDiffer,
-    UnmanageableKey,
+    UnsupportedKey,
 )
 from cryo_ingest.errors.service import (
     AttemptCrashed,
-    AttemptStopped,
+    StoppedByShutdown,
 )
 
 __all__ = [
     "AttemptCrashed",
-    "AttemptStopped",
     "BadPayload",
     "CapExceeded",
     "ClockSkewed",
@@ -115,17 +114,18 @@ __all__ = [
     "OutcomeName",
     "PrefixContended",
     "ProofFailed",
+    "RangeNotFinal",
     "RetryableError",
     "RpcPoolUnresolved",
-    "SchemaDrift",
-    "StagingHeld",
-    "StaleHead",
+    "StagingLocked",
+    "StoppedByShutdown",
     "StoreDenied",
     "StoreUnavailable",
     "StoreUnfit",
     "StoredBytesDiffer",
-    "UnmanageableKey",
+    "UnexpectedSchema",
     "UnsafeStaging",
+    "UnsupportedKey",
     "WrongChain",
     "leaves",
 ]

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class CryoNotRunnable(FatalError):
-    """The executable that `TRACE_CRYO_BIN` names is missing or can't be executed (MOD-3)."""
+    """The executable that `TRACE_CRYO_BIN` names is missing or can't be executed (MOD-3).
+
+    `reason` is a predicate, such as "does not exist".
+    """
 
     def __init__(self, *, executable: str, reason: str) -> None:
         self.executable = executable
@@ -23,7 +26,7 @@ class CryoNotRunnable(FatalError):
 
 
 class CryoRejectedArguments(FatalError):
-    """Cryo ended with exit code 2: it does not know the command line, so it is not the pinned Cryo."""
+    """Cryo ended with exit code 2: it does not accept the command line, so it is not Cryo 0.3.2."""
 
     def __init__(self, *, block_range: str, tail: Sequence[str]) -> None:
         super().__init__(
@@ -55,11 +58,15 @@ class RpcPoolUnresolved(FatalError):
 
 
 class EndpointUnusable(FatalError):
-    """A pool's endpoint can't be used at all: it is not an HTTP URL, or it redirects to another host."""
+    """A pool's endpoint can't be used at all: it is not an HTTP URL, or it redirects to another host.
 
-    def __init__(self, *, endpoint: str, problem: str = "is not an http:// or https:// URL with a host") -> None:
+    `endpoint_name` is the endpoint's position in the pool, such as "endpoint 1 of 2"; `problem` is a predicate, such as
+    "redirects to another host".
+    """
+
+    def __init__(self, *, endpoint_name: str, problem: str = "is not an http:// or https:// URL with a host") -> None:
         super().__init__(
-            f"{endpoint} of the RPC pool {problem}, so it can't be used: correct the URL in the pool's variable. "
+            f"{endpoint_name} of the RPC pool {problem}, so it can't be used: correct the URL in the pool's variable. "
             "Nothing was published"
         )
 
@@ -67,28 +74,28 @@ class EndpointUnusable(FatalError):
 class WrongChain(FatalError):
     """The endpoint serves another chain than the payload's (RNG-5)."""
 
-    def __init__(self, *, endpoint: str, wanted: int, seen: int) -> None:
-        self.wanted, self.seen = wanted, seen
+    def __init__(self, *, endpoint_name: str, expected: int, actual: int) -> None:
+        self.expected, self.actual = expected, actual
         super().__init__(
-            f"{endpoint} of the RPC pool serves chain {seen}, but the task is for chain {wanted}: correct the pool's "
-            "variable or the payload's rpc_pool. Nothing was published"
+            f"{endpoint_name} of the RPC pool serves chain {actual}, but the task is for chain {expected}: correct the "
+            "pool's variable or the payload's rpc_pool. Nothing was published"
         )
 
 
 class CapExceeded(FatalError):
     """The range's output is larger than a cap allows (CAP-1); nothing was uploaded."""
 
-    def __init__(self, *, variable: str, limit: int, seen: int, block_range: str, file: str | None = None) -> None:
-        self.variable, self.limit, self.seen = variable, limit, seen
+    def __init__(self, *, variable: str, limit: int, actual: int, block_range: str, file: str | None = None) -> None:
+        self.variable, self.limit, self.actual = variable, limit, actual
         where = f" ({file})" if file else ""
         super().__init__(
-            f"blocks {block_range} exceed {variable}: {seen} is over the cap of {limit}{where}. Nothing was uploaded; "
-            "plan smaller ranges or raise the cap"
+            f"blocks {block_range} exceed {variable}: {actual} is over the cap of {limit}{where}. Nothing was "
+            "uploaded; create tasks with smaller ranges or raise the cap"
         )
 
 
-class SchemaDrift(FatalError):
-    """A file's columns are not those of the pinned Cryo: another build wrote it."""
+class UnexpectedSchema(FatalError):
+    """A file's columns are not those of Cryo 0.3.2: another build wrote it."""
 
     def __init__(self, *, file: str, dataset: str, differences: Sequence[str], executable: str) -> None:
         self.differences = tuple(differences)
@@ -99,7 +106,10 @@ class SchemaDrift(FatalError):
 
 
 class UnsafeStaging(FatalError):
-    """A staging path is a symbolic link, not a directory, or belongs to another user (STG-6)."""
+    """A staging path is a symbolic link, is not a directory, or belongs to another user (STG-6).
+
+    `reason` is a predicate, such as "is a symbolic link".
+    """
 
     def __init__(self, *, path: Path, reason: str) -> None:
         self.path = path
@@ -110,7 +120,7 @@ class UnsafeStaging(FatalError):
 
 
 class CryoFailed(RetryableError):
-    """Cryo ended with an error or by a signal, and further runs in the attempt did not complete the range."""
+    """Cryo ended with an error or by a signal, and several restarts did not complete the range."""
 
     def __init__(
         self, *, block_range: str, ended: str, chunks_done: int, chunks: int, hint: str, tail: Sequence[str]
@@ -126,39 +136,40 @@ class DeadlineExceeded(RetryableError):
     """Cryo did not finish within `TRACE_CRYO_DEADLINE_SECONDS`; its process group was killed (OUT-3)."""
 
     def __init__(
-        self, *, block_range: str, deadline_seconds: float, chunks_done: int, chunks: int, fitting: int
+        self, *, block_range: str, deadline_seconds: float, chunks_done: int, chunks: int, blocks_in_time: int
     ) -> None:
         self.chunks_done, self.chunks = chunks_done, chunks
-        advice = f"{fitting} blocks were finished in time" if fitting else "no chunk was finished in time"
+        advice = f"{blocks_in_time} blocks were finished in time" if blocks_in_time else "no chunk was finished in time"
         super().__init__(
             f"Cryo was stopped at the deadline of {deadline_seconds:g} s with {chunks_done} of {chunks} chunks of "
-            f"blocks {block_range} done: {advice}. Plan smaller ranges or raise TRACE_CRYO_DEADLINE_SECONDS"
+            f"blocks {block_range} done: {advice}. Create tasks with smaller ranges or raise "
+            "TRACE_CRYO_DEADLINE_SECONDS"
         )
 
 
 class ProofFailed(RetryableError):
-    """A file does not hold its chunk's rows (RNG-4); `evidence` says which blocks and why."""
+    """A file does not contain the rows of its chunk (RNG-4); `evidence` says which blocks and why."""
 
     def __init__(self, *, file: str, evidence: str) -> None:
         self.file, self.evidence = file, evidence
         super().__init__(f"{file} failed its proof: {evidence}. Nothing was published")
 
 
-class StaleHead(RetryableError):
-    """The endpoint does not have the range as final yet (RNG-5); `reason` says how far it is."""
+class RangeNotFinal(RetryableError):
+    """The range is not final yet on the endpoint (RNG-5); `reason` names its head or its last final block."""
 
-    def __init__(self, *, endpoint: str, last_block: int, reason: str) -> None:
+    def __init__(self, *, endpoint_name: str, last_block: int, reason: str) -> None:
         super().__init__(
-            f"{endpoint} of the RPC pool does not have block {last_block} as final: {reason}. Try again later, or set "
-            "TRACE_CRYO_CONFIRMATIONS=N to accept blocks that are N below the head; Cryo was not started"
+            f"{endpoint_name} of the RPC pool does not have block {last_block} as final: {reason}. Try again later, or "
+            "set TRACE_CRYO_CONFIRMATIONS=N to accept blocks that are N below the head; Cryo was not started"
         )
 
 
 class NodeUnavailable(RetryableError):
     """An endpoint gave no usable answer, after retries."""
 
-    def __init__(self, *, endpoint: str, method: str, reason: str) -> None:
-        super().__init__(f"{endpoint} of the RPC pool failed {method}: {reason}. Nothing was published")
+    def __init__(self, *, endpoint_name: str, method: str, reason: str) -> None:
+        super().__init__(f"{endpoint_name} of the RPC pool: {method} failed: {reason}. Nothing was published")
 
 
 class DiskFull(RetryableError):
@@ -172,20 +183,21 @@ class DiskFull(RetryableError):
 
 
 class MachineFailed(RetryableError):
-    """The operating system failed an attempt: processes, memory, descriptors or the local disk."""
+    """An operating-system error ended the attempt: no more processes, memory, descriptors or local disk space."""
 
     def __init__(self, *, reason: str) -> None:
         super().__init__(
-            f"the operating system failed the attempt: {reason}. Check disk, memory and limits, then try again"
+            f"an operating-system error ended the attempt: {reason}. Check disk, memory and limits, then try again"
         )
 
 
-class StagingHeld(RetryableError):
-    """A live attempt, or the Cryo of a dead worker, holds the staging directory's lock (STG-5)."""
+class StagingLocked(RetryableError):
+    """A running attempt, or a Cryo process of a killed worker, has locked the staging directory (STG-5)."""
 
     def __init__(self, *, path: Path) -> None:
         super().__init__(
-            f"{path} is locked by a live attempt or by the Cryo of a dead one: try again when it has ended"
+            f"{path} is locked by a running attempt, or by a Cryo process left over from a killed worker: try again "
+            "when it has exited"
         )
 
 

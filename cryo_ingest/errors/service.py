@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryo_ingest.errors.base import RetryableError
 
 
-class AttemptStopped(RetryableError):
+class StoppedByShutdown(RetryableError):
     """The worker shut down and handed the attempt back (LSE-4)."""
 
     def __init__(self, *, grace_seconds: float) -> None:

@@ -11,8 +11,8 @@ class ModeMismatch(FatalError):
     def __init__(self, *, name: str, found: str, mode: str) -> None:
         self.name = name
         super().__init__(
-            f"{name} holds {found} data, but this worker runs in {mode} mode (TRACE_CRYO_MODE). Nothing was replaced "
-            "or deleted; use another bucket or dataset for each mode, or remove the prefix by hand"
+            f"{name} contains {found} data, but this worker runs in {mode} mode (TRACE_CRYO_MODE). Nothing was "
+            "replaced or deleted; use another bucket or dataset for each mode, or remove the prefix by hand"
         )
 
 
@@ -49,7 +49,7 @@ class NoSuchBucket(FatalError):
 
 
 class StoreUnfit(FatalError):
-    """The store lacks conditional writes, or ignores their conditions."""
+    """The store has no conditional writes, or ignores their conditions."""
 
     def __init__(self, *, operation: str, reason: str) -> None:
         super().__init__(
@@ -58,8 +58,8 @@ class StoreUnfit(FatalError):
         )
 
 
-class UnmanageableKey(FatalError):
-    """A key below the prefix can't be addressed or deleted, so the prefix can't be made exact."""
+class UnsupportedKey(FatalError):
+    """An unexpected key below the prefix can't be addressed, so it can't be deleted."""
 
     def __init__(self, *, prefix: str, key: str | None) -> None:
         self.key = key
@@ -78,13 +78,13 @@ class StoreUnavailable(RetryableError):
 
 
 class StoredBytesDiffer(RetryableError):
-    """The store accepted an object but holds other bytes than were sent."""
+    """The store accepted an object, but the stored bytes differ from those that were sent."""
 
     def __init__(self, *, key: str, difference: str) -> None:
         self.key = key
         super().__init__(
-            f"the object store does not hold the bytes of {key} that were sent: {difference}. Nothing was published; "
-            "the next attempt replaces it. If this repeats, a proxy before the store or the store itself is broken"
+            f"the object store does not contain the bytes of {key} that were sent: {difference}. Nothing was "
+            "published; the next attempt replaces it. If this repeats, the store or a proxy in front of it is broken"
         )
 
 
@@ -123,7 +123,7 @@ class CredentialsExpired(RetryableError):
 
 
 class PrefixContended(RetryableError):
-    """Another writer keeps changing the prefix, so it could not be made exact."""
+    """Another writer keeps changing the prefix, so that unexpected objects remain or expected ones are missing."""
 
     def __init__(self, *, prefix: str, reason: str) -> None:
         super().__init__(f"the prefix {prefix} keeps changing: {reason}. Another attempt is writing there")

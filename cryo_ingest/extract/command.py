@@ -14,7 +14,7 @@ from cryo_ingest.errors import CryoNotRunnable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cryo_ingest.ports import ExtractionOrder
+    from cryo_ingest.ports import ExtractionRequest
     from cryo_ingest.settings import Settings
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -27,7 +27,8 @@ The certificate variables are for builds of Cryo that read them; 0.3.2 trusts on
 def find_executable(settings: Settings) -> Path:
     """Return the executable of the mode: `TRACE_CRYO_BIN`, or this distribution's `fake-cryo`.
 
-    A name without a slash is searched on the PATH, then in this interpreter's directory, which has our commands.
+    A name without a slash is searched on the PATH, then in this interpreter's directory, which has this package's
+    commands.
 
     Raises:
         CryoNotRunnable: it is missing, or not executable.
@@ -42,12 +43,12 @@ def find_executable(settings: Settings) -> Path:
     return Path(found)
 
 
-def command_line(executable: Path, order: ExtractionOrder, *, settings: Settings) -> list[str]:
+def command_line(executable: Path, request: ExtractionRequest, *, settings: Settings) -> list[str]:
     """Build Cryo's arguments: the dataset first, then the payload's range (RNG-1).
 
     The output directory is the working directory, so that no path with white space can be split.
     """
-    task = order.task
+    task = request.task
     arguments = [task.cryo_dataset_name, "--blocks", task.block_range, "--output-dir", ".", "--no-report"]
     arguments += ["--network-name", layout.network_name(task.chain_id)]
     if settings.requests_per_second is not None:
@@ -68,15 +69,15 @@ def kill_with_parent() -> list[str]:
 
 
 def environment(
-    order: ExtractionOrder, settings: Settings, *, inherited: Mapping[str, str] = os.environ
+    request: ExtractionRequest, settings: Settings, *, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """Build Cryo's environment, the only place that gets the endpoint's URL (SEC-2).
 
-    Cryo uses the proxy variables that it gets, so it gets them only if our own client uses them too.
+    Cryo uses the proxy variables that it gets, so it gets them only if the worker's own client uses them too.
     """
     variables = {name: inherited[name] for name in INHERITED if name in inherited} | dict(settings.proxies.variables)
-    if order.rpc_url is None:
-        variables["FAKE_CRYO_CHAIN_ID"] = str(order.task.chain_id)
+    if request.rpc_url is None:
+        variables["FAKE_CRYO_CHAIN_ID"] = str(request.task.chain_id)
     else:
-        variables["ETH_RPC_URL"] = order.rpc_url
+        variables["ETH_RPC_URL"] = request.rpc_url
     return variables

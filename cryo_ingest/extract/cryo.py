@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest import from_wheel
 from cryo_ingest.backoff import backoff_seconds
-from cryo_ingest.datasets import extractable
+from cryo_ingest.datasets import find_dataset
 from cryo_ingest.errors import (
     CryoFailed,
     CryoNotRunnable,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryo_ingest.extract.process import ProcessResult
-    from cryo_ingest.ports import Clock, ExtractionOrder, ProveFile
+    from cryo_ingest.ports import Clock, ExtractionRequest, ProveFile
     from cryo_ingest.settings import Settings
 
 MAX_RUNS_WITHOUT_PROGRESS = 3
@@ -62,53 +62,55 @@ class CryoExtractor:
     clock: Clock
     redact: Callable[[str], str]
 
-    async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
+    async def extract(self, request: ExtractionRequest, *, prove: ProveFile) -> Extraction:
         """Run Cryo until the range is complete; see `ports.Extractor`."""
         executable = command.find_executable(self.settings)
-        extracted = ExtractedFiles(order, prove)
+        extracted = ExtractedFiles(request, prove)
         digest = asyncio.create_task(asyncio.to_thread(executable_sha256, executable))
         try:
             async with asyncio.timeout(self.settings.deadline_seconds):
-                runs = await self._run_until_complete(executable, order, extracted)
+                runs = await self._run_until_complete(executable, request, extracted)
             return Extraction(extracted.files, runs, await digest)
         except TimeoutError:
-            raise self._deadline_exceeded(order, extracted) from None
+            raise self._deadline_exceeded(request, extracted) from None
         finally:
             digest.cancel()
 
-    async def _run_until_complete(self, executable: Path, order: ExtractionOrder, extracted: ExtractedFiles) -> int:
+    async def _run_until_complete(self, executable: Path, request: ExtractionRequest, extracted: ExtractedFiles) -> int:
         runs = without_progress = 0
         while True:
             before = len(extracted.files)
-            result = await self._run_watched(executable, order, extracted)
+            result = await self._run_watched(executable, request, extracted)
             runs += 1
             await extracted.prove_new_files()
             extracted.check_caps(self.settings.caps)
-            self._check_final_failure(executable, result, order, extracted)
+            self._check_final_failure(executable, result, request, extracted)
             done = len(extracted.files)
-            log.info("cryo.ended", run=runs, result=result.description, chunks_done=done, chunks=len(order.chunks))
+            log.info("cryo.ended", run=runs, result=result.description, chunks_done=done, chunks=len(request.chunks))
             if result.return_code == 0 and extracted.is_complete():
                 return runs
             without_progress = 0 if len(extracted.files) > before else without_progress + 1
             if without_progress == MAX_RUNS_WITHOUT_PROGRESS:
-                raise self._failure(result, order, extracted)
+                raise self._failure(result, request, extracted)
             extracted.delete_unproved()
             delay = backoff_seconds(without_progress + 1, first_seconds=FIRST_BACKOFF_SECONDS)
-            log.warning("cryo.again", missing=len(order.chunks) - len(extracted.files), delay_seconds=delay)
+            log.warning("cryo.again", missing=len(request.chunks) - len(extracted.files), delay_seconds=delay)
             await self.clock.sleep(delay)
 
-    async def _run_watched(self, executable: Path, order: ExtractionOrder, extracted: ExtractedFiles) -> ProcessResult:
+    async def _run_watched(
+        self, executable: Path, request: ExtractionRequest, extracted: ExtractedFiles
+    ) -> ProcessResult:
         """Run Cryo once while its directory is watched; an error of the watch stops Cryo."""
-        arguments = command.command_line(executable, order, settings=self.settings)
-        log.info("cryo.started", executable=executable.name, blocks=order.task.block_range)
+        arguments = command.command_line(executable, request, settings=self.settings)
+        log.info("cryo.started", executable=executable.name, blocks=request.task.block_range)
         try:
             async with asyncio.TaskGroup() as group:
-                watching = group.create_task(self._watch(order, extracted))
+                watching = group.create_task(self._watch(request, extracted))
                 result = await run_process(
                     arguments,
-                    directory=order.directory,
-                    environment=command.environment(order, self.settings),
-                    descriptors=order.inherited_descriptors,
+                    directory=request.directory,
+                    environment=command.environment(request, self.settings),
+                    descriptors=request.inherited_descriptors,
                     redact=self.redact,
                 )
                 watching.cancel()
@@ -120,35 +122,35 @@ class CryoExtractor:
             return result
         raise first
 
-    async def _watch(self, order: ExtractionOrder, extracted: ExtractedFiles) -> None:
+    async def _watch(self, request: ExtractionRequest, extracted: ExtractedFiles) -> None:
         """Prove files as Cryo finishes them, check the caps and the disk, and log the progress every 30 s."""
         started = reported = self.clock.monotonic()
         while True:
             await self.clock.sleep(WATCH_INTERVAL_SECONDS)
             extracted.check_caps(self.settings.caps)
-            check_free_space(order.directory)
+            check_free_space(request.directory)
             await extracted.prove_new_files()
             now = self.clock.monotonic()
             if now - reported >= PROGRESS_INTERVAL_SECONDS:
                 reported = now
-                log.info("cryo.progress", **progress(order, extracted, elapsed_seconds=now - started))
+                log.info("cryo.progress", **progress(request, extracted, elapsed_seconds=now - started))
 
     def _check_final_failure(
-        self, executable: Path, result: ProcessResult, order: ExtractionOrder, extracted: ExtractedFiles
+        self, executable: Path, result: ProcessResult, request: ExtractionRequest, extracted: ExtractedFiles
     ) -> None:
         """Raise an error if another run would only fail the same way (OUT-2, STG-7)."""
-        block_range = order.task.block_range
+        block_range = request.task.block_range
         if result.return_code == USAGE_EXIT_CODE:
             raise CryoRejectedArguments(block_range=block_range, tail=result.tail)
         if result.return_code in NOT_STARTED_EXIT_CODES and any("setpriv:" in line for line in result.tail):
             raise CryoNotRunnable(executable=str(executable), reason="can't be executed")
-        if result.return_code == 0 and not any(order.directory.rglob("*.parquet")):
+        if result.return_code == 0 and not any(request.directory.rglob("*.parquet")):
             raise CryoWroteNothing(block_range=block_range, tail=result.tail)
         if any("No space left on device" in line for line in result.tail):
-            free = shutil.disk_usage(order.directory).free
-            raise DiskFull(path=order.directory, free_bytes=free, needed_bytes=extracted.written_bytes())
+            free = shutil.disk_usage(request.directory).free
+            raise DiskFull(path=request.directory, free_bytes=free, needed_bytes=extracted.written_bytes())
 
-    def _failure(self, result: ProcessResult, order: ExtractionOrder, extracted: ExtractedFiles) -> IngestError:
+    def _failure(self, result: ProcessResult, request: ExtractionRequest, extracted: ExtractedFiles) -> IngestError:
         if result.return_code == 0 and extracted.problems:
             return next(iter(extracted.problems.values()))
         unexpected_files = extracted.unexpected_files()
@@ -157,21 +159,21 @@ class CryoExtractor:
             names = ", ".join(path.name for path in unexpected_files[:3])
             description = f"wrote files that do not belong to the range ({names})"
         return CryoFailed(
-            block_range=order.task.block_range,
+            block_range=request.task.block_range,
             ended=description,
             chunks_done=len(extracted.files),
-            chunks=len(order.chunks),
-            hint=hint(order, extracted),
+            chunks=len(request.chunks),
+            hint=hint(request, extracted),
             tail=result.tail,
         )
 
-    def _deadline_exceeded(self, order: ExtractionOrder, extracted: ExtractedFiles) -> DeadlineExceeded:
+    def _deadline_exceeded(self, request: ExtractionRequest, extracted: ExtractedFiles) -> DeadlineExceeded:
         return DeadlineExceeded(
-            block_range=order.task.block_range,
+            block_range=request.task.block_range,
             deadline_seconds=self.settings.deadline_seconds,
             chunks_done=len(extracted.files),
-            chunks=len(order.chunks),
-            fitting=extracted.blocks_done,
+            chunks=len(request.chunks),
+            blocks_in_time=extracted.blocks_done,
         )
 
 
@@ -186,17 +188,21 @@ def _start_error(error: Exception, program: str, executable: Path) -> Exception:
     return error
 
 
-def hint(order: ExtractionOrder, extracted: ExtractedFiles) -> str:
+def hint(request: ExtractionRequest, extracted: ExtractedFiles) -> str:
     """Return a known reason for a failure on such a range, or an empty string."""
     first_is_missing = all(file.chunk.start != 0 for file in extracted.files)
-    if order.task.range_start == 0 and first_is_missing and extractable(order.task.cryo_dataset_name).traces_by_debug:
+    if (
+        request.task.range_start == 0
+        and first_is_missing
+        and find_dataset(request.task.cryo_dataset_name).traces_by_debug
+    ):
         return "Nodes such as geth reject debug_* calls for block 0: start the range at block 1."
     return ""
 
 
-def progress(order: ExtractionOrder, extracted: ExtractedFiles, *, elapsed_seconds: float) -> dict[str, object]:
+def progress(request: ExtractionRequest, extracted: ExtractedFiles, *, elapsed_seconds: float) -> dict[str, object]:
     """Return the fields of a progress event; the remaining time is estimated from the chunks."""
-    done, all_chunks = len(extracted.files), len(order.chunks)
+    done, all_chunks = len(extracted.files), len(request.chunks)
     remaining = round(elapsed_seconds / done * (all_chunks - done)) if done else None
     return {
         "chunks_done": done,

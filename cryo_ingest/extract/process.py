@@ -56,7 +56,7 @@ async def run_process(
     read_end, write_end = os.pipe()
     tail = _Tail(redact)
     try:
-        # Our own pipe: with asyncio's, the process would not count as ended while a grandchild has its output open.
+        # This pipe replaces asyncio's, with which the process would not end while a grandchild has its output open.
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=directory,

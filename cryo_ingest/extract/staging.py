@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import DiskFull, MachineFailed, StagingHeld, UnsafeStaging
+from cryo_ingest.errors import DiskFull, MachineFailed, StagingLocked, UnsafeStaging
 from cryo_ingest.logs import log
 from cryo_ingest.model import UUID_PATTERN
 from cryo_ingest.ports import Workspace
@@ -32,12 +32,12 @@ PRIVATE = 0o700
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 TRANSIENT_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ENOLCK}
-"""Errors that are not about the path and that may be over at the next attempt (OUT-4)."""
+"""Errors that are not caused by the path and may be gone at the next attempt (OUT-4)."""
 
 ATTEMPT_PATTERN = r"[0-9]+"
 
 MINIMUM_FREE_BYTES = 64 * 1024**2
-"""With less free space the disk counts as full: one chunk of a busy chain's widest dataset would not fit."""
+"""With less free space the disk is treated as full: one chunk of a busy chain's widest dataset would not fit."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class DirectoryStaging:
     def _acquire(self, task_id: str, attempt: int) -> Workspace:
         directory = self.root / task_id / str(attempt)
         if (task_id, attempt) in self._locks:
-            raise StagingHeld(path=directory)
+            raise StagingLocked(path=directory)
         try:
             lock = self._open_locked(task_id, str(attempt))
         except OSError as error:
@@ -99,7 +99,7 @@ class DirectoryStaging:
                     lock = _open_private(task, attempt, path)
                     if not _try_lock(lock):
                         os.close(lock)
-                        raise StagingHeld(path=path)
+                        raise StagingLocked(path=path)
                     if _is_current(lock, attempt, task):
                         return lock
                     os.close(lock)
@@ -135,12 +135,12 @@ def _open_root(root: Path) -> int:
     for ancestor in [*reversed(root.parents), root]:
         with suppress(FileExistsError):
             ancestor.mkdir(PRIVATE)
-        seen = ancestor.lstat()
-        if seen.st_uid not in {os.geteuid(), 0}:
+        status = ancestor.lstat()
+        if status.st_uid not in {os.geteuid(), 0}:
             raise UnsafeStaging(path=ancestor, reason="belongs to another user")
-        if stat.S_ISLNK(seen.st_mode) and (ancestor == root or seen.st_uid != 0):
+        if stat.S_ISLNK(status.st_mode) and (ancestor == root or status.st_uid != 0):
             raise UnsafeStaging(path=ancestor, reason="is a symbolic link")
-        if not stat.S_ISDIR(seen.st_mode) and not stat.S_ISLNK(seen.st_mode):
+        if not stat.S_ISDIR(status.st_mode) and not stat.S_ISLNK(status.st_mode):
             raise UnsafeStaging(path=ancestor, reason="is not a directory")
     return os.open(root, OPEN_DIRECTORY)
 
@@ -149,10 +149,10 @@ def _open_private(parent: int, name: str, path: Path) -> int:
     """Open a directory that must belong to this user; create it with mode 0700 if it is missing (STG-2)."""
     with suppress(FileExistsError):
         os.mkdir(name, PRIVATE, dir_fd=parent)
-    seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    if stat.S_ISLNK(seen.st_mode):
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
         raise UnsafeStaging(path=path, reason="is a symbolic link")
-    if not stat.S_ISDIR(seen.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise UnsafeStaging(path=path, reason="is not a directory")
     descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
     if os.fstat(descriptor).st_uid != os.geteuid():
@@ -182,10 +182,10 @@ def _try_lock(descriptor: int) -> bool:
 def _is_current(descriptor: int, name: str, parent: int) -> bool:
     """Return whether the opened directory still has this name."""
     try:
-        seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return os.path.samestat(seen, os.fstat(descriptor))
+    return os.path.samestat(status, os.fstat(descriptor))
 
 
 def _empty(directory: int) -> None:
@@ -221,8 +221,8 @@ def _delete_if_old(path: Path, oldest_kept: float) -> bool:
     except OSError:
         return False
     try:
-        seen = os.fstat(descriptor)
-        if seen.st_mtime >= oldest_kept or seen.st_uid != os.geteuid() or not _try_lock(descriptor):
+        status = os.fstat(descriptor)
+        if status.st_mtime >= oldest_kept or status.st_uid != os.geteuid() or not _try_lock(descriptor):
             return False
         _empty(descriptor)
         path.rmdir()

@@ -28,7 +28,7 @@ def bits_of(item: bytes) -> int:
 
 
 def may_contain(bloom: int, item: bytes) -> bool:
-    """Return whether a bloom may hold an item."""
+    """Return whether a bloom may contain an item."""
     bits = bits_of(item)
     return bloom & bits == bits
 

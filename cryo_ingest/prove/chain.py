@@ -1,8 +1,8 @@
 """Levels `chain` and `receipts`: compares a file's rows with a node's answers, after Cryo has ended (RNG-4).
 
-A mismatch counts only if a second request confirms it. A confirmation is valid for one chunk and its bytes: equal bytes
-of another chunk (two files without rows, for example) are confirmed separately. Summaries of the rows are in
-`summaries.py`, requests to the node in `evidence.py`.
+A mismatch is reported only if a second request confirms it. A confirmation is valid for one chunk and its bytes. Equal
+bytes of another chunk (two files without rows, for example) are confirmed separately. Summaries of the rows are
+in `summaries.py`, and `node_comparison.py` compares them with the node.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from cryo_ingest.layout import Chunk
     from cryo_ingest.levels import Level
     from cryo_ingest.ports import FileProof, Node
-    from cryo_ingest.prove.evidence import BlockResult, Evidence
-    from cryo_ingest.prove.rows import RowsProof
+    from cryo_ingest.prove.node_comparison import BlockResult, NodeComparison
+    from cryo_ingest.prove.rows import RowsProver
     from cryo_ingest.prove.summaries import Summary
     from cryo_ingest.rpc.endpoint import Endpoint
 
@@ -35,10 +35,10 @@ LISTED_PROBLEMS = 3
 
 
 @dataclass(slots=True)
-class ChainProof:
-    """Proves files of one task by their rows and then by the answers of the attempt's endpoint; see `ports.Proof`."""
+class ChainProver:
+    """Proves files of one task by their rows and then by the answers of the attempt's endpoint; see `ports.Prover`."""
 
-    rows: RowsProof
+    rows: RowsProver
     endpoint: Endpoint
     level: Level
     _confirmed: dict[tuple[Chunk, str], FileProof] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class ChainProof:
     _last_hashes: dict[int, bytes] = field(default_factory=dict)
     _parent_hashes: dict[int, bytes] = field(default_factory=dict)
 
-    async def prove(self, path: Path, chunk: Chunk) -> FileProof:
+    async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
         """Prove one file by its rows, while Cryo may still be running."""
-        return await self.rows.prove(path, chunk)
+        return await self.rows.prove_rows(path, chunk)
 
     async def same_rows(self, left: Path, right: Path) -> bool:
         """Compare two files as multisets of rows."""
@@ -58,80 +58,80 @@ class ChainProof:
         """Read the mark of MOD-5."""
         return self.rows.is_fake(footer)
 
-    async def confirm(
-        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
+    async def confirm_with_node(
+        self, path: Path, chunk: Chunk, *, rows_proof: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
         """Compare one file with the node, unless the same bytes were confirmed for the same chunk before."""
-        known = self._confirmed.get((chunk, seen.sha256))
+        known = self._confirmed.get((chunk, rows_proof.sha256))
         if known is not None:
             return known
         subject = layout.evidence_subject(self.rows.task, chunk)
         if recorded and recorded.get("evidence-of") == subject and recorded.get("evidence") in at_least(self.level):
-            return replace(seen, evidence=recorded["evidence"], details={"of": subject})
+            return replace(rows_proof, evidence=recorded["evidence"], details={"of": subject})
         node = await self.endpoint.choose()
         billed = node.billed_calls
         await check_chain_id(node, self.rows.task.chain_id)
-        summary, evidence = await asyncio.to_thread(self._open, path, chunk, seen.sha256, node)
+        summary, comparison = await asyncio.to_thread(self._open, path, chunk, rows_proof.sha256, node)
         digest = hashlib.sha256()
-        for number, block_hash in await _compare_blocks(evidence, summary, path.name):
+        for number, block_hash in await _compare_blocks(comparison, summary, path.name):
             digest.update(number.to_bytes(8, "big") + block_hash)
-        self._check_links(evidence, chunk, path.name)
+        self._check_links(comparison, chunk, path.name)
         details = {"of": subject, "blocks": str(len(summary.blocks)), "digest": digest.hexdigest()}
-        if evidence.resolved:
-            details["resolved"] = str(evidence.resolved)
-        level = "rows" if evidence.rows_only else self.level
+        if comparison.resolved:
+            details["resolved"] = str(comparison.resolved)
+        level = "rows" if comparison.rows_only else self.level
         log.info(
             "file.confirmed",
             file=path.name,
             evidence=level,
             blocks=len(summary.blocks),
-            resolved=evidence.resolved,
-            example=evidence.example,
+            resolved=comparison.resolved,
+            example=comparison.example,
             billed_calls=node.billed_calls - billed,
         )
-        confirmed = replace(seen, evidence=level, details=details)
-        self._confirmed[chunk, seen.sha256] = confirmed
+        confirmed = replace(rows_proof, evidence=level, details=details)
+        self._confirmed[chunk, rows_proof.sha256] = confirmed
         return confirmed
 
-    def _open(self, path: Path, chunk: Chunk, digest: str, node: Node) -> tuple[Summary, Evidence]:
+    def _open(self, path: Path, chunk: Chunk, digest: str, node: Node) -> tuple[Summary, NodeComparison]:
         """Summarize the file; runs in a thread, and imports pyarrow and keccak here because they load slowly."""
-        from cryo_ingest.prove.evidence import Evidence  # noqa: PLC0415 - see above
+        from cryo_ingest.prove.node_comparison import NodeComparison  # noqa: PLC0415 - see above
         from cryo_ingest.prove.sources import Sources  # noqa: PLC0415 - as above
         from cryo_ingest.prove.summarize import summarize  # noqa: PLC0415 - as above
 
         summary = summarize(path, chunk, dataset=self.rows.dataset.name, digest=digest)
         sources = Sources(node, self._missing_methods)
-        return summary, Evidence(sources, receipts_for_all=self.level == "receipts")
+        return summary, NodeComparison(sources, receipts_for_all=self.level == "receipts")
 
-    def _check_links(self, evidence: Evidence, chunk: Chunk, name: str) -> None:
+    def _check_links(self, comparison: NodeComparison, chunk: Chunk, name: str) -> None:
         """Check that a file's first block is the child of the preceding file's last block, by the node's headers."""
-        first, last = evidence.headers.get(chunk.start), evidence.headers.get(chunk.end - 1)
+        first, last = comparison.headers.get(chunk.start), comparison.headers.get(chunk.end - 1)
         if first is not None:
             self._parent_hashes[chunk.start] = first.parent_hash
         if last is not None:
             self._last_hashes[chunk.end] = last.hash
-        for border in (chunk.start, chunk.end):
-            last_hash, parent_hash = self._last_hashes.get(border), self._parent_hashes.get(border)
+        for boundary in (chunk.start, chunk.end):
+            last_hash, parent_hash = self._last_hashes.get(boundary), self._parent_hashes.get(boundary)
             if last_hash is not None and parent_hash is not None and last_hash != parent_hash:
-                problem = f"block {border} is not the child of the block before it, the last of the preceding file"
+                problem = f"block {boundary} is not the child of the block before it, the last of the preceding file"
                 raise ProofFailed(file=name, evidence=problem)
 
 
-async def _compare_blocks(evidence: Evidence, summary: Summary, name: str) -> list[tuple[int, bytes]]:
+async def _compare_blocks(comparison: NodeComparison, summary: Summary, name: str) -> list[tuple[int, bytes]]:
     """Compare a file with the node and return number and hash of each compared block.
 
     Raises:
         ProofFailed: the node does not confirm the rows, in two requests.
     """
-    first = await evidence.compare(summary, summary.blocks)
+    first = await comparison.compare(summary, summary.blocks)
     failed = [number for number in summary.blocks if first[number].problem is not None]
     if failed:
-        again = await evidence.compare(summary, failed)
-        evidence.resolved += sum(again[number].problem is None for number in failed)
+        again = await comparison.compare(summary, failed)
+        comparison.resolved += sum(again[number].problem is None for number in failed)
         failed = [number for number in failed if again[number].problem is not None]
         if failed:
-            raise ProofFailed(file=name, evidence=_describe(evidence.sources.node, failed, first, again))
-    return [(number, evidence.headers[number].hash) for number in summary.blocks]
+            raise ProofFailed(file=name, evidence=_describe(comparison.sources.node, failed, first, again))
+    return [(number, comparison.headers[number].hash) for number in summary.blocks]
 
 
 def _describe(node: Node, failed: list[int], first: dict[int, BlockResult], again: dict[int, BlockResult]) -> str:

@@ -35,7 +35,7 @@ LISTED_BLOCKS = 5
 
 
 def prove_rows(path: Path, chunk: Chunk, *, dataset: Dataset, chain_id: int, executable: str) -> FileProof:
-    """Prove one file against its chunk; see `ports.Proof`."""
+    """Prove one file against its chunk; see `ports.Prover`."""
     digest, size = _digest(path)
     columns = {name for name, _ in dataset.columns}
     max_rows = MAX_ROWS_BY_CHAIN if "chain" in dataset.levels else MAX_ROWS
@@ -67,7 +67,7 @@ def _check_counts(counts: _RowCounts, chunk: Chunk, *, name: str, row_per_block:
         raise ProofFailed(file=name, evidence=f"{counts.without_block} rows have no block number")
     outside = sorted(number for number in counts.rows_by_block if not chunk.start <= number < chunk.end)
     if outside:
-        evidence = f"it holds blocks outside [{chunk.start}, {chunk.end}): {listed(outside)}"
+        evidence = f"it contains blocks outside [{chunk.start}, {chunk.end}): {listed(outside)}"
         raise ProofFailed(file=name, evidence=evidence)
     if row_per_block:
         missing = [number for number in range(chunk.start, chunk.end) if number not in counts.rows_by_block]
@@ -115,7 +115,7 @@ def _count_rows(parquet: pq.ParquetFile, columns: list[str]) -> _RowCounts:
 def _check_transaction_indexes(parquet: pq.ParquetFile, rows_by_block: Counter[int], name: str) -> None:
     """Check that each block's transaction indexes are 0, 1, 2, … in any order, without gaps or repeats.
 
-    One byte for each row keeps whether its index was seen.
+    One byte for each row records whether its index was found.
     """
     seen = {block: bytearray(rows) for block, rows in rows_by_block.items()}
     for batch in parquet.iter_batches(BATCH_ROWS, columns=INDEX_COLUMNS, use_threads=False):
@@ -142,9 +142,9 @@ def _digest(path: Path) -> tuple[str, int]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
         raise ProofFailed(file=path.name, evidence=f"it can't be opened ({error.strerror})") from None
-    seen = os.fstat(descriptor)
-    if not stat.S_ISREG(seen.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise ProofFailed(file=path.name, evidence="it is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), seen.st_size
+        return hashlib.file_digest(file, "sha256").hexdigest(), status.st_size

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryo_ingest.errors import ProofFailed, SchemaDrift
+from cryo_ingest.errors import ProofFailed, UnexpectedSchema
 from cryo_ingest.prove.compact import LIST, Malformed, Walker
 
 if TYPE_CHECKING:
@@ -94,30 +94,30 @@ def check_schema(parquet: pq.ParquetFile, dataset: Dataset, *, name: str, execut
     """Compare names, order and types of the columns with the pinned schema.
 
     Raises:
-        SchemaDrift: they differ; lists the differences.
+        UnexpectedSchema: they differ; lists the differences.
     """
     try:
-        seen = [(column.name[:MAX_NAME], str(column.type)[:MAX_NAME]) for column in parquet.schema_arrow]
+        actual = [(column.name[:MAX_NAME], str(column.type)[:MAX_NAME]) for column in parquet.schema_arrow]
     except UNREADABLE as error:
         raise ProofFailed(file=name, evidence=f"its schema can't be read ({first_line(error)})") from None
-    differences = schema_differences(seen, dataset.columns)
+    differences = schema_differences(actual, dataset.columns)
     if len(differences) > LISTED_DIFFERENCES:
         differences[LISTED_DIFFERENCES:] = [f"and {len(differences) - LISTED_DIFFERENCES} more differences"]
     if differences:
-        raise SchemaDrift(file=name, dataset=dataset.name, differences=differences, executable=executable)
+        raise UnexpectedSchema(file=name, dataset=dataset.name, differences=differences, executable=executable)
 
 
-def schema_differences(seen: list[tuple[str, str]], pinned: tuple[tuple[str, str], ...]) -> list[str]:
+def schema_differences(actual: list[tuple[str, str]], pinned: tuple[tuple[str, str], ...]) -> list[str]:
     """List the differences between columns (name, Arrow type) and the pinned ones; empty means equal."""
-    seen_types, pinned_types = dict(seen), dict(pinned)
-    differences = [f"column {name} is missing" for name in pinned_types if name not in seen_types]
-    differences += [f"column {name} is not expected" for name in seen_types if name not in pinned_types]
+    actual_types, pinned_types = dict(actual), dict(pinned)
+    differences = [f"column {name} is missing" for name in pinned_types if name not in actual_types]
+    differences += [f"column {name} is not expected" for name in actual_types if name not in pinned_types]
     differences += [
-        f"column {name} is {seen_types[name]}, not {pinned_types[name]}"
+        f"column {name} is {actual_types[name]}, not {pinned_types[name]}"
         for name in pinned_types
-        if name in seen_types and seen_types[name] != pinned_types[name]
+        if name in actual_types and actual_types[name] != pinned_types[name]
     ]
-    if not differences and [name for name, _ in seen] != [name for name, _ in pinned]:
+    if not differences and [name for name, _ in actual] != [name for name, _ in pinned]:
         differences.append("the columns are in another order")
     return differences
 

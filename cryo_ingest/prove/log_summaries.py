@@ -72,15 +72,15 @@ class LogRows:
         return self.compare_logs(header, (log for receipt in receipts.values() for log in receipt.logs))
 
     def compare_logs(self, header: Header, logs: Iterable[Log]) -> str | None:
-        """Compare a block's logs with its rows, except for their log indexes, in which honest chains differ."""
+        """Compare a block's logs with its rows, except for their log indexes, in which correct chains differ."""
         expected = [0, 0]
         for row in map(self.row_of, logs):
             if row is not None:
                 _add(expected, *row)
-        seen = self.rows.get(header.number, [0, 0])
-        if seen[0] != expected[0]:
-            return f"it has {expected[0]} such logs, the file {seen[0]}"
-        return None if seen == expected else "its rows differ from the node's logs"
+        actual = self.rows.get(header.number, [0, 0])
+        if actual[0] != expected[0]:
+            return f"it has {expected[0]} such logs, the file {actual[0]}"
+        return None if actual == expected else "its rows differ from the node's logs"
 
 
 def _add(sums: list[int], *row: int | bytes | None) -> None:

@@ -2,7 +2,7 @@
 
 A file is untrusted: its footer can claim billions of rows, and a page of a few bytes can claim gigabytes, which the
 reader would allocate at once. So each page's header is compared with the footer, and both with the maximum of a chunk.
-Real Cryo writes flat columns, plain or with a dictionary (real-cryo-0.3.2.md, section 6).
+Real Cryo writes flat columns, plain or with a dictionary (measured on Cryo 0.3.2).
 """
 
 from __future__ import annotations

@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RowsProof:
+class RowsProver:
     """Proves files of one task; a schema error names the `executable`."""
 
     task: Task
     dataset: Dataset
     executable: str
 
-    async def prove(self, path: Path, chunk: Chunk) -> FileProof:
-        """Prove one file; see `ports.Proof`."""
+    async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
+        """Prove one file by its rows; see `ports.Prover`."""
         return await asyncio.to_thread(self._prove, path, chunk)
 
-    async def confirm(
-        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
+    async def confirm_with_node(
+        self, path: Path, chunk: Chunk, *, rows_proof: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
-        """Return the proof by rows."""
+        """Return the proof by rows: at this level no node is asked."""
         del path, chunk, recorded
-        return seen
+        return rows_proof
 
     async def same_rows(self, left: Path, right: Path) -> bool:
         """Compare two proved files as multisets of rows."""
@@ -60,11 +60,11 @@ class RowsProof:
 
 
 def load(level: Level = "rows") -> None:
-    """Import the modules of a proof; in a thread while Cryo starts, so that no attempt waits for it."""
+    """Import the modules that proofs need; called in a thread while Cryo starts, so that no attempt waits for it."""
     from cryo_ingest.prove import file_rows, multiset  # noqa: F401, PLC0415 - to load them
 
     if level != "rows":
-        from cryo_ingest.prove import evidence, summarize  # noqa: F401, PLC0415 - as above
+        from cryo_ingest.prove import node_comparison, summarize  # noqa: F401, PLC0415 - as above
 
 
 def _equal_rows(left: Path, right: Path) -> bool:

@@ -1,6 +1,6 @@
 """Requests the receipts and logs of suspect blocks, with as few calls as the node allows.
 
-An unusable answer is returned as a reason, not raised: `resolve.py` draws the conclusion.
+An unusable answer is returned as `Unavailable`, not raised: `resolve.py` draws the conclusion.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ BLOCK_RECEIPTS = "eth_getBlockReceipts"
 RECEIPT = "eth_getTransactionReceipt"
 
 Receipts = dict[bytes, "Receipt"]
+"""A block's receipts by transaction hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The node returned no usable receipts or logs for a block; `reason` says why."""
+
+    reason: str
 
 
 @dataclass(slots=True)
@@ -31,64 +39,69 @@ class Sources:
     node: Node
     missing_methods: set[str] = field(default_factory=set)
 
-    def has_no_receipt_methods(self, header: Header) -> bool:
-        """Return whether the node has no method that returns this block's receipts."""
-        no_receipt = not header.transactions or RECEIPT in self.missing_methods
-        return BLOCK_RECEIPTS in self.missing_methods and no_receipt
+    def has_receipt_method(self, header: Header) -> bool:
+        """Return whether the node has a method that returns this block's receipts."""
+        has_single_receipts = bool(header.transactions) and RECEIPT not in self.missing_methods
+        return BLOCK_RECEIPTS not in self.missing_methods or has_single_receipts
 
-    async def receipts(self, headers: list[Header]) -> dict[int, Receipts | str]:
-        """Return each block's receipts by transaction hash, or the reason why there are none."""
-        found: dict[int, Receipts | str] = {}
+    async def receipts(self, headers: list[Header]) -> dict[int, Receipts | Unavailable]:
+        """Return each block's receipts, or why there are none."""
+        found: dict[int, Receipts | Unavailable] = {}
         if BLOCK_RECEIPTS not in self.missing_methods:
             answers = await self._request(BLOCK_RECEIPTS, [(hex(header.number),) for header in headers])
             for header, answer in zip(headers, answers, strict=True):
                 found[header.number] = _receipts(answer, header)
-        lacking = [header for header in headers if not isinstance(found.get(header.number), dict)]
-        if lacking:
-            found |= await self._receipts_one_by_one(lacking, found)
+        missing = [header for header in headers if not isinstance(found.get(header.number), dict)]
+        if missing:
+            found |= await self._receipts_one_by_one(missing, found)
         return found
 
-    async def logs(self, headers: list[Header]) -> dict[int, tuple[Log, ...] | str]:
-        """Return each block's logs, requested by the block's hash, or the reason why there are none."""
-        found: dict[int, tuple[Log, ...] | str] = {}
+    async def logs(self, headers: list[Header]) -> dict[int, tuple[Log, ...] | Unavailable]:
+        """Return each block's logs, requested by the block's hash, or why there are none."""
+        found: dict[int, tuple[Log, ...] | Unavailable] = {}
         answers = await self._request("eth_getLogs", [({"blockHash": f"0x{header.hash.hex()}"},) for header in headers])
         for header, answer in zip(headers, answers, strict=True):
             try:
                 found[header.number] = parse_logs(answer, header)
             except UnusableResult as problem:
-                found[header.number] = str(problem)
+                found[header.number] = Unavailable(str(problem))
         return found
 
     async def _receipts_one_by_one(
-        self, headers: list[Header], reasons: Mapping[int, Receipts | str]
-    ) -> dict[int, Receipts | str]:
+        self, headers: list[Header], block_receipts: Mapping[int, Receipts | Unavailable]
+    ) -> dict[int, Receipts | Unavailable]:
         """Request each transaction's receipt, as Cryo does if a node has no receipts by block.
 
-        Each block's first receipt is requested alone: if the node has pruned them, that is one call a block and not one
-        a transaction. A block without transactions has no receipts.
+        `block_receipts` has the reasons why the receipts by block are not available.
+
+        Each block's first receipt is requested first. If the node has pruned the receipts, this takes one call for each
+        block instead of one for each transaction. A block without transactions has no receipts.
         """
-        found: dict[int, Receipts | str] = {header.number: {} for header in headers if not header.transactions}
-        waiting = [header for header in headers if header.transactions]
+        found: dict[int, Receipts | Unavailable] = {header.number: {} for header in headers if not header.transactions}
+        remaining = [header for header in headers if header.transactions]
         if RECEIPT in self.missing_methods:
-            return found | {each.number: reasons.get(each.number, f"it has no {RECEIPT}") for each in waiting}
-        firsts = await self._request(RECEIPT, [_hash(header.transactions[0]) for header in waiting])
-        answers = {header.number: [first] for header, first in zip(waiting, firsts, strict=True)}
+            no_method = Unavailable(f"it has no {RECEIPT}")
+            return found | {header.number: block_receipts.get(header.number, no_method) for header in remaining}
+        firsts = await self._request(RECEIPT, [_hash(header.transactions[0]) for header in remaining])
+        answers = {header.number: [first] for header, first in zip(remaining, firsts, strict=True)}
         rest = [
-            (header, each)
-            for header in waiting
+            (header, transaction)
+            for header in remaining
             if isinstance(answers[header.number][0], dict)
-            for each in header.transactions[1:]
+            for transaction in header.transactions[1:]
         ]
-        more = await self._request(RECEIPT, [_hash(each) for _, each in rest])
+        more = await self._request(RECEIPT, [_hash(transaction) for _, transaction in rest])
         for (header, _), answer in zip(rest, more, strict=True):
             answers[header.number].append(answer)
-        for header in waiting:
+        for header in remaining:
             receipts = _receipts(answers[header.number], header)
-            found[header.number] = receipts if isinstance(receipts, dict) else reasons.get(header.number, receipts)
+            found[header.number] = (
+                receipts if isinstance(receipts, dict) else block_receipts.get(header.number, receipts)
+            )
         return found
 
     async def _request(self, method: str, parameters: list[tuple[object, ...]]) -> list[object]:
-        calls = [Call(method, each) for each in parameters]
+        calls = [Call(method, params) for params in parameters]
         answers = await self.node.request(calls, optional=True) if calls else []
         if any(isinstance(answer, NodeError) and answer.method_is_missing for answer in answers):
             self.missing_methods.add(method)
@@ -100,15 +113,15 @@ def has_bits_beyond(bloom: int, logs: Iterable[Log]) -> bool:
     return bloom & ~bloom_of_logs((log.address, *log.topics) for log in logs) != 0
 
 
-def _receipts(answer: object, header: Header) -> Receipts | str:
-    """Parse receipts; a receipt whose bloom has more than the logs that it lists is unusable."""
+def _receipts(answer: object, header: Header) -> Receipts | Unavailable:
+    """Parse receipts; a receipt whose bloom has bits that none of its logs sets is unusable."""
     try:
         receipts = parse_receipts(answer, header)
     except UnusableResult as problem:
-        return str(problem)
+        return Unavailable(str(problem))
     for receipt in receipts.values():
         if receipt.bloom and receipt.bloom != ALL_SET and has_bits_beyond(receipt.bloom, receipt.logs):
-            return "a receipt's bloom has logs that the receipt does not list"
+            return Unavailable("a receipt's bloom has bits that none of the receipt's logs sets")
     return receipts
 
 

@@ -31,8 +31,8 @@ SAMPLED_BLOCKS = 30
 class Mismatch:
     """A difference between a block's rows and its header.
 
-    A `heuristic` mismatch (blooms, log indexes, membership in a transaction) also occurs on several honest chains, so
-    it counts only if the block's receipts or logs confirm it.
+    A `heuristic` mismatch (blooms, log indexes, membership in a transaction) also occurs on several correct chains, so
+    it is reported only if the block's receipts or logs confirm it.
     """
 
     text: str
@@ -153,20 +153,20 @@ class TracesSummary:
 
         Only a transaction that used no gas (a system transaction of some chains) may have no row.
         """
-        seen = self._transactions.get(header.number, set())
-        if header.gas_used and not seen:
+        traced = self._transactions.get(header.number, set())
+        if header.gas_used and not traced:
             return Mismatch(f"it used {header.gas_used} gas, but the file has no row of it")
-        if not seen <= set(header.transactions):
+        if not traced <= set(header.transactions):
             return Mismatch("a row's transaction is not in the block")
-        missing = [index for index, each in enumerate(header.transactions) if each not in seen]
+        missing = [index for index, each in enumerate(header.transactions) if each not in traced]
         if missing:
             return Mismatch(f"the file has no row of its transaction {missing[0]}", heuristic=True)
         return None
 
     def compare_receipts(self, header: Header, receipts: Mapping[bytes, Receipt]) -> str | None:
         """Find a transaction that used gas and has no row."""
-        seen = self._transactions.get(header.number, set())
+        traced = self._transactions.get(header.number, set())
         for index, each in enumerate(header.transactions):
-            if each not in seen and receipts[each].gas_used:
+            if each not in traced and receipts[each].gas_used:
                 return f"its transaction {index} used {receipts[each].gas_used} gas, but the file has no row of it"
         return None

@@ -1,5 +1,5 @@
 """Publishes a proved range in an object store exactly once, even if other attempts write to the same prefix.
 
-`version.py` has a version's keys, `prefix.py` reads what is stored, `upload.py` writes it; the stores are adapters. The
-caller passes the proof of a file (`ports.Proof`).
+`version.py` computes a version's keys, `prefix.py` reads what is stored, and `upload.py` writes it. The stores are
+adapters. The caller passes the prover of files (`ports.Prover`).
 """

@@ -85,7 +85,7 @@ class DirectoryStore:
         """Compare sizes, which suffices: a file is synced before it gets its name."""
         return stored.size_bytes == size_of(body)
 
-    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+    async def check_refuses_overwrite(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Do nothing: `os.link` never overwrites."""
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
@@ -145,9 +145,9 @@ class DirectoryStore:
             for name in (*names, *links):
                 path = Path(folder) / name
                 with suppress(FileNotFoundError):
-                    seen = path.lstat()
+                    status = path.lstat()
                     key = str(path.relative_to(self.root))
-                    yield key, StoredObject(key, seen.st_size, _etag(seen))
+                    yield key, StoredObject(key, status.st_size, _etag(status))
 
     @contextmanager
     def _partial_file(self, body: Path | bytes) -> Iterator[Path]:
@@ -210,7 +210,7 @@ class DirectoryStore:
             os.close(descriptor)
 
     async def _run(self, operation: str, key: str, action: Callable[[], T]) -> T:
-        """Run a blocking action in a thread and map its errors to ours."""
+        """Run a blocking action in a thread and map its errors to those of `cryo_ingest.errors`."""
         try:
             return await asyncio.to_thread(action)
         except OSError as error:
@@ -224,9 +224,9 @@ def _or_none(action: Callable[[], T]) -> T | None:
         return None
 
 
-def _etag(seen: os.stat_result) -> str:
+def _etag(status: os.stat_result) -> str:
     """Identify a file's content by inode, size and time of change: every write makes a new inode."""
-    return f"{seen.st_ino}-{seen.st_size}-{seen.st_mtime_ns}"
+    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
 
 
 def _raise_unless_gone(error: OSError) -> None:

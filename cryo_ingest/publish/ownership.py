@@ -1,7 +1,7 @@
-"""Protects other datasets' published data under our prefix: all files that a manifest there lists (LAY-12).
+"""Protects published data of other datasets below the prefix: all files that a manifest there lists (LAY-12).
 
-Our parser of manifests is strict, since readers are. A manifest that it rejects may still be the reference to published
-data. So any JSON counts here, and every string in it that is the key of a stored object.
+The parser of manifests is strict, since readers are. A manifest that it rejects may still refer to published data. So
+any JSON is accepted as a manifest here, and every string in it that is the key of a stored object is protected.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def listed_keys(content: bytes, *, folder: str) -> set[str]:
         texts = set(_texts(json.loads(content)))
     except (ValueError, RecursionError):
         return set()
-    return {each for text in texts for each in (text, folder + text, _without_bucket(text)) if each}
+    return {key for text in texts for key in (text, folder + text, _without_bucket(text)) if key}
 
 
 async def _is_elsewhere(store: ObjectStore, version: Version, key: str) -> bool:

@@ -1,7 +1,7 @@
-"""Reads a version's prefix: whether the version is complete, and how the prefix becomes exact (LAY-6, LAY-10).
+"""Reads a version's prefix: checks whether the version is complete, and deletes unexpected objects (LAY-6, LAY-10).
 
-A stored object is proved by downloading it and proving it like a file of Cryo's: its recorded metadata count only if
-its bytes match them.
+A stored object is proved like a file that Cryo has written, after it has been downloaded. Its recorded metadata are
+used only if they match its bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.backoff import Backoff
-from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, SchemaDrift
+from cryo_ingest.errors import ModeMismatch, PrefixContended, ProofFailed, UnexpectedSchema
 from cryo_ingest.logs import log
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from cryo_ingest.layout import Chunk
     from cryo_ingest.model import StorageRef
-    from cryo_ingest.ports import Clock, FileProof, ObjectStore, Proof, StoredObject
+    from cryo_ingest.ports import Clock, FileProof, ObjectStore, Prover, StoredObject
     from cryo_ingest.publish.version import Version
 
 MAX_TRIES = 5
-"""How often a key or the prefix is read before the attempt fails because another writer keeps changing it."""
+"""How often a key or the prefix is read. After that, the attempt fails because another writer keeps changing it."""
 
 FOOTER_BYTES = 256 * 1024
 """More than the footer of any of Cryo's files (the largest golden one has 10 KB)."""
@@ -49,7 +49,7 @@ class VersionPrefix:
 
     store: ObjectStore
     version: Version
-    proof: Proof = field(repr=False)
+    prover: Prover = field(repr=False)
     scratch: Path
     clock: Clock
     random: Random
@@ -58,29 +58,30 @@ class VersionPrefix:
         """Return the publication's reference to the prefix."""
         return self.store.reference(self.version.prefix)
 
-    async def list_checked(self) -> dict[str, StoredObject]:
+    async def list_and_check(self) -> dict[str, StoredObject]:
         """List the prefix, by key, and check that it has no data of another mode or dataset.
 
         Raises:
-            ModeMismatch: it holds data of the other mode (LAY-11).
-            DatasetMismatch: it holds published data of another dataset (LAY-12).
+            ModeMismatch: the prefix contains data of the other mode (LAY-11).
+            DatasetMismatch: the prefix contains published data of another dataset (LAY-12).
         """
         stored = await self.store.list(self.version.prefix)
         await self.check_mode(stored.values())
         await check_owner(self.store, self.version, stored=stored)
         return stored
 
-    async def adopt_published(self) -> bool:
-        """Return whether the version is stored complete, with its manifest; if so, delete leftovers (LAY-10).
+    async def use_existing_version(self) -> bool:
+        """If the complete version is already in the store, delete leftovers and return True (LAY-10).
 
-        Otherwise nothing is changed. Objects are copied to `scratch` one at a time, and deleted afterwards.
+        Otherwise change nothing and return False. Each object is copied to `scratch`, proved, and its copy is deleted
+        before the next object is copied.
 
         Raises:
-            ModeMismatch, DatasetMismatch: see `list_checked`.
-            PrefixContended: deleted leftovers keep coming back.
-            StoreDenied, NoSuchBucket, UnmanageableKey, StoreUnavailable, DiskFull: the store or the disk failed.
+            ModeMismatch, DatasetMismatch: see `list_and_check`.
+            PrefixContended: another writer keeps creating objects that do not belong there.
+            StoreDenied, NoSuchBucket, UnsupportedKey, StoreUnavailable, DiskFull: the store or the disk failed.
         """
-        stored = await self.list_checked()
+        stored = await self.list_and_check()
         if not stored.keys() >= self.version.keys or not await self._has_manifest():
             return False
         for chunk in self.version.chunks:
@@ -91,21 +92,21 @@ class VersionPrefix:
             if proved is None:
                 return False
             proved.copy.unlink()
-        final = await self.make_exact(self.version.keys)
+        final = await self.delete_unexpected(self.version.keys)
         if any(final[key] != stored[key] for key in self.version.keys):
             return False
         log.info("version.adopted", prefix=self.version.prefix, files=len(self.version.chunks))
         return True
 
     async def prove_object(self, chunk: Chunk, stored: StoredObject) -> ProvedObject | None:
-        """Download a chunk's object as it was listed and prove it; None if it is gone or fails its proof.
+        """Download the listed version of a chunk's object and prove it; None if it is gone or fails its proof.
 
         An object too large for a single PUT was not written by an attempt, so it is not downloaded. The caller deletes
         the copy of a proved object.
 
         Raises:
             ModeMismatch: it is data of the other mode.
-            Changed: the key has another object than the listed one.
+            Changed: the object was replaced since it was listed.
         """
         if stored.size_bytes > SINGLE_PUT_LIMIT_BYTES:
             return None
@@ -115,29 +116,31 @@ class VersionPrefix:
         try:
             metadata = await self.store.download(stored, copy)
             if metadata is not None:
-                seen = await self.proof.prove(copy, chunk)
-                if seen.fake is (self.version.mode == "real"):
-                    raise self._other_mode(stored.key, fake=seen.fake)
-                if metadata.get("sha256", seen.sha256) == seen.sha256:
+                file_proof = await self.prover.prove_rows(copy, chunk)
+                if file_proof.fake != (self.version.mode == "fake"):
+                    raise self._other_mode(stored.key, fake=file_proof.fake)
+                if metadata.get("sha256", file_proof.sha256) == file_proof.sha256:
                     recorded = metadata if "sha256" in metadata else None
-                    seen = await self.proof.confirm(copy, chunk, seen=seen, recorded=recorded)
-                    proved = ProvedObject(copy, seen, metadata)
-        except (ProofFailed, SchemaDrift):
+                    confirmed = await self.prover.confirm_with_node(
+                        copy, chunk, rows_proof=file_proof, recorded=recorded
+                    )
+                    proved = ProvedObject(copy, confirmed, metadata)
+        except (ProofFailed, UnexpectedSchema):
             pass
         finally:
             if proved is None:
                 copy.unlink(missing_ok=True)
         return proved
 
-    async def make_exact(self, keys: frozenset[str]) -> dict[str, StoredObject]:
+    async def delete_unexpected(self, keys: frozenset[str]) -> dict[str, StoredObject]:
         """Delete unexpected objects below the prefix, and return a listing that has all of `keys`.
 
         Raises:
-            PrefixContended: the prefix does not become exact.
+            PrefixContended: another writer keeps creating unexpected objects, or deleted one of `keys`.
             ModeMismatch, DatasetMismatch: an unexpected object belongs to another mode or dataset.
         """
         unexpected: list[str] = []
-        async for _ in self.tries():
+        async for _ in self.retry():
             stored = await self.store.list(self.version.prefix)
             unexpected = sorted(stored.keys() - self.version.keys)
             if not unexpected:
@@ -148,23 +151,26 @@ class VersionPrefix:
             await self.check_mode(stored[key] for key in unexpected)
             await check_owner(self.store, self.version, stored=stored)
             await self.store.delete(unexpected)
-        reason = f"{unexpected[0]} does not belong there and comes back after every delete"
+        reason = f"{unexpected[0]} does not belong there, and is created again after every delete"
         raise PrefixContended(prefix=self.version.prefix, reason=reason)
 
-    async def tries(self) -> AsyncIterator[int]:
-        """Yield the number of each try, with a pause before it, since another writer may be changing the prefix."""
+    async def retry(self) -> AsyncIterator[int]:
+        """Yield the number of each try, starting at 0, and pause before each retry.
+
+        The caller repeats an operation that failed because another writer changed the prefix.
+        """
         backoff = Backoff(self.random)
-        for number in range(MAX_TRIES):
-            if number:
+        for try_number in range(MAX_TRIES):
+            if try_number > 0:
                 await self.clock.sleep(backoff.failed())
-            yield number
+            yield try_number
 
     async def _has_manifest(self) -> bool:
         content = await self.store.read(self.version.manifest_key, max_bytes=MAX_MANIFEST_BYTES)
         return content is not None and parse_manifest(content) == self.version.manifest
 
     async def check_mode(self, listed: Iterable[StoredObject]) -> None:
-        """Check the mark of fake data in the footer of each Parquet object; one without a footer has no mode.
+        """Check the mark of fake data in the footer of each Parquet object; an object without a footer is ignored.
 
         Raises:
             ModeMismatch: an object is of the other mode; nothing was replaced or deleted.
@@ -173,8 +179,8 @@ class VersionPrefix:
             if not stored.key.endswith(".parquet"):
                 continue
             tail = await self.store.read_tail(stored, max_bytes=FOOTER_BYTES)
-            fake = None if tail is None else self.proof.is_fake(tail)
-            if fake is not None and fake is (self.version.mode == "real"):
+            fake = None if tail is None else self.prover.is_fake(tail)
+            if fake is not None and fake != (self.version.mode == "fake"):
                 raise self._other_mode(stored.key, fake=fake)
 
     def _other_mode(self, key: str, *, fake: bool) -> ModeMismatch:

@@ -1,6 +1,6 @@
 """The `ObjectStore` port on an S3 bucket, with obstore: one conditional PUT with a checksum for each object.
 
-Opening the bucket is in `s3_client.py`, mapping errors in `s3_errors.py`.
+`s3_client.py` opens the bucket, and `s3_errors.py` maps errors.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cryo_ingest.errors import ClockSkewed, IngestError, StoreUnavailable, StoreUnfit, UnmanageableKey
+from cryo_ingest.errors import ClockSkewed, IngestError, StoreUnavailable, StoreUnfit, UnsupportedKey
 from cryo_ingest.model import StorageRef
 from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
 from cryo_ingest.publish.local import size_of, writing_copy
@@ -55,7 +55,7 @@ class S3ObjectStore:
         """List the objects below a prefix.
 
         Raises:
-            UnmanageableKey: a key can't be addressed: obstore does not support empty segments, and drops a final slash,
+            UnsupportedKey: a key can't be addressed: obstore does not support empty segments, and drops a final slash,
                 so that a marker object of the prefix looks like a key outside it.
         """
         found: dict[str, StoredObject] = {}
@@ -68,7 +68,7 @@ class S3ObjectStore:
         await self._request("list", prefix, read_pages)
         for key in found:
             if not key.startswith(prefix):
-                raise UnmanageableKey(prefix=prefix, key=f"{key}/")
+                raise UnsupportedKey(prefix=prefix, key=f"{key}/")
         return found
 
     async def read(self, key: str, *, max_bytes: int) -> bytes | None:
@@ -148,7 +148,7 @@ class S3ObjectStore:
 
         await self._if_match(key, etag, put, operation="PUT")
 
-    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+    async def check_refuses_overwrite(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Repeat a create, once per process: only a store that ignores `If-None-Match` accepts it."""
         async with self._verifying:
             if "If-None-Match" in self._verified_conditions:
@@ -219,7 +219,7 @@ class S3ObjectStore:
             return None
 
     async def _request(self, operation: str, key: str, start: Callable[[], Awaitable[T]], *, size_bytes: int = 0) -> T:
-        """Send a request within its timeout and map its errors to ours.
+        """Send a request within its timeout and map its errors to those of `cryo_ingest.errors`.
 
         A failed condition raises Changed, and a GET of a missing object raises FileNotFoundError.
         """

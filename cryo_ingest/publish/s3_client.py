@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_REGION = "us-east-1"
 
 MAX_REQUEST = timedelta(hours=2)
-"""Longer than all our timeouts (5 GiB at 1 MiB/s takes 86 minutes), so that obstore's never ends a request first."""
+"""Longer than all of the worker's timeouts (5 GiB at 1 MiB/s takes 86 minutes), so that obstore never ends a request
+first."""
 
 RETRIES: dict[str, Any] = {
     "max_retries": 4,

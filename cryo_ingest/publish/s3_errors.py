@@ -19,7 +19,7 @@ from cryo_ingest.errors import (
     StoreDenied,
     StoreUnavailable,
     StoreUnfit,
-    UnmanageableKey,
+    UnsupportedKey,
 )
 from cryo_ingest.publish.s3_clock import difference_in_error
 
@@ -54,7 +54,7 @@ class StoreRequest:
 
 
 def mapped_error(error: BaseException, request: StoreRequest) -> IngestError:
-    """Return our error for one of obstore's."""
+    """Return the error of `cryo_ingest.errors` for an error of obstore."""
     text = str(error).partition("Debug source")[0]
     status = _first(r"Server returned non-2xx status code: (\d{3})", text)
     code = _first(r"<Code>(\w+)</Code>", text) or _first(r"\(code: (\w+)\)", text)
@@ -64,7 +64,7 @@ def mapped_error(error: BaseException, request: StoreRequest) -> IngestError:
         operation = "a conditional PUT" if request.operation == "put" else request.operation
         return StoreUnfit(operation=operation, reason=reason or "it is turned off")
     if "object with invalid path" in text:
-        return UnmanageableKey(prefix=request.key, key=_first(r'Path "([^"\n]{1,1024})"', text))
+        return UnsupportedKey(prefix=request.key, key=_first(r'Path "([^"\n]{1,1024})"', text))
     if (url is not None and _host(url) != _host(request.endpoint)) or _lacks_credentials(text):
         return _no_credentials(request, status=status, url=url)
     if code in NO_BUCKET_CODES or "redirect without LOCATION" in text:
@@ -80,7 +80,7 @@ def _no_credentials(request: StoreRequest, *, status: str | None, url: str | Non
     """Distinguish a chain without credentials, which is fatal, from one that fails temporarily.
 
     The failed request went to a source of credentials, not to the store. An instance without a metadata service does
-    not answer at all, and one without a role answers 404.
+    not answer, and one without a role answers 404.
     """
     where = "the credential chain of AWS"
     if status and (status == "429" or status.startswith("5")):

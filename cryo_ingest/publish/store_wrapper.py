@@ -71,6 +71,6 @@ class StoreWrapper:
         names = list(keys)
         await self._run(lambda: self.store.delete(names))
 
-    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+    async def check_refuses_overwrite(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Check the store's conditions."""
-        await self._run(lambda: self.store.ensure_create_only(key, body, metadata=metadata))
+        await self._run(lambda: self.store.check_refuses_overwrite(key, body, metadata=metadata))

@@ -1,4 +1,4 @@
-"""Checks that the store holds the bytes that were sent, before and after the manifest is written.
+"""Checks that the stored bytes are those that were sent, before and after the manifest is written.
 
 A store, or a proxy in front of it, may answer 200 and store other bytes. Sizes are always compared, contents if the
 store's ETags are digests. If they are not (SSE-KMS, a directory), one object is read back as a sample.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedObject:
-    """The expected content of a key: our bytes in `body`, or another attempt's object that was proved with `etag`."""
+    """The expected content of a key: the local file `body`, or another attempt's object that was proved with `etag`."""
 
     proof: FileProof
     body: Path | None = None
@@ -38,28 +38,28 @@ async def check_stored(
 
     Raises:
         StoredBytesDiffer: an object has other bytes.
-        PrefixContended: an adopted object was replaced.
+        PrefixContended: a kept object of another attempt was replaced.
     """
     unverified: list[tuple[StoredObject, Path]] = []
     same = 0
-    for key, wanted in expected.items():
+    for key, content in expected.items():
         found = stored[key]
-        if wanted.etag is not None and found.etag != wanted.etag:
+        if content.etag is not None and found.etag != content.etag:
             raise PrefixContended(prefix=prefix.version.prefix, reason=f"{key} was replaced")
-        if found.size_bytes != wanted.proof.size_bytes:
-            difference = f"it lists {found.size_bytes} bytes, but {wanted.proof.size_bytes} were sent"
+        if found.size_bytes != content.proof.size_bytes:
+            difference = f"it lists {found.size_bytes} bytes, but {content.proof.size_bytes} were sent"
             raise StoredBytesDiffer(key=key, difference=difference)
-        if wanted.body is None:
+        if content.body is None:
             continue
-        matches = await prefix.store.matches(found, wanted.body)
+        matches = await prefix.store.matches(found, content.body)
         if matches is False:
             raise StoredBytesDiffer(key=key, difference="its content differs from what was sent")
         if matches:
             same += 1
         else:
-            unverified.append((found, wanted.body))
+            unverified.append((found, content.body))
     # If no ETag is a digest, one object is a sample for all; if some are, every other ETag is suspect.
-    samples = unverified if same else sorted(unverified, key=lambda each: each[0].size_bytes)[:1]
+    samples = unverified if same else sorted(unverified, key=lambda pair: pair[0].size_bytes)[:1]
     for sample, body in samples:
         await _read_back(prefix, sample, body)
 
@@ -75,4 +75,4 @@ async def _read_back(prefix: VersionPrefix, stored: StoredObject, body: Path) ->
     finally:
         copy.unlink(missing_ok=True)
     if gone or differs:
-        raise StoredBytesDiffer(key=stored.key, difference="read back, it differs from what was sent")
+        raise StoredBytesDiffer(key=stored.key, difference="the object read back differs from what was sent")

@@ -1,7 +1,8 @@
-"""Uploads proved files, then the manifest, and adopts complete objects that are already stored.
+"""Uploads proved files, then the manifest, and keeps valid objects that another attempt has stored.
 
-Another attempt may write to the same prefix at the same time. Both use the same keys, and stored complete data are
-never replaced, so the second writer adopts them (LAY-10). The limit on concurrent uploads is in `budget.py`.
+Another attempt may write to the same prefix at the same time. Both use the same keys, and a stored object that passes
+its proof is never replaced: the second writer keeps it and does not upload its own file (LAY-10). The limit on
+concurrent uploads is in `budget.py`.
 """
 
 from __future__ import annotations
@@ -26,49 +27,51 @@ if TYPE_CHECKING:
 
 
 async def publish_files(prefix: VersionPrefix, extraction: Extraction, *, metadata: Mapping[str, str]) -> None:
-    """Upload a range, delete leftovers, write the manifest, and check that the prefix is exact (LAY-5).
+    """Upload a range, delete leftovers, write the manifest, and check that nothing else is stored (LAY-5).
 
-    If another attempt has published the version meanwhile, its files stay and ours are not uploaded. `metadata` is
-    added to the metadata of each object.
+    If another attempt has published the version meanwhile, its files stay, and this attempt's files are not uploaded.
+    `metadata` is added to the metadata of each object.
 
     Raises:
         ModeMismatch, DatasetMismatch: the prefix has published data of another mode or dataset.
         PrefixContended: another writer keeps changing the prefix.
-        StoredBytesDiffer: the store holds other bytes than were sent.
-        StoreDenied, StoreUnfit, NoSuchBucket, UnmanageableKey, StoreUnavailable, ClockSkewed, CredentialsExpired,
-            DiskFull: the store or the local disk failed; of several errors a fatal one is raised.
+        StoredBytesDiffer: the stored bytes differ from those that were sent.
+        StoreDenied, StoreUnfit, NoSuchBucket, UnsupportedKey, StoreUnavailable, ClockSkewed, CredentialsExpired,
+            DiskFull: the store or the local disk failed. If several files fail, a fatal error is raised in preference
+            to a retryable one.
     """
-    if await prefix.adopt_published():
+    if await prefix.use_existing_version():
         return
     await Upload(prefix, metadata).run(extraction)
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One attempt's upload; the lock `proving` allows one stored object at a time on the local disk."""
+    """One attempt's upload; with `download_lock`, only one stored object at a time is copied to the local disk."""
 
     prefix: VersionPrefix
     metadata: Mapping[str, str]
-    proving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    download_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     expected: dict[str, ExpectedObject] = field(default_factory=dict)
 
     async def run(self, extraction: Extraction) -> None:
         """Store all files, then the manifest; see `publish_files`."""
         prefix, version = self.prefix, self.prefix.version
-        listed = await prefix.list_checked()
-        incomplete = version.manifest_key in listed
-        conflicting = await self.store_files(extraction.files, listed, replace_conflicting=incomplete)
+        listed = await prefix.list_and_check()
+        # If there is a manifest, `use_existing_version` found the version incomplete, so nobody can rely on its files.
+        incomplete_version = version.manifest_key in listed
+        conflicting = await self.store_files(extraction.files, listed, replace_conflicting=incomplete_version)
         if conflicting:
-            if await prefix.adopt_published():
+            if await prefix.use_existing_version():
                 return
-            await self.store_files(conflicting, await prefix.list_checked(), replace_conflicting=True)
+            await self.store_files(conflicting, await prefix.list_and_check(), replace_conflicting=True)
         keys = frozenset(version.manifest.parquet_keys)
-        checked = await prefix.make_exact(keys)
+        checked = await prefix.delete_unexpected(keys)
         await check_stored(prefix, checked, expected=self.expected)
-        await self._check_conditions(extraction)
+        await self._check_conditional_writes(extraction)
         await self.store_manifest()
-        final = await prefix.make_exact(version.keys)
-        changed = {key: wanted for key, wanted in self.expected.items() if final[key] != checked[key]}
+        final = await prefix.delete_unexpected(version.keys)
+        changed = {key: expected for key, expected in self.expected.items() if final[key] != checked[key]}
         await check_stored(prefix, final, expected=changed)
         await self._check_manifest(final[version.manifest_key])
 
@@ -79,9 +82,10 @@ class Upload:
         *,
         replace_conflicting: bool = False,
     ) -> list[ExtractedFile]:
-        """Store files concurrently and return those that conflict with a version with a manifest (see `store_file`).
+        """Store files concurrently; return the files whose key has other rows in a version that has a manifest.
 
-        `listed` is a listing of the prefix: objects in it are proved first, not created again.
+        `listed` is a listing of the prefix. If it has a file's key, the stored object is checked first; see
+        `store_file`.
         """
         budget = UploadBudget(BYTES_IN_FLIGHT, FILES_IN_FLIGHT)
         conflicting: list[ExtractedFile] = []
@@ -104,15 +108,18 @@ class Upload:
         raise first
 
     async def store_file(self, file: ExtractedFile, *, exists: bool, replace_conflicting: bool) -> bool:
-        """Create one object, or adopt the complete stored one, or replace an incomplete one.
+        """Create one object. If the key has one already, keep it if it is valid, and replace it if it is not.
 
-        An object that `exists` is proved without trying to create it. Returns False, with nothing changed, if the key
-        has a complete object with other rows and the version has a manifest: another attempt may have published it.
-        The caller checks that; if the version is incomplete, `replace_conflicting` replaces such objects.
+        An object is valid if it passes its proof and has the rows of `file`. With `exists`, the first step is to check
+        the stored object instead of creating one.
+
+        Return False, with nothing changed, if the stored object passes its proof but has other rows, and the version
+        has a manifest: another attempt may have published the version. The caller checks that. If the version is
+        incomplete, the caller sets `replace_conflicting`, and such objects are replaced.
         """
         prefix, key = self.prefix, self.prefix.version.key(file.chunk)
-        async for number in prefix.tries():
-            if not exists or number:
+        async for try_number in prefix.retry():
+            if try_number > 0 or not exists:
                 try:
                     await prefix.store.create(key, file.path, metadata=object_metadata(file.proof, self.metadata))
                 except AlreadyStored:
@@ -124,7 +131,7 @@ class Upload:
             if key not in listed:
                 continue
             await prefix.check_mode([listed[key]])
-            async with self.proving:
+            async with self.download_lock:
                 try:
                     proved = await prefix.prove_object(file.chunk, listed[key])
                     if proved is not None and not await self._has_same_rows(proved, file):
@@ -132,19 +139,19 @@ class Upload:
                         if prefix.version.manifest_key in listed and not replace_conflicting:
                             return False
                         proved = None
-                    await self._adopt_or_replace(file, proved, listed[key])
+                    await self._keep_or_replace(file, proved, listed[key])
                 except Changed:
                     continue
             return True
         raise PrefixContended(prefix=prefix.version.prefix, reason=f"{key} keeps changing")
 
-    async def _adopt_or_replace(self, file: ExtractedFile, proved: ProvedObject | None, stored: StoredObject) -> None:
-        """Replace an incomplete object, or adopt a proved one.
+    async def _keep_or_replace(self, file: ExtractedFile, proved: ProvedObject | None, stored: StoredObject) -> None:
+        """Keep the stored object if it is `proved`; if that is None, replace it with `file`.
 
-        An adopted object with wrong metadata (LAY-8) is stored again with its own bytes and correct metadata.
+        If a kept object has wrong metadata (LAY-8), it is stored again with the same bytes and correct metadata.
 
         Raises:
-            Changed: the key has another object than `stored`.
+            Changed: the object was replaced since it was listed.
         """
         store, key = self.prefix.store, stored.key
         if proved is None:
@@ -165,7 +172,7 @@ class Upload:
 
         Raises:
             Changed: another writer has deleted it.
-            StoredBytesDiffer: the store holds other bytes than were sent.
+            StoredBytesDiffer: the stored bytes differ from those that were sent.
         """
         found = (await self.prefix.store.list(self.prefix.version.prefix)).get(key)
         if found is None:
@@ -175,31 +182,31 @@ class Upload:
         return ExpectedObject(proved.proof, etag=found.etag)
 
     async def _has_same_rows(self, proved: ProvedObject, file: ExtractedFile) -> bool:
-        """Return whether a stored object has the rows of our file, in any order (LAY-10)."""
+        """Return whether a stored object has the rows of this attempt's file, in any order (LAY-10)."""
         same_bytes = proved.proof.sha256 == file.proof.sha256
-        return same_bytes or await self.prefix.proof.same_rows(proved.copy, file.path)
+        return same_bytes or await self.prefix.prover.same_rows(proved.copy, file.path)
 
-    async def _check_conditions(self, extraction: Extraction) -> None:
-        """Check that the store obeys conditional writes, with the smallest of our files to keep it cheap."""
-        ours = [file for file in extraction.files if self.expected[self.prefix.version.key(file.chunk)].body]
-        if ours:
-            file = min(ours, key=lambda each: each.proof.size_bytes)
+    async def _check_conditional_writes(self, extraction: Extraction) -> None:
+        """Check that the store obeys conditional writes, with the smallest file that this attempt has uploaded."""
+        uploaded = [file for file in extraction.files if self.expected[self.prefix.version.key(file.chunk)].body]
+        if uploaded:
+            file = min(uploaded, key=lambda file: file.proof.size_bytes)
             key = self.prefix.version.key(file.chunk)
-            await self.prefix.store.ensure_create_only(
+            await self.prefix.store.check_refuses_overwrite(
                 key, file.path, metadata=object_metadata(file.proof, self.metadata)
             )
 
     async def store_manifest(self) -> None:
-        """Create the manifest, keep an equal one that is stored, or replace a different one (LAY-7)."""
+        """Create the manifest. If one is already stored, keep it if it is equal, and replace it if not (LAY-7)."""
         prefix, version, store = self.prefix, self.prefix.version, self.prefix.store
         content = version.manifest.to_bytes()
-        async for _ in prefix.tries():
+        async for _ in prefix.retry():
             try:
                 await store.create(version.manifest_key, content, metadata={})
             except AlreadyStored:
                 pass
             else:
-                await store.ensure_create_only(version.manifest_key, content, metadata={})
+                await store.check_refuses_overwrite(version.manifest_key, content, metadata={})
                 return
             stored = await store.list(version.prefix)
             if version.manifest_key not in stored:
@@ -217,14 +224,16 @@ class Upload:
         raise PrefixContended(prefix=version.prefix, reason="the manifest keeps changing")
 
     async def _check_manifest(self, stored: StoredObject) -> None:
-        """Check that the store holds the manifest that was written.
+        """Check that the stored manifest is the one that was written.
 
         Raises:
-            StoredBytesDiffer: it holds another one.
+            StoredBytesDiffer: it is not.
         """
         store, version = self.prefix.store, self.prefix.version
         if await store.matches(stored, version.manifest.to_bytes()):
             return
         content = await store.read(version.manifest_key, max_bytes=MAX_MANIFEST_BYTES)
         if content is None or parse_manifest(content) != version.manifest:
-            raise StoredBytesDiffer(key=version.manifest_key, difference="read back, it is not the manifest")
+            raise StoredBytesDiffer(
+                key=version.manifest_key, difference="the object read back is not the manifest that was written"
+            )

@@ -1,7 +1,8 @@
-"""Sends calls until each has an answer: in batches while batches work, and singly where only a single call can decide.
+"""Sends calls until each has an answer: in batches while batches work, otherwise one by one.
 
-A batch that fails, in whatever form, is split into smaller ones, down to single calls. A call that fails in a batch
-that succeeds is sent again singly. An error counts as an answer only if it is final and a single call received it.
+A batch that fails in any way is split into smaller ones, down to single calls. If only some calls of a batch fail,
+those are sent again, one by one or in smaller batches. An error is accepted as the answer to a call only if it is final
+and the call was sent alone.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ IndexedCall = tuple[int, "Call"]
 
 @dataclass(slots=True)
 class EndpointState:
-    """What one endpoint's responses have shown so far, kept while it is open."""
+    """What the responses of one endpoint have shown so far; kept while the endpoint is open."""
 
     max_batch_calls: int
     outage: Outage
@@ -44,11 +45,11 @@ class EndpointState:
     missing_methods: dict[str, NodeError] = field(default_factory=dict)
     """Methods that the endpoint does not have, with the error that a single call received."""
     failing_methods: set[str] = field(default_factory=set)
-    """Methods of optional calls that failed until their policy's end: the next such call is tried once."""
+    """Methods whose optional calls failed until the retry policy gave up. The next such call is tried only once."""
     _batch_sizes: dict[str, BatchSize] = field(default_factory=dict)
 
     def batch_size(self, method: str) -> BatchSize:
-        """Return the batch size of a method: some providers accept batches, but not of every method."""
+        """Return the batch size of a method. Some providers accept batches only of some methods."""
         if method not in self._batch_sizes:
             self._batch_sizes[method] = BatchSize(self.max_batch_calls, self.max_batch_calls)
         return self._batch_sizes[method]
@@ -62,17 +63,19 @@ class CallSender:
     time.
     """
 
-    name: str
+    endpoint_name: str
     deadline: float
     clock: Clock
-    endpoint: EndpointState
+    state: EndpointState
     post: Callable[[list[IndexedCall], float], Awaitable[dict[int, Any]]]
     policy: RetryPolicy
     optional: bool
     answers: dict[int, Any] = field(default_factory=dict)
 
     async def send(self, calls: list[IndexedCall], *, first_batch_calls: int | None = None) -> None:
-        """Send calls of one method: batches concurrently if their size is known to work, otherwise one after another.
+        """Send calls of one method. Batches are sent concurrently once a batch of their size has succeeded.
+
+        Until then, and during an outage, one batch at a time is sent.
 
         `first_batch_calls` limits the first batch.
 
@@ -80,14 +83,14 @@ class CallSender:
             NodeUnavailable: in an exception group.
         """
         while calls:
-            if (missing := self.endpoint.missing_methods.get(calls[0][1].method)) is not None:
+            if (missing := self.state.missing_methods.get(calls[0][1].method)) is not None:
                 self.answers |= {index: missing for index, _ in calls}
                 return
-            if self.optional and calls[0][1].method in self.endpoint.failing_methods:
+            if self.optional and calls[0][1].method in self.state.failing_methods:
                 await self._send_each(calls)
                 return
-            size = self.endpoint.batch_size(calls[0][1].method)
-            if first_batch_calls is None and size.is_known_to_work and self.endpoint.outage.failures == 0:
+            size = self.state.batch_size(calls[0][1].method)
+            if first_batch_calls is None and size.is_known_to_work and self.state.outage.failures == 0:
                 async with asyncio.TaskGroup() as group:
                     for start in range(0, len(calls), size.size):
                         group.create_task(self._send_batch(calls[start : start + size.size]))
@@ -97,60 +100,63 @@ class CallSender:
             calls, first_batch_calls = calls[end:], None
 
     async def _send_each(self, calls: list[IndexedCall]) -> None:
-        """Send each call singly, all concurrently."""
+        """Send each call in a request of its own, all concurrently."""
         async with asyncio.TaskGroup() as group:
             for call in calls:
                 group.create_task(self._send_single(call))
 
     async def _send_batch(self, batch: list[IndexedCall]) -> None:
-        """Send a batch, then its unanswered calls in smaller batches."""
+        """Send a batch, and then resend the calls that got no result."""
         if len(batch) == 1:
             await self._send_single(batch[0])
             return
         sent_at = self.clock.monotonic()
         try:
             answers = await self._try_batch(batch)
-        except _BatchTooLarge:
+        except _BatchObsolete:
             await self.send(batch)
             return
         except RequestFailed as failure:
             if not failure.about_size and not failure.final:
                 await self._pause(batch, failure, seconds=self._pause_seconds(failure, tries=1), since=sent_at)
-            # A single call finds out at once whether a failure that looks final is final.
+            # If the failure looks final, one call is sent first: it shows whether it really is.
             await self.send(batch, first_batch_calls=1 if failure.final else len(batch) // 2)
             return
         self.answers |= {index: answer for index, answer in answers.items() if not isinstance(answer, NodeError)}
-        rest = [call for call in batch if call[0] not in self.answers]
+        failed = [call for call in batch if call[0] not in self.answers]
         if any(not isinstance(answer, NodeError) for answer in answers.values()):
-            await self._send_rest(rest, answers)
+            await self._resend_failed_calls(failed, answers)
         elif isinstance(self.answers[batch[0][0]], NodeError):
-            await self._send_each(rest)
+            await self._send_each(failed)
         else:
-            await self.send(rest, first_batch_calls=len(batch) // 2)
+            await self.send(failed, first_batch_calls=len(batch) // 2)
 
-    async def _send_rest(self, rest: list[IndexedCall], answers: dict[int, Any]) -> None:
-        """Send the rest of a successful batch: at once and singly if the error looks final, else after a pause."""
+    async def _resend_failed_calls(self, failed: list[IndexedCall], answers: dict[int, Any]) -> None:
+        """Resend the calls that failed in a batch in which others succeeded.
+
+        Calls whose error looks final are sent at once, one by one; the others after a pause, in batches.
+        """
         errors = {index: answer for index, answer in answers.items() if isinstance(answer, NodeError)}
-        final = [call for call in rest if call[0] in errors and is_final(errors[call[0]])]
-        passing = [call for call in rest if call not in final]
+        final = [call for call in failed if call[0] in errors and is_final(errors[call[0]])]
+        temporary = [call for call in failed if call not in final]
 
-        async def send_passing() -> None:
+        async def resend_temporary() -> None:
             await self.clock.sleep(FIRST_BACKOFF_SECONDS)
-            await self.send(passing, first_batch_calls=len(passing) // 2)
+            await self.send(temporary, first_batch_calls=len(temporary) // 2)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_each(final))
-            if passing:
-                group.create_task(send_passing())
+            if temporary:
+                group.create_task(resend_temporary())
 
     async def _try_batch(self, batch: list[IndexedCall]) -> dict[int, Any]:
-        """Send a batch; if every call fails, find out with the first one alone whether the batch was the cause.
+        """Send a batch. If every call fails, resend the first one alone to see whether the batch size was the cause.
 
         Raises:
-            RequestFailed, _BatchTooLarge: see `_request`.
+            RequestFailed, _BatchObsolete: see `_request`.
         """
-        size = self.endpoint.batch_size(batch[0][1].method)
-        async with size.one_untested_batch(len(batch)):
+        size = self.state.batch_size(batch[0][1].method)
+        async with size.wait_if_untested(len(batch)):
             answers = await self._request(batch)
             if all(isinstance(answer, NodeError) for answer in answers.values()):
                 await self._send_single(batch[0])
@@ -159,63 +165,64 @@ class CallSender:
             return answers
 
     async def _send_single(self, indexed: IndexedCall) -> None:
-        """Send one call until it has an answer or the retry policy ends.
+        """Send one call until it has an answer or the retry policy gives up.
 
         Raises:
-            NodeUnavailable: it has no answer.
+            NodeUnavailable: the call got no answer.
         """
         index, call = indexed
         tries, first_sent_at = 0, self.clock.monotonic()
-        while call.method not in self.endpoint.missing_methods:
+        while call.method not in self.state.missing_methods:
             sent_at = self.clock.monotonic()
             try:
                 answers = await self._request([indexed])
             except RequestFailed as failure:
                 tries += 1
-                since = min(first_sent_at if tries > 1 else sent_at, self.endpoint.outage.since or sent_at)
+                since = min(first_sent_at if tries > 1 else sent_at, self.state.outage.since or sent_at)
                 pause = self._pause_seconds(failure, tries)
                 if self._error_is_answer(call, failure, tries=tries, since=since):
                     self.answers[index] = failure.error
                     return
-                tried = max(tries, self.endpoint.outage.failures)
-                if failure.final or self.policy.should_stop(tried, self.clock.monotonic() - since):
-                    raise self._unavailable(call, failure, tries=tried, since=since) from None
+                tries_or_failures = max(tries, self.state.outage.failures)
+                if failure.final or self.policy.should_stop(tries_or_failures, self.clock.monotonic() - since):
+                    raise self._unavailable(call, failure, tries=tries_or_failures, since=since) from None
                 first_sent_at = since
                 await self._pause([indexed], failure, seconds=pause, since=since)
                 continue
             self.answers[index] = answer = answers[index]
             if not isinstance(answer, NodeError):
-                self.endpoint.failing_methods.discard(call.method)
+                self.state.failing_methods.discard(call.method)
             elif is_missing_method(answer):
-                self.endpoint.missing_methods[call.method] = answer
+                self.state.missing_methods[call.method] = answer
             return
-        self.answers[index] = self.endpoint.missing_methods[call.method]
+        self.answers[index] = self.state.missing_methods[call.method]
 
     def _error_is_answer(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> bool:
-        """Return whether an optional call's error object has persisted long enough to count as its answer."""
+        """Return whether an optional call has failed long enough for its error to be accepted as the answer."""
         if not self.optional or failure.error is None or failure.final:
             return False
-        policy = min(OPTIONAL_POLICY, self.policy, key=lambda each: each.min_seconds)
-        if call.method in self.endpoint.failing_methods:
+        policy = min(OPTIONAL_POLICY, self.policy, key=lambda policy: policy.min_seconds)
+        if call.method in self.state.failing_methods:
             policy = ONE_TRY_POLICY
         if not policy.should_stop(tries, self.clock.monotonic() - since):
             return False
-        self.endpoint.failing_methods.add(call.method)
-        self.endpoint.outage.succeeded()  # the endpoint does respond, although with this error
+        self.state.failing_methods.add(call.method)
+        self.state.outage.succeeded()  # the endpoint responds, even if only with this error
         return True
 
     async def _request(self, batch: list[IndexedCall]) -> dict[int, Any]:
-        """Send one request as soon as the limits allow it, and record what the response shows about the endpoint.
+        """Send one request as soon as the limits allow it, and update the endpoint's batch size and outage state.
 
         Raises:
             RequestFailed: no call received a result or a final error.
-            _BatchTooLarge: while this batch waited, the batch size became smaller.
+            _BatchObsolete: while this batch waited, the batch size became smaller, or its method turned out to be
+                missing.
         """
-        endpoint, method = self.endpoint, batch[0][1].method
-        size = endpoint.batch_size(method)
-        async with endpoint.in_flight.acquire(len(batch)), endpoint.outage.wait_to_send():
-            if len(batch) > 1 and (size.size < len(batch) or method in endpoint.missing_methods):
-                raise _BatchTooLarge
+        state, method = self.state, batch[0][1].method
+        size = state.batch_size(method)
+        async with state.in_flight.acquire(len(batch)), state.outage.wait_to_send():
+            if len(batch) > 1 and (size.size < len(batch) or method in state.missing_methods):
+                raise _BatchObsolete
             sent_at = self.clock.monotonic()
             try:
                 answers = await self.post(batch, self.policy.timeout_seconds)
@@ -225,16 +232,16 @@ class CallSender:
             except RequestFailed as failure:
                 self._record_failure(failure, batch, sent_at=sent_at)
                 raise
-            endpoint.outage.succeeded()
+            state.outage.succeeded()
             if any(not isinstance(answer, NodeError) for answer in answers.values()):
                 size.succeeded(len(batch))
             return answers
 
     def _record_failure(self, failure: RequestFailed, batch: list[IndexedCall], *, sent_at: float) -> None:
         """Update the endpoint's state after a failed request, before the next one is sent."""
-        method, outage = batch[0][1].method, self.endpoint.outage
+        method, outage = batch[0][1].method, self.state.outage
         if len(batch) > 1:
-            self.endpoint.batch_size(method).failed(len(batch))
+            self.state.batch_size(method).failed(len(batch))
             if failure.about_size:
                 return
         before = outage.failures
@@ -242,7 +249,7 @@ class CallSender:
         if outage.failures > max(before, 1):
             log.warning(
                 "endpoint.failing",
-                endpoint=self.name,
+                endpoint=self.endpoint_name,
                 method=method,
                 reason=failure.reason,
                 failures=outage.failures,
@@ -252,10 +259,10 @@ class CallSender:
     def _pause_seconds(self, failure: RequestFailed, tries: int) -> float:
         if failure.retry_after_seconds is not None:
             return failure.retry_after_seconds
-        return backoff_seconds(max(tries, self.endpoint.outage.failures), first_seconds=FIRST_BACKOFF_SECONDS)
+        return backoff_seconds(max(tries, self.state.outage.failures), first_seconds=FIRST_BACKOFF_SECONDS)
 
     async def _pause(self, batch: list[IndexedCall], failure: RequestFailed, *, seconds: float, since: float) -> None:
-        """Wait before a call is sent again, but never past the attempt's deadline.
+        """Wait before a call is sent again, but not past the attempt's deadline.
 
         Raises:
             NodeUnavailable: the wait would end after the deadline.
@@ -266,9 +273,12 @@ class CallSender:
 
     def _unavailable(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> NodeUnavailable:
         waited = self.clock.monotonic() - since
-        tried = "" if tries == 1 else f", after {tries} tries in {waited:.0f} s"
-        return NodeUnavailable(endpoint=self.name, method=call.method, reason=failure.reason + tried)
+        duration = "" if tries == 1 else f", after {tries} tries in {waited:.0f} s"
+        return NodeUnavailable(endpoint_name=self.endpoint_name, method=call.method, reason=failure.reason + duration)
 
 
-class _BatchTooLarge(Exception):
-    """While a batch waited, the batch size became smaller or its method turned out to be missing; it is split."""
+class _BatchObsolete(Exception):
+    """While a batch waited, the batch size became smaller or its method turned out to be missing.
+
+    The caller sends its calls again.
+    """

@@ -1,8 +1,8 @@
-"""Our own JSON-RPC client over HTTP: opens an endpoint of a pool and sends its requests.
+"""The worker's own JSON-RPC client over HTTP: opens an endpoint of a pool and sends its requests.
 
-It does what Cryo lacks: it retries errors, obeys `Retry-After`, never waits past the attempt's deadline, and limits the
-memory that a response can take. Grouping calls is in `batching`, parsing responses in `replies`, rate limits and
-backoff in `limits`; comparing answers with the data is in `prove`.
+Unlike Cryo, it retries errors, obeys `Retry-After`, never waits past the attempt's deadline, and limits the memory that
+a response can take. `batching` groups calls, `replies` parses responses, and `limits` has rate limits and backoff.
+`prove` compares the answers with the data.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def parse_endpoint(url: str, *, name: str) -> tuple[str, dict[str, str]]:
     except ValueError:
         usable = False
     if not usable:
-        raise EndpointUnusable(endpoint=name)
+        raise EndpointUnusable(endpoint_name=name)
     user_info, at, host = parts.netloc.rpartition("@")
     address = urlunsplit(parts._replace(netloc=host))
     if not at or user_info in {"", ":"}:
@@ -196,7 +196,7 @@ class HttpNode:
                 if response.status not in REDIRECTS or location is None:
                     return response.status, response.headers, await _read_body(response)
             url = self._redirected(url, location)
-        raise EndpointUnusable(endpoint=self.name, problem="redirects requests in a circle")
+        raise EndpointUnusable(endpoint_name=self.name, problem="redirects requests in a circle")
 
     def _redirected(self, url: str, location: str) -> str:
         """Return the target of a redirect on the same host; the key in the URL must not reach another host."""
@@ -206,7 +206,7 @@ class HttpNode:
         except ValueError:
             is_same = False
         if not is_same:
-            raise EndpointUnusable(endpoint=self.name, problem="redirects requests to another host")
+            raise EndpointUnusable(endpoint_name=self.name, problem="redirects requests to another host")
         return urlunsplit(target._replace(netloc=target.netloc.rpartition("@")[2], fragment=""))
 
 

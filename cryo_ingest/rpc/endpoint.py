@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import FatalError, IngestError, NodeUnavailable, StaleHead, WrongChain
+from cryo_ingest.errors import FatalError, IngestError, NodeUnavailable, RangeNotFinal, WrongChain
 from cryo_ingest.logs import log
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.rpc.replies import INVALID_PARAMS
@@ -51,7 +51,7 @@ class Endpoint:
 
         Raises:
             RpcPoolUnresolved: the pool has no endpoint.
-            StaleHead, NodeUnavailable: none passes, but one may later.
+            RangeNotFinal, NodeUnavailable: none passes, but one may later.
             WrongChain, EndpointUnusable: none passes, and none will later.
         """
         if self._node is not None:
@@ -91,7 +91,7 @@ async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -
 
     Raises:
         WrongChain: fatal.
-        StaleHead, NodeUnavailable: retryable.
+        RangeNotFinal, NodeUnavailable: retryable.
     """
     await check_chain_id(node, task.chain_id, quick=True)
     last = task.range_end - 1
@@ -99,14 +99,14 @@ async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -
         head = await _request_number(node, "eth_blockNumber", quick=True)
         if head - confirmations < last:
             reason = f"its head is {head}, and {confirmations} confirmations are required"
-            raise StaleHead(endpoint=node.name, last_block=last, reason=reason)
+            raise RangeNotFinal(endpoint_name=node.name, last_block=last, reason=reason)
         return
     final = await _finalized(node, last)
     if final is None:
         log.warning("endpoint.no_finality", endpoint=node.name)
         final = await _request_number(node, "eth_blockNumber", quick=True)
     if final < last:
-        raise StaleHead(endpoint=node.name, last_block=last, reason=f"its last one is block {final}")
+        raise RangeNotFinal(endpoint_name=node.name, last_block=last, reason=f"its last one is block {final}")
 
 
 async def check_chain_id(node: Node, chain_id: int, *, quick: bool = False) -> None:
@@ -116,15 +116,15 @@ async def check_chain_id(node: Node, chain_id: int, *, quick: bool = False) -> N
         WrongChain: fatal.
         NodeUnavailable: it returns no chain id.
     """
-    seen = await _request_number(node, "eth_chainId", quick=quick)
-    if seen != chain_id:
-        raise WrongChain(endpoint=node.name, wanted=chain_id, seen=seen)
+    actual = await _request_number(node, "eth_chainId", quick=quick)
+    if actual != chain_id:
+        raise WrongChain(endpoint_name=node.name, expected=chain_id, actual=actual)
 
 
 async def _request_number(node: Node, method: str, *, quick: bool) -> int:
     number = quantity((await node.request([Call(method)], quick=quick))[0])
     if number is None:
-        raise NodeUnavailable(endpoint=node.name, method=method, reason="its answer is not a number")
+        raise NodeUnavailable(endpoint_name=node.name, method=method, reason="its answer is not a number")
     return number
 
 
@@ -133,14 +133,16 @@ async def _finalized(node: Node, last: int) -> int | None:
     (answer,) = await node.request([Call("eth_getBlockByNumber", ("finalized", False))], quick=True, optional=True)
     if isinstance(answer, NodeError):
         if _NOT_FOUND.search(answer.message):
-            raise StaleHead(endpoint=node.name, last_block=last, reason="it has no final block yet")
+            raise RangeNotFinal(endpoint_name=node.name, last_block=last, reason="it has no final block yet")
         if answer.code == INVALID_PARAMS or _INVALID_TAG.search(answer.message):
             return None
         reason = f"it answered error {answer.code}"
-        raise NodeUnavailable(endpoint=node.name, method="eth_getBlockByNumber", reason=reason)
+        raise NodeUnavailable(endpoint_name=node.name, method="eth_getBlockByNumber", reason=reason)
     if answer is None:
-        raise StaleHead(endpoint=node.name, last_block=last, reason="it has no final block yet")
+        raise RangeNotFinal(endpoint_name=node.name, last_block=last, reason="it has no final block yet")
     number = quantity(answer.get("number")) if isinstance(answer, dict) else None
     if number is None:
-        raise NodeUnavailable(endpoint=node.name, method="eth_getBlockByNumber", reason="its final block has no number")
+        raise NodeUnavailable(
+            endpoint_name=node.name, method="eth_getBlockByNumber", reason="its final block has no number"
+        )
     return number

@@ -1,6 +1,6 @@
-"""When the next request may be sent and how many calls it may hold, given an endpoint's earlier responses.
+"""Decides when the next request may be sent and how many calls it may contain, given an endpoint's earlier responses.
 
-Sending the requests is in `client`.
+`batching` and `client` send the requests.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 FIRST_BACKOFF_SECONDS = 0.5
 
 MAX_REQUESTS_IN_FLIGHT = 32
-"""Whatever the number of calls in each; Cryo itself has 100."""
+"""Counts requests, not the calls in them. Cryo's own limit is 100 requests."""
 
 OUTAGE_FAILURES = 2
-"""After this many failures in a row, requests go one at a time, so that an outage does not cause a flood of retries."""
+"""After this many failures in a row, requests are sent one at a time, to avoid a flood of retries in an outage."""
 
 GROWTH_FACTOR = 4
-"""A batch size that fails again is tried again after this many times as many successes."""
+"""Each time a batch size fails again, the number of successes required before its next try is multiplied by this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +58,25 @@ class RateLimiter:
 
     clock: Clock
     per_second: int | None
-    _next: float = 0.0
+    _next_send_at: float = 0.0
 
     async def acquire(self, calls: int) -> None:
         """Wait until this many calls may be sent."""
         if self.per_second is None:
             return
         now = self.clock.monotonic()
-        start = max(now, self._next)
-        self._next = start + calls / self.per_second
+        start = max(now, self._next_send_at)
+        self._next_send_at = start + calls / self.per_second
         if start > now:
             await self.clock.sleep(start - now)
 
 
 class InFlightLimiter:
-    """Limits the requests in flight, and the calls in all of them together."""
+    """Limits the requests in flight, and the total number of calls in them."""
 
     def __init__(self, max_calls: int) -> None:
         self._calls, self._requests = asyncio.Semaphore(max_calls), asyncio.Semaphore(MAX_REQUESTS_IN_FLIGHT)
-        # Without this lock two batches could each hold a part of the calls and wait for the other's part.
+        # Without this lock two batches could each reserve a part of the calls and wait for each other forever.
         self._acquiring = asyncio.Lock()
 
     @asynccontextmanager
@@ -97,11 +97,14 @@ class InFlightLimiter:
 
 @dataclass(slots=True)
 class BatchSize:
-    """How many calls of one method an endpoint accepts in a batch: less after a failure, more after successes.
+    """How many calls of one method an endpoint accepts in a batch: fewer after a failure, more after successes.
 
-    The form of a failure does not show whether the batch was too large or the endpoint was down. So the size always
-    grows again: at once up to the size that failed last, and beyond it less and less often while it keeps failing.
-    Only one batch at a time has a size that has not worked yet.
+    A failure does not show whether the batch was too large or the endpoint was down. So the size always grows again. Up
+    to the size that failed last it grows at once. The failed size itself is tried again less and less often if it keeps
+    failing. At most one batch in flight is larger than those that have succeeded.
+
+    `size` is the size of the next batch. `_failed_size` is the smallest size that has failed since the last success.
+    `_suspected_limit` is the size that had failed when a smaller batch succeeded, so it is probably too large.
     """
 
     max_size: int
@@ -115,12 +118,12 @@ class BatchSize:
 
     @property
     def is_known_to_work(self) -> bool:
-        """Whether a batch of the present size has succeeded since the last failure."""
+        """Whether a batch of the current size, or a larger one, has succeeded since the last failure."""
         return self.size <= self._largest_success
 
     @asynccontextmanager
-    async def one_untested_batch(self, calls: int) -> AsyncIterator[None]:
-        """Wait until a batch of this size may be sent: while its size is untested, after the previous one has ended."""
+    async def wait_if_untested(self, calls: int) -> AsyncIterator[None]:
+        """Wait until a batch of this size may be sent. Batches of an untested size are sent one at a time."""
         async with AsyncExitStack() as stack:
             if calls > self._largest_success:
                 await stack.enter_async_context(self._untested)
@@ -156,19 +159,22 @@ class BatchSize:
 
 @dataclass(slots=True)
 class Outage:
-    """An endpoint's failures in a row, and how they delay its next request."""
+    """An endpoint's failures in a row, and how they delay its next request.
+
+    `_last_failure_at` is the time of the last failure that was counted.
+    """
 
     clock: Clock
     failures: int = 0
     since: float | None = None
     _backoff_until: float = 0.0
     _retry_after_until: float = 0.0
-    _counted_at: float = float("-inf")
+    _last_failure_at: float = float("-inf")
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @asynccontextmanager
     async def wait_to_send(self) -> AsyncIterator[None]:
-        """Wait until a request may be sent; during an outage only one block at a time runs."""
+        """Wait until a request may be sent; during an outage only one request at a time is sent."""
         async with AsyncExitStack() as stack:
             if self.failures >= OUTAGE_FAILURES:
                 await stack.enter_async_context(self._lock)
@@ -179,12 +185,12 @@ class Outage:
             yield
 
     def failed(self, *, sent_at: float, retry_after_seconds: float | None) -> float:
-        """Record a failed request and return the seconds to wait; simultaneous failures count as one."""
+        """Record a failed request and return the seconds to wait. Failures of simultaneous requests count as one."""
         now = self.clock.monotonic()
         if self.since is None:
             self.since = sent_at
-        if sent_at >= self._counted_at:
-            self.failures, self._counted_at = self.failures + 1, now
+        if sent_at >= self._last_failure_at:
+            self.failures, self._last_failure_at = self.failures + 1, now
         if retry_after_seconds is not None:
             self._retry_after_until = max(self._retry_after_until, now + retry_after_seconds)
             return retry_after_seconds
@@ -193,5 +199,5 @@ class Outage:
         return pause
 
     def succeeded(self) -> None:
-        """Record a response, which ends the failures but not a wait that `Retry-After` requires."""
+        """Record a response: reset the failures, but keep a wait that `Retry-After` requires."""
         self.failures, self.since, self._backoff_until = 0, None, 0.0

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, HISTORY_PRUNED = -32600, -32601, -32602, 4444
 RATE_LIMIT_CODES = frozenset((429, -32005, -32007, -32016, -32029, -32097))
-"""JSON-RPC error codes of providers that limit the rate (real-cryo-0.3.2.md, section 4)."""
+"""JSON-RPC error codes with which providers report a rate limit.
+
+Cryo does not retry all of them: an error with code -32029 makes it fail at once (measured on Cryo 0.3.2).
+"""
 
 MAX_RETRY_AFTER_SECONDS = 300.0
 MAX_TEXT = 2000
@@ -173,7 +176,10 @@ def check_status(status: int, body: bytes, *, retry_after_seconds: float | None,
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Read `Retry-After` as seconds; a date is compared with the response's `Date`, or with our clock without one."""
+    """Read `Retry-After` as seconds.
+
+    A date is compared with the response's `Date`, or with this machine's clock if there is none.
+    """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         return min(float(value), MAX_RETRY_AFTER_SECONDS)
@@ -198,7 +204,7 @@ def parse_answers(content: bytes, indices: list[int]) -> dict[int, Any]:
     """Return the answers in a response by the ids of the calls; answers with other ids are left out.
 
     Raises:
-        RequestFailed: it is not JSON-RPC at all, or one error for the complete batch.
+        RequestFailed: it is not JSON-RPC, or it is one error for the complete batch.
     """
     try:
         parsed = json.loads(content)
@@ -247,8 +253,8 @@ def _answer_of(envelope: dict[str, Any]) -> Any:
     error = envelope.get("error")
     if isinstance(error, dict):
         code, message = error.get("code"), error.get("message")
-        seen = NodeError(code if type(code) is int else 0, message if isinstance(message, str) else "")
-        return replace(seen, method_is_missing=is_missing_method(seen))
+        node_error = NodeError(code if type(code) is int else 0, message if isinstance(message, str) else "")
+        return replace(node_error, method_is_missing=is_missing_method(node_error))
     return _NOTHING if error is not None else envelope.get("result", _NOTHING)
 
 

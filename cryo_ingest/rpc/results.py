@@ -68,9 +68,9 @@ def parse_header(answer: object, number: int) -> Header:
         UnusableResult: the answer is not a header, or is of another block.
     """
     fields = _object(answer, "block")
-    seen = _integer(fields, "number")
-    if seen != number:
-        raise UnusableResult(f"the node answered with block {seen}")
+    actual = _integer(fields, "number")
+    if actual != number:
+        raise UnusableResult(f"the node answered with block {actual}")
     listed = fields.get("transactions")
     if not isinstance(listed, list):
         raise UnusableResult("the block lists no transactions")
@@ -94,7 +94,7 @@ def parse_receipts(answers: object, header: Header) -> dict[bytes, Receipt]:
     Some chains add receipts without a transaction in the block (system logs, state syncs); those are kept.
 
     Raises:
-        UnusableResult: the answer lacks the receipt of one of the block's transactions, or is not of this block.
+        UnusableResult: the receipt of one of the block's transactions is missing, or the answer is for another block.
     """
     if isinstance(answers, NodeError):
         raise UnusableResult(f"error {answers.code} instead of receipts")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cryo_ingest.attempt import Failure, run_attempt
 from cryo_ingest.backoff import Backoff
-from cryo_ingest.errors import AttemptCrashed, AttemptStopped
+from cryo_ingest.errors import AttemptCrashed, StoppedByShutdown
 from cryo_ingest.logs import log
-from cryo_ingest.serve.completion import complete, report_of
-from cryo_ingest.serve.lease import Lease, renew, watch
+from cryo_ingest.serve.completion import complete, make_report
+from cryo_ingest.serve.lease import Lease, renew, wait_until_expired
 from cryo_ingest.serve.lease_checked_store import LeaseCheckedStore
 from cryo_ingest.serve.ports import LeaseLost
 
@@ -46,14 +46,15 @@ class AttemptRunner:
     async def run(self, claim: Claim) -> bool:
         """Run one attempt from its claim to its report; return whether its wake-up can be acknowledged.
 
-        It can if the attempt is reported, or if the dispatcher has fenced it off.
+        The wake-up can be acknowledged if the attempt is reported, or if the dispatcher has given the task to another
+        attempt.
         """
-        lease = Lease(claim.grant, self.clock)
+        lease = Lease(claim.lease_period, self.clock)
         with self.redactor.with_secrets(claim.lease_token, claim.capability_token):
             try:
                 outcome = await self._run_under_lease(claim, lease)
                 self.status.record_outcome(outcome)
-                return await self._report(claim, lease, outcome)
+                return await self._report_outcome(claim, lease, outcome)
             except LeaseLost as lost:
                 log.warning("attempt.lease_lost", reason=str(lost), fenced=lost.fenced)
                 return lost.fenced
@@ -62,7 +63,7 @@ class AttemptRunner:
                 await self.ports.staging.discard(claim.assignment.task_id, claim.assignment.attempt)
 
     async def _run_under_lease(self, claim: Claim, lease: Lease) -> Outcome:
-        """Run the attempt and its background tasks; a lost lease, a stop or a bug cancels all of them.
+        """Run the attempt and its background tasks; a lost lease, a shutdown or a bug cancels all of them.
 
         Raises:
             LeaseLost: the lease is lost, and the attempt has ended.
@@ -71,7 +72,7 @@ class AttemptRunner:
         try:
             async with asyncio.TaskGroup() as group:
                 background = [
-                    group.create_task(watch(lease, self.clock)),
+                    group.create_task(wait_until_expired(lease, self.clock)),
                     group.create_task(self._renew(lease, claim)),
                     group.create_task(self.shutdown.wait_for_stop()),
                 ]
@@ -79,24 +80,24 @@ class AttemptRunner:
                 for task in background:
                     task.cancel()
         except ExceptionGroup as failed:
-            if (lost := first_of(failed, LeaseLost)) is not None:
+            if (lost := first_exception_of(failed, LeaseLost)) is not None:
                 raise lost from None
-            if (stopped := first_of(failed, AttemptStopped)) is not None:
+            if (stopped := first_exception_of(failed, StoppedByShutdown)) is not None:
                 return Failure(stopped)
             log.exception("attempt.crashed")
-            return Failure(AttemptCrashed(kind=type(first_of(failed, Exception)).__name__))
+            return Failure(AttemptCrashed(kind=type(first_exception_of(failed, Exception)).__name__))
         return outcome
 
     async def _renew(self, lease: Lease, claim: Claim) -> None:
         await renew(lease, claim, dispatcher=self.dispatcher, clock=self.clock, backoff=Backoff(self.random))
 
-    async def _report(self, claim: Claim, lease: Lease, outcome: Outcome) -> bool:
+    async def _report_outcome(self, claim: Claim, lease: Lease, outcome: Outcome) -> bool:
         if isinstance(outcome, Failure):
             error = outcome.error
             log.error("attempt.failed", outcome=outcome.outcome, error=type(error).__name__, message=str(error))
         reported = await complete(
             claim,
-            report_of(outcome, self.redactor),
+            make_report(outcome, self.redactor),
             lease=lease,
             dispatcher=self.dispatcher,
             clock=self.clock,
@@ -107,11 +108,11 @@ class AttemptRunner:
         return reported
 
 
-def first_of(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E | None:
+def first_exception_of(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E | None:
     """Return the first exception of a kind in a group, at any depth."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            if (found := first_of(error, kind)) is not None:
+            if (found := first_exception_of(error, kind)) is not None:
                 return found
         elif isinstance(error, kind):
             return error

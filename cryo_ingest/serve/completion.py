@@ -1,4 +1,4 @@
-"""Reports the end of an attempt to the dispatcher, and retries until the dispatcher has answered."""
+"""Reports the outcome of an attempt to the dispatcher, and retries until the dispatcher responds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRIES_IN_LEASE = 3
 MIN_REQUEST_SECONDS = 1.0
 
 
-def report_of(outcome: Outcome, redact: Callable[[str], str]) -> Report:
+def make_report(outcome: Outcome, redact: Callable[[str], str]) -> Report:
     """Return the report of an attempt; its message is redacted again, since the platform displays it."""
     if isinstance(outcome, Success):
         return Report(outcome.outcome, publication=outcome.publication)
@@ -32,7 +32,10 @@ def report_of(outcome: Outcome, redact: Callable[[str], str]) -> Report:
 
 
 def completion_body(claim: Claim, report: Report) -> dict[str, Any]:
-    """Return the body of a completion: `status` is the documented field, `outcome` the lite one; both are sent."""
+    """Return the body of a completion.
+
+    `status` is the documented field, and `outcome` the field of the lite form. Both are sent.
+    """
     return {
         "task_id": claim.assignment.task_id,
         "attempt": claim.assignment.attempt,
@@ -49,9 +52,9 @@ def completion_body(claim: Claim, report: Report) -> dict[str, Any]:
 async def complete(
     claim: Claim, report: Report, *, lease: Lease, dispatcher: Dispatcher, clock: Clock, backoff: Backoff
 ) -> bool:
-    """Report an attempt; retry with the same body while the dispatcher does not answer and the lease is held.
+    """Report an attempt; retry with the same body while the dispatcher does not answer and the lease is valid.
 
-    Return whether the report was accepted; if not, it is a bug in the worker, and logged.
+    Return whether the report was accepted. If not, that is a bug in the worker, and it is logged.
 
     Raises:
         LeaseLost: the lease is lost, or the dispatcher says that it is (PUB-5).

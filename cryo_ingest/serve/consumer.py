@@ -1,7 +1,8 @@
 """Processes one wake-up at a time. A service has one consumer for each concurrent attempt.
 
-A consumer receives a message only when it is idle, hides it from others while its attempt runs, and deletes it only
-after the attempt is reported, or if the task can't be claimed (LSE-1). An error with one message does not end it.
+A consumer receives a message only when it is idle. While the attempt runs, the consumer keeps the message invisible to
+other consumers, by SQS's visibility timeout. It deletes the message only after the attempt is reported, or if the task
+can't be claimed (LSE-1). An error with one message does not end the consumer.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """Processes wake-ups until the service drains."""
+    """Processes wake-ups until the service shuts down."""
 
     queue: WakeupQueue
     dispatcher: Dispatcher
@@ -48,10 +49,12 @@ class Consumer:
     poll_seconds: int
 
     async def run(self) -> None:
-        """Process wake-ups one after another; the first poll does not wait, so that a bad queue is detected at once.
+        """Process wake-ups one after another.
 
-        When the service drains, a running poll is completed, and its message is returned to the queue at once. SQS may
-        have delivered the message already, and would hide it from others for a minute.
+        The first poll does not wait, so that a wrong queue URL or a missing permission is detected at once. When the
+        service drains, it takes no new tasks: a running poll is completed, and its message is returned to the queue at
+        once. The poll is not cancelled, because SQS may already have delivered a message, which would otherwise stay
+        invisible for a minute.
         """
         wait_seconds = 0
         while not self.shutdown.draining:
@@ -61,7 +64,7 @@ class Consumer:
                 wait_seconds = self.poll_seconds
                 if message is not None:
                     await self._handle(message)
-                    await self._pause_after_machine_problem()
+                    await self._pause_if_machine_is_unhealthy()
             except QueueUnavailable as error:
                 self.status.queue_ok = False
                 log.warning("queue.unavailable", operation=error.operation, reason=error.reason)
@@ -78,7 +81,7 @@ class Consumer:
             await self.queue.acknowledge(message)
             return
         with structlog.contextvars.bound_contextvars(task_id=task_id):
-            async with self._hidden(message):
+            async with self._invisible(message):
                 done = await self._claim_and_run(task_id, message)
             if done:
                 await self.queue.acknowledge(message)
@@ -104,20 +107,20 @@ class Consumer:
             log.info("claim.not_claimed", reason=claim.reason)
             return True
         with structlog.contextvars.bound_contextvars(**log_fields(claim.assignment)), self.status.running():
-            log.info("attempt.claimed", lease_seconds=round(claim.grant.term_seconds, 1))
+            log.info("attempt.claimed", lease_seconds=round(claim.lease_period.duration_seconds, 1))
             return await self.runner.run(claim)
 
     @asynccontextmanager
-    async def _hidden(self, message: Message) -> AsyncIterator[None]:
-        """Hide a message from other consumers until the block ends."""
-        hiding = asyncio.create_task(self._keep_hidden(message))
+    async def _invisible(self, message: Message) -> AsyncIterator[None]:
+        """Keep a message invisible to other consumers until the `with` block ends."""
+        extending = asyncio.create_task(self._extend_visibility_timeout(message))
         try:
             yield
         finally:
-            hiding.cancel()
-            await asyncio.gather(hiding, return_exceptions=True)
+            extending.cancel()
+            await asyncio.gather(extending, return_exceptions=True)
 
-    async def _keep_hidden(self, message: Message) -> None:
+    async def _extend_visibility_timeout(self, message: Message) -> None:
         while True:
             await self.clock.sleep(VISIBILITY_SECONDS / 3)
             try:
@@ -126,8 +129,11 @@ class Consumer:
                 # The message may be delivered again: then a claim finds that the task is running.
                 log.warning("wakeup.not_hidden", reason=error.reason)
 
-    async def _pause_after_machine_problem(self) -> None:
-        """Pause if all attempts on this machine fail, so that other workers can run the tasks meanwhile."""
+    async def _pause_if_machine_is_unhealthy(self) -> None:
+        """Pause if the last attempt failed because of this machine's clock or credentials.
+
+        Other workers can run the tasks meanwhile.
+        """
         if self.status.machine_problem is None:
             self.machine_backoff.succeeded()
         else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from cryo_ingest.ports import Clock
-    from cryo_ingest.serve.ports import Claim, Grant, Report
+    from cryo_ingest.serve.ports import Claim, LeasePeriod, Report
 
 CLAIM_PATH = "/internal/task-claim"
 HEARTBEAT_PATH = "/v1/task/heartbeat"
@@ -65,7 +65,7 @@ class HttpDispatcher:
         except InvalidResponse as error:
             raise DispatcherUnavailable("claim", f"its answer can't be used ({error})") from None
 
-    async def heartbeat(self, claim: Claim, *, timeout_seconds: float) -> Grant:
+    async def heartbeat(self, claim: Claim, *, timeout_seconds: float) -> LeasePeriod:
         """Renew the lease."""
         sent_at = self._clock.monotonic()
         fields = {

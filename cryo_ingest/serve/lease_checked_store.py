@@ -1,4 +1,4 @@
-"""An object store that sends no request unless the lease is held (LSE-3)."""
+"""An object store that sends no request unless the lease is valid (LSE-3)."""
 
 from __future__ import annotations
 

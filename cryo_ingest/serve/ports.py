@@ -1,6 +1,6 @@
-"""The service's own collaborators, as narrow Protocols, and the values that pass between them.
+"""The interfaces that only the service uses, as narrow Protocols, and the values that they exchange.
 
-Implementations: `dispatcher.py` (HTTP) and `queue.py` (SQS). An attempt's collaborators are in `cryo_ingest.ports`.
+Implementations: `dispatcher.py` (HTTP) and `queue.py` (SQS). The interfaces of an attempt are in `cryo_ingest.ports`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ FENCED = 409
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """The lease that a claim or heartbeat granted: `term_seconds`, counted from `sent_at`.
+class LeasePeriod:
+    """How long the lease lasts after a claim or heartbeat: `duration_seconds`, counted from `sent_at`.
 
-    `sent_at` is our monotonic time just before the request was sent; the term is `lease_expires_at` minus the
-    response's `Date`, so that our clock is never compared with the dispatcher's (LSE-3).
+    `sent_at` is this machine's monotonic time just before the request was sent. The duration is `lease_expires_at`
+    minus the response's `Date`, so that the clocks of machine and dispatcher are never compared (LSE-3).
     """
 
     sent_at: float
-    term_seconds: float
+    duration_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,17 @@ class Claim:
     """A claimed task: the attempt, the first lease, and the two tokens, which are secrets."""
 
     assignment: Assignment
-    grant: Grant
+    lease_period: LeasePeriod
     lease_token: str = field(repr=False)
     capability_token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class NotClaimed:
-    """The task can't be claimed: running elsewhere, finished, cancelled or unknown (LSE-1); `reason` is for the log."""
+    """The task can't be claimed: it is running elsewhere, finished, cancelled or unknown (LSE-1).
+
+    `reason` is for the log.
+    """
 
     reason: str
 
@@ -56,7 +59,8 @@ class Report:
 class LeaseLost(Exception):
     """The lease is lost: nothing may be stored or reported under it (LSE-3, LSE-5).
 
-    `fenced` is set if the dispatcher answered 409; then the task's wake-up can be acknowledged.
+    `fenced` is set if the dispatcher answered 409, because the task does not belong to this attempt any more. Then the
+    task's wake-up can be acknowledged.
     """
 
     def __init__(self, reason: str, *, fenced: bool = False) -> None:
@@ -69,11 +73,11 @@ class DispatcherUnavailable(Exception):
 
     def __init__(self, operation: str, reason: str) -> None:
         self.operation, self.reason = operation, reason
-        super().__init__(f"the dispatcher failed {operation}: {reason}")
+        super().__init__(f"{operation} failed at the dispatcher: {reason}")
 
 
 class CompletionRejected(Exception):
-    """The dispatcher rejected our completion (400, or a 4xx outside the contract): a bug in the worker."""
+    """The dispatcher rejected the completion (400, or a 4xx outside the contract): a bug in the worker."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -85,7 +89,7 @@ class QueueUnavailable(Exception):
 
     def __init__(self, operation: str, reason: str) -> None:
         self.operation, self.reason = operation, reason
-        super().__init__(f"the wake-up queue failed {operation}: {reason}")
+        super().__init__(f"{operation} failed at the wake-up queue: {reason}")
 
 
 class Dispatcher(Protocol):
@@ -99,8 +103,8 @@ class Dispatcher(Protocol):
         """
         ...
 
-    async def heartbeat(self, claim: Claim, *, timeout_seconds: float) -> Grant:
-        """Renew the lease, and return the new grant.
+    async def heartbeat(self, claim: Claim, *, timeout_seconds: float) -> LeasePeriod:
+        """Renew the lease, and return its new period.
 
         Raises:
             LeaseLost: 401, 403 or 409.
@@ -131,14 +135,14 @@ class WakeupQueue(Protocol):
     """Delivers wake-ups at least once, in any order. Every method may raise QueueUnavailable."""
 
     async def receive(self, *, wait_seconds: int) -> Message | None:
-        """Wait for one message and hide it from other consumers for a while; None if there was none.
+        """Wait for one message and make it invisible to other consumers for a while; None if there was none.
 
         If the call is cancelled, a message that still arrives is returned to the queue.
         """
         ...
 
     async def hide(self, message: Message, *, seconds: int) -> None:
-        """Hide a delivered message for `seconds` from now; with 0 it can be delivered again at once."""
+        """Keep a delivered message invisible for `seconds` from now; with 0 it can be delivered again at once."""
         ...
 
     async def acknowledge(self, message: Message) -> None:

@@ -33,7 +33,7 @@ MAX_POLL_SECONDS = 20
 
 
 def poll_seconds(grace_seconds: float) -> int:
-    """Return how long a poll may take: a service that drains waits for it, and must stay in its grace period."""
+    """Return how long a poll may take: a service that shuts down waits for the poll, within its grace period."""
     return min(MAX_POLL_SECONDS, max(1, int(grace_seconds / 3)))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from cryo_ingest.model import Assignment, mark_repeated_keys
-from cryo_ingest.serve.ports import Claim, Grant, NotClaimed
+from cryo_ingest.serve.ports import Claim, LeasePeriod, NotClaimed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,13 +96,13 @@ def parse_claim(body: bytes, headers: Mapping[str, str], *, task_id: str, sent_a
         raise InvalidResponse(message)
     return Claim(
         assignment=Assignment(task_id, leased.attempt, payload),
-        grant=_grant(leased.lease_expires_at, headers, sent_at=sent_at),
+        lease_period=_grant(leased.lease_expires_at, headers, sent_at=sent_at),
         lease_token=leased.lease_token,
         capability_token=leased.capability_token,
     )
 
 
-def parse_renewal(body: bytes, headers: Mapping[str, str], *, sent_at: float) -> Grant:
+def parse_renewal(body: bytes, headers: Mapping[str, str], *, sent_at: float) -> LeasePeriod:
     """Return the lease in a response with status 200 to a heartbeat.
 
     Raises:
@@ -125,7 +125,7 @@ def _load(body: bytes) -> Any:
     return json.loads(body, object_pairs_hook=mark_repeated_keys)
 
 
-def _grant(lease_expires_at: datetime, headers: Mapping[str, str], *, sent_at: float) -> Grant:
+def _grant(lease_expires_at: datetime, headers: Mapping[str, str], *, sent_at: float) -> LeasePeriod:
     try:
         date = parsedate_to_datetime(headers["Date"])
     except (KeyError, ValueError, OverflowError):
@@ -133,4 +133,4 @@ def _grant(lease_expires_at: datetime, headers: Mapping[str, str], *, sent_at: f
         raise InvalidResponse(message) from None
     if date.tzinfo is None:  # RFC 2822's "-0000"; an HTTP date is always in UTC
         date = date.replace(tzinfo=UTC)
-    return Grant(sent_at, (lease_expires_at - date).total_seconds())
+    return LeasePeriod(sent_at, (lease_expires_at - date).total_seconds())

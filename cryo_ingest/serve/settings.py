@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.settings import ADDRESS, COUNT, HTTP_URL, PLAIN_URL, PROVIDED, SECONDS, TOKEN, Reader, read_settings
+from cryo_ingest.settings import ADDRESS, ANY_TEXT, COUNT, HTTP_URL, PLAIN_URL, SECONDS, TOKEN, Reader, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +39,10 @@ def service_from_environment(environment: Mapping[str, str]) -> tuple[Settings, 
     reader = Reader(environment)
     settings = read_settings(reader)
     service = ServiceSettings(
-        dispatcher_url=reader.required("DISPATCHER_URL", HTTP_URL),
-        worker_token=reader.required("TRACE_WORKER_TOKEN", TOKEN),
-        queue_url=reader.required("TASK_WAKEUP_QUEUE", HTTP_URL),
-        bucket=reader.required("S3_BUCKET", PROVIDED),
+        dispatcher_url=reader.read_required("DISPATCHER_URL", HTTP_URL),
+        worker_token=reader.read_required("TRACE_WORKER_TOKEN", TOKEN),
+        queue_url=reader.read_required("TASK_WAKEUP_QUEUE", HTTP_URL),
+        bucket=reader.read_required("S3_BUCKET", ANY_TEXT),
         sqs_endpoint=reader.read("SQS_ENDPOINT", PLAIN_URL, default=None),
         concurrency=reader.read("TRACE_WORKER_CONCURRENCY", COUNT, default=1),
         shutdown_grace_seconds=reader.read("TRACE_SHUTDOWN_GRACE_SECONDS", SECONDS, default=25.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Never, TypeVar
 
-from cryo_ingest.errors import AttemptStopped
+from cryo_ingest.errors import StoppedByShutdown
 from cryo_ingest.logs import log
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class Shutdown:
         """Wait until running attempts must be handed back.
 
         Raises:
-            AttemptStopped: at that time.
+            StoppedByShutdown: at that time.
         """
         await self._stopping.wait()
-        raise AttemptStopped(grace_seconds=self._grace_seconds)
+        raise StoppedByShutdown(grace_seconds=self._grace_seconds)
 
     async def enforce(self) -> Never:
         """Wait for the first signal, then enforce the grace period.

@@ -50,7 +50,7 @@ def serve(settings: Settings, service: ServiceSettings) -> int:
         store = open_store(f"s3://{service.bucket}", settings.s3)
     except ValueError:
         raise ConfigurationError({"S3_BUCKET": "must be the name of a bucket"}) from None
-    threading.Thread(target=load, args=(settings.coverage,), name="load-proof", daemon=True).start()
+    threading.Thread(target=load, args=(settings.proof_level,), name="load-proof", daemon=True).start()
     return asyncio.run(_serve(settings, service, store=store, redactor=redactor))
 
 

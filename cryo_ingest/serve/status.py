@@ -43,7 +43,7 @@ class Status:
     def reasons_not_ready(self) -> list[str]:
         """Return why no task would be accepted now; empty if ready (LSE-5).
 
-        Before the first claim the dispatcher counts as ready: without a wake-up there is no request to send.
+        Before the first claim the dispatcher is assumed to be ready: without a wake-up there is no request to send.
         """
         reasons = {
             "draining": self.shutdown.draining,

@@ -138,7 +138,7 @@ class MemoryStore:
         content = self.objects.get(stored.key)
         return content is not None and content.etag == stored.etag and content.body == _bytes(body)
 
-    async def ensure_create_only(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
+    async def check_refuses_overwrite(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Do nothing: this store obeys its conditions."""
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:

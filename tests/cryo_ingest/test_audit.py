@@ -66,7 +66,7 @@ def test_gaps_finds_exactly_ten_defects_in_10000_ranges():
     sizes["cryo/1/notes.txt"] = 7
     stored = [StoredObject(key, size, '"x"') for key, size in sizes.items()]
     coverage = survey(stored, start=0, end=RANGES * WIDTH)
-    kinds = {kind: sorted(gap.start for gap in coverage.gaps if gap.kind == kind) for kind in KINDS}
+    kinds = {kind: sorted(finding.start for finding in coverage.findings if finding.kind == kind) for kind in KINDS}
     assert kinds["unpublished"] == [starts[2]]
     assert kinds["incomplete"] == sorted(starts[3:5])
     assert kinds["duplicate"] == sorted(starts[5:7])
@@ -93,7 +93,7 @@ def test_verify_and_gaps_find_exactly_ten_defects_in_a_store(tmp_path: Path):
 def test_gaps_of_an_empty_dataset_is_the_complete_range():
     """A dataset without versions is missing completely."""
     coverage = survey([], start=5, end=2005)
-    assert [(gap.kind, gap.start, gap.end) for gap in coverage.gaps] == [("missing", 5, 2005)]
+    assert [(finding.kind, finding.start, finding.end) for finding in coverage.findings] == [("missing", 5, 2005)]
     assert coverage.missing() == [(5, 1005), (1005, 2005)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cryo_ingest.datasets import all_datasets, extractable
+from cryo_ingest.datasets import all_datasets, find_dataset
 from cryo_ingest.errors import BadPayload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,5 +44,5 @@ def test_pay_4_25_of_36_datasets_need_only_a_range():
 def test_pay_4_an_unusable_name_is_rejected_with_advice(name: str, words: str):
     """PAY-4: unknown names, aliases, groups and datasets with arguments are bad payloads, each with advice."""
     with pytest.raises(BadPayload, match="cryo_dataset_name") as caught:
-        extractable(name)
+        find_dataset(name)
     assert words in str(caught.value)

@@ -7,7 +7,7 @@ import pytest
 from cryo_ingest.errors import ConfigurationError
 from cryo_ingest.extract import command
 from cryo_ingest.network import Proxies, certificate_bundle
-from cryo_ingest.ports import ExtractionOrder
+from cryo_ingest.ports import ExtractionRequest
 from cryo_ingest.settings import from_environment
 
 PROXY = "http://us3r:p4ss-canary@proxy.example:3128"
@@ -58,13 +58,13 @@ def test_a_proxy_that_cannot_be_used_is_a_configuration_error_that_names_its_var
 
 def test_cryo_gets_the_proxy_variables_only_if_our_own_client_uses_them(tmp_path: Path):
     """SEC-1: Cryo uses all proxy variables that it gets."""
-    order = ExtractionOrder(None, (), tmp_path, (), "http://node.example")  # type: ignore[arg-type]
+    request = ExtractionRequest(None, (), tmp_path, (), "http://node.example")  # type: ignore[arg-type]
     inherited = {"PATH": "/bin", "HTTP_PROXY": PROXY, "no_proxy": "x", "SECRET": "y"}
     off = from_environment(inherited)
     on = from_environment(inherited | {"TRACE_PROXY": "environment"})
     base = {"PATH": "/bin", "ETH_RPC_URL": "http://node.example"}
-    assert command.environment(order, off, inherited=inherited) == base
-    assert command.environment(order, on, inherited=inherited) == base | {"HTTP_PROXY": PROXY, "no_proxy": "x"}
+    assert command.environment(request, off, inherited=inherited) == base
+    assert command.environment(request, on, inherited=inherited) == base | {"HTTP_PROXY": PROXY, "no_proxy": "x"}
 
 
 def test_the_certificates_of_a_file_and_of_directories_are_one_bundle(tmp_path: Path):

@@ -50,7 +50,7 @@ def test_a_closed_or_full_standard_error_does_not_end_an_attempt(tmp_path: Path,
 
 
 def test_a_full_standard_output_is_logged_and_retryable(tmp_path: Path):
-    """Exit code 75: the version is in the store, and another run adopts it."""
+    """Exit code 75: the version is in the store, and another run keeps it."""
     done = run(tmp_path, ">/dev/full")
     assert done.returncode == 75
     assert "publication.not_delivered" in done.stderr

@@ -1,4 +1,4 @@
-"""Any input from outside is parsed or raises one of our errors; found examples are kept."""
+"""Any input from outside is parsed or raises one of the worker's errors; found examples are kept."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from support.worker import PAYLOAD
 from cryo_ingest import layout
 from cryo_ingest.audit.locations import BadReference, location_of, read_dataset_reference, read_reference
 from cryo_ingest.audit.verify import manifest_problems
-from cryo_ingest.datasets import extractable
+from cryo_ingest.datasets import find_dataset
 from cryo_ingest.errors import BadPayload, ConfigurationError
 from cryo_ingest.model import make_manifest, parse_manifest, parse_task, parse_task_text
 from cryo_ingest.redact import Redactor
@@ -56,7 +56,7 @@ def test_pay_2_any_payload_is_a_task_with_a_location_or_a_bad_payload(payload: o
         task = parse_task(payload)
         assert location_of(layout.prefix(task)) is not None
         task.model_dump_json().encode()
-        extractable(task.cryo_dataset_name)
+        find_dataset(task.cryo_dataset_name)
 
 
 @BOUNDED

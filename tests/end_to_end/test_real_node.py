@@ -54,5 +54,5 @@ def test_rng_2_a_range_past_the_head_of_a_real_node_publishes_nothing(
     }
     result = worker.run(file_target, payload, **real_mode(anvil_process.url) | AT_THE_HEAD)
     assert (result.returncode, result.stdout) == (75, "")
-    assert "StaleHead" in result.stderr
+    assert "RangeNotFinal" in result.stderr
     assert file_target.contents() == {}

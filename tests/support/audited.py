@@ -20,7 +20,7 @@ from cryo_ingest.audit.verify import Verified, verify
 from cryo_ingest.datasets import all_datasets
 from cryo_ingest.model import Task
 from cryo_ingest.ports import StoredObject
-from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.prove.rows import RowsProver
 from cryo_ingest.publish.version import Version
 
 DATASET, WIDTH = "nonce_diffs", 1000
@@ -111,7 +111,7 @@ BY_LISTING = {
     "duplicate": {"duplicate"},
     "overlapping": {"overlapping"},
 }
-"""The kinds of gap for each defect that a listing shows; the other defects need the content of objects."""
+"""The kinds of finding for each defect that a listing shows; the other defects need the content of objects."""
 
 
 def add_defects(store: PrefixStore, ranges: int, seed: int) -> dict[str, int]:
@@ -139,7 +139,7 @@ async def verify_store(store: PrefixStore) -> list[Verified]:
     locations = [location_of(prefix) for prefix in store.versions]
     with tempfile.TemporaryDirectory() as scratch:
         return [
-            await verify(_as_store(store), location, make_proof=_proof_of, scratch=Path(scratch))
+            await verify(_as_store(store), location, make_prover=_prover_of, scratch=Path(scratch))
             for location in locations
             if isinstance(location, Location)
         ]
@@ -154,8 +154,8 @@ def _as_store(store: PrefixStore) -> Any:
     return store
 
 
-def _proof_of(task: Task) -> RowsProof:
-    return RowsProof(task, all_datasets()[task.cryo_dataset_name], executable="x")
+def _prover_of(task: Task) -> RowsProver:
+    return RowsProver(task, all_datasets()[task.cryo_dataset_name], executable="x")
 
 
 def differences(starts: Mapping[str, int], coverage: Coverage, found: list[Verified]) -> list[str]:
@@ -163,10 +163,10 @@ def differences(starts: Mapping[str, int], coverage: Coverage, found: list[Verif
     wanted = {(kind, starts[defect]) for defect, kinds in BY_LISTING.items() for kind in kinds}
     # The wide version shares blocks with two neighbours.
     wanted.add(("overlapping", starts["overlapping"] + WIDTH))
-    seen = {(gap.kind, gap.start) for gap in coverage.gaps}
+    actual = {(finding.kind, finding.start) for finding in coverage.findings}
     reported = {int(verified.prefix.split("/")[3].partition("_")[0]) for verified in found if verified.findings}
     changed = {starts[defect] for defect in DEFECTS}
-    problems = [f"gaps did not find {each}" for each in wanted - seen]
-    problems += [f"gaps wrongly found {each}" for each in seen - wanted]
+    problems = [f"gaps did not find {each}" for each in wanted - actual]
+    problems += [f"gaps wrongly found {each}" for each in actual - wanted]
     problems += [f"verify did not find the defect at {start}" for start in changed - reported]
     return problems + [f"verify wrongly found something at {start}" for start in reported - changed]

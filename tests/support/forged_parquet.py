@@ -1,6 +1,6 @@
 """Writes Parquet files by hand, so that any part can be wrong: pages, headers and footer in compact Thrift.
 
-A file has one row group with a dataset's columns, all required; a `Column` replaces an honest column.
+A file has one row group with a dataset's columns, all required; a `Column` replaces a valid column.
 """
 
 import base64
@@ -84,7 +84,7 @@ class Column:
 
 @dataclass
 class Forged:
-    """A file of a dataset, with its differences from an honest file."""
+    """A file of a dataset, with its differences from a valid file."""
 
     rows: int
     columns: dict[str, Column] = field(default_factory=dict)

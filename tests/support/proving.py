@@ -1,4 +1,4 @@
-"""Proves files as an attempt does: by rows, then with a node, through our own client."""
+"""Proves files as an attempt does: by rows, then with a node, through the worker's own client."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from cryo_ingest.layout import Chunk, chunks
 from cryo_ingest.levels import Level
 from cryo_ingest.model import Task
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.level import make_proof
+from cryo_ingest.prove.level import make_prover
 from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.endpoint import open_endpoint
 from cryo_ingest.settings import RpcPools, Settings
@@ -59,15 +59,18 @@ def task_of(dataset: str, start: int, end: int, chain_id: int = 1) -> Task:
 def settings_of(urls: str, level: Level | None = None, confirmations: int | None = None) -> Settings:
     """Return settings of real mode for a pool of endpoints."""
     pools = RpcPools({"TRACE_CRYO_RPC_URL": urls})
-    return Settings(mode="real", configured_coverage=level, confirmations=confirmations, rpc=pools)
+    return Settings(mode="real", configured_proof_level=level, confirmations=confirmations, rpc=pools)
 
 
 async def prove_files(task: Task, settings: Settings, files: dict[Chunk, Path]) -> list[FileProof]:
     """Prove some files of a task at the level of the settings."""
     clock = JumpingClock()
     async with open_endpoint(task, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
-        proof = make_proof(task, all_datasets()[task.cryo_dataset_name], settings=settings, endpoint=endpoint)
-        return [await proof.confirm(path, chunk, seen=await proof.prove(path, chunk)) for chunk, path in files.items()]
+        prover = make_prover(task, all_datasets()[task.cryo_dataset_name], settings=settings, endpoint=endpoint)
+        return [
+            await prover.confirm_with_node(path, chunk, rows_proof=await prover.prove_rows(path, chunk))
+            for chunk, path in files.items()
+        ]
 
 
 def prove_tables(task: Task, settings: Settings, tables: list[pa.Table], folder: Path) -> list[FileProof]:

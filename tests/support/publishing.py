@@ -31,10 +31,10 @@ KEYS = list(REAL.manifest.parquet_keys)
 COMPLETE = dict.fromkeys(KEYS, b"real rows abc") | {REAL.manifest_key: REAL.manifest.to_bytes()}
 
 
-class WordProof:
+class WordProver:
     """Proves text files: `real rows abc` is complete, and its rows are the letters, in any order."""
 
-    async def prove(self, path: Path, chunk: Chunk) -> FileProof:
+    async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
         """Prove a text file."""
         words = path.read_bytes().split()
         if len(words) < 3 or words[1] != b"rows":
@@ -42,12 +42,12 @@ class WordProof:
         digest = path.read_bytes().hex()
         return FileProof(digest, path.stat().st_size, 3, chunk.start, chunk.end - 1, fake=words[0] == b"fake")
 
-    async def confirm(
-        self, path: Path, chunk: Chunk, *, seen: FileProof, recorded: Mapping[str, str] | None = None
+    async def confirm_with_node(
+        self, path: Path, chunk: Chunk, *, rows_proof: FileProof, recorded: Mapping[str, str] | None = None
     ) -> FileProof:
         """Return the proof by rows."""
         del path, chunk, recorded
-        return seen
+        return rows_proof
 
     async def same_rows(self, left: Path, right: Path) -> bool:
         """Compare letters as multisets."""
@@ -70,7 +70,7 @@ def extracted(folder: Path) -> Extraction:
     for chunk in REAL.chunks:
         path = folder / chunk.name
         path.write_bytes(b"real rows abc")
-        files.append(ExtractedFile(chunk, path, asyncio.run(WordProof().prove(path, chunk))))
+        files.append(ExtractedFile(chunk, path, asyncio.run(WordProver().prove_rows(path, chunk))))
     return Extraction(tuple(files), 1, "binary")
 
 
@@ -82,9 +82,9 @@ class Publisher:
         self.scratch.mkdir()
         self.version = version
 
-    def adopt(self, store: MemoryStore) -> bool:
-        """Adopt the version if it is published."""
-        return asyncio.run(self.prefix(store).adopt_published())
+    def use_existing(self, store: MemoryStore) -> bool:
+        """Keep the version if it is published; return whether it is."""
+        return asyncio.run(self.prefix(store).use_existing_version())
 
     def publish(self, store: MemoryStore, extraction: Extraction) -> None:
         """Publish."""
@@ -96,7 +96,7 @@ class Publisher:
 
     def prefix(self, store: MemoryStore) -> VersionPrefix:
         """Return the version's prefix in a store."""
-        return VersionPrefix(store, self.version, WordProof(), self.scratch, JumpingClock(), Random(1))
+        return VersionPrefix(store, self.version, WordProver(), self.scratch, JumpingClock(), Random(1))
 
 
 def holding(contents: Mapping[str, bytes], *faults: MemoryFault) -> MemoryStore:

@@ -1,4 +1,4 @@
-"""Sends requests with our own client, on a clock that jumps over every wait."""
+"""Sends requests with the worker's own client, on a clock that skips every wait."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -8,10 +8,10 @@ from typing import Any
 
 from cryo_ingest.backoff import Backoff
 from cryo_ingest.model import Assignment
-from cryo_ingest.serve.ports import Claim, Grant, Message, NotClaimed, Report
+from cryo_ingest.serve.ports import Claim, LeasePeriod, Message, NotClaimed, Report
 
 TASK_ID = "6e484f2c-567a-44f3-8a5e-c0650b2a169f"
-TERM_SECONDS = 60.0
+LEASE_SECONDS = 60.0
 
 
 class SteadyRandom(Random):
@@ -26,8 +26,10 @@ def backoff(longest_seconds: float = 4.0) -> Backoff:
     return Backoff(SteadyRandom(), first_seconds=1.0, longest_seconds=longest_seconds)
 
 
-def claim_of(payload: object = None, *, sent_at: float = 1000.0, term_seconds: float = TERM_SECONDS) -> Claim:
-    return Claim(Assignment(TASK_ID, 1, payload), Grant(sent_at, term_seconds), "l3ase-canary", "c4pability-canary")
+def claim_of(payload: object = None, *, sent_at: float = 1000.0, duration_seconds: float = LEASE_SECONDS) -> Claim:
+    return Claim(
+        Assignment(TASK_ID, 1, payload), LeasePeriod(sent_at, duration_seconds), "l3ase-canary", "c4pability-canary"
+    )
 
 
 @dataclass
@@ -46,11 +48,11 @@ class ScriptedDispatcher:
         answer: Claim | NotClaimed = await self._next("claim", self.claims)
         return answer
 
-    async def heartbeat(self, _claim: Claim, *, timeout_seconds: float) -> Grant:
+    async def heartbeat(self, _claim: Claim, *, timeout_seconds: float) -> LeasePeriod:
         """Answer a heartbeat; a successful one grants a full term from its sending."""
         sent_at = self.clock.monotonic()
         await self._next("heartbeat", self.heartbeats, timeout_seconds)
-        return Grant(sent_at, TERM_SECONDS)
+        return LeasePeriod(sent_at, LEASE_SECONDS)
 
     async def complete(self, _claim: Claim, report: Report, *, timeout_seconds: float) -> None:
         """Answer a completion and record the report."""

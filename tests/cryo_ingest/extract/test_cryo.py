@@ -28,7 +28,7 @@ from cryo_ingest.errors import (
 )
 from cryo_ingest.extract.cryo import CryoExtractor, executable_sha256
 from cryo_ingest.model import Task
-from cryo_ingest.ports import Extraction, ExtractionOrder, FileProof, ProveFile
+from cryo_ingest.ports import Extraction, ExtractionRequest, FileProof, ProveFile
 from cryo_ingest.redact import Redactor
 from cryo_ingest.settings import Caps, Settings
 
@@ -81,7 +81,7 @@ class Bench:
         self.settings = Settings(mode="real", cryo_bin=str(self.cryo))
         self.clock: SystemClock = QuickClock()
         self.prove: ProveFile = prove
-        self.order = ExtractionOrder(TASK, CHUNKS, self.directory, (), SECRET_URL)
+        self.request = ExtractionRequest(TASK, CHUNKS, self.directory, (), SECRET_URL)
 
     def extract(self, script: str, **settings: object) -> Extraction:
         """Run the script as Cryo; `$NOTES` is a directory for its notes, `$RUN` the number of the run."""
@@ -97,7 +97,7 @@ class Bench:
             self.clock,
             Redactor([SECRET_URL]),
         )
-        return asyncio.run(extractor.extract(self.order, prove=self.prove))
+        return asyncio.run(extractor.extract(self.request, prove=self.prove))
 
     @property
     def runs(self) -> int:
@@ -253,7 +253,7 @@ def test_lse_3_cancelling_the_attempt_ends_cryo(bench: Bench):
 
     async def cancel_when_started() -> None:
         extractor = CryoExtractor(bench.settings, QuickClock(), Redactor([]))
-        extracting = asyncio.ensure_future(extractor.extract(bench.order, prove=prove))
+        extracting = asyncio.ensure_future(extractor.extract(bench.request, prove=prove))
         while not (bench.notes / "started").exists():
             await asyncio.sleep(0.01)
         extracting.cancel()
@@ -333,7 +333,7 @@ def test_rng_4_a_file_that_changes_after_its_proof_is_proved_again(bench: Bench)
 def test_hint_block_0_of_a_debug_dataset_suggests_block_1(bench: Bench):
     """Nodes reject tracing the genesis block; the message names the reason and the remedy."""
     task = TASK.model_copy(update={"cryo_dataset_name": "geth_calls"})
-    bench.order = replace(bench.order, task=task, chunks=layout.chunks(task))
+    bench.request = replace(bench.request, task=task, chunks=layout.chunks(task))
     with pytest.raises(CryoFailed, match=r"start the range at block 1\. Cryo's last lines: genesis") as caught:
         bench.extract("echo genesis is not traceable; exit 1")
     assert ".." not in str(caught.value)

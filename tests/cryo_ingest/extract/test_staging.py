@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cryo_ingest.clock import SystemClock
-from cryo_ingest.errors import DiskFull, MachineFailed, StagingHeld, UnsafeStaging
+from cryo_ingest.errors import DiskFull, MachineFailed, StagingLocked, UnsafeStaging
 from cryo_ingest.extract.staging import DirectoryStaging, _mapped_error
 from cryo_ingest.ports import Workspace
 
@@ -84,7 +84,7 @@ def test_stg_5_a_directory_of_a_live_attempt_is_not_acquired(tmp_path: Path):
     workspace = acquire(first)
     (workspace.directory / "file").write_text("x")
     for other in (first, second):
-        with pytest.raises(StagingHeld):
+        with pytest.raises(StagingLocked):
             acquire(other)
     assert (workspace.directory / "file").exists()
     discard(first)
@@ -98,7 +98,7 @@ def test_stg_5_a_cryo_that_outlives_its_worker_keeps_the_lock(tmp_path: Path):
     workspace = acquire(staging)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[workspace.lock]) as child:
         os.close(workspace.lock)
-        with pytest.raises(StagingHeld):
+        with pytest.raises(StagingLocked):
             acquire(later)
         assert asyncio.run(later.sweep()) == 0
         child.communicate(b"\n")

@@ -50,8 +50,8 @@ def prove(
 
 @pytest.mark.parametrize("quirk", [None, *QUIRKS])
 @pytest.mark.parametrize("level", ["chain", "receipts"])
-def test_rng_4_honest_files_pass_with_every_quirk(quirk: str | None, level: Level, tmp_path: Path):
-    """RNG-4: the quirks of real chains in blooms, log indexes, tags and receipts fail no honest file."""
+def test_rng_4_correct_files_pass_with_every_quirk(quirk: str | None, level: Level, tmp_path: Path):
+    """RNG-4: the quirks of real chains in blooms, log indexes, tags and receipts do not make correct files fail."""
     chain = Chain(1, seed=7, quirks=Quirks(**({quirk: True} if quirk else {})))
     for dataset in BY_CHAIN:
         if quirk == "no_receipts" and level == "receipts" and dataset in BY_RECEIPTS:

@@ -14,7 +14,7 @@ from cryo_ingest.datasets import all_datasets
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.layout import chunks
 from cryo_ingest.ports import FileProof
-from cryo_ingest.prove.level import make_proof
+from cryo_ingest.prove.level import make_prover
 from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.endpoint import open_endpoint
 from harness.fakes.rpc import Node, RpcPool
@@ -159,10 +159,11 @@ def test_lay_10_recorded_evidence_counts_only_for_its_chunk(tmp_path: Path):
             async with open_endpoint(
                 task, settings=with_pool, chain=HttpChain(with_pool, clock), clock=clock
             ) as endpoint:
-                proof = make_proof(task, all_datasets()["logs"], settings=with_pool, endpoint=endpoint)
-                seen = await proof.prove(path, chunk)
-                recorded = {"sha256": seen.sha256, "evidence": "receipts", "evidence-of": subject}
-                return await proof.confirm(path, chunk, seen=seen, recorded=recorded), len(pool.journal)
+                prover = make_prover(task, all_datasets()["logs"], settings=with_pool, endpoint=endpoint)
+                rows_proof = await prover.prove_rows(path, chunk)
+                recorded = {"sha256": rows_proof.sha256, "evidence": "receipts", "evidence-of": subject}
+                proof = await prover.confirm_with_node(path, chunk, rows_proof=rows_proof, recorded=recorded)
+                return proof, len(pool.journal)
 
     confirmed, calls = asyncio.run(confirm(f"1:logs:{START}:{END}"))
     assert (confirmed.evidence, calls) == ("receipts", 0)

@@ -1,4 +1,4 @@
-"""Parquet is untrusted input: any file passes or raises our own errors, within bounded memory."""
+"""Parquet is untrusted input: any file passes or raises one of the worker's own errors, within bounded memory."""
 
 import asyncio
 import gzip
@@ -37,13 +37,13 @@ from support.proving import JumpingClock, task_of
 from cryo_ingest.audit.locations import location_of
 from cryo_ingest.audit.verify import verify
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.errors import ProofFailed, SchemaDrift
+from cryo_ingest.errors import ProofFailed, UnexpectedSchema
 from cryo_ingest.layout import Chunk
 from cryo_ingest.ports import AlreadyStored, Changed
 from cryo_ingest.prove.compact import Malformed, Walker
 from cryo_ingest.prove.footer import read_footer
 from cryo_ingest.prove.multiset import equal_rows
-from cryo_ingest.prove.rows import RowsProof
+from cryo_ingest.prove.rows import RowsProver
 from cryo_ingest.prove.summarize import summarize
 from cryo_ingest.publish.prefix import VersionPrefix
 from cryo_ingest.publish.version import Version
@@ -174,11 +174,11 @@ def bomb_store(tmp_path: Path) -> tuple[MemoryStore, Version, Chunk]:
 
 
 def test_lay_10_a_stored_bomb_is_a_broken_object(tmp_path: Path):
-    """LAY-10: stored objects are proved as Cryo's files are; a bomb fails, so it is not adopted."""
+    """LAY-10: stored objects are proved as Cryo's files are; a bomb fails, so it is not kept."""
     store, version, chunk = bomb_store(tmp_path)
-    proof = proof_of("nonce_diffs")
-    prefix = VersionPrefix(store, version, proof, tmp_path, JumpingClock(), Random(1))
-    assert not asyncio.run(prefix.adopt_published())
+    prover = prover_of("nonce_diffs")
+    prefix = VersionPrefix(store, version, prover, tmp_path, JumpingClock(), Random(1))
+    assert not asyncio.run(prefix.use_existing_version())
     stored = asyncio.run(store.list(version.prefix))[version.key(chunk)]
     assert asyncio.run(prefix.prove_object(chunk, stored)) is None
 
@@ -188,14 +188,14 @@ def test_verify_reports_a_bomb(tmp_path: Path):
     store, version, _ = bomb_store(tmp_path)
     location = location_of(version.prefix)
     assert location is not None
-    found = asyncio.run(verify(store, location, make_proof=lambda _: proof_of("nonce_diffs"), scratch=tmp_path))
+    found = asyncio.run(verify(store, location, make_prover=lambda _: prover_of("nonce_diffs"), scratch=tmp_path))
     (finding,) = found.findings
     assert "claims 2000000000 rows" in finding.problem
 
 
-def proof_of(name: str) -> RowsProof:
-    """Return the proof by rows of a dataset."""
-    return RowsProof(task_of(name, 0, 1000), all_datasets()[name], executable="x")
+def prover_of(name: str) -> RowsProver:
+    """Return a dataset's prover by rows."""
+    return RowsProver(task_of(name, 0, 1000), all_datasets()[name], executable="x")
 
 
 def outcome_of(name: str, path: Path, content: bytes) -> str:
@@ -203,11 +203,11 @@ def outcome_of(name: str, path: Path, content: bytes) -> str:
     path.write_bytes(content)
     chunk = Chunk(0, 1000, path.name)
     try:
-        proof = RowsProof(task_of(name, 0, 1000, chain_id=31337), all_datasets()[name], executable="x")
-        asyncio.run(proof.prove(path, chunk))
+        prover = RowsProver(task_of(name, 0, 1000, chain_id=31337), all_datasets()[name], executable="x")
+        asyncio.run(prover.prove_rows(path, chunk))
         summarize(path, chunk, dataset=name, digest="any")
         equal_rows(path, path)
-    except (ProofFailed, SchemaDrift) as error:
+    except (ProofFailed, UnexpectedSchema) as error:
         return type(error).__name__
     return "read"
 

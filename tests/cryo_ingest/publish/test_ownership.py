@@ -34,7 +34,7 @@ def test_lay_12_files_that_a_manifest_lists_are_fatal(form: str, publisher: Publ
     contents = THEIRS | {key: content, REAL.prefix + "garbage": b"x"}
     store = holding(contents)
     with pytest.raises(DatasetMismatch, match=key) as caught:
-        publisher.adopt(store)
+        publisher.use_existing(store)
     assert caught.value.key in THEIRS
     assert "dataset_uuid" in str(caught.value)
     with pytest.raises(DatasetMismatch):
@@ -44,7 +44,7 @@ def test_lay_12_files_that_a_manifest_lists_are_fatal(form: str, publisher: Publ
 
 
 class Intruder:
-    """Publishes the other dataset just before the nth operation of a kind, unless our manifest is stored already."""
+    """Publishes the other dataset just before the nth operation of a kind, unless the version has a manifest."""
 
     def __init__(self, store: MemoryStore, operation: str, nth: int) -> None:
         self._store, self._operation, self._left = store, operation, nth

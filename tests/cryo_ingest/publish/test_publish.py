@@ -46,7 +46,7 @@ def test_lay_8_each_file_has_the_metadata_of_its_proof(publisher: Publisher, ext
 def test_lay_10_a_complete_version_is_adopted_and_nothing_is_written(publisher: Publisher):
     """LAY-10: every object is read, none is written."""
     store = holding(COMPLETE)
-    assert publisher.adopt(store)
+    assert publisher.use_existing(store)
     assert store.did("create") + store.did("replace") + store.did("delete") == []
     assert set(store.did("get")) == set(COMPLETE)
     assert list(publisher.scratch.iterdir()) == []
@@ -71,7 +71,7 @@ def test_lay_10_an_incomplete_version_is_completed(
     """LAY-10: reading changes nothing; publishing completes it, objects before the manifest."""
     incomplete = {key: content for key, content in (COMPLETE | change).items() if content is not None}
     store = holding(incomplete)
-    assert not publisher.adopt(store)
+    assert not publisher.use_existing(store)
     assert store.contents() == incomplete
     publisher.publish(store, extraction)
     assert store.contents() == COMPLETE
@@ -83,7 +83,7 @@ def test_lay_10_an_object_whose_recorded_digest_is_wrong_is_incomplete(publisher
     """LAY-10: recorded metadata count only if the bytes match them."""
     store = holding(COMPLETE)
     store.hold(KEYS[0], COMPLETE[KEYS[0]], {"sha256": "of other bytes"})
-    assert not publisher.adopt(store)
+    assert not publisher.use_existing(store)
 
 
 def test_lay_10_the_same_rows_in_another_order_are_adopted(publisher: Publisher, extraction: Extraction):
@@ -129,9 +129,9 @@ def test_lay_6_leftovers_are_deleted_before_the_manifest_is_written(publisher: P
 
 
 def test_lay_6_leftovers_of_a_complete_version_are_deleted(publisher: Publisher):
-    """LAY-6: this also holds if the version is adopted."""
+    """LAY-6: this is also true if the stored version is kept."""
     store = holding(COMPLETE | {REAL.prefix + "stray.parquet": b"garbage"})
-    assert publisher.adopt(store)
+    assert publisher.use_existing(store)
     assert store.contents() == COMPLETE
 
 
@@ -144,7 +144,7 @@ def test_lay_11_data_of_the_other_mode_are_fatal(mode: str, key: str, tmp_path: 
     contents = {key: other, REAL.prefix + "garbage": b"x"}
     store = holding(contents)
     with pytest.raises(ModeMismatch, match=key):
-        publisher.adopt(store)
+        publisher.use_existing(store)
     assert store.contents() == contents
     with pytest.raises(ModeMismatch, match=key):
         publisher.publish(store, extraction)
@@ -156,7 +156,7 @@ def test_lay_11_data_of_the_other_mode_are_fatal(mode: str, key: str, tmp_path: 
 def test_lay_10_an_object_of_our_own_create_with_a_lost_response_is_adopted(
     key: str, publisher: Publisher, extraction: Extraction
 ):
-    """LAY-10: the client's retry of the create finds the object, which is proved and adopted."""
+    """LAY-10: the client's retry of the create finds the object, which is proved and kept."""
     store = make_store(MemoryFault("create", key, "after", AlreadyStored(), times=1))
     publisher.publish(store, extraction)
     assert store.fired
@@ -168,7 +168,7 @@ def test_lay_10_an_object_of_our_own_create_with_a_lost_response_is_adopted(
 def test_lay_10_an_object_of_our_own_replace_with_a_lost_response_is_adopted(
     key: str, publisher: Publisher, extraction: Extraction
 ):
-    """LAY-10: the client's retry of the replace receives 412; the key is read again, and the object adopted."""
+    """LAY-10: the client's retry of the replace receives 412; the key is read again, and the object kept."""
     store = holding(
         {KEYS[1]: b"garbage", REAL.manifest_key: b"{"}, MemoryFault("replace", key, "after", Changed(), times=1)
     )
@@ -199,7 +199,7 @@ def test_lay_10_an_attempt_after_an_interrupted_one_completes_the_version(
         store.faults = ()
         if parse_manifest(store.contents()[REAL.manifest_key]) == REAL.manifest:
             assert COMPLETE | {KEYS[0]: b"real rows cba"} == store.contents()
-        if not publisher.adopt(store):
+        if not publisher.use_existing(store):
             publisher.publish(store, extraction)
         assert store.contents() == COMPLETE | {KEYS[0]: b"real rows cba"}
         assert list(publisher.scratch.iterdir()) == []
@@ -207,7 +207,7 @@ def test_lay_10_an_attempt_after_an_interrupted_one_completes_the_version(
 
 
 def test_lay_10_a_published_version_with_other_rows_is_kept(publisher: Publisher, extraction: Extraction):
-    """LAY-10, PUB-6: another attempt's published version is kept, although our node returned other rows."""
+    """LAY-10, PUB-6: another attempt's published version is kept, although this attempt's node returned other rows."""
     other = dict.fromkeys(KEYS, b"real rows xyz") | {REAL.manifest_key: REAL.manifest.to_bytes()}
     store = holding(other)
     publisher.publish(store, extraction)
@@ -217,7 +217,7 @@ def test_lay_10_a_published_version_with_other_rows_is_kept(publisher: Publisher
 
 
 def test_lay_10_a_version_published_during_our_upload_is_kept(publisher: Publisher, extraction: Extraction):
-    """LAY-10: this also holds if its manifest is written after our listing and before our first replace."""
+    """LAY-10: this is also true if its manifest is written between this attempt's listing and first replace."""
     store = make_store()
 
     def publish_others(operation: str, _key: str) -> None:
@@ -241,7 +241,7 @@ def test_lay_10_other_rows_in_an_incomplete_version_are_replaced(publisher: Publ
 
 
 def test_lay_10_complete_data_stored_after_the_listing_are_not_replaced(publisher: Publisher, extraction: Extraction):
-    """LAY-10: the replace fails because the object has changed; it is proved again and adopted."""
+    """LAY-10: the replace fails because the object has changed; it is proved again and kept."""
     store = holding({KEYS[0]: b"garbage"})
 
     def complete(operation: str, key: str) -> None:
@@ -301,7 +301,7 @@ def test_out_1_of_several_errors_a_fatal_one_is_raised(publisher: Publisher, ext
 
 
 def test_lay_10_two_publishers_on_one_prefix_end_with_one_version(tmp_path: Path, extraction: Extraction):
-    """LAY-10, PUB-6: the second one adopts the objects of the first, and both succeed."""
+    """LAY-10, PUB-6: the second one keeps the objects of the first, and both succeed."""
     store = make_store()
     publishers = []
     for name in ("one", "two"):
@@ -325,7 +325,7 @@ def test_lay_6_a_prefix_that_keeps_changing_is_a_retryable_error(publisher: Publ
             store.hold(REAL.prefix + "again", b"x")
 
     store.before = disturb
-    with pytest.raises(PrefixContended, match="comes back after every delete") as caught:
+    with pytest.raises(PrefixContended, match="is created again after every delete") as caught:
         publisher.publish(store, extraction)
     assert caught.value.outcome == "retryable_error"
 

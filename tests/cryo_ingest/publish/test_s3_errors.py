@@ -22,7 +22,7 @@ from cryo_ingest.errors import (
     StoreDenied,
     StoreUnavailable,
     StoreUnfit,
-    UnmanageableKey,
+    UnsupportedKey,
 )
 from cryo_ingest.ports import AlreadyStored, Changed, ObjectStore, StoredObject
 from cryo_ingest.publish.local import writing_copy
@@ -159,7 +159,7 @@ def test_lay_6_a_key_that_cannot_be_addressed_is_fatal(key: str, tmp_path: Path)
     """LAY-6: a marker `p/` looks like the key `p`, which is outside the prefix and must not be deleted."""
     with scripted_http(Answer(200, PAGE.format(key).encode())) as scripted:
         result = send(store_at(scripted.url), "list", tmp_path)
-    assert isinstance(result, UnmanageableKey)
+    assert isinstance(result, UnsupportedKey)
     assert result.key == key
 
 
@@ -294,5 +294,5 @@ def test_on_aws_the_endpoint_is_that_of_the_region(bucket: str, region: str | No
 
 def test_an_error_is_fatal_or_retryable_never_both():
     """OUT-1: this holds for the errors of the store."""
-    fatal = (NoSuchBucket, StoreDenied, StoreUnfit, UnmanageableKey)
+    fatal = (NoSuchBucket, StoreDenied, StoreUnfit, UnsupportedKey)
     assert all(issubclass(leaf, FatalError) and not issubclass(leaf, RetryableError) for leaf in fatal)

@@ -58,7 +58,7 @@ def test_lay_5_a_store_that_stores_other_bytes_gets_no_publication(
     for attempt in range(2):
         (tmp_path / f"{attempt}").mkdir()
         publisher = Publisher(tmp_path / f"{attempt}")
-        assert not publisher.adopt(store)
+        assert not publisher.use_existing(store)
         with pytest.raises(StoredBytesDiffer) as caught:
             publisher.publish(store, extraction)
         assert caught.value.key.endswith(suffix)
@@ -92,7 +92,7 @@ def test_lay_10_a_version_that_changes_while_it_is_read_is_not_adopted(publisher
             store.hold(KEYS[0], b"garbage")
 
     store.before = change
-    assert not publisher.adopt(store)
+    assert not publisher.use_existing(store)
 
 
 def retrying(store: MemoryStore, clock: JumpingClock, deadline: float = 10_000.0) -> RetryingStore:

@@ -1,4 +1,4 @@
-"""Our own JSON-RPC client on the fake pool's faults: batches, retries, limits; it raises only our own errors."""
+"""The worker's JSON-RPC client with faults of the fake pool: batches, retries, limits; only own errors are raised."""
 
 import asyncio
 import json
@@ -97,7 +97,7 @@ def test_a_permanent_fault_raises_our_own_error_without_the_url():
     """SEC-1: the endpoint is named by its position."""
     with RpcPool(Node(CHAIN, head=10_000), [do.Status(500, method=BLOCK)]) as pool:
         with pytest.raises(
-            NodeUnavailable, match="endpoint 1 of 1 of the RPC pool failed eth_getBlockByNumber"
+            NodeUnavailable, match="endpoint 1 of 1 of the RPC pool: eth_getBlockByNumber failed"
         ) as caught:
             ask(pool)
         assert str(pool.url).rpartition(":")[2] not in str(caught.value)

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from support.proving import JumpingClock, settings_of, task_of
 
-from cryo_ingest.errors import EndpointUnusable, IngestError, NodeUnavailable, RpcPoolUnresolved, StaleHead, WrongChain
+from cryo_ingest.errors import (
+    EndpointUnusable,
+    IngestError,
+    NodeUnavailable,
+    RangeNotFinal,
+    RpcPoolUnresolved,
+    WrongChain,
+)
 from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.endpoint import open_endpoint
 from cryo_ingest.settings import RpcPools, Settings
@@ -40,14 +47,14 @@ def choose(settings: Settings) -> tuple[str, str]:
     ("node", "confirmations", "error"),
     [
         (Node(CHAIN, head=1000, finalized=200), None, None),
-        (Node(CHAIN, head=1000, finalized=199), None, StaleHead),
+        (Node(CHAIN, head=1000, finalized=199), None, RangeNotFinal),
         (Node(CHAIN, head=200), 0, None),
-        (Node(CHAIN, head=199), 0, StaleHead),
+        (Node(CHAIN, head=199), 0, RangeNotFinal),
         (Node(CHAIN, head=212), 12, None),
-        (Node(CHAIN, head=211), 12, StaleHead),
+        (Node(CHAIN, head=211), 12, RangeNotFinal),
         (Node(CHAIN, head=1000, chain_id=5), None, WrongChain),
         (Node(Chain(1, quirks=Quirks(no_finalized_tag=True)), head=200), None, None),
-        (Node(Chain(1, quirks=Quirks(no_finalized_tag=True)), head=199), None, StaleHead),
+        (Node(Chain(1, quirks=Quirks(no_finalized_tag=True)), head=199), None, RangeNotFinal),
     ],
 )
 def test_rng_5_the_last_block_must_be_final_on_the_right_chain(
@@ -66,9 +73,9 @@ def test_rng_5_the_last_block_must_be_final_on_the_right_chain(
 @pytest.mark.parametrize(
     ("action", "error"),
     [
-        (do.Result(None), StaleHead),
-        (do.Error(-32000, "finalized block not found"), StaleHead),
-        (do.Error(-39001, "Unknown block"), StaleHead),
+        (do.Result(None), RangeNotFinal),
+        (do.Error(-32000, "finalized block not found"), RangeNotFinal),
+        (do.Error(-39001, "Unknown block"), RangeNotFinal),
         (do.Error(-32000, "invalid block number"), None),
         (do.Error(-32602, "whatever"), None),
         (do.Error(-32603, "internal error"), NodeUnavailable),
@@ -107,7 +114,9 @@ def test_mod_7_the_first_endpoint_that_passes_is_chosen_and_no_url_is_logged(cap
     assert "127.0.0.1" not in output
 
 
-@pytest.mark.parametrize(("order", "error"), [((5, None), StaleHead), ((None, 5), StaleHead), ((5, 7), WrongChain)])
+@pytest.mark.parametrize(
+    ("order", "error"), [((5, None), RangeNotFinal), ((None, 5), RangeNotFinal), ((5, 7), WrongChain)]
+)
 def test_mod_7_no_endpoint_is_retryable_if_one_may_pass_later(order: tuple[int | None, ...], error: type[IngestError]):
     """MOD-7, OUT-4: the error is fatal only if no endpoint can pass later."""
     nodes = [Node(CHAIN, head=150, chain_id=chain_id, name=str(index)) for index, chain_id in enumerate(order)]

@@ -13,7 +13,7 @@ from support.virtual_time import VirtualClock
 from support.worker import PAYLOAD
 
 from cryo_ingest.errors import CryoFailed
-from cryo_ingest.ports import AlreadyStored, Changed, Extraction, ExtractionOrder, ProveFile, Workspace
+from cryo_ingest.ports import AlreadyStored, Changed, Extraction, ExtractionRequest, ProveFile, Workspace
 from cryo_ingest.redact import Redactor
 from cryo_ingest.serve.attempt_runner import AttemptRunner
 from cryo_ingest.serve.ports import FENCED, CompletionRejected, DispatcherUnavailable, LeaseLost
@@ -35,9 +35,9 @@ class Extractor:
         self._act = act
         self.started = self.cancelled = False
 
-    async def extract(self, order: ExtractionOrder, *, prove: ProveFile) -> Extraction:
+    async def extract(self, request: ExtractionRequest, *, prove: ProveFile) -> Extraction:
         """Call the function, then fail."""
-        del order, prove
+        del request, prove
         self.started = True
         try:
             await self._act()

@@ -8,7 +8,7 @@ from support.virtual_time import VirtualClock
 from cryo_ingest.attempt import Failure
 from cryo_ingest.errors import MachineFailed
 from cryo_ingest.redact import Redactor
-from cryo_ingest.serve.completion import complete, report_of, shape
+from cryo_ingest.serve.completion import complete, make_report, shape
 from cryo_ingest.serve.lease import Lease
 from cryo_ingest.serve.ports import CompletionRejected, DispatcherUnavailable, LeaseLost, Report
 
@@ -18,7 +18,7 @@ REPORT = Report("retryable_error", error_message="because")
 
 def report(clock: VirtualClock, dispatcher: ScriptedDispatcher) -> bool:
     claim = claim_of()
-    lease = Lease(claim.grant, clock)
+    lease = Lease(claim.lease_period, clock)
     return clock.run(complete(claim, REPORT, lease=lease, dispatcher=dispatcher, clock=clock, backoff=backoff()))
 
 
@@ -87,7 +87,7 @@ def test_a_shape_has_no_values_at_any_depth():
 
 def test_sec_1_the_reported_message_is_redacted():
     """SEC-1: the platform displays the message."""
-    message = report_of(Failure(MachineFailed(reason="https://node.example/k3y")), Redactor([])).error_message
+    message = make_report(Failure(MachineFailed(reason="https://node.example/k3y")), Redactor([])).error_message
     assert message is not None
     assert "k3y" not in message
 

@@ -12,7 +12,14 @@ from support.service_doubles import TASK_ID, claim_of
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.model import Publication, StorageRef
 from cryo_ingest.serve.dispatcher import HttpDispatcher, open_session
-from cryo_ingest.serve.ports import CompletionRejected, DispatcherUnavailable, Grant, LeaseLost, NotClaimed, Report
+from cryo_ingest.serve.ports import (
+    CompletionRejected,
+    DispatcherUnavailable,
+    LeaseLost,
+    LeasePeriod,
+    NotClaimed,
+    Report,
+)
 
 T = TypeVar("T")
 
@@ -56,8 +63,8 @@ def test_the_request_of_a_claim():
 def test_the_request_of_a_heartbeat():
     """The wire format: the capability token is in its header, the lease token in the body."""
     with scripted_http(Answer(200, RENEWED, (DATE,))) as server:
-        grant = call_dispatcher(server.url, heartbeat)
-    assert isinstance(grant, Grant)
+        lease_period = call_dispatcher(server.url, heartbeat)
+    assert isinstance(lease_period, LeasePeriod)
     ((method, path, headers),) = server.requests
     assert (method, path, headers["x-trace-task-capability"]) == ("POST", "/v1/task/heartbeat", "c4pability-canary")
     assert json.loads(server.bodies[0]) == {"task_id": TASK_ID, "attempt": 1, "lease_token": "l3ase-canary"}

@@ -1,4 +1,4 @@
-"""The lease by our own clock: LSE-2, LSE-3."""
+"""The lease by the worker's own clock: LSE-2, LSE-3."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ import pytest
 from support.service_doubles import Hang, ScriptedDispatcher, backoff, claim_of
 from support.virtual_time import VirtualClock
 
-from cryo_ingest.serve.lease import Lease, margin_seconds, renew, watch
-from cryo_ingest.serve.ports import DispatcherUnavailable, Grant, LeaseLost
+from cryo_ingest.serve.lease import Lease, margin_seconds, renew, wait_until_expired
+from cryo_ingest.serve.ports import DispatcherUnavailable, LeaseLost, LeasePeriod
 from cryo_ingest.serve.responses import parse_renewal
 
 FAULT = DispatcherUnavailable("heartbeat", "answered 503")
@@ -38,11 +38,11 @@ def test_lse_3_the_end_does_not_depend_on_the_dispatchers_clock(skew: timedelta)
 
 def keep(clock: VirtualClock, dispatcher: ScriptedDispatcher) -> tuple[Lease, Coroutine[Any, Any, None]]:
     claim = claim_of()
-    lease = Lease(claim.grant, clock)
+    lease = Lease(claim.lease_period, clock)
 
     async def both() -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(watch(lease, clock))
+            group.create_task(wait_until_expired(lease, clock))
             group.create_task(renew(lease, claim, dispatcher=dispatcher, clock=clock, backoff=backoff()))
 
     return lease, both()
@@ -92,14 +92,14 @@ def test_lse_3_a_renewal_counts_from_its_sending():
     dispatcher = ScriptedDispatcher(clock, heartbeats=[FAULT, FAULT, None, FAULT])
     lease, keeping = keep(clock, dispatcher)
     lost(clock, keeping)
-    assert lease.grant == Grant(1023, 60)
+    assert lease.lease_period == LeasePeriod(1023, 60)
     assert clock.now == 1023 + 55
 
 
 def test_lse_3_after_a_pause_of_the_process_a_check_finds_the_lease_lost():
     """LSE-3: the check reads the clock, since no timer ran during the pause; at its end the lease is lost."""
     clock = VirtualClock()
-    lease = Lease(Grant(1000, 60), clock)
+    lease = Lease(LeasePeriod(1000, 60), clock)
     clock.now = 1054.9
     lease.check()
     clock.now = 1055.0

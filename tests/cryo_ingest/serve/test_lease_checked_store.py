@@ -11,7 +11,7 @@ from support.virtual_time import VirtualClock
 from cryo_ingest.ports import AlreadyStored, Changed, ObjectStore, StoredObject
 from cryo_ingest.serve.lease import Lease
 from cryo_ingest.serve.lease_checked_store import LeaseCheckedStore
-from cryo_ingest.serve.ports import Grant, LeaseLost
+from cryo_ingest.serve.ports import LeaseLost, LeasePeriod
 from harness.stores.memory import MemoryStore
 
 STORED = StoredObject("p/a", 3, "etag")
@@ -23,7 +23,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "create": (("p/b", b"new"), {"metadata": {}}),
     "replace": (("p/a", b"new"), {"metadata": {}, "etag": "etag"}),
     "delete": ((["p/a"],), {}),
-    "ensure_create_only": (("p/a", b"old"), {"metadata": {}}),
+    "check_refuses_overwrite": (("p/a", b"old"), {"metadata": {}}),
 }
 
 
@@ -38,7 +38,7 @@ def test_lse_3_no_request_starts_once_the_lease_is_lost(operation: str):
     """LSE-3: the operation raises LeaseLost, and the store is unchanged."""
     clock = VirtualClock()
     store = MemoryStore(AlreadyStored, Changed)
-    checked = LeaseCheckedStore(store, Lease(Grant(1000, 60), clock))
+    checked = LeaseCheckedStore(store, Lease(LeasePeriod(1000, 60), clock))
 
     async def main() -> None:
         await checked.create("p/a", b"old", metadata={})

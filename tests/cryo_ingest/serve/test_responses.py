@@ -39,7 +39,7 @@ def test_lse_1_both_forms_of_a_claim_give_the_same_claim(form: dict[str, Any]):
     assert claim.assignment.attempt == 3
     assert repr(claim.assignment.payload) == repr(PAYLOAD)
     assert (claim.lease_token, claim.capability_token) == ("l3ase-canary", "c4pability-canary")
-    assert (claim.grant.sent_at, claim.grant.term_seconds) == (7.0, 60.5)
+    assert (claim.lease_period.sent_at, claim.lease_period.duration_seconds) == (7.0, 60.5)
     assert "canary" not in repr(claim)
 
 
@@ -85,7 +85,7 @@ def test_lse_3_an_invalid_renewal_is_an_error(body: bytes):
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
 def test_lse_3_a_response_without_a_date_is_invalid(headers: dict[str, str]):
-    """LSE-3: our clock does not replace the dispatcher's; the message names the header."""
+    """LSE-3: the worker's clock does not replace the dispatcher's; the message names the header."""
     with pytest.raises(InvalidResponse, match="Date"):
         parse(LITE, headers)
 

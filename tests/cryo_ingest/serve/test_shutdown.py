@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 from support.virtual_time import VirtualClock
 
-from cryo_ingest.errors import AttemptStopped
+from cryo_ingest.errors import StoppedByShutdown
 from cryo_ingest.ports import Workspace
 from cryo_ingest.serve.consumer import Consumer
 from cryo_ingest.serve.service import Service
@@ -75,7 +75,7 @@ def test_lse_4_what_runs_at_the_end_of_the_grace_period_is_cancelled():
     async def stubborn() -> None:
         try:
             await shutdown.wait_for_stop()
-        except AttemptStopped:
+        except StoppedByShutdown:
             seen.append(("stopped", clock.now))
         try:
             await asyncio.Event().wait()
@@ -100,7 +100,7 @@ def test_lse_4_a_third_of_a_short_grace_period_is_for_handing_back():
     async def main() -> float:
         shutdown.begin(signal.SIGTERM)
         enforcing = asyncio.ensure_future(shutdown.enforce())
-        with pytest.raises(AttemptStopped):
+        with pytest.raises(StoppedByShutdown):
             await shutdown.wait_for_stop()
         enforcing.cancel()
         return clock.now

@@ -1,6 +1,6 @@
 """Compares a file's blocks with a node: headers, then receipts and logs of suspect blocks, or of all blocks.
 
-Requests for receipts and logs are in `sources.py`, conclusions from them in `resolve.py`.
+`sources.py` requests receipts and logs, and `resolve.py` draws conclusions from them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from cryo_ingest.prove.resolve import (
     Resolution,
     SuspectBlock,
     blooms_are_useful,
-    resolve_by_both,
     resolve_by_logs,
     resolve_by_receipts,
+    resolve_by_receipts_and_logs,
 )
+from cryo_ingest.prove.sources import Unavailable
 from cryo_ingest.prove.summaries import Mismatch
 from cryo_ingest.rpc.results import UnusableResult, parse_header
 
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from cryo_ingest.prove.summaries import Summary
     from cryo_ingest.rpc.results import Header
 
-HEADERS_WINDOW_BLOCKS = 400
-"""Blocks in one request; their headers are kept, the answers' JSON is not."""
+HEADERS_PER_REQUEST = 400
+"""Only the parsed headers are kept in memory, not the JSON of the responses, which is much larger."""
 
-RECEIPTS_WINDOW_BLOCKS = 25
-"""Blocks whose receipts are held at once: full blocks have megabytes of them."""
+BLOCKS_PER_RECEIPTS_REQUEST = 25
+"""The receipts of so many blocks are in memory at once: those of a full block take megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,11 @@ class BlockResult:
 
 
 @dataclass(slots=True)
-class Evidence:
-    """One node's answers about one file.
+class NodeComparison:
+    """Compares the blocks of one file with one node, and keeps the headers and the results.
 
-    `resolved` counts the heuristic mismatches that receipts or logs explained, `example` describes the first;
-    `rows_only` is set once a block is proved by its rows alone, because the chain has nothing to compare them with.
+    `resolved` counts the heuristic mismatches that receipts or logs explained, and `example` describes the first.
+    `rows_only` is set once a block is proved by its rows alone, because the node offers nothing to compare them with.
     """
 
     sources: Sources
@@ -58,40 +59,40 @@ class Evidence:
     example: str | None = None
     rows_only: bool = False
 
-    async def compare(self, summary: Summary, numbers: list[int]) -> dict[int, BlockResult]:
+    async def compare(self, summary: Summary, block_numbers: list[int]) -> dict[int, BlockResult]:
         """Compare some blocks of a file and return the result for each.
 
         Raises:
             NodeUnavailable: a request failed.
         """
-        results = await self._read_headers(numbers)
-        blooms_are_unset = isinstance(summary, LogRows) and not any(each.bloom for each in self.headers.values())
+        results = await self._read_headers(block_numbers)
+        blooms_are_unset = isinstance(summary, LogRows) and not any(header.bloom for header in self.headers.values())
         suspects: dict[int, SuspectBlock] = {}
-        for number in numbers:
+        for number in block_numbers:
             if number in results:
                 continue
             header = self.headers[number]
             mismatch = self._parent_mismatch(header) or summary.compare_header(header)
             if mismatch is None and blooms_are_unset and header.transactions:
-                mismatch = Mismatch("its chain does not set blooms", heuristic=True)
+                mismatch = Mismatch("the chain's headers have no blooms", heuristic=True)
             if mismatch is not None and not mismatch.heuristic:
                 results[number] = BlockResult(header, mismatch.text)
             elif mismatch is not None or self.receipts_for_all:
                 suspects[number] = SuspectBlock(header, None if mismatch is None else mismatch.text)
             else:
                 results[number] = BlockResult(header)
-        waiting = list(suspects.items())
-        for start in range(0, len(waiting), RECEIPTS_WINDOW_BLOCKS):
-            results |= await self._resolve(summary, dict(waiting[start : start + RECEIPTS_WINDOW_BLOCKS]))
+        unresolved = list(suspects.items())
+        for start in range(0, len(unresolved), BLOCKS_PER_RECEIPTS_REQUEST):
+            results |= await self._resolve(summary, dict(unresolved[start : start + BLOCKS_PER_RECEIPTS_REQUEST]))
         return results
 
-    async def _read_headers(self, numbers: list[int]) -> dict[int, BlockResult]:
-        """Read the headers of some blocks into `headers`, and return the results of blocks without one."""
+    async def _read_headers(self, block_numbers: list[int]) -> dict[int, BlockResult]:
+        """Read the headers of some blocks into `headers`; return a result for each block without a usable header."""
         failed: dict[int, BlockResult] = {}
-        for start in range(0, len(numbers), HEADERS_WINDOW_BLOCKS):
-            window = numbers[start : start + HEADERS_WINDOW_BLOCKS]
-            calls = [Call("eth_getBlockByNumber", (hex(number), False)) for number in window]
-            for number, answer in zip(window, await self.sources.node.request(calls), strict=True):
+        for start in range(0, len(block_numbers), HEADERS_PER_REQUEST):
+            requested = block_numbers[start : start + HEADERS_PER_REQUEST]
+            calls = [Call("eth_getBlockByNumber", (hex(number), False)) for number in requested]
+            for number, answer in zip(requested, await self.sources.node.request(calls), strict=True):
                 try:
                     self.headers[number] = parse_header(answer, number)
                 except UnusableResult as problem:
@@ -100,9 +101,12 @@ class Evidence:
         return failed
 
     def _parent_mismatch(self, header: Header) -> Mismatch | None:
-        """Detect a node that answers from two branches of the chain."""
-        below = self.headers.get(header.number - 1)
-        if below is None or below.hash == header.parent_hash:
+        """Return a mismatch if the node's previous block is not the parent of this one.
+
+        Such a node answers from two branches of the chain.
+        """
+        previous = self.headers.get(header.number - 1)
+        if previous is None or previous.hash == header.parent_hash:
             return None
         return Mismatch(f"the node's own block {header.number - 1} is not its parent")
 
@@ -118,29 +122,35 @@ class Evidence:
         return {number: self._result(suspects[number], resolution) for number, resolution in resolutions.items()}
 
     async def _resolve_logs(
-        self, rows: LogRows, suspects: dict[int, SuspectBlock], receipts: Mapping[int, Receipts | str]
+        self, rows: LogRows, suspects: dict[int, SuspectBlock], receipts: Mapping[int, Receipts | Unavailable]
     ) -> dict[int, Resolution]:
-        """Resolve blocks by their receipts if those suffice, otherwise by the logs of the block's hash."""
-        useful = blooms_are_useful(self.headers.values())
+        """Resolve blocks by their receipts if those suffice, otherwise by `eth_getLogs` for the block's hash."""
+        useful_blooms = blooms_are_useful(self.headers.values())
         resolutions: dict[int, Resolution] = {}
         for number, suspect in suspects.items():
             found = receipts[number]
             if isinstance(found, dict):
-                resolution = resolve_by_receipts(rows, suspect, receipts=found, useful=useful)
+                resolution = resolve_by_receipts(rows, suspect, receipts=found, useful_blooms=useful_blooms)
             else:
                 resolution = _without_receipts(found) if self.receipts_for_all else None
             if resolution is not None:
                 resolutions[number] = resolution
-        waiting = {number: suspect for number, suspect in suspects.items() if number not in resolutions}
-        logs = await self.sources.logs([suspect.header for suspect in waiting.values()])
-        for number, suspect in waiting.items():
+        unresolved = {number: suspect for number, suspect in suspects.items() if number not in resolutions}
+        logs = await self.sources.logs([suspect.header for suspect in unresolved.values()])
+        for number, suspect in unresolved.items():
             found = receipts[number]
             if isinstance(found, dict):
-                resolutions[number] = resolve_by_both(rows, suspect, receipts=found, logs=logs[number], useful=useful)
+                resolutions[number] = resolve_by_receipts_and_logs(
+                    rows, suspect, receipts=found, logs=logs[number], useful_blooms=useful_blooms
+                )
                 continue
-            no_methods = self.sources.has_no_receipt_methods(suspect.header)
             resolutions[number] = resolve_by_logs(
-                rows, suspect, logs=logs[number], useful=useful, no_methods=no_methods, reason=found
+                rows,
+                suspect,
+                logs=logs[number],
+                useful_blooms=useful_blooms,
+                has_receipt_method=self.sources.has_receipt_method(suspect.header),
+                receipts=found,
             )
         return resolutions
 
@@ -156,11 +166,11 @@ class Evidence:
         return BlockResult(suspect.header)
 
 
-def _compare_receipts(summary: Summary, suspect: SuspectBlock, receipts: Receipts | str) -> Resolution:
-    if isinstance(receipts, str):
+def _compare_receipts(summary: Summary, suspect: SuspectBlock, receipts: Receipts | Unavailable) -> Resolution:
+    if isinstance(receipts, Unavailable):
         return _without_receipts(receipts)
     return Resolution(summary.compare_receipts(suspect.header, receipts), "its receipts")
 
 
-def _without_receipts(reason: str) -> Resolution:
-    return Resolution(f"the node has no receipts for it ({reason})", "no receipts")
+def _without_receipts(receipts: Unavailable) -> Resolution:
+    return Resolution(f"the node has no receipts for it ({receipts.reason})", "no receipts")
