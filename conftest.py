@@ -29,8 +29,8 @@ COUNTED = ("docker", "real_cryo")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two test processes per CPU for `-n auto`: many tests wait for a lease, a deadline or another process."""
-    return 2 * (os.cpu_count() or 1)
+    """Return one test process more than CPUs for `-n auto`: tests also wait, for a lease, a deadline or a process."""
+    return 1 + (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(trylast=True)
@@ -41,8 +41,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
     long = [item for item in items if item.get_closest_marker("long")]
-    part = len(items) // processes
-    places = {(index % processes) * part + index // processes: item for index, item in enumerate(long)}
+    starts = [0]
+    for waiting in range(processes, 1, -1):
+        starts.append(starts[-1] + (len(items) - starts[-1]) // waiting)
+    places = {starts[index % processes] + index // processes: item for index, item in enumerate(long)}
     others = iter([item for item in items if item not in set(long)])
     items[:] = [places[index] if index in places else next(others) for index in range(len(items))]
 

@@ -114,7 +114,7 @@ def test_out_3_a_node_that_never_answers_ends_at_the_deadline(file_target: Targe
     """OUT-3: real Cryo would wait for ever; the message says how far it got."""
     hang = Hang(method="eth_getBlockByNumber", block=2600)
     with RpcPool(NODE, [hang]) as pool:
-        result = worker.run(file_target, TRACE_CRYO_DEADLINE_SECONDS="3", **real_mode(pool.url))
+        result = worker.run(file_target, TRACE_CRYO_DEADLINE_SECONDS="8", **real_mode(pool.url))
     assert result.returncode == 75
     message = failure(result)["message"]
     assert "2 of 3 chunks of blocks 500:2700" in message
