@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class KeyProblem:
     """One problem, with its key or prefix."""
 
     key: str
@@ -42,7 +42,7 @@ class Verified:
     files: int
     rows: int
     evidence: str
-    findings: tuple[Finding, ...]
+    findings: tuple[KeyProblem, ...]
 
 
 async def verify(
@@ -65,20 +65,22 @@ async def verify(
     manifest_key = location.prefix + layout.MANIFEST_NAME
     content = await store.read(manifest_key, max_bytes=MAX_MANIFEST_BYTES) if manifest_key in stored else None
     manifest = None if content is None else parse_manifest(content)
-    findings = [Finding(manifest_key, problem) for problem in manifest_problems(content, manifest, location=location)]
+    findings = [
+        KeyProblem(manifest_key, problem) for problem in manifest_problems(content, manifest, location=location)
+    ]
     names = {key.removeprefix(location.prefix) for key in stored} - {layout.MANIFEST_NAME}
     listed = set() if manifest is None else set(manifest.parquet_keys)
     datasets = {dataset for name in names if (dataset := dataset_of(name)) is not None}
     usable = sorted(name for name in datasets if name in all_datasets() and not all_datasets()[name].requires)
     if len(usable) != 1:
-        findings.append(Finding(location.prefix, f"contains files of {', '.join(sorted(datasets)) or 'no dataset'}"))
+        findings.append(KeyProblem(location.prefix, f"contains files of {', '.join(sorted(datasets)) or 'no dataset'}"))
         return Verified(location.prefix, len(names), 0, "none", tuple(findings))
     try:
         task = location.task(usable[0], rpc_pool=rpc_pool)
     except BadReference as error:
-        return Verified(location.prefix, len(names), 0, "none", (*findings, Finding(location.prefix, str(error))))
+        return Verified(location.prefix, len(names), 0, "none", (*findings, KeyProblem(location.prefix, str(error))))
     if location.config_hash is not None and layout.dataset_version(task) != location.dataset_version:
-        findings.append(Finding(location.prefix, "is not the version of its payload (VER-2)"))
+        findings.append(KeyProblem(location.prefix, "is not the version of its payload (VER-2)"))
     chunks = {location.prefix + chunk.name: chunk for chunk in layout.chunks(task)}
     findings += key_problems(
         set(stored) - {manifest_key}, listed=listed, expected=set(chunks), has_manifest=manifest is not None
@@ -86,7 +88,7 @@ async def verify(
     prover, rows, levels = make_prover(task), 0, []
     for key in sorted(chunks.keys() & stored.keys()):
         file_proof, problems = await _verify_file(store, stored[key], chunks[key], prover=prover, scratch=scratch)
-        findings += [Finding(key, problem) for problem in problems]
+        findings += [KeyProblem(key, problem) for problem in problems]
         if file_proof is not None:
             rows += file_proof.rows
             levels.append(file_proof.evidence)
@@ -106,13 +108,13 @@ def manifest_problems(content: bytes | None, manifest: Manifest | None, *, locat
     return problems
 
 
-def key_problems(stored: set[str], *, listed: set[str], expected: set[str], has_manifest: bool) -> list[Finding]:
+def key_problems(stored: set[str], *, listed: set[str], expected: set[str], has_manifest: bool) -> list[KeyProblem]:
     """Compare the stored keys, the keys in the manifest and the expected keys of the range."""
-    problems = [Finding(key, "is missing") for key in sorted(expected - stored)]
-    problems += [Finding(key, "does not belong there") for key in sorted(stored - expected)]
+    problems = [KeyProblem(key, "is missing") for key in sorted(expected - stored)]
+    problems += [KeyProblem(key, "does not belong there") for key in sorted(stored - expected)]
     if has_manifest:
-        problems += [Finding(key, "is not in the manifest") for key in sorted((stored & expected) - listed)]
-        problems += [Finding(key, "is in the manifest but not stored") for key in sorted(listed - stored - expected)]
+        problems += [KeyProblem(key, "is not in the manifest") for key in sorted((stored & expected) - listed)]
+        problems += [KeyProblem(key, "is in the manifest but not stored") for key in sorted(listed - stored - expected)]
     return problems
 
 

@@ -33,26 +33,33 @@ ACTIVITY_KINDS = {"rpc_call", "claim", "message_received", "store_request", "cry
 """A worker was idle in a scenario that timed out without an event of these kinds."""
 
 
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SCENARIO]…", help="Run only these scenarios: names, files or clause ids."),
+]
+ProfileOption = Annotated[
+    Profile,
+    typer.Option(help="core: the clauses of the specification; hardened: also those that this project adds."),
+]
+StoreOption = Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")]
+KnownFile = Annotated[
+    Path | None,
+    typer.Option("--known", metavar="FILE", help="Known failures, one per line: CLAUSE/SCENARIO # message."),
+]
+PatienceSeconds = Annotated[
+    float,
+    typer.Option("--patience", min=1, help="An upper limit, in seconds, for the time limits of the scenarios."),
+]
+
+
 def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     target: Annotated[str, typer.Option(help=targets.FORMS)],
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SCENARIO]…", help="Run only these scenarios: names, files or clause ids."),
-    ] = None,
-    profile: Annotated[
-        Profile,
-        typer.Option(help="core: the clauses of the specification; hardened: also those that this project adds."),
-    ] = "hardened",
-    store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
-    known_file: Annotated[
-        Path | None,
-        typer.Option("--known", metavar="FILE", help="Known failures, one per line: CLAUSE/SCENARIO # message."),
-    ] = None,
+    names: Names = None,
+    profile: ProfileOption = "hardened",
+    store: StoreOption = "moto",
+    known_file: KnownFile = None,
     jobs: Jobs = JOBS,
-    patience_seconds: Annotated[
-        float,
-        typer.Option("--patience", min=1, help="An upper limit, in seconds, for the time limits of the scenarios."),
-    ] = 300.0,
+    patience_seconds: PatienceSeconds = 300.0,
     save: Annotated[Path | None, typer.Option(help="A folder in which to save the histories.")] = None,
     reports: Reports = None,
 ) -> None:
