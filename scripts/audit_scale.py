@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.audited import add_defects, differences, make_store, survey_store, verify_store
+from support.audited import add_defects, check_coverage_of, differences, make_store, verify_store
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
         store = make_store(options.ranges, Path(folder))
     starts = add_defects(store, options.ranges, options.seed)
     started = time.monotonic()
-    coverage = survey_store(store, options.ranges)
+    coverage = check_coverage_of(store, options.ranges)
     surveyed = time.monotonic()
     verdicts = asyncio.run(verify_store(store))
     verified = time.monotonic()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryo_ingest import logs
-from cryo_ingest.audit.gaps import survey
+from cryo_ingest.audit.gaps import check_coverage
 from cryo_ingest.audit.verify import verify
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.datasets import all_datasets
@@ -97,7 +97,7 @@ def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Setting
     """
     logs.configure(settings.log_format, Redactor(settings.secrets()))
     listed = asyncio.run(open_store(url, settings.s3).list(prefix))
-    coverage = survey(listed.values(), start=blocks[0], end=blocks[1])
+    coverage = check_coverage(listed.values(), start=blocks[0], end=blocks[1])
     for finding in coverage.findings:
         sys.stderr.write(f"{finding.kind} {finding.start}:{finding.end} {finding.detail}\n")
     template = json.loads(like.read_bytes()) if like is not None else {}

@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Coverage:
-    """The result of a survey: findings of all kinds, in block order, and the complete published versions."""
+    """The result of a check: findings of all kinds, in block order, and the complete published versions."""
 
     findings: list[Finding] = field(default_factory=list)
     published: list[Location] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Coverage:
         return [(start, min(start + size, end)) for first, end in spans for start in range(first, end, size)]
 
 
-def survey(listed: Iterable[StoredObject], *, start: int, end: int) -> Coverage:
+def check_coverage(listed: Iterable[StoredObject], *, start: int, end: int) -> Coverage:
     """Check the coverage of blocks `[start, end)` by keys and sizes alone.
 
     Kinds: `missing`, no complete published version; `unpublished`, files without a manifest; `incomplete`, a manifest
@@ -68,7 +68,7 @@ def survey(listed: Iterable[StoredObject], *, start: int, end: int) -> Coverage:
             versions[location][name] = stored.size_bytes
     coverage.findings += [Finding("stray", start, start, key) for key in sorted(strays)]
     for location, sizes in versions.items():
-        _check_version(coverage, location, sizes)
+        _add_version(coverage, location, sizes)
     coverage.published.sort(key=lambda location: (location.range_start, location.range_end, location.dataset_version))
     _find_overlaps(coverage)
     coverage.findings += _missing(coverage.published, start, end)
@@ -76,7 +76,7 @@ def survey(listed: Iterable[StoredObject], *, start: int, end: int) -> Coverage:
     return coverage
 
 
-def _check_version(coverage: Coverage, location: Location, sizes: dict[str, int]) -> None:
+def _add_version(coverage: Coverage, location: Location, sizes: dict[str, int]) -> None:
     start, end, version = location.range_start, location.range_end, location.dataset_version
     files = {name: size for name, size in sizes.items() if name != layout.MANIFEST_NAME}
     datasets = {dataset_of(name) for name in files} - {None}

@@ -31,9 +31,9 @@ class QueueListener(Listener):
 
     def on_response(self, number: int, request: Request, response: Response) -> None:  # noqa: ARG002 - the listener's signature
         """Record the messages that a ReceiveMessage returned or a DeleteMessage deleted."""
-        target = {name.lower(): value for name, value in request.headers.items()}.get("x-amz-target", "")
-        if target:
-            operation, fields = target.rpartition(".")[2], json_object(request.body) or {}
+        amz_target = {name.lower(): value for name, value in request.headers.items()}.get("x-amz-target", "")
+        if amz_target:
+            operation, fields = amz_target.rpartition(".")[2], json_object(request.body) or {}
             handles = [entry.get(HANDLE, "") for entry in fields.get("Entries", [fields])]
             received = [
                 (message[HANDLE], message["Body"]) for message in (json_object(response.body) or {}).get("Messages", [])
@@ -44,12 +44,12 @@ class QueueListener(Listener):
             handles = [value for name, values in form.items() if name.endswith(HANDLE) for value in values]
             received = list(_messages(response.body)) if operation == "ReceiveMessage" else []
         if operation == "ReceiveMessage":
-            self._received(received)
+            self._record_received(received)
         elif operation in {"DeleteMessage", "DeleteMessageBatch"}:
             for handle in handles:
                 self._recorder.add(MessageAcknowledged, task_id=self._task_of_handle.get(handle))
 
-    def _received(self, messages: Iterable[tuple[str, str]]) -> None:
+    def _record_received(self, messages: Iterable[tuple[str, str]]) -> None:
         for handle, body in messages:
             task_id = (json_object(body) or {}).get("task_id")
             self._task_of_handle[handle] = task_id if isinstance(task_id, str) else None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 Location = tuple[int | str, ...]
-BEGINNING = re.compile(r"""\s*($|#|\[|[A-Za-z0-9_"'][^={}]*=)""")
+STATEMENT_START = re.compile(r"""\s*($|#|\[|[A-Za-z0-9_"'][^={}]*=)""")
 """A line at which a statement may begin; tomllib is called only before such lines."""
 
 MAX_ARRAY_LINES = 300
@@ -72,7 +72,7 @@ def _split_into_statements(all_lines: list[str]) -> Iterator[_Statement]:
     lines: list[str] = []
     for index, line in enumerate(all_lines):
         lines.append(line)
-        if index + 1 < len(all_lines) and not BEGINNING.match(all_lines[index + 1]):
+        if index + 1 < len(all_lines) and not STATEMENT_START.match(all_lines[index + 1]):
             continue
         parsed = _parsed("\n".join(lines))
         if parsed is None:
@@ -103,7 +103,7 @@ def _with_array_indexes(keys: Location, counts: Counter[Location]) -> Location:
 
 
 def _keys(parsed: Any) -> Location:
-    """Return the path of the keys in one statement, down to the first value that does not have exactly one key."""
+    """Return the path of the keys in one statement, through nested tables while each has exactly one key."""
     keys: Location = ()
     while isinstance(parsed, dict) and len(parsed) == 1:
         key, parsed = next(iter(parsed.items()))

@@ -49,7 +49,7 @@ def moto_server(address: str = LOOPBACK) -> Iterator[S3Endpoint]:
     """Run moto's server for S3 and SQS, and yield its endpoint.
 
     Args:
-        address: the address to listen on; containers reach this machine at the gateway of their network.
+        address: the address to listen on; to serve containers, pass the address of their network's gateway.
 
     Raises:
         RuntimeError: it did not start.

@@ -1,4 +1,4 @@
-"""Calls as Parity's trace module returns them: one list per block, each trace with its path in the call tree."""
+"""A block's traces in the format of Parity's trace module: one list per block, each trace with its path of calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.world.chain import Chain
     from harness.world.values import Frame, Transaction
 
-ERRORS = {"revert": "Reverted", "out of gas": "Out of gas"}
+PARITY_ERROR_MESSAGES = {"revert": "Reverted", "out of gas": "Out of gas"}
 CALL_TYPES = {"CALL": "call", "CALLCODE": "callcode", "DELEGATECALL": "delegatecall", "STATICCALL": "staticcall"}
 
 
@@ -42,7 +42,7 @@ class Trace(NamedTuple):
     @property
     def error(self) -> str | None:
         """The error, in Parity's terms; None if the call succeeded."""
-        return None if self.frame is None or self.frame.error is None else ERRORS[self.frame.error]
+        return None if self.frame is None or self.frame.error is None else PARITY_ERROR_MESSAGES[self.frame.error]
 
 
 @lru_cache(maxsize=2048)
@@ -52,7 +52,7 @@ def traces(chain: Chain, number: int) -> tuple[Trace, ...]:
     listed = [
         Trace(transaction, frame, trace_address, author, 0)
         for transaction in chain.transactions(number)
-        for frame, trace_address in _walk(root_of(chain, transaction), ())
+        for frame, trace_address in _frames_depth_first(root_of(chain, transaction), ())
     ]
     if chain.quirks.block_rewards and number:
         amount = 2 * 10**18 + chain.entropy(number).bytes_for(STATE, b"reward" + author)[0]
@@ -60,7 +60,7 @@ def traces(chain: Chain, number: int) -> tuple[Trace, ...]:
     return tuple(listed)
 
 
-def _walk(frame: Frame, trace_address: tuple[int, ...]) -> Iterator[tuple[Frame, tuple[int, ...]]]:
+def _frames_depth_first(frame: Frame, trace_address: tuple[int, ...]) -> Iterator[tuple[Frame, tuple[int, ...]]]:
     yield frame, trace_address
     for index, call in enumerate(frame.calls):
-        yield from _walk(call, (*trace_address, index))
+        yield from _frames_depth_first(call, (*trace_address, index))

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.audited import add_defects, differences, make_store, survey_store, verify_store
+from support.audited import add_defects, check_coverage_of, differences, make_store, verify_store
 from support.proving import task_of
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bucket_target, prefix_of, real_mode
 
 from cryo_ingest import layout
 from cryo_ingest.audit.commands import tasks_for
-from cryo_ingest.audit.gaps import survey
+from cryo_ingest.audit.gaps import check_coverage
 from cryo_ingest.audit.locations import BadReference, read_dataset_reference, read_reference
 from cryo_ingest.ports import StoredObject
 from harness.fakes.rpc import Node, RpcPool
@@ -65,7 +65,7 @@ def test_gaps_finds_exactly_ten_defects_in_10000_ranges():
     sizes[keys_at(sizes, starts[8])[0].rpartition("/")[0] + "/growing._tmp"] = 7
     sizes["cryo/1/notes.txt"] = 7
     stored = [StoredObject(key, size, '"x"') for key, size in sizes.items()]
-    coverage = survey(stored, start=0, end=RANGES * WIDTH)
+    coverage = check_coverage(stored, start=0, end=RANGES * WIDTH)
     kinds = {kind: sorted(finding.start for finding in coverage.findings if finding.kind == kind) for kind in KINDS}
     assert kinds["unpublished"] == [starts[2]]
     assert kinds["incomplete"] == sorted(starts[3:5])
@@ -87,12 +87,12 @@ def test_verify_and_gaps_find_exactly_ten_defects_in_a_store(tmp_path: Path):
     store = make_store(300, tmp_path)
     starts = add_defects(store, 300, seed=9)
     assert len(starts) == 10
-    assert differences(starts, survey_store(store, 300), asyncio.run(verify_store(store))) == []
+    assert differences(starts, check_coverage_of(store, 300), asyncio.run(verify_store(store))) == []
 
 
 def test_gaps_of_an_empty_dataset_is_the_complete_range():
     """A dataset without versions is missing completely."""
-    coverage = survey([], start=5, end=2005)
+    coverage = check_coverage([], start=5, end=2005)
     assert [(finding.kind, finding.start, finding.end) for finding in coverage.findings] == [("missing", 5, 2005)]
     assert coverage.missing() == [(5, 1005), (1005, 2005)]
 

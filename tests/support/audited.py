@@ -14,7 +14,7 @@ from support.forged_parquet import Forged, forge
 from support.proving import task_of
 
 from cryo_ingest import layout
-from cryo_ingest.audit.gaps import Coverage, survey
+from cryo_ingest.audit.gaps import Coverage, check_coverage
 from cryo_ingest.audit.locations import Location, location_of
 from cryo_ingest.audit.verify import Verified, verify
 from cryo_ingest.datasets import all_datasets
@@ -145,9 +145,9 @@ async def verify_store(store: PrefixStore) -> list[Verified]:
         ]
 
 
-def survey_store(store: PrefixStore, ranges: int) -> Coverage:
+def check_coverage_of(store: PrefixStore, ranges: int) -> Coverage:
     """Survey the complete listing."""
-    return survey(store.all_stored(), start=0, end=ranges * WIDTH)
+    return check_coverage(store.all_stored(), start=0, end=ranges * WIDTH)
 
 
 def _as_store(store: PrefixStore) -> Any:
