@@ -32,7 +32,7 @@ def judged(folder: Path, *words: str | Path) -> tuple[int, dict[str, Any]]:
 def test_the_foreign_worker_keeps_core(foreign_worker: Path, tmp_path: Path):
     """Every clause of profile core is shown to be kept, by a worker that shares nothing with ours."""
     assert foreign_worker
-    words = ["--target", HERE / "target.toml", "--profile", "core", "--jobs", "3"]
+    words = ["--target", HERE / "target.toml", "--profile", "core", "--jobs", "2"]
     code, report = judged(tmp_path, "conformance", *words)
     assert {one["id"]: one["verdict"] for one in report["clauses"] if one["verdict"] != "PASS"} == {}
     assert code == 0

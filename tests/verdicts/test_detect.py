@@ -15,7 +15,7 @@ from harness.stores.backends import Backends
 from harness.targets import Target
 
 SCENARIOS = find()
-JOBS = 8
+JOBS = 4
 ADVERSARIES = ("nothing", "success", "canned", "copies")
 LIMIT_SECONDS = 8.0
 """The time limit per scenario for a worker that does no work."""

@@ -10,7 +10,7 @@ from support.worker import BIN
 from harness.containers.engine import engine_problem
 from harness.resources import clause_ids
 
-JOBS = "4"
+JOBS = "3"
 
 
 def verdicts_of(folder: Path, *words: str) -> dict[str, str]:
