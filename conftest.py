@@ -1,8 +1,8 @@
 """What our own tests add to the plugin (`harness/plugin.py`), which provides stores, containers, nodes and dispatchers.
 
-A test that is marked `docker` or `real_cryo` is skipped where there is no Docker engine or no wheel of Cryo, with the
-reason; under CI=true it fails instead. Which Cryo such tests ran, and how many passed, is written to
-`$CRYO_TEST_EVIDENCE` for `.ci/run`.
+Tests that are marked `docker` or `real_cryo` need a Docker engine or the wheel of Cryo. Without it they are skipped,
+with the reason, or fail if CI=true. Which Cryo they ran, and how many passed, is written to `$CRYO_TEST_EVIDENCE` for
+`.ci/run`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 from collections import Counter
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,9 +45,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     starts = [0]
     for waiting in range(processes, 1, -1):
         starts.append(starts[-1] + (len(items) - starts[-1]) // waiting)
-    places = {starts[index % processes] + index // processes: item for index, item in enumerate(long)}
-    others = iter([item for item in items if item not in set(long)])
-    items[:] = [places[index] if index in places else next(others) for index in range(len(items))]
+    others = iter([item for item in items if not item.get_closest_marker("long")])
+    ordered: list[pytest.Item] = []
+    for number, end in enumerate([*starts[1:], len(items)]):
+        ordered += long[number::processes]
+        ordered += islice(others, max(0, end - len(ordered)))
+    items[:] = [*ordered, *others]
 
 
 def cryo_binary() -> Path | None:
@@ -58,7 +62,7 @@ def cryo_binary() -> Path | None:
 
 
 def what_is_missing(item: pytest.Item) -> str | None:
-    """Return what a test needs and this machine has not, with what would help."""
+    """Return what a test needs and this machine lacks, and how to get it; None if nothing is missing."""
     if item.get_closest_marker("real_cryo") and cryo_binary() is None:
         return "needs the real Cryo: PyPI has its wheel for CPython 3.11 (pip install 'cryo-ingest[cryo]')"
     if item.get_closest_marker("docker"):
