@@ -69,7 +69,7 @@ class ExtractedFiles:
         return sorted(path for path in self.request.directory.rglob("*.parquet") if path not in expected)
 
     def is_complete(self) -> bool:
-        """Return whether every expected file is proved and there is no unexpected one."""
+        """Return whether every expected file is proved and no other file exists."""
         return len(self._proved) == len(self.request.chunks) and not self.unexpected_files()
 
     def delete_unproved(self) -> None:
