@@ -6,17 +6,18 @@ gone. Every other error may pass: a rate limit, a node that is behind, an intern
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from cryo_ingest.ports import NodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, HISTORY_PRUNED = -32600, -32601, -32602, 4444
 RATE_LIMIT_CODES = frozenset((429, -32005, -32007, -32016, -32029, -32097))
@@ -29,11 +30,14 @@ MAX_RETRY_AFTER_SECONDS = 300.0
 MAX_TEXT = 2000
 """Characters of a message that are searched."""
 
+MAX_ID_DIGITS = 19
+
 OK = 200
 REDIRECTS = frozenset((307, 308))
 UNAUTHORIZED, FORBIDDEN = 401, 403
 PAYMENT_REQUIRED = 402
-PASSING_STATUS = frozenset((408, 425, 429))
+TOO_MANY_REQUESTS = 429
+PASSING_STATUS = frozenset((408, 425, TOO_MANY_REQUESTS))
 SERVER_ERRORS = range(500, 600)
 
 
@@ -85,8 +89,8 @@ _SHORT_TERM = _words(r"(?:per|a|/) ?(?:second|minute)|/s\b")
 class RequestFailed(Exception):
     """A request got no usable response; `reason` does not quote the endpoint.
 
-    `final`: the same request will fail again; `about_size`: a smaller batch may be sent at once; `error`: the error
-    object in the response, if there is one.
+    `final`: the same request will fail again; `about_size`: a smaller batch may be sent at once; `about_rate`: the
+    endpoint limits the rate of calls; `error`: the error object in the response, if there is one.
     """
 
     def __init__(
@@ -95,10 +99,11 @@ class RequestFailed(Exception):
         *,
         final: bool = False,
         about_size: bool = False,
+        about_rate: bool = False,
         retry_after_seconds: float | None = None,
         error: NodeError | None = None,
     ) -> None:
-        self.reason, self.final, self.about_size = reason, final, about_size
+        self.reason, self.final, self.about_size, self.about_rate = reason, final, about_size, about_rate
         self.retry_after_seconds, self.error = retry_after_seconds, error
         super().__init__(reason)
 
@@ -131,15 +136,17 @@ def failure_of(error: NodeError) -> RequestFailed:
     if is_quota_exhausted(text):
         return RequestFailed(QUOTA_EXHAUSTED, final=True, error=error)
     about_size = error.code == INVALID_REQUEST or _ABOUT_BATCHES.search(text) is not None
-    if error.code in RATE_LIMIT_CODES or _RATE_LIMIT.search(text):
-        reason = "it limits the rate"
+    about_rate = error.code in RATE_LIMIT_CODES or _RATE_LIMIT.search(text) is not None
+    if about_rate:
+        reason = RATE_LIMITED
     elif _BEHIND.search(text):
         reason = f"it does not know the block yet (error {error.code})"
     else:
         reason = f"it answered error {error.code}"
-    return RequestFailed(reason, about_size=about_size, error=error)
+    return RequestFailed(reason, about_size=about_size, about_rate=about_rate, error=error)
 
 
+RATE_LIMITED = "it limits the rate"
 QUOTA_EXHAUSTED = "the quota of its account's plan is exhausted"
 
 
@@ -170,6 +177,7 @@ def check_status(status: int, body: bytes, *, retry_after_seconds: float | None,
         f"it answered {status}",
         final=status in {UNAUTHORIZED, FORBIDDEN},
         about_size=not passing or (_ABOUT_BATCHES.search(text) is not None and retry_after_seconds is None),
+        about_rate=status == TOO_MANY_REQUESTS,
         retry_after_seconds=retry_after_seconds,
         error=error,
     )
@@ -200,21 +208,54 @@ def _timestamp(date: str) -> float | None:
         return None
 
 
-def parse_answers(content: bytes, indices: list[int]) -> dict[int, Any]:
+class _Envelope(msgspec.Struct):
+    """A JSON-RPC response; `id`, `result` and `error` are JSON text, since nodes send anything in them."""
+
+    id: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_ENVELOPES = msgspec.json.Decoder(list[_Envelope])
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+
+JSON_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
+"""What reading JSON from an untrusted source can raise."""
+
+
+def parse_json(text: bytes | msgspec.Raw) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        JSON_ERRORS: it is not JSON.
+    """
+    return msgspec.json.decode(text)
+
+
+def parse_answers(
+    content: bytes, indices: list[int], *, decode: Callable[[msgspec.Raw], Any] = parse_json
+) -> dict[int, Any]:
     """Return the answers in a response by the ids of the calls; answers with other ids are left out.
+
+    `decode` turns the JSON text of a result into what the caller wants; `bytes` keeps the text. An id may be a string
+    of the number. An id that occurs twice counts only if both answers are equal.
 
     Raises:
         RequestFailed: it is not JSON-RPC, or it is one error for the complete batch.
     """
     try:
-        parsed = json.loads(content)
-    except (ValueError, RecursionError):
+        if content.lstrip()[:1] == b"[":
+            items = _envelopes(content)
+            if len(indices) > 1:
+                return _by_index(items, frozenset(indices), decode)
+            if len(items) != 1:
+                raise _unusable("its answer is not JSON-RPC", content)
+            answer = _answer_of(items[0], decode)
+        else:
+            answer = _answer_of(_envelope(content), decode)
+    except JSON_ERRORS:
         raise _unusable("its answer is not JSON", content) from None
-    if isinstance(parsed, list) and len(indices) > 1:
-        return _by_index(parsed, set(indices))
-    if isinstance(parsed, list) and len(parsed) == 1:
-        parsed = parsed[0]
-    answer = _answer_of(parsed) if isinstance(parsed, dict) else _NOTHING
     if answer is _NOTHING:
         raise _unusable("its answer is not JSON-RPC", content)
     if len(indices) == 1:
@@ -226,14 +267,36 @@ def parse_answers(content: bytes, indices: list[int]) -> dict[int, Any]:
     )
 
 
-def _by_index(items: list[Any], indices: set[int]) -> dict[int, Any]:
-    found = {}
+def _envelopes(content: bytes) -> list[_Envelope]:
+    """Return the envelopes in a list; anything else in it becomes an empty one."""
+    try:
+        return _ENVELOPES.decode(content)
+    except msgspec.ValidationError:
+        return [_envelope(item) for item in _LIST.decode(content)]
+
+
+def _envelope(text: bytes | msgspec.Raw) -> _Envelope:
+    try:
+        return _ENVELOPE.decode(text)
+    except msgspec.ValidationError:
+        return _Envelope()
+
+
+def _by_index(items: list[_Envelope], indices: frozenset[int], decode: Callable[[msgspec.Raw], Any]) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    contradicted = set()
     for item in items:
-        if isinstance(item, dict) and type(item.get("id")) is int and item["id"] in indices:
-            answer = _answer_of(item)
-            if answer is not _NOTHING:
-                found[item["id"]] = answer
-    return found
+        digits = bytes(item.id).strip(b'"')
+        index = int(digits) if digits.isdigit() and len(digits) < MAX_ID_DIGITS else None
+        if index not in indices:
+            continue
+        answer = _answer_of(item, decode)
+        if answer is _NOTHING:
+            continue
+        if index in found and found[index] != answer:
+            contradicted.add(index)
+        found.setdefault(index, answer)
+    return {index: answer for index, answer in found.items() if index not in contradicted}
 
 
 def _unusable(reason: str, content: bytes) -> RequestFailed:
@@ -241,29 +304,30 @@ def _unusable(reason: str, content: bytes) -> RequestFailed:
     text = content[:MAX_TEXT].decode(errors="replace")
     if is_quota_exhausted(text):
         return RequestFailed(QUOTA_EXHAUSTED, final=True)
-    about_size = _ABOUT_BATCHES.search(text) is not None
-    return RequestFailed("it limits the rate" if _RATE_LIMIT.search(text) else reason, about_size=about_size)
+    about_size, about_rate = _ABOUT_BATCHES.search(text) is not None, _RATE_LIMIT.search(text) is not None
+    return RequestFailed(RATE_LIMITED if about_rate else reason, about_size=about_size, about_rate=about_rate)
 
 
 _NOTHING = object()
 
 
-def _answer_of(envelope: dict[str, Any]) -> Any:
+def _answer_of(envelope: _Envelope, decode: Callable[[msgspec.Raw], Any]) -> Any:
     """Return the result in an envelope, or its error if that is an object; `_NOTHING` if it has neither."""
-    error = envelope.get("error")
-    if isinstance(error, dict):
+    text = bytes(envelope.error)
+    if text and text != b"null":
+        error = parse_json(text)
+        if not isinstance(error, dict):
+            return _NOTHING
         code, message = error.get("code"), error.get("message")
         node_error = NodeError(code if type(code) is int else 0, message if isinstance(message, str) else "")
         return replace(node_error, method_is_missing=is_missing_method(node_error))
-    return _NOTHING if error is not None else envelope.get("result", _NOTHING)
+    return decode(envelope.result) if bytes(envelope.result) else _NOTHING
 
 
 def _error_in(body: bytes) -> NodeError | None:
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
+        items = _envelopes(body) if body.lstrip()[:1] == b"[" else [_envelope(body)]
+        answer = _answer_of(items[0], parse_json) if items else None
+    except JSON_ERRORS:
         return None
-    if isinstance(parsed, list) and parsed:
-        parsed = parsed[0]
-    answer = _answer_of(parsed) if isinstance(parsed, dict) else None
     return answer if isinstance(answer, NodeError) else None
