@@ -303,12 +303,48 @@ class Node(Protocol):
         """
         ...
 
+    async def send(
+        self, calls: Sequence[tuple[int, Call]], deliver: Callable[[int, bytes | NodeError], None], *, patient: bool
+    ) -> None:
+        """Send calls, each with an index, and call `deliver` with index and answer as soon as a call is answered.
+
+        An answer is the JSON text of the result, or a NodeError as with `optional` in `request`. Without `patient` it
+        gives up after a second or so: another endpoint may serve.
+
+        Raises:
+            NodeUnavailable, EndpointUnusable: some calls have no answer; what was delivered remains valid.
+        """
+        ...
+
+
+class Limiter(Protocol):
+    """A limit on the rate of calls that several endpoints share."""
+
+    async def acquire(self, calls: int) -> None:
+        """Wait until so many calls may be sent."""
+        ...
+
+
+FindOther = Callable[[], Awaitable[Node | None]]
+"""Returns another endpoint of the pool that may serve the same attempt, None if there is none."""
+
 
 class Chain(Protocol):
     """Opens the endpoints of a pool."""
 
-    def open(self, url: str, *, name: str, deadline: float) -> AbstractAsyncContextManager[Node]:
+    def open(
+        self,
+        url: str,
+        *,
+        name: str,
+        deadline: float,
+        limiter: Limiter | None = None,
+        find_other: FindOther | None = None,
+    ) -> AbstractAsyncContextManager[Node]:
         """Open one endpoint, whose requests end at the monotonic time `deadline`; nothing is sent yet.
+
+        `limiter` is the one that all endpoints of an attempt share; by default the configured limit applies to this
+        endpoint alone. `find_other` says whom to ask for what this endpoint leaves unanswered for unusually long.
 
         Raises:
             EndpointUnusable: it is not an HTTP URL.

@@ -34,6 +34,9 @@ DEFAULT_RPC_VARIABLE = "TRACE_CRYO_RPC_URL"
 SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
 """S3's limit for a single PUT. The cap on the size of a file can't be higher."""
 
+DEFAULT_LOG_RANGE = 100
+"""Blocks that Cryo asks for in one `eth_getLogs` call; see docs/gateway-measurements.md."""
+
 LOOPBACK = "127.0.0.1"
 MAX_PORT = 65535
 
@@ -91,6 +94,9 @@ class Settings:
     max_concurrent_requests: int | None = None
     confirmations: int | None = None
     configured_proof_level: Level | None = None
+    gateway: bool = True
+    rpc_timeout_seconds: float = 30.0
+    log_range: int = DEFAULT_LOG_RANGE
     staging_root: Path = Path("/tmp/trace/cryo")  # noqa: S108 - the specification's own path (STG-1)
     staging_ttl_hours: float = 24.0
     caps: Caps = field(default_factory=Caps)
@@ -98,6 +104,11 @@ class Settings:
     s3: S3Settings = field(default_factory=S3Settings)
     proxies: Proxies = field(default_factory=Proxies)
     log_format: LogFormat | None = None
+
+    @property
+    def uses_gateway(self) -> bool:
+        """Whether Cryo reads through the gateway; in fake mode it reads from no node."""
+        return self.gateway and self.mode == "real"
 
     @property
     def executable(self) -> str:
@@ -149,6 +160,9 @@ def read_settings(reader: Reader) -> Settings:
         max_concurrent_requests=reader.read("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", COUNT, default=None),
         confirmations=reader.read("TRACE_CRYO_CONFIRMATIONS", BLOCKS, default=None),
         configured_proof_level=reader.read("TRACE_COVERAGE", one_of(*LEVELS), default=None),
+        gateway=reader.read("TRACE_CRYO_GATEWAY", one_of("on", "off"), default="on") == "on",
+        rpc_timeout_seconds=reader.read("TRACE_RPC_TIMEOUT_SECONDS", SECONDS, default=30.0),
+        log_range=reader.read("TRACE_CRYO_LOG_RANGE", COUNT, default=DEFAULT_LOG_RANGE),
         staging_root=reader.read("TRACE_CRYO_STAGING_ROOT", ABSOLUTE_PATH, default=Settings().staging_root),
         staging_ttl_hours=reader.read("TRACE_CRYO_STAGING_TTL_HOURS", HOURS, default=24.0),
         caps=_read_caps(reader),

@@ -11,28 +11,31 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cryo_ingest.backoff import backoff_seconds
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.logs import log
 from cryo_ingest.ports import NodeError
+from cryo_ingest.rpc.hedging import Hedger, IndexedCall, Post
 from cryo_ingest.rpc.limits import (
-    FIRST_BACKOFF_SECONDS,
+    ISOLATED_FAILURE_SECONDS,
     ONE_TRY_POLICY,
     OPTIONAL_POLICY,
+    AnswerSizes,
     BatchSize,
     InFlightLimiter,
     Outage,
     RetryPolicy,
+    pause_seconds,
 )
+from cryo_ingest.rpc.rates import LearnedRate
 from cryo_ingest.rpc.replies import RequestFailed, failure_of, is_final, is_missing_method
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from cryo_ingest.ports import Call, Clock
+    from cryo_ingest.ports import Call, Clock, Limiter
 
-IndexedCall = tuple[int, "Call"]
-"""A call and its index among the calls of the request."""
+FIRST_BATCH_CALLS = 50
+"""The size of an endpoint's first batches: what most providers accept. It is halved at refusals and grows otherwise."""
 
 
 @dataclass(slots=True)
@@ -42,34 +45,57 @@ class EndpointState:
     max_batch_calls: int
     outage: Outage
     in_flight: InFlightLimiter
+    limiter: Limiter
+    rate: LearnedRate
+    hedger: Hedger
+    first_batch_calls: int = FIRST_BATCH_CALLS
     missing_methods: dict[str, NodeError] = field(default_factory=dict)
     """Methods that the endpoint does not have, with the error that a single call received."""
     failing_methods: set[str] = field(default_factory=set)
     """Methods whose optional calls failed until the retry policy gave up. The next such call is tried only once."""
     _batch_sizes: dict[str, BatchSize] = field(default_factory=dict)
+    _answer_sizes: dict[str, AnswerSizes] = field(default_factory=dict)
 
     def batch_size(self, method: str) -> BatchSize:
         """Return the batch size of a method. Some providers accept batches only of some methods."""
         if method not in self._batch_sizes:
-            self._batch_sizes[method] = BatchSize(self.max_batch_calls, self.max_batch_calls)
+            first = min(self.first_batch_calls, self.max_batch_calls)
+            self._batch_sizes[method] = BatchSize(self.max_batch_calls, first)
         return self._batch_sizes[method]
+
+    def answer_sizes(self, method: str) -> AnswerSizes:
+        """Return what is known of the size of a method's answers."""
+        return self._answer_sizes.setdefault(method, AnswerSizes())
+
+    async def wait_until_allowed(self, calls: int) -> None:
+        """Wait for the configured and the learned rate, and for the end of a pause."""
+        await self.limiter.acquire(calls)
+        await self.rate.acquire(calls)
+        await self.outage.wait_for_pause()
+
+    def next_batch_calls(self, method: str) -> int:
+        """Return how many calls of a method the next batch may have, by count, bytes and rate."""
+        size = min(self.batch_size(method).size, self.answer_sizes(method).max_batch_calls)
+        return min(size, self.rate.max_batch_calls or size)
 
 
 @dataclass(slots=True)
 class CallSender:
     """Sends any number of calls to one endpoint and collects `answers` by index.
 
-    `post` sends one HTTP request and returns its answers by index, or raises RequestFailed. `deadline` is a monotonic
-    time.
+    `post` sends one HTTP request, and `again` a request that was slow; see `hedging`. `deadline` is a monotonic time.
+    `deliver` is called with index and answer as soon as a call has its answer.
     """
 
     endpoint_name: str
     deadline: float
     clock: Clock
     state: EndpointState
-    post: Callable[[list[IndexedCall], float], Awaitable[dict[int, Any]]]
+    post: Post
+    again: Post
     policy: RetryPolicy
     optional: bool
+    deliver: Callable[[int, Any], None] | None = None
     answers: dict[int, Any] = field(default_factory=dict)
 
     async def send(self, calls: list[IndexedCall], *, first_batch_calls: int | None = None) -> None:
@@ -84,20 +110,27 @@ class CallSender:
         """
         while calls:
             if (missing := self.state.missing_methods.get(calls[0][1].method)) is not None:
-                self.answers |= {index: missing for index, _ in calls}
+                for index, _ in calls:
+                    self._settle(index, missing)
                 return
             if self.optional and calls[0][1].method in self.state.failing_methods:
                 await self._send_each(calls)
                 return
-            size = self.state.batch_size(calls[0][1].method)
-            if first_batch_calls is None and size.is_known_to_work and self.state.outage.failures == 0:
+            works = self.state.batch_size(calls[0][1].method).is_known_to_work
+            size = self.state.next_batch_calls(calls[0][1].method)
+            if first_batch_calls is None and works and self.state.outage.failures == 0:
                 async with asyncio.TaskGroup() as group:
-                    for start in range(0, len(calls), size.size):
-                        group.create_task(self._send_batch(calls[start : start + size.size]))
+                    for start in range(0, len(calls), size):
+                        group.create_task(self._send_batch(calls[start : start + size]))
                 return
-            end = size.size if first_batch_calls is None else max(1, min(size.size, first_batch_calls))
+            end = size if first_batch_calls is None else max(1, min(size, first_batch_calls))
             await self._send_batch(calls[:end])
             calls, first_batch_calls = calls[end:], None
+
+    def _settle(self, index: int, answer: Any) -> None:
+        self.answers[index] = answer
+        if self.deliver is not None:
+            self.deliver(index, answer)
 
     async def _send_each(self, calls: list[IndexedCall]) -> None:
         """Send each call in a request of its own, all concurrently."""
@@ -122,7 +155,9 @@ class CallSender:
             # If the failure looks final, one call is sent first: it shows whether it really is.
             await self.send(batch, first_batch_calls=1 if failure.final else len(batch) // 2)
             return
-        self.answers |= {index: answer for index, answer in answers.items() if not isinstance(answer, NodeError)}
+        for index, answer in answers.items():
+            if not isinstance(answer, NodeError):
+                self._settle(index, answer)
         failed = [call for call in batch if call[0] not in self.answers]
         if any(not isinstance(answer, NodeError) for answer in answers.values()):
             await self._resend_failed_calls(failed, answers)
@@ -141,7 +176,7 @@ class CallSender:
         temporary = [call for call in failed if call not in final]
 
         async def resend_temporary() -> None:
-            await self.clock.sleep(FIRST_BACKOFF_SECONDS)
+            await self.clock.sleep(ISOLATED_FAILURE_SECONDS)
             await self.send(temporary, first_batch_calls=len(temporary) // 2)
 
         async with asyncio.TaskGroup() as group:
@@ -181,7 +216,7 @@ class CallSender:
                 since = min(first_sent_at if tries > 1 else sent_at, self.state.outage.since or sent_at)
                 pause = self._pause_seconds(failure, tries)
                 if self._error_is_answer(call, failure, tries=tries, since=since):
-                    self.answers[index] = failure.error
+                    self._settle(index, failure.error)
                     return
                 tries_or_failures = max(tries, self.state.outage.failures)
                 if failure.final or self.policy.should_stop(tries_or_failures, self.clock.monotonic() - since):
@@ -189,13 +224,14 @@ class CallSender:
                 first_sent_at = since
                 await self._pause([indexed], failure, seconds=pause, since=since)
                 continue
-            self.answers[index] = answer = answers[index]
+            answer = answers[index]
             if not isinstance(answer, NodeError):
                 self.state.failing_methods.discard(call.method)
             elif is_missing_method(answer):
                 self.state.missing_methods[call.method] = answer
+            self._settle(index, answer)
             return
-        self.answers[index] = self.state.missing_methods[call.method]
+        self._settle(index, self.state.missing_methods[call.method])
 
     def _error_is_answer(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> bool:
         """Return whether an optional call has failed long enough for its error to be accepted as the answer."""
@@ -219,13 +255,18 @@ class CallSender:
                 missing.
         """
         state, method = self.state, batch[0][1].method
-        size = state.batch_size(method)
-        async with state.in_flight.acquire(len(batch)), state.outage.wait_to_send():
+        size, sizes = state.batch_size(method), state.answer_sizes(method)
+        async with (
+            state.in_flight.acquire(len(batch), int(sizes.bytes_per_call * len(batch))),
+            state.outage.wait_to_send(),
+        ):
+            await state.wait_until_allowed(len(batch))
             if len(batch) > 1 and (size.size < len(batch) or method in state.missing_methods):
                 raise _BatchObsolete
             sent_at = self.clock.monotonic()
             try:
-                answers = await self.post(batch, self.policy.timeout_seconds)
+                response = await state.hedger.send(batch, self.policy.timeout_seconds, post=self.post, again=self.again)
+                answers = response.answers
                 if not any(not isinstance(answer, NodeError) or is_final(answer) for answer in answers.values()):
                     errors = [answer for answer in answers.values() if isinstance(answer, NodeError)]
                     raise failure_of(errors[0]) if errors else RequestFailed("it left calls unanswered")
@@ -233,13 +274,17 @@ class CallSender:
                 self._record_failure(failure, batch, sent_at=sent_at)
                 raise
             state.outage.succeeded()
+            state.rate.accepted(len(batch))
             if any(not isinstance(answer, NodeError) for answer in answers.values()):
-                size.succeeded(len(batch))
+                size.succeeded(len(batch), seconds=self.clock.monotonic() - sent_at)
+                sizes.observe(len(batch), response.size_bytes)
             return answers
 
     def _record_failure(self, failure: RequestFailed, batch: list[IndexedCall], *, sent_at: float) -> None:
         """Update the endpoint's state after a failed request, before the next one is sent."""
         method, outage = batch[0][1].method, self.state.outage
+        if failure.about_rate:
+            self.state.rate.refused(sent_at=sent_at)
         if len(batch) > 1:
             self.state.batch_size(method).failed(len(batch))
             if failure.about_size:
@@ -259,7 +304,7 @@ class CallSender:
     def _pause_seconds(self, failure: RequestFailed, tries: int) -> float:
         if failure.retry_after_seconds is not None:
             return failure.retry_after_seconds
-        return backoff_seconds(max(tries, self.state.outage.failures), first_seconds=FIRST_BACKOFF_SECONDS)
+        return pause_seconds(max(tries, self.state.outage.failures))
 
     async def _pause(self, batch: list[IndexedCall], failure: RequestFailed, *, seconds: float, since: float) -> None:
         """Wait before a call is sent again, but not past the attempt's deadline.

@@ -9,39 +9,44 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
+import msgspec
+
 from cryo_ingest.errors import EndpointUnusable, NodeUnavailable
 from cryo_ingest.rpc.batching import CallSender, EndpointState
+from cryo_ingest.rpc.hedging import Hedger, Response
 from cryo_ingest.rpc.limits import (
     DEFAULT_POLICY,
+    FAILOVER_POLICY,
     MAX_REQUESTS_IN_FLIGHT,
     QUICK_POLICY,
     InFlightLimiter,
     Outage,
-    RateLimiter,
 )
-from cryo_ingest.rpc.replies import OK, REDIRECTS, RequestFailed, check_status, parse_answers, retry_after
+from cryo_ingest.rpc.rates import LearnedRate, RateLimiter
+from cryo_ingest.rpc.replies import OK, REDIRECTS, RequestFailed, check_status, parse_answers, parse_json, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from urllib.parse import SplitResult
 
     import aiohttp
 
-    from cryo_ingest.ports import Call, Clock
-    from cryo_ingest.rpc.batching import IndexedCall
+    from cryo_ingest.ports import Call, Clock, FindOther, Limiter, NodeError
+    from cryo_ingest.rpc.hedging import IndexedCall
+    from cryo_ingest.rpc.limits import RetryPolicy
     from cryo_ingest.settings import Settings
 
-BATCH_CALLS = 50
-"""Calls in one HTTP request: what most providers accept; one that rejects it gets smaller batches."""
+MAX_BATCH_CALLS = 250
+"""Calls in one HTTP request, at most: a quarter of those in flight, so that the endpoint is never idle."""
 
-CALLS_IN_FLIGHT = 400
-"""Eight batches; the default of `TRACE_CRYO_MAX_CONCURRENT_REQUESTS`. Cryo itself has 100 requests in flight."""
+CALLS_IN_FLIGHT = 1000
+"""The default of `TRACE_CRYO_MAX_CONCURRENT_REQUESTS`. Cryo without a gateway has 100 calls in flight."""
 
 MAX_ANSWER_BYTES = 64 * 1024**2
 """Of one HTTP response, decompressed; a batch that exceeds it is halved. A full block's receipts are below 10 MB."""
@@ -68,7 +73,15 @@ class HttpChain:
     clock: Clock
 
     @asynccontextmanager
-    async def open(self, url: str, *, name: str, deadline: float) -> AsyncIterator[HttpNode]:
+    async def open(
+        self,
+        url: str,
+        *,
+        name: str,
+        deadline: float,
+        limiter: Limiter | None = None,
+        find_other: FindOther | None = None,
+    ) -> AsyncIterator[HttpNode]:
         """Open one endpoint; as in Cryo, a URL without a scheme gets `http://`."""
         address, headers = parse_endpoint(url, name=name)
 
@@ -85,9 +98,16 @@ class HttpChain:
         ) as session:
             max_calls = self.settings.max_concurrent_requests or CALLS_IN_FLIGHT
             per_second = self.settings.requests_per_second
-            max_batch_calls = min(BATCH_CALLS, max_calls, per_second or BATCH_CALLS)
-            state = EndpointState(max_batch_calls, Outage(self.clock), InFlightLimiter(max_calls))
-            yield HttpNode(session, address, name, deadline, RateLimiter(self.clock, per_second), state)
+            state = EndpointState(
+                min(MAX_BATCH_CALLS, max_calls, per_second or MAX_BATCH_CALLS),
+                Outage(self.clock),
+                InFlightLimiter(max_calls),
+                limiter or RateLimiter(self.clock, per_second),
+                LearnedRate(self.clock, name),
+                Hedger(self.clock),
+            )
+            timeout = self.settings.rpc_timeout_seconds
+            yield HttpNode(session, address, name, deadline, self.clock, state, timeout, find_other)
 
 
 def parse_endpoint(url: str, *, name: str) -> tuple[str, dict[str, str]]:
@@ -122,32 +142,77 @@ class HttpNode:
     url: str = field(repr=False)
     name: str
     deadline: float
-    rate_limiter: RateLimiter
+    clock: Clock
     state: EndpointState
+    timeout_seconds: float
+    find_other: FindOther | None = None
     billed_calls: int = 0
+    received_bytes: int = 0
 
     async def request(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
         """Send all calls, in concurrent batches; see `ports.Node`."""
         policy = QUICK_POLICY if quick else DEFAULT_POLICY
+        answers: dict[int, Any] = {}
+        await self._send(
+            list(enumerate(calls)), answers.__setitem__, policy=policy, optional=optional, decode=parse_json
+        )
+        return [answers[index] for index in range(len(calls))]
+
+    async def send(
+        self, calls: Sequence[IndexedCall], deliver: Callable[[int, bytes | NodeError], None], *, patient: bool
+    ) -> None:
+        """Send calls and deliver each answer as soon as it is there; see `ports.Node`."""
+        policy = DEFAULT_POLICY if patient else FAILOVER_POLICY
+        await self._send(calls, deliver, policy=policy, optional=True, decode=bytes)
+
+    async def _send(
+        self,
+        calls: Sequence[IndexedCall],
+        deliver: Callable[[int, Any], None],
+        *,
+        policy: RetryPolicy,
+        optional: bool,
+        decode: Callable[[msgspec.Raw], Any],
+    ) -> None:
+        policy = replace(policy, timeout_seconds=min(policy.timeout_seconds, self.timeout_seconds))
         sender = CallSender(
-            self.name, self.deadline, self.rate_limiter.clock, self.state, self._post, policy, optional=optional
+            self.name,
+            self.deadline,
+            self.clock,
+            self.state,
+            partial(self.post, decode=decode),
+            partial(self._post_again, decode=decode),
+            policy,
+            optional=optional,
+            deliver=deliver,
         )
         by_method: dict[str, list[IndexedCall]] = {}
-        for index, call in enumerate(calls):
-            by_method.setdefault(call.method, []).append((index, call))
+        for indexed in calls:
+            by_method.setdefault(indexed[1].method, []).append(indexed)
         try:
             async with asyncio.TaskGroup() as group:
-                for indexed in by_method.values():
-                    group.create_task(sender.send(indexed))
+                for batch in by_method.values():
+                    group.create_task(sender.send(batch))
         except* (NodeUnavailable, EndpointUnusable) as failures:
             first: BaseException = failures
             while isinstance(first, BaseExceptionGroup):
                 first = first.exceptions[0]
         else:
-            return [sender.answers[index] for index in range(len(calls))]
+            return
         raise first
 
-    async def _post(self, batch: list[IndexedCall], timeout_seconds: float) -> dict[int, Any]:
+    async def _post_again(
+        self, batch: list[IndexedCall], timeout_seconds: float, *, decode: Callable[[msgspec.Raw], Any]
+    ) -> Response:
+        """Send a request that was slow once more, to another endpoint if there is one."""
+        other = None if self.find_other is None else await self.find_other()
+        target = other if isinstance(other, HttpNode) else self
+        await target.state.wait_until_allowed(len(batch))
+        return await target.post(batch, timeout_seconds, decode=decode)
+
+    async def post(
+        self, batch: list[IndexedCall], timeout_seconds: float, *, decode: Callable[[msgspec.Raw], Any]
+    ) -> Response:
         """Send one HTTP request, a single call outside a list, and return the answers by index.
 
         Raises:
@@ -156,11 +221,10 @@ class HttpNode:
         import aiohttp  # noqa: PLC0415 - loaded by `open` already
 
         requests = [
-            {"jsonrpc": "2.0", "id": index, "method": call.method, "params": list(call.params)} for index, call in batch
+            {"jsonrpc": "2.0", "id": index, "method": call.method, "params": call.params} for index, call in batch
         ]
-        body = json.dumps(requests if len(requests) > 1 else requests[0], separators=(",", ":")).encode()
-        await self.rate_limiter.acquire(len(batch))
-        remaining = self.deadline - self.rate_limiter.clock.monotonic()
+        body = msgspec.json.encode(requests if len(requests) > 1 else requests[0])
+        remaining = self.deadline - self.clock.monotonic()
         if remaining <= 0:
             raise RequestFailed("the attempt's deadline has passed", final=True)
         self.billed_calls += len(batch)
@@ -172,13 +236,15 @@ class HttpNode:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Without the error's own text, which contains the URL.
             raise RequestFailed(f"no answer ({type(error).__name__})") from None
+        self.received_bytes += len(content)
         indices = [index for index, _ in batch]
         if status != OK:
-            wait = retry_after(headers, self.rate_limiter.clock.time())
-            return check_status(status, content, retry_after_seconds=wait, indices=indices)
-        if len(content) > _THREAD_BYTES:
-            return await asyncio.to_thread(parse_answers, content, indices)
-        return parse_answers(content, indices)
+            wait = retry_after(headers, self.clock.time())
+            return Response(check_status(status, content, retry_after_seconds=wait, indices=indices))
+        parse = partial(parse_answers, content, indices, decode=decode)
+        # Splitting a response is fast; only decoding a long one would block the event loop.
+        in_thread = len(content) > _THREAD_BYTES and decode is not bytes
+        return Response(await asyncio.to_thread(parse) if in_thread else parse(), len(content))
 
     async def _exchange(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Post a body, follow redirects on the same host, and return status, headers and body of the response.

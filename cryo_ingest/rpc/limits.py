@@ -1,6 +1,6 @@
 """Decides when the next request may be sent and how many calls it may contain, given an endpoint's earlier responses.
 
-`batching` and `client` send the requests.
+`batching` and `client` send the requests; limits on the rate are in `rates`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,34 @@ if TYPE_CHECKING:
     from cryo_ingest.ports import Clock
 
 FIRST_BACKOFF_SECONDS = 0.5
+ISOLATED_FAILURE_SECONDS = 0.1
+"""The wait after one failure among successes, which says little about the endpoint; only the failed calls wait."""
 
-MAX_REQUESTS_IN_FLIGHT = 32
-"""Counts requests, not the calls in them. Cryo's own limit is 100 requests."""
+MAX_REQUESTS_IN_FLIGHT = 100
+"""Counts requests, not the calls in them: as many as Cryo has in flight without a gateway."""
+
+BATCH_BYTES = 4 * 1024**2
+"""The size of a batch's response to aim at: its parsing takes milliseconds, its buffers little memory."""
+
+MAX_BYTES_IN_FLIGHT = 32 * 1024**2
+"""Of all responses to one endpoint at a time, as far as they can be foreseen."""
+
+SIZE_DECAY = 0.9
+QUICK_SECONDS = 2.0
+"""A batch whose response takes longer is not made larger."""
 
 OUTAGE_FAILURES = 2
 """After this many failures in a row, requests are sent one at a time, to avoid a flood of retries in an outage."""
 
 GROWTH_FACTOR = 4
 """Each time a batch size fails again, the number of successes required before its next try is multiplied by this."""
+
+
+def pause_seconds(failures: int) -> float:
+    """Return the wait after a number of failures in a row: short after the first, then growing from half a second."""
+    if failures < OUTAGE_FAILURES:
+        return ISOLATED_FAILURE_SECONDS
+    return backoff_seconds(failures - 1, first_seconds=FIRST_BACKOFF_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,50 +68,51 @@ QUICK_POLICY = RetryPolicy(min_tries=3, min_seconds=0.0, timeout_seconds=10.0)
 OPTIONAL_POLICY = RetryPolicy(min_tries=3, min_seconds=15.0, timeout_seconds=30.0)
 """For an error object in reply to an optional call: the caller has another source."""
 
+FAILOVER_POLICY = RetryPolicy(min_tries=3, min_seconds=1.0, timeout_seconds=30.0)
+"""While another endpoint of the pool may serve instead."""
+
 ONE_TRY_POLICY = RetryPolicy(min_tries=1, min_seconds=0.0, timeout_seconds=30.0)
 
 
-@dataclass(slots=True)
-class RateLimiter:
-    """Allows at most `per_second` calls a second; None for no limit."""
-
-    clock: Clock
-    per_second: int | None
-    _next_send_at: float = 0.0
-
-    async def acquire(self, calls: int) -> None:
-        """Wait until this many calls may be sent."""
-        if self.per_second is None:
-            return
-        now = self.clock.monotonic()
-        start = max(now, self._next_send_at)
-        self._next_send_at = start + calls / self.per_second
-        if start > now:
-            await self.clock.sleep(start - now)
-
-
 class InFlightLimiter:
-    """Limits the requests in flight, and the total number of calls in them."""
+    """Limits what is in flight: requests, the calls in them, and the bytes that their answers probably have."""
 
-    def __init__(self, max_calls: int) -> None:
-        self._calls, self._requests = asyncio.Semaphore(max_calls), asyncio.Semaphore(MAX_REQUESTS_IN_FLIGHT)
-        # Without this lock two batches could each reserve a part of the calls and wait for each other forever.
-        self._acquiring = asyncio.Lock()
+    def __init__(self, max_calls: int, *, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:
+        self._requests, self._calls, self._bytes = MAX_REQUESTS_IN_FLIGHT, max_calls, max_bytes
+        self._idle_bytes = max_bytes
+        self._turn = asyncio.Lock()
+        self._released = asyncio.Event()
 
     @asynccontextmanager
-    async def acquire(self, calls: int) -> AsyncIterator[None]:
-        """Wait until this many calls may be in flight, and count them until the block ends."""
-        acquired = 0
-        async with self._requests:
-            try:
-                async with self._acquiring:
-                    while acquired < calls:
-                        await self._calls.acquire()
-                        acquired += 1
-                yield
-            finally:
-                for _ in range(acquired):
-                    self._calls.release()
+    async def acquire(self, calls: int, expected_bytes: int = 0) -> AsyncIterator[None]:
+        """Wait until a request may be sent, in the order of the callers, and count it until the block ends."""
+        expected = min(expected_bytes, self._idle_bytes)
+        async with self._turn:
+            while self._requests == 0 or self._calls < calls or self._bytes < expected:
+                self._released.clear()
+                await self._released.wait()
+            self._requests, self._calls, self._bytes = self._requests - 1, self._calls - calls, self._bytes - expected
+        try:
+            yield
+        finally:
+            self._requests, self._calls, self._bytes = self._requests + 1, self._calls + calls, self._bytes + expected
+            self._released.set()
+
+
+@dataclass(slots=True)
+class AnswerSizes:
+    """How many bytes the answer to one call of a method has: a high estimate, which falls slowly."""
+
+    bytes_per_call: float = 0.0
+
+    @property
+    def max_batch_calls(self) -> int:
+        """How many calls have answers of `BATCH_BYTES` together."""
+        return max(1, int(BATCH_BYTES / max(self.bytes_per_call, 1.0)))
+
+    def observe(self, calls: int, size_bytes: int) -> None:
+        """Record the size of a response."""
+        self.bytes_per_call = max(size_bytes / calls, SIZE_DECAY * self.bytes_per_call)
 
 
 @dataclass(slots=True)
@@ -138,8 +158,8 @@ class BatchSize:
             self.size, self._successes = max(1, calls // 2), 0
             self._largest_success = min(self._largest_success, self.size)
 
-    def succeeded(self, calls: int) -> None:
-        """Record that a batch of this size succeeded."""
+    def succeeded(self, calls: int, *, seconds: float = 0.0) -> None:
+        """Record that a batch of this size succeeded, and how long its response took."""
         self._largest_success = max(self._largest_success, calls)
         if self._failed_size is not None and calls < self._failed_size:
             failed_again = self._suspected_limit == self._failed_size
@@ -148,7 +168,7 @@ class BatchSize:
         self._failed_size = None
         if self._suspected_limit is not None and calls >= self._suspected_limit:
             self._suspected_limit, self._successes_to_grow = None, 1
-        if calls < self.size or self.size == self.max_size:
+        if calls < self.size or self.size == self.max_size or seconds > QUICK_SECONDS:
             return
         self._successes += 1
         larger = min(2 * self.size, self.max_size)
@@ -180,9 +200,13 @@ class Outage:
                 await stack.enter_async_context(self._lock)
                 if self.failures < OUTAGE_FAILURES:
                     await stack.aclose()
-            while (pause := max(self._backoff_until, self._retry_after_until) - self.clock.monotonic()) > 0:
-                await self.clock.sleep(pause)
+            await self.wait_for_pause()
             yield
+
+    async def wait_for_pause(self) -> None:
+        """Wait until the last backoff and the last `Retry-After` are over."""
+        while (pause := max(self._backoff_until, self._retry_after_until) - self.clock.monotonic()) > 0:
+            await self.clock.sleep(pause)
 
     def failed(self, *, sent_at: float, retry_after_seconds: float | None) -> float:
         """Record a failed request and return the seconds to wait. Failures of simultaneous requests count as one."""
@@ -194,8 +218,9 @@ class Outage:
         if retry_after_seconds is not None:
             self._retry_after_until = max(self._retry_after_until, now + retry_after_seconds)
             return retry_after_seconds
-        pause = backoff_seconds(self.failures, first_seconds=FIRST_BACKOFF_SECONDS)
-        self._backoff_until = max(self._backoff_until, now + pause)
+        pause = pause_seconds(self.failures)
+        if self.failures >= OUTAGE_FAILURES:
+            self._backoff_until = max(self._backoff_until, now + pause)
         return pause
 
     def succeeded(self) -> None:

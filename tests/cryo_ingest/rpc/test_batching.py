@@ -10,7 +10,8 @@ from support.rpc_requests import METHOD, ask, calls, results, with_node
 
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.ports import NodeError
-from cryo_ingest.rpc.client import BATCH_CALLS, HttpNode
+from cryo_ingest.rpc.batching import FIRST_BATCH_CALLS
+from cryo_ingest.rpc.client import HttpNode
 from cryo_ingest.rpc.limits import BatchSize
 
 TOO_LARGE = "batch too large"
@@ -47,7 +48,7 @@ def test_a_rejected_batch_is_split_whatever_the_form_of_the_rejection(form: str,
         lambda body: REJECTIONS[form](body) if isinstance(body, list) and len(body) > limit else None
     ) as node:
         assert ask(node.url, calls(150)) == results(150)
-    assert sum(node.sizes) < 1.25 * 150 + 2 * BATCH_CALLS
+    assert sum(node.sizes) < 1.25 * 150 + 2 * FIRST_BATCH_CALLS
 
 
 def test_a_size_that_worked_is_kept():
@@ -157,7 +158,7 @@ def test_an_outage_costs_few_requests_and_the_batches_grow_back():
         during, after = with_node(served.url, before_and_after, clock)
     assert len(during) < 200
     assert sum(during) < 1.5 * 1000
-    assert len(after) <= 1000 / BATCH_CALLS + 3
+    assert len(after) <= 1000 / FIRST_BATCH_CALLS + 3
 
 
 def test_a_permanent_outage_costs_few_requests_however_many_calls_wait():

@@ -14,7 +14,8 @@ from support.scripted_http import Answer, scripted_http
 
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.ports import Call, NodeError
-from cryo_ingest.rpc.client import BATCH_CALLS, HttpChain
+from cryo_ingest.rpc.batching import FIRST_BATCH_CALLS
+from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.replies import RequestFailed, parse_answers
 from cryo_ingest.settings import Settings
 from harness.fakes.rpc import Node, RpcPool
@@ -23,7 +24,7 @@ from harness.world.chain import Chain
 
 CHAIN = Chain(1)
 BLOCK = "eth_getBlockByNumber"
-NUMBERS = range(100, 100 + 3 * BATCH_CALLS + 1)
+NUMBERS = range(100, 100 + 3 * FIRST_BATCH_CALLS + 1)
 
 
 def ask(

@@ -147,7 +147,7 @@ def test_a_quick_request_is_tried_three_times():
     clock = JumpingClock()
     with json_rpc(lambda _: Answer(404)) as node, pytest.raises(NodeUnavailable, match="404, after 3 tries"):
         ask(node.url, calls(1), clock, quick=True)
-    assert clock.waits == [0.5, 1.0]
+    assert clock.waits == [0.1, 0.5]
 
 
 @pytest.mark.parametrize(
