@@ -6,7 +6,7 @@ lease, reports the outcome and deletes the staging directory. A lost lease, a si
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +24,7 @@ from cryo_ingest.publish.retrying_store import RetryingStore
 from cryo_ingest.publish.upload import publish_files
 from cryo_ingest.publish.version import Version
 from cryo_ingest.rpc.endpoint import open_endpoint
+from cryo_ingest.rpc.source import collect_evidence, open_source
 
 if TYPE_CHECKING:
     from cryo_ingest.model import Assignment, Task
@@ -89,15 +90,20 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
     check_caps(settings.caps, task.block_range, files=layout.file_count(task))
     version = Version.from_task(task, mode=settings.mode)
     deadline = ports.clock.monotonic() + settings.deadline_seconds
-    async with open_endpoint(task, settings=settings, chain=ports.chain, clock=ports.clock) as endpoint:
-        prover = make_prover(task, dataset, settings=settings, endpoint=endpoint)
-        workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
+    workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            open_endpoint(task, settings=settings, chain=ports.chain, clock=ports.clock)
+        )
+        evidence = stack.enter_context(collect_evidence(task, settings, workspace.directory))
+        prover = make_prover(task, dataset, settings=settings, endpoint=pool, evidence=evidence)
         prefix = VersionPrefix(ports.store, version, prover, workspace.directory, ports.clock, ports.random)
         if not await prefix.use_existing_version():
             log_warnings(task, settings.mode)
-            rpc_url = await endpoint.choose_url() if settings.mode == "real" else None
-            request = ExtractionRequest(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
-            extraction = await ports.extractor.extract(request, prove=prover.prove_rows)
+            source = open_source(pool, dataset, evidence, settings=settings, clock=ports.clock, redact=ports.redact)
+            async with source as rpc_url:
+                request = ExtractionRequest(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
+                extraction = await ports.extractor.extract(request, prove=prover.prove_rows)
             check_file_sizes(extraction, task, caps=settings.caps)
             check_mode(extraction, settings.mode)
             extraction = await confirm_files_with_node(extraction, prover=prover)

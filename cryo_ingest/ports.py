@@ -400,3 +400,8 @@ class Ports(Protocol):
     def random(self) -> Random:
         """Randomize the waits before retries."""
         ...
+
+    @property
+    def redact(self) -> Callable[[str], str]:
+        """Remove secrets from a text."""
+        ...

@@ -12,6 +12,8 @@ from cryo_ingest.extract.staging import DirectoryStaging
 from cryo_ingest.rpc.client import HttpChain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryo_ingest.ports import Chain, Clock, Extractor, ObjectStore, Staging
     from cryo_ingest.redact import Redactor
     from cryo_ingest.settings import Settings
@@ -26,6 +28,7 @@ class WorkerPorts:
     store: ObjectStore
     chain: Chain
     clock: Clock
+    redact: Callable[[str], str]
     random: Random = field(default_factory=SystemRandom)
 
 
@@ -38,4 +41,5 @@ def make_ports(settings: Settings, store: ObjectStore, *, redactor: Redactor) ->
         store=store,
         chain=HttpChain(settings, clock),
         clock=clock,
+        redact=redactor,
     )

@@ -23,6 +23,8 @@
     └── RetryableError                      outcome retryable_error, exit 75
         ├── CryoFailed
         ├── DeadlineExceeded
+        ├── AnswerRefused
+        ├── EndpointsDisagree
         ├── ProofFailed
         ├── RangeNotFinal
         ├── NodeUnavailable
@@ -56,11 +58,13 @@ from cryo_ingest.errors.payload import (
 from cryo_ingest.errors.extraction import (
     CapExceeded,
     CryoFailed,
+    AnswerRefused,
     CryoNotRunnable,
     CryoRejectedArguments,
     CryoWroteNothing,
     DeadlineExceeded,
     DiskFull,
+    EndpointsDisagree,
     EndpointUnusable,
     MachineFailed,
     NodeUnavailable,
@@ -91,6 +95,7 @@ from cryo_ingest.errors.service import (
 )
 
 __all__ = [
+    "AnswerRefused",
     "AttemptCrashed",
     "BadPayload",
     "CapExceeded",
@@ -105,6 +110,7 @@ __all__ = [
     "DeadlineExceeded",
     "DiskFull",
     "EndpointUnusable",
+    "EndpointsDisagree",
     "FatalError",
     "IngestError",
     "MachineFailed",

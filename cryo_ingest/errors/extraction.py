@@ -147,6 +147,31 @@ class DeadlineExceeded(RetryableError):
         )
 
 
+class EndpointsDisagree(RetryableError):
+    """Another endpoint of the pool could serve, but it has another block at the end of the range (RPC-4)."""
+
+    def __init__(self, *, endpoint_name: str, block: int) -> None:
+        self.block = block
+        super().__init__(
+            f"{endpoint_name} of the RPC pool has another block {block} than the endpoint that served before: one of "
+            "them follows another branch of the chain. Nothing was published; another attempt starts with one of them"
+        )
+
+
+class AnswerRefused(RetryableError):
+    """An answer of the node contradicts the question or the block, and asking again did not help (OUT-4).
+
+    `problem` is a clause about the endpoint, such as "it answered with block 8 instead of block 7".
+    """
+
+    def __init__(self, *, endpoint_name: str, method: str, problem: str, same: bool) -> None:
+        again = "gave the same answer twice" if same else "gave other answers to the same call, which are no better"
+        super().__init__(
+            f"{endpoint_name} of the RPC pool gives no usable answer to {method}: {problem}. The same node {again}. "
+            "Nothing was published"
+        )
+
+
 class ProofFailed(RetryableError):
     """A file does not contain the rows of its chunk (RNG-4); `evidence` says which blocks and why."""
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest import layout
 from cryo_ingest.errors import CryoNotRunnable
+from cryo_ingest.rpc.client import CALLS_IN_FLIGHT
+from cryo_ingest.rpc.listener import allow_connections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,10 @@ INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_C
 
 The certificate variables are for builds of Cryo that read them; 0.3.2 trusts only the roots it was compiled with.
 """
+
+
+LOG_DATASETS = frozenset(("logs", "erc20_transfers", "erc721_transfers"))
+"""Datasets for which `--inner-request-size` makes one call fetch several blocks."""
 
 
 def find_executable(settings: Settings) -> Path:
@@ -51,6 +57,12 @@ def command_line(executable: Path, request: ExtractionRequest, *, settings: Sett
     task = request.task
     arguments = [task.cryo_dataset_name, "--blocks", task.block_range, "--output-dir", ".", "--no-report"]
     arguments += ["--network-name", layout.network_name(task.chain_id)]
+    if settings.uses_gateway:
+        # The gateway keeps the limits; Cryo gives it as many calls as it can use.
+        arguments += ["--max-concurrent-requests", str(allow_connections(CALLS_IN_FLIGHT))]
+        if task.cryo_dataset_name in LOG_DATASETS and settings.log_range > 1:
+            arguments += ["--inner-request-size", str(settings.log_range)]
+        return [*kill_with_parent(), str(executable), *arguments]
     if settings.requests_per_second is not None:
         arguments += ["--requests-per-second", str(settings.requests_per_second)]
     if settings.max_concurrent_requests is not None:
@@ -73,9 +85,12 @@ def environment(
 ) -> dict[str, str]:
     """Build Cryo's environment, the only place that gets the endpoint's URL (SEC-2).
 
-    Cryo uses the proxy variables that it gets, so it gets them only if the worker's own client uses them too.
+    Cryo uses the proxy variables that it gets, so it gets them only if the worker's own client uses them too, and not
+    for the gateway, which is on this machine.
     """
-    variables = {name: inherited[name] for name in INHERITED if name in inherited} | dict(settings.proxies.variables)
+    variables = {name: inherited[name] for name in INHERITED if name in inherited}
+    if not settings.uses_gateway:
+        variables |= settings.proxies.variables
     if request.rpc_url is None:
         variables["FAKE_CRYO_CHAIN_ID"] = str(request.task.chain_id)
     else:

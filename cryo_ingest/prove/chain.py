@@ -17,6 +17,7 @@ from cryo_ingest.errors import ProofFailed
 from cryo_ingest.levels import at_least
 from cryo_ingest.logs import log
 from cryo_ingest.rpc.endpoint import check_chain_id
+from cryo_ingest.rpc.evidence import WithEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from cryo_ingest.prove.node_comparison import BlockResult, NodeComparison
     from cryo_ingest.prove.rows import RowsProver
     from cryo_ingest.prove.summaries import Summary
-    from cryo_ingest.rpc.endpoint import Endpoint
+    from cryo_ingest.rpc.evidence import Evidence
+    from cryo_ingest.rpc.pool import Pool
 
 LISTED_BLOCKS = 5
 LISTED_PROBLEMS = 3
@@ -39,8 +41,10 @@ class ChainProver:
     """Proves files of one task by their rows and then by the answers of the attempt's endpoint; see `ports.Prover`."""
 
     rows: RowsProver
-    endpoint: Endpoint
+    endpoint: Pool
     level: Level
+    evidence: Evidence | None = None
+    _chain_checked: bool = False
     _confirmed: dict[tuple[Chunk, str], FileProof] = field(default_factory=dict)
     _missing_methods: set[str] = field(default_factory=set)
     _last_hashes: dict[int, bytes] = field(default_factory=dict)
@@ -70,7 +74,9 @@ class ChainProver:
             return replace(rows_proof, evidence=recorded["evidence"], details={"of": subject})
         node = await self.endpoint.choose()
         billed = node.billed_calls
-        await check_chain_id(node, self.rows.task.chain_id)
+        if not self._chain_checked:
+            await check_chain_id(node, self.rows.task.chain_id)
+            self._chain_checked = True
         summary, comparison = await asyncio.to_thread(self._open, path, chunk, rows_proof.sha256, node)
         digest = hashlib.sha256()
         for number, block_hash in await _compare_blocks(comparison, summary, path.name):
@@ -100,7 +106,8 @@ class ChainProver:
         from cryo_ingest.prove.summarize import summarize  # noqa: PLC0415 - as above
 
         summary = summarize(path, chunk, dataset=self.rows.dataset.name, digest=digest)
-        sources = Sources(node, self._missing_methods)
+        known = node if self.evidence is None else WithEvidence(node, self.evidence)
+        sources = Sources(known, self._missing_methods)
         return summary, NodeComparison(sources, receipts_for_all=self.level == "receipts")
 
     def _check_links(self, comparison: NodeComparison, chunk: Chunk, name: str) -> None:
@@ -126,6 +133,7 @@ async def _compare_blocks(comparison: NodeComparison, summary: Summary, name: st
     first = await comparison.compare(summary, summary.blocks)
     failed = [number for number in summary.blocks if first[number].problem is not None]
     if failed:
+        comparison.sources.ask_afresh()
         again = await comparison.compare(summary, failed)
         comparison.resolved += sum(again[number].problem is None for number in failed)
         failed = [number for number in failed if again[number].problem is not None]

@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     from cryo_ingest.datasets import Dataset
     from cryo_ingest.model import Task
     from cryo_ingest.ports import Extraction, Prover
-    from cryo_ingest.rpc.endpoint import Endpoint
+    from cryo_ingest.rpc.evidence import Evidence
+    from cryo_ingest.rpc.pool import Pool
     from cryo_ingest.settings import Settings
 
 
-def make_prover(task: Task, dataset: Dataset, *, settings: Settings, endpoint: Endpoint) -> Prover:
-    """Return the prover for the configured level, or for the highest one that the dataset allows."""
+def make_prover(
+    task: Task, dataset: Dataset, *, settings: Settings, endpoint: Pool, evidence: Evidence | None = None
+) -> Prover:
+    """Return the prover for the configured level, or for the highest one that the dataset allows.
+
+    `evidence` has the answers that passed through the gateway.
+    """
     rows = RowsProver(task, dataset, executable=settings.executable)
     level = dataset.attainable(settings.proof_level)
-    return rows if level == "rows" else ChainProver(rows, endpoint, level)
+    return rows if level == "rows" else ChainProver(rows, endpoint, level, evidence)
 
 
 async def confirm_files_with_node(extraction: Extraction, *, prover: Prover) -> Extraction:

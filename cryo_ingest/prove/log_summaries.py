@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.prove.batches import batches
-from cryo_ingest.prove.bloom import TRANSFER_TOPIC, bits_of, may_contain
 from cryo_ingest.prove.summaries import Mismatch, check_size
+from cryo_ingest.rpc.bloom import TRANSFER_TOPIC, bits_of, may_contain
 from cryo_ingest.rpc.results import ADDRESS_BYTES, HASH_BYTES
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryo_ingest.prove.bloom import ALL_SET, bloom_of_logs
 from cryo_ingest.prove.sources import Unavailable, has_bits_beyond
+from cryo_ingest.rpc.bloom import ALL_SET, bloom_of_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

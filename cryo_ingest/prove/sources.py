@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.ports import Call, NodeError
-from cryo_ingest.prove.bloom import ALL_SET, bloom_of_logs
+from cryo_ingest.rpc.bloom import ALL_SET, bloom_of_logs
+from cryo_ingest.rpc.evidence import WithEvidence
 from cryo_ingest.rpc.results import UnusableResult, parse_logs, parse_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cryo_ingest.ports import Node
-    from cryo_ingest.rpc.results import Header, Log, Receipt
+    from cryo_ingest.rpc.evidence import WithEvidence
+from cryo_ingest.rpc.results import Header, Log, Receipt
 
 BLOCK_RECEIPTS = "eth_getBlockReceipts"
 RECEIPT = "eth_getTransactionReceipt"
@@ -38,6 +40,11 @@ class Sources:
 
     node: Node
     missing_methods: set[str] = field(default_factory=set)
+
+    def ask_afresh(self) -> None:
+        """Ask the node itself from now on, not for what passed through the gateway."""
+        if isinstance(self.node, WithEvidence):
+            self.node = self.node.node
 
     def has_receipt_method(self, header: Header) -> bool:
         """Return whether the node has a method that returns this block's receipts."""

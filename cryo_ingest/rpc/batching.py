@@ -27,7 +27,7 @@ from cryo_ingest.rpc.limits import (
     pause_seconds,
 )
 from cryo_ingest.rpc.rates import LearnedRate
-from cryo_ingest.rpc.replies import RequestFailed, failure_of, is_final, is_missing_method
+from cryo_ingest.rpc.replies import AnswerTooLarge, RequestFailed, failure_of, is_final, is_missing_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,8 +235,10 @@ class CallSender:
 
     def _error_is_answer(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> bool:
         """Return whether an optional call has failed long enough for its error to be accepted as the answer."""
-        if not self.optional or failure.error is None or failure.final:
+        if not self.optional or failure.error is None:
             return False
+        if failure.final:
+            return isinstance(failure, AnswerTooLarge)
         policy = min(OPTIONAL_POLICY, self.policy, key=lambda policy: policy.min_seconds)
         if call.method in self.state.failing_methods:
             policy = ONE_TRY_POLICY

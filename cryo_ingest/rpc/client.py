@@ -29,7 +29,16 @@ from cryo_ingest.rpc.limits import (
     Outage,
 )
 from cryo_ingest.rpc.rates import LearnedRate, RateLimiter
-from cryo_ingest.rpc.replies import OK, REDIRECTS, RequestFailed, check_status, parse_answers, parse_json, retry_after
+from cryo_ingest.rpc.replies import (
+    OK,
+    REDIRECTS,
+    AnswerTooLarge,
+    RequestFailed,
+    check_status,
+    parse_answers,
+    parse_json,
+    retry_after,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -288,7 +297,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
         size += len(part)
         if size > max_bytes:
             if response.status == OK:
-                raise RequestFailed(f"an answer of more than {max_bytes} bytes", final=True, about_size=True)
+                raise AnswerTooLarge(max_bytes)
             break
         parts.append(part)
     return b"".join(parts)

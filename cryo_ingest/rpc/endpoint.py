@@ -1,18 +1,18 @@
-"""Chooses a pool's endpoint for an attempt: the first with the right chain and a final range (RNG-5, MOD-7).
+"""Checks whether an endpoint suits an attempt: it serves the right chain, and the range is final (RNG-5, MOD-7).
 
-The choice is made when an endpoint is first needed, before Cryo starts; an endpoint can still fall behind later.
+The check is made when an endpoint is first needed, before Cryo starts; an endpoint can still fall behind later.
 """
 
 from __future__ import annotations
 
 import re
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import FatalError, IngestError, NodeUnavailable, RangeNotFinal, WrongChain
+from cryo_ingest.errors import NodeUnavailable, RangeNotFinal, WrongChain
 from cryo_ingest.logs import log
 from cryo_ingest.ports import Call, NodeError
+from cryo_ingest.rpc.pool import Pool
 from cryo_ingest.rpc.replies import INVALID_PARAMS
 from cryo_ingest.rpc.results import quantity
 
@@ -29,58 +29,16 @@ _INVALID_TAG = re.compile(
 _NOT_FOUND = re.compile(r"not found|unknown block\b(?! tag)|not available|no final", re.IGNORECASE)
 
 
-@dataclass(slots=True)
-class Endpoint:
-    """The endpoint of one attempt: the first `choose` chooses it, later ones return the same."""
-
-    task: Task
-    settings: Settings
-    chain: Chain
-    deadline: float
-    stack: AsyncExitStack
-    url: str | None = field(default=None, repr=False)
-    _node: Node | None = None
-
-    async def choose_url(self) -> str | None:
-        """Return the URL of the chosen endpoint, a secret; see `choose`."""
-        await self.choose()
-        return self.url
-
-    async def choose(self) -> Node:
-        """Return the first endpoint of the pool that passes RNG-5; log why the ones before it failed.
-
-        Raises:
-            RpcPoolUnresolved: the pool has no endpoint.
-            RangeNotFinal, NodeUnavailable: none passes, but one may later.
-            WrongChain, EndpointUnusable: none passes, and none will later.
-        """
-        if self._node is not None:
-            return self._node
-        urls = self.settings.rpc.resolve(self.task.rpc_pool)
-        problems: list[IngestError] = []
-        for index, url in enumerate(urls, start=1):
-            name = f"endpoint {index} of {len(urls)}"
-            stack = AsyncExitStack()
-            try:
-                node = await stack.enter_async_context(self.chain.open(url, name=name, deadline=self.deadline))
-                await check_endpoint(node, self.task, confirmations=self.settings.confirmations)
-            except IngestError as problem:
-                await stack.aclose()
-                problems.append(problem)
-                log.warning("endpoint.rejected", endpoint=name, error=type(problem).__name__, message=str(problem))
-            else:
-                self.stack.push_async_callback(stack.aclose)
-                self._node, self.url = node, url
-                log.info("endpoint.chosen", endpoint=name)
-                return node
-        raise next((problem for problem in problems if not isinstance(problem, FatalError)), problems[0])
-
-
 @asynccontextmanager
-async def open_endpoint(task: Task, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Endpoint]:
-    """Provide an attempt's endpoint and close it at the end; no request is sent until `choose`."""
+async def open_endpoint(task: Task, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Pool]:
+    """Provide the endpoints of an attempt and close them at the end; no request is sent until `choose`."""
+
+    async def check(node: Node) -> None:
+        await check_endpoint(node, task, confirmations=settings.confirmations)
+
     async with AsyncExitStack() as stack:
-        yield Endpoint(task, settings, chain, clock.monotonic() + settings.deadline_seconds, stack)
+        deadline = clock.monotonic() + settings.deadline_seconds
+        yield Pool(task.rpc_pool, settings, chain, clock, deadline, stack, check, anchor=task.range_end - 1)
 
 
 async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -> None:

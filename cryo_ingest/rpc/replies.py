@@ -68,6 +68,15 @@ _RATE_LIMIT = _words(
     r"rate.?limit|too many|\blimit (?:exceeded|reached)|request limit|exceeded.{0,40}limit|compute units|throttl",
     r"slow down|per (?:second|minute)|/s(?:ec(?:ond)?)?\b|capacity|quota",
 )
+_LOG_RANGE = _words(
+    r"(?:block )?range\b.{0,40}(?:too (?:large|wide|big)|exceed|not supported|limit)",
+    r"exceeds? .{0,20}(?:block )?range|blocks? (?:are|is) not supported|is limited to .{0,20}blocks?",
+    r"more than \d+ (?:results|logs)|exceeds? (?:the )?max(?:imum)? (?:results|number of (?:results|logs))",
+    r"query exceeds|response size|too many (?:results|logs)|try (?:with this|paginating|a smaller)|range should work",
+    r"query (?:timeout|timed out)|logs? (?:limit|count) exceeded",
+)
+"""How nodes refuse `eth_getLogs` for its range or the number of its results; see `log_ranges`."""
+
 _BEHIND = _words(r"header not found|unknown block\b(?! tag)|block.{0,20}not found|not yet|syncing|behind")
 _PASSES = _words(
     _RATE_LIMIT.pattern,
@@ -108,6 +117,14 @@ class RequestFailed(Exception):
         super().__init__(reason)
 
 
+class AnswerTooLarge(RequestFailed):
+    """A response is larger than the worker's memory allows; fewer calls, or a smaller range, have a smaller one."""
+
+    def __init__(self, max_bytes: int) -> None:
+        reason = f"an answer of more than {max_bytes} bytes"
+        super().__init__(reason, final=True, about_size=True, error=NodeError(0, reason))
+
+
 def is_missing_method(error: NodeError) -> bool:
     """Return whether an error means that the node does not have the method."""
     text = error.message[:MAX_TEXT]
@@ -119,7 +136,7 @@ def is_missing_method(error: NodeError) -> bool:
 def is_final(error: NodeError) -> bool:
     """Return whether a retry would return the same error: missing method, invalid parameters or tag, no data."""
     text = error.message[:MAX_TEXT]
-    if is_missing_method(error):
+    if is_missing_method(error) or _LOG_RANGE.search(text) is not None:
         return True
     if _PASSES.search(text):
         return False

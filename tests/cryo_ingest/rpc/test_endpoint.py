@@ -36,7 +36,7 @@ def choose(settings: Settings) -> tuple[str, str]:
         async with open_endpoint(TASK, settings=settings, chain=HttpChain(settings, clock), clock=clock) as endpoint:
             node = await endpoint.choose()
             assert await endpoint.choose() is node
-            url = await endpoint.choose_url()
+            url = endpoint.url
             assert url is not None
             return node.name, url
 

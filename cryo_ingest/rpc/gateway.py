@@ -1,0 +1,250 @@
+"""The gateway: a node on loopback that Cryo reads from instead of the RPC pool.
+
+Cryo sends one call in a request, has no timeout, knows one endpoint and loses a chunk of 1,000 blocks for one bad
+answer. The gateway sends the calls in batches, asks again for each one that failed, checks the answers, and keeps what
+the proof needs. Its URL has a random path and is valid for one attempt; the pool's URLs never leave the worker (RPC-3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cryo_ingest.errors import IngestError
+from cryo_ingest.logs import log
+from cryo_ingest.ports import Call, NodeError
+from cryo_ingest.rpc.answer_checks import BLOCK, BY_TRANSACTION, TRACES, AnswerChecks
+from cryo_ingest.rpc.asking_again import AskingAgain
+from cryo_ingest.rpc.counters import GatewayCounters
+from cryo_ingest.rpc.gathering import Gatherer
+from cryo_ingest.rpc.listener import LOOPBACK, listen
+from cryo_ingest.rpc.log_ranges import LogFilter
+from cryo_ingest.rpc.logs_path import LogsPath
+from cryo_ingest.rpc.results import quantity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from cryo_ingest.ports import Clock
+    from cryo_ingest.rpc.evidence import Evidence
+    from cryo_ingest.rpc.listener import Reply
+    from cryo_ingest.rpc.pool import Pool
+
+READ_PREFIXES = ("eth_get", "trace_", "debug_trace", "net_version", "web3_clientVersion", "harness_")
+"""`harness_*` are the fake node's own methods; a real node does not have them."""
+
+READ_METHODS = frozenset(
+    ("eth_blockNumber", "eth_call", "eth_chainId", "eth_feeHistory", "eth_gasPrice", "eth_syncing")
+)
+NOT_READ_METHODS = frozenset(("eth_getWork", "eth_getFilterChanges", "eth_getFilterLogs"))
+
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, NO_ANSWER = -32700, -32600, -32601, -32000
+
+
+class Request(msgspec.Struct):
+    """A JSON-RPC request; Cryo leaves out empty parameters."""
+
+    method: str
+    id: msgspec.Raw = msgspec.Raw(b"null")
+    params: list[Any] = []
+
+
+_REQUEST = msgspec.json.Decoder(Request)
+_BATCH = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def is_read_method(method: str) -> bool:
+    """Return whether a method only reads; others (transactions, filters, administration) are refused."""
+    return method in READ_METHODS or (method.startswith(READ_PREFIXES) and method not in NOT_READ_METHODS)
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Answers the calls of one client from a pool.
+
+    With `evidence`, headers and receipts that pass are kept in it; with `with_headers`, the header of each block is
+    fetched with its logs or traces. `failed` gets the error that ends the attempt; without an attempt (`standalone`)
+    the client gets it.
+    """
+
+    pool: Pool
+    clock: Clock
+    redact: Callable[[str], str]
+    evidence: Evidence | None = None
+    with_headers: bool = False
+    standalone: bool = False
+    counters: GatewayCounters = field(default_factory=GatewayCounters)
+    url: str = field(default="", repr=False)
+    failed: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    _gatherer: Gatherer = field(init=False)
+    _checks: AnswerChecks = field(init=False)
+    _asking_again: AskingAgain = field(init=False)
+    _logs: LogsPath = field(init=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._gatherer = Gatherer(self.pool)
+        self._checks = AnswerChecks(self.evidence)
+        self._asking_again = AskingAgain(self.pool, self.clock, self._checks, self.counters)
+        self._logs = LogsPath(self.ask_checked, self.evidence, self.counters, with_headers=self.with_headers)
+
+    def handle(self, body: bytes, reply: Reply) -> None:
+        """Answer one HTTP request: a call, or a list of calls."""
+        if body.lstrip()[:1] != b"[":
+            self._handle_call(body, reply)
+            return
+        try:
+            items = _BATCH.decode(body)
+        except msgspec.DecodeError:
+            items = []
+        if not items:
+            reply(_error(b"null", PARSE_ERROR, "the request is not JSON-RPC"))
+            return
+        answers: dict[int, bytes] = {}
+
+        def answered(index: int, answer: bytes) -> None:
+            answers[index] = answer
+            if len(answers) == len(items):
+                reply(b"[" + b",".join(answers[place] for place in range(len(items))) + b"]")
+
+        for index, item in enumerate(items):
+            self._handle_call(bytes(item), partial(answered, index))
+
+    async def close(self) -> None:
+        """Cancel what is in flight."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._gatherer.close()
+        self.failed.cancel()
+
+    async def ask_checked(self, call: Call) -> bytes | NodeError:
+        """Ask the pool, and again while the answer is bad.
+
+        Raises:
+            IngestError: there is no answer, or none that can be used.
+        """
+        answer = await self._gatherer.ask(call)
+        return await self._checked(call, answer)
+
+    async def _checked(self, call: Call, answer: bytes | NodeError) -> bytes | NodeError:
+        if isinstance(answer, NodeError) or (problem := self._checks.check(call, answer)) is None:
+            return answer
+        return await self._asking_again.ask(call, answer, problem)
+
+    def _handle_call(self, body: bytes, reply: Reply) -> None:
+        try:
+            request = _REQUEST.decode(body)
+        except msgspec.ValidationError:
+            reply(_error(b"null", INVALID_REQUEST, "the request is not a JSON-RPC call with a list of parameters"))
+            return
+        except msgspec.DecodeError:
+            reply(_error(b"null", PARSE_ERROR, "the request is not JSON"))
+            return
+        self.counters.calls_received += 1
+        identifier = bytes(request.id)
+        if not is_read_method(request.method):
+            self.counters.calls_refused += 1
+            reply(_error(identifier, METHOD_NOT_FOUND, f"the gateway passes only methods that read: {request.method}"))
+            return
+        call = Call(request.method, tuple(request.params))
+        wanted = LogFilter.of_call(call)
+        if wanted is not None:
+            self._start(self._answer_with(self._logs.fetch(wanted), identifier, reply))
+        elif self._needs_header(call):
+            self._start(self._answer_with(self._with_header(call), identifier, reply))
+        else:
+            self._gatherer.submit(call, lambda answer: self._answered(call, answer, identifier, reply))
+
+    def _needs_header(self, call: Call) -> bool:
+        """Return whether the header must be there before the answer can be checked."""
+        return (
+            self.with_headers
+            and self.evidence is not None
+            and (call.method == TRACES or call.method in BY_TRANSACTION)
+            and bool(call.params)
+            and (number := quantity(call.params[0])) is not None
+            and number not in self.evidence.headers
+        )
+
+    async def _with_header(self, call: Call) -> bytes | NodeError:
+        header = asyncio.ensure_future(self.ask_checked(Call(BLOCK, (call.params[0], False))))
+        try:
+            answer = await self._gatherer.ask(call)
+            await header
+        finally:
+            header.cancel()
+        return await self._checked(call, answer)
+
+    def _answered(self, call: Call, answer: bytes | NodeError | IngestError, identifier: bytes, reply: Reply) -> None:
+        """Check an answer and pass it on; a bad one is asked for again in a task."""
+        if isinstance(answer, bytes):
+            problem = self._checks.check(call, answer)
+            if problem is None:
+                reply(_result(identifier, answer))
+            else:
+                self._start(self._answer_with(self._asking_again.ask(call, answer, problem), identifier, reply))
+        elif isinstance(answer, NodeError):
+            reply(self._error_of(answer, identifier))
+        else:
+            self._fail(answer, identifier, reply)
+
+    async def _answer_with(self, asking: Any, identifier: bytes, reply: Reply) -> None:
+        try:
+            answer = await asking
+        except IngestError as problem:
+            self._fail(problem, identifier, reply)
+        else:
+            is_error = isinstance(answer, NodeError)
+            reply(self._error_of(answer, identifier) if is_error else _result(identifier, answer))
+
+    def _fail(self, problem: IngestError, identifier: bytes, reply: Reply) -> None:
+        """End the attempt, or without one, answer with an error."""
+        if self.standalone:
+            reply(_error(identifier, NO_ANSWER, self.redact(str(problem))))
+        elif not self.failed.done():
+            self.failed.set_exception(problem)
+
+    def _error_of(self, error: NodeError, identifier: bytes) -> bytes:
+        """Return the node's error for the client; Cryo prints it, so it must contain no secret (SEC-1)."""
+        self.counters.errors_passed += 1
+        return _error(identifier, error.code, self.redact(error.message))
+
+    def _start(self, coroutine: Any) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+
+@asynccontextmanager
+async def serve_gateway(gateway: Gateway, *, port: int = 0) -> AsyncIterator[Gateway]:
+    """Serve a gateway under a random path on loopback until the block ends, and log its counters."""
+    path = f"/{secrets.token_urlsafe(16)}"
+    async with listen(path, gateway.handle, port=port) as actual_port:
+        gateway.url = f"http://{LOOPBACK}:{actual_port}{path}"
+        try:
+            yield gateway
+        finally:
+            await gateway.close()
+            gateway.counters.calls_sent = gateway.pool.billed_calls
+            log.info("gateway.closed", **gateway.counters.summary())
+
+
+def _result(identifier: bytes, text: bytes) -> bytes:
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (identifier, text)
+
+
+def _error(identifier: bytes, code: int, message: str) -> bytes:
+    error = msgspec.json.encode({"code": code, "message": message})
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (identifier, error)

@@ -1,0 +1,155 @@
+"""A minimal HTTP server on loopback for JSON-RPC: only POST, only one path, bodies in and bodies out.
+
+A web framework would cost more for each of Cryo's requests than the gateway itself; httptools parses HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httptools
+
+from cryo_ingest.logs import log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LOOPBACK = "127.0.0.1"
+BACKLOG = 2048
+MAX_BODY_BYTES = 1024**2
+SPARE_DESCRIPTORS = 128
+"""For all that is open besides the connections of a client."""
+
+Reply = Callable[[bytes], None]
+"""Sends the response to one request: its body."""
+
+Handle = Callable[[bytes, Reply], None]
+"""Takes the body of a request and how to reply, now or later; it must not raise."""
+
+
+@asynccontextmanager
+async def listen(path: str, handle: Handle, *, port: int = 0) -> AsyncIterator[int]:
+    """Serve requests to `path` until the block ends, and yield the port.
+
+    Raises:
+        OSError: the port can't be used.
+    """
+    connections: set[_Connection] = set()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: _Connection(path.encode(), handle, connections), LOOPBACK, port, backlog=BACKLOG
+    )
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for connection in list(connections):
+            connection.abort()
+        await server.wait_closed()
+
+
+def allow_connections(wanted: int) -> int:
+    """Raise this process's limit of open files, and return how many connections it allows, at most `wanted`.
+
+    A child process inherits the limit. Linux starts processes with a soft limit of 1,024.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * wanted + SPARE_DESCRIPTORS
+    if soft < needed and soft != resource.RLIM_INFINITY:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        except (OSError, ValueError) as error:
+            log.warning("gateway.few_descriptors", limit=soft, reason=str(error))
+            soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, (soft - SPARE_DESCRIPTORS) // 2))
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of the client. HTTP/1.1 answers requests in their order, so a second one waits for the first."""
+
+    def __init__(self, path: bytes, handle: Handle, connections: set[_Connection]) -> None:
+        self._path, self._handle, self._connections = path, handle, connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._url, self._body = b"", bytearray()
+        self._queue: list[bytes] = []
+        self._busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start reading."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP server's
+        self._transport = transport
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection; a reply that is still to come is dropped."""
+        del exc
+        self._connections.discard(self)
+        self._transport = None
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived; `on_message_complete` takes complete requests."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse(b"400 Bad Request")
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        self._url, self._body = b"", bytearray()
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the request's path."""
+        self._url += url
+
+    def on_body(self, body: bytes) -> None:
+        """Collect the request's body."""
+        self._body += body
+        if len(self._body) > MAX_BODY_BYTES:
+            self._refuse(b"413 Content Too Large")
+
+    def on_message_complete(self) -> None:
+        """Hand over a complete request, or refuse it."""
+        if self._url.partition(b"?")[0] != self._path:
+            self._refuse(b"404 Not Found")
+        elif self._parser.get_method() != b"POST":
+            self._refuse(b"405 Method Not Allowed")
+        elif self._busy:
+            self._queue.append(bytes(self._body))
+        else:
+            self._busy = True
+            self._handle(bytes(self._body), self._reply_once(keep_alive=self._parser.should_keep_alive()))
+
+    def _reply_once(self, *, keep_alive: bool) -> Reply:
+        def reply(body: bytes) -> None:
+            transport = self._transport
+            if transport is None:
+                return
+            close = b"" if keep_alive else b"Connection: close\r\n"
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
+            transport.write(head % (close, len(body)) + body)
+            if not keep_alive:
+                transport.close()
+            elif self._queue:
+                self._handle(self._queue.pop(0), self._reply_once(keep_alive=True))
+            else:
+                self._busy = False
+
+        return reply
+
+    def _refuse(self, status: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status)
+            self._transport.close()

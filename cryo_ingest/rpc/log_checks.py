@@ -1,0 +1,115 @@
+"""Checks the answers of `eth_getLogs`: every log is complete and in the range, and each block's bloom is explained.
+
+A header's bloom has the bits of all logs of its block. So logs that a node has lost show, except on chains whose blooms
+are never set or all set. A bloom can also have bits that no log explains (some chains have logs that belong to no
+transaction), so such a block is only suspected, and asked for again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cryo_ingest.rpc.answer_checks import Problem
+from cryo_ingest.rpc.bloom import ALL_SET, TRANSFER_TOPIC, bits_of, may_contain
+from cryo_ingest.rpc.replies import JSON_ERRORS
+from cryo_ingest.rpc.results import quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cryo_ingest.rpc.evidence import BlockFields
+
+
+class LogFields(msgspec.Struct):
+    """The fields of a log that Cryo needs; one without them is lost by Cryo in silence."""
+
+    blockNumber: str  # noqa: N815 - the names in the JSON
+    blockHash: str  # noqa: N815
+    transactionHash: str  # noqa: N815
+    transactionIndex: str  # noqa: N815
+    logIndex: str  # noqa: N815
+    address: str
+    topics: list[str]
+    removed: bool = False
+
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_LOGS = msgspec.json.Decoder(list[LogFields])
+
+
+@dataclass(slots=True)
+class BlockLogs:
+    """One block's logs: the JSON texts, and the bits that their addresses and topics set in a bloom."""
+
+    items: list[bytes] = field(default_factory=list)
+    bloom: int = 0
+
+
+def split_by_block(text: bytes, blocks: range) -> dict[int, BlockLogs] | Problem:
+    """Return the logs of each block that has any, in their order, or what is wrong with the answer."""
+    try:
+        logs, items = _LOGS.decode(text), _LIST.decode(text)
+    except JSON_ERRORS:
+        return Problem("malformed", f"a log of blocks {blocks.start} to {blocks.stop - 1} lacks required fields")
+    found: dict[int, BlockLogs] = defaultdict(BlockLogs)
+    for log, item in zip(logs, items, strict=True):
+        number = quantity(log.blockNumber)
+        if number is None or number not in blocks:
+            return Problem("other-block", f"a log is outside of blocks {blocks.start} to {blocks.stop - 1}")
+        if log.removed:
+            return Problem("removed-log", f"a log of block {number} was removed by a reorganisation")
+        block = found[number]
+        block.items.append(bytes(item))
+        block.bloom |= _bits(log.address)
+        for topic in log.topics:
+            block.bloom |= _bits(topic)
+    return dict(found)
+
+
+def suspects(
+    found: Mapping[int, BlockLogs], headers: Iterable[tuple[int, BlockFields]], *, transfers_only: bool
+) -> list[int]:
+    """Return the blocks whose logs do not explain the bloom of their header.
+
+    With `transfers_only` the node was asked for logs with the topic of transfers alone.
+    """
+    suspected = []
+    for number, header in headers:
+        bloom = int(header.logsBloom or "0x0", 16)
+        if bloom in {0, ALL_SET}:
+            continue
+        logs = found.get(number)
+        actual = 0 if logs is None else logs.bloom
+        if transfers_only:
+            if logs is None and may_contain(bloom, TRANSFER_TOPIC):
+                suspected.append(number)
+        elif actual != bloom:
+            suspected.append(number)
+    return suspected
+
+
+def join(found: Mapping[int, BlockLogs]) -> bytes:
+    """Return the JSON text of all logs, in the order of their blocks."""
+    return b"[" + b",".join(item for number in sorted(found) for item in found[number].items) + b"]"
+
+
+_BITS: dict[str, int] = {}
+_MAX_BITS = 1 << 15
+
+
+def _bits(text: str) -> int:
+    """Return the bits of an address or topic in hexadecimal; the most recent ones are kept."""
+    bits = _BITS.get(text)
+    if bits is None:
+        try:
+            bits = bits_of(bytes.fromhex(text[2:]))
+        except ValueError:
+            return 0
+        if len(_BITS) >= _MAX_BITS:
+            _BITS.clear()
+        _BITS[text] = bits
+    return bits

@@ -1,0 +1,74 @@
+"""Where Cryo reads from: nothing in fake mode, the gateway, or the pool's endpoint itself."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, closing, contextmanager
+from typing import TYPE_CHECKING
+
+from cryo_ingest.errors import IngestError
+from cryo_ingest.levels import at_least
+from cryo_ingest.rpc.evidence import Evidence
+from cryo_ingest.rpc.gateway import Gateway, serve_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from cryo_ingest.datasets import Dataset
+    from cryo_ingest.model import Task
+    from cryo_ingest.ports import Clock
+    from cryo_ingest.rpc.pool import Pool
+    from cryo_ingest.settings import Settings
+
+
+@contextmanager
+def collect_evidence(task: Task, settings: Settings, directory: Path) -> Iterator[Evidence | None]:
+    """Provide the evidence of an attempt, which spills into `directory`; None without a gateway."""
+    if not settings.uses_gateway:
+        yield None
+        return
+    with closing(Evidence.of_range(range(task.range_start, task.range_end), directory)) as evidence:
+        yield evidence
+
+
+@asynccontextmanager
+async def open_source(
+    pool: Pool,
+    dataset: Dataset,
+    evidence: Evidence | None,
+    *,
+    settings: Settings,
+    clock: Clock,
+    redact: Callable[[str], str],
+) -> AsyncIterator[str | None]:
+    """Provide the URL that Cryo gets; an error that ends the attempt cancels the block and is raised from it.
+
+    Raises:
+        IngestError: no endpoint is suitable; or later, no endpoint answers, or none gives a usable answer.
+    """
+    if settings.mode == "fake":
+        yield None
+        return
+    await pool.choose()
+    if not settings.uses_gateway:
+        yield pool.url
+        return
+    with_headers = settings.proof_level in at_least("chain") and "chain" in dataset.levels
+    gateway = Gateway(pool, clock, redact, evidence, with_headers=with_headers)
+    failure: BaseException | None = None
+    try:
+        async with serve_gateway(gateway), asyncio.TaskGroup() as group:
+            watching = group.create_task(_wait(gateway.failed))
+            yield gateway.url
+            watching.cancel()
+    except* IngestError as errors:
+        failure = errors.exceptions[0]
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+    if failure is not None:
+        raise failure
+
+
+async def _wait(failed: asyncio.Future[None]) -> None:
+    await asyncio.shield(failed)
