@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest import layout
 from cryo_ingest.errors import CryoNotRunnable
-from cryo_ingest.rpc.client import CALLS_IN_FLIGHT
 from cryo_ingest.rpc.listener import allow_connections
 
 if TYPE_CHECKING:
@@ -25,6 +24,9 @@ INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_C
 The certificate variables are for builds of Cryo that read them; 0.3.2 trusts only the roots it was compiled with.
 """
 
+
+CRYO_CALLS_IN_FLIGHT = 600
+"""Cryo's concurrent requests to the gateway; each has a connection on loopback, so more cost more than they save."""
 
 LOG_DATASETS = frozenset(("logs", "erc20_transfers", "erc721_transfers"))
 """Datasets for which `--inner-request-size` makes one call fetch several blocks."""
@@ -59,7 +61,7 @@ def command_line(executable: Path, request: ExtractionRequest, *, settings: Sett
     arguments += ["--network-name", layout.network_name(task.chain_id)]
     if settings.uses_gateway:
         # The gateway keeps the limits; Cryo gives it as many calls as it can use.
-        arguments += ["--max-concurrent-requests", str(allow_connections(CALLS_IN_FLIGHT))]
+        arguments += ["--max-concurrent-requests", str(allow_connections(CRYO_CALLS_IN_FLIGHT))]
         if task.cryo_dataset_name in LOG_DATASETS and settings.log_range > 1:
             arguments += ["--inner-request-size", str(settings.log_range)]
         return [*kill_with_parent(), str(executable), *arguments]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from Crypto.Hash import keccak
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -20,6 +18,8 @@ TRANSFER_TOPIC = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a116
 @lru_cache(maxsize=1 << 15)
 def bits_of(item: bytes) -> int:
     """Return the bits that an address or topic sets: three, fewer where they coincide."""
+    from Crypto.Hash import keccak  # noqa: PLC0415 - slow to import, and most datasets need no bloom
+
     digest = keccak.new(digest_bits=256, data=item).digest()
     bits = 0
     for offset in (0, 2, 4):
