@@ -67,7 +67,7 @@ class AnswerChecks:
         try:
             return check(number, text)
         except JSON_ERRORS:
-            return Problem("malformed", f"its answer about block {number} lacks required fields")
+            return Problem("malformed", f"block {number}: its answer lacks required fields")
 
     def _by_method(self) -> dict[str, Callable[[int, bytes], Problem | None]]:
         return {
@@ -79,11 +79,11 @@ class AnswerChecks:
 
     def _block(self, number: int, text: bytes) -> Problem | None:
         if text == b"null":
-            return Problem("missing-block", f"it has no block {number}")
+            return Problem("missing-block", f"block {number}: it answers null")
         block = _BLOCK.decode(text)
         actual = quantity(block.number)
         if actual != number:
-            return Problem("other-block", f"it answered with block {actual} instead of block {number}")
+            return Problem("other-block", f"block {number}: it answers with block {actual}")
         if self.evidence is not None:
             block.transactions = list(block.hashes())
             self.evidence.headers.keep(number, block)
@@ -91,42 +91,44 @@ class AnswerChecks:
 
     def _receipts(self, number: int, text: bytes) -> Problem | None:
         if text == b"null":
-            return Problem("missing-receipts", f"it has no receipts of block {number}", null_passes=True)
+            return Problem("missing-receipts", f"block {number}: it has no receipts", null_passes=True)
         receipts = _RECEIPT_LIST.decode(text)
         header = None if self.evidence is None else self.evidence.header(number)
         if header is None or self.evidence is None:
             return None
         hashes = header.hashes()
         if [receipt.transactionHash for receipt in receipts[: len(hashes)]] != hashes:
-            found = f"{len(receipts)} receipts do not match the {len(hashes)} transactions of block {number}"
+            found = (
+                f"block {number}: its {len(receipts)} receipts are not those of its {len(hashes)} transactions in order"
+            )
             return Problem("other-receipts", found, null_passes=True)
         if any(receipt.blockHash != header.hash for receipt in receipts):
-            return Problem("other-receipts", f"a receipt of block {number} has another block's hash", null_passes=True)
+            return Problem("other-receipts", f"block {number}: a receipt has another block's hash", null_passes=True)
         self.evidence.receipts.keep(number, [{**msgspec.to_builtins(receipt), "logs": []} for receipt in receipts])
         return None
 
     def _by_transaction(self, number: int, text: bytes) -> Problem | None:
         if text == b"null":
-            return Problem("missing-traces", f"it has no traces of block {number}")
+            return Problem("missing-traces", f"block {number}: it has no traces")
         items = _ITEMS.decode(text)
         header = None if self.evidence is None else self.evidence.header(number)
         if header is not None and len(items) != len(header.transactions):
-            found = f"{len(items)} results for the {len(header.transactions)} transactions of block {number}"
+            found = f"block {number}: it has {len(header.transactions)} transactions, the answer {len(items)}"
             return Problem("missing-traces", found)
         return None
 
     def _traces(self, number: int, text: bytes) -> Problem | None:
         if text == b"null":
-            return Problem("missing-traces", f"it has no traces of block {number}")
+            return Problem("missing-traces", f"block {number}: it has no traces")
         traces = _TRACE_LIST.decode(text)
         if any(trace.blockNumber not in {None, number} for trace in traces):
-            return Problem("other-block", f"a trace of block {number} belongs to another block")
+            return Problem("other-block", f"block {number}: a trace belongs to another block")
         header = None if self.evidence is None else self.evidence.header(number)
         if header is None:
             return None
         missing = set(header.hashes()) - {trace.transactionHash for trace in traces}
         if missing:
             # Some chains have system transactions without a trace.
-            found = f"{len(missing)} transactions of block {number} have no trace"
+            found = f"block {number}: {len(missing)} of its transactions have no trace"
             return Problem("missing-traces", found, definite=False)
         return None

@@ -285,7 +285,8 @@ class CallSender:
     def _record_failure(self, failure: RequestFailed, batch: list[IndexedCall], *, sent_at: float) -> None:
         """Update the endpoint's state after a failed request, before the next one is sent."""
         method, outage = batch[0][1].method, self.state.outage
-        if failure.about_rate:
+        # A batch that is larger than those that have worked may be refused for its size.
+        if failure.about_rate and len(batch) <= self.state.batch_size(method).largest_success:
             self.state.rate.refused(sent_at=sent_at)
         if len(batch) > 1:
             self.state.batch_size(method).failed(len(batch))

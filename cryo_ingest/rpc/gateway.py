@@ -68,9 +68,9 @@ def is_read_method(method: str) -> bool:
 class Gateway:
     """Answers the calls of one client from a pool.
 
-    With `evidence`, headers and receipts that pass are kept in it; with `with_headers`, the header of each block is
-    fetched with its logs or traces. `failed` gets the error that ends the attempt; without an attempt (`standalone`)
-    the client gets it.
+    With `evidence`, headers and receipts that pass are kept in it. With `with_headers`, the header of each block is
+    fetched with its logs or traces; with `cryo_asks_for_headers`, Cryo gets that one. `failed` gets the error that ends
+    the attempt; without an attempt (`standalone`) the client gets it.
     """
 
     pool: Pool
@@ -78,6 +78,7 @@ class Gateway:
     redact: Callable[[str], str]
     evidence: Evidence | None = None
     with_headers: bool = False
+    cryo_asks_for_headers: bool = False
     standalone: bool = False
     counters: GatewayCounters = field(default_factory=GatewayCounters)
     url: str = field(default="", repr=False)
@@ -87,6 +88,7 @@ class Gateway:
     _asking_again: AskingAgain = field(init=False)
     _logs: LogsPath = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _fetched_ahead: dict[Call, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._gatherer = Gatherer(self.pool)
@@ -159,8 +161,14 @@ class Gateway:
             self._start(self._answer_with(self._logs.fetch(wanted), identifier, reply))
         elif self._needs_header(call):
             self._start(self._answer_with(self._with_header(call), identifier, reply))
+        elif (ahead := self._take_fetched_ahead(call)) is not None:
+            reply(_result(identifier, ahead))
         else:
             self._gatherer.submit(call, lambda answer: self._answered(call, answer, identifier, reply))
+
+    def _take_fetched_ahead(self, call: Call) -> bytes | None:
+        """Return a header that was fetched with its block's traces, when Cryo asks for it too."""
+        return self._fetched_ahead.pop(call, None) if self._fetched_ahead and call.method == BLOCK else None
 
     def _needs_header(self, call: Call) -> bool:
         """Return whether the header must be there before the answer can be checked."""
@@ -174,12 +182,15 @@ class Gateway:
         )
 
     async def _with_header(self, call: Call) -> bytes | NodeError:
-        header = asyncio.ensure_future(self.ask_checked(Call(BLOCK, (call.params[0], False))))
+        header_call = Call(BLOCK, (call.params[0], False))
+        header = asyncio.ensure_future(self.ask_checked(header_call))
         try:
             answer = await self._gatherer.ask(call)
-            await header
+            text = await header
         finally:
             header.cancel()
+        if self.cryo_asks_for_headers and isinstance(text, bytes):
+            self._fetched_ahead[header_call] = text
         return await self._checked(call, answer)
 
     def _answered(self, call: Call, answer: bytes | NodeError | IngestError, identifier: bytes, reply: Reply) -> None:

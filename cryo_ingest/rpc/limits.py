@@ -129,7 +129,7 @@ class BatchSize:
 
     max_size: int
     size: int
-    _largest_success: int = 1
+    largest_success: int = 1
     _successes: int = 0
     _failed_size: int | None = None
     _suspected_limit: int | None = None
@@ -139,15 +139,15 @@ class BatchSize:
     @property
     def is_known_to_work(self) -> bool:
         """Whether a batch of the current size, or a larger one, has succeeded since the last failure."""
-        return self.size <= self._largest_success
+        return self.size <= self.largest_success
 
     @asynccontextmanager
     async def wait_if_untested(self, calls: int) -> AsyncIterator[None]:
         """Wait until a batch of this size may be sent. Batches of an untested size are sent one at a time."""
         async with AsyncExitStack() as stack:
-            if calls > self._largest_success:
+            if calls > self.largest_success:
                 await stack.enter_async_context(self._untested)
-                if calls <= self._largest_success:
+                if calls <= self.largest_success:
                     await stack.aclose()
             yield
 
@@ -156,11 +156,11 @@ class BatchSize:
         self._failed_size = min(calls, self._failed_size or calls)
         if calls <= self.size:
             self.size, self._successes = max(1, calls // 2), 0
-            self._largest_success = min(self._largest_success, self.size)
+            self.largest_success = min(self.largest_success, self.size)
 
     def succeeded(self, calls: int, *, seconds: float = 0.0) -> None:
         """Record that a batch of this size succeeded, and how long its response took."""
-        self._largest_success = max(self._largest_success, calls)
+        self.largest_success = max(self.largest_success, calls)
         if self._failed_size is not None and calls < self._failed_size:
             failed_again = self._suspected_limit == self._failed_size
             self._successes_to_grow = GROWTH_FACTOR * (self._successes_to_grow if failed_again else 1)

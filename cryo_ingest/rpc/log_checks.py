@@ -54,20 +54,25 @@ def split_by_block(text: bytes, blocks: range) -> dict[int, BlockLogs] | Problem
     try:
         logs, items = _LOGS.decode(text), _LIST.decode(text)
     except JSON_ERRORS:
-        return Problem("malformed", f"a log of blocks {blocks.start} to {blocks.stop - 1} lacks required fields")
+        return Problem("malformed", f"{_named(blocks)}: a log lacks required fields")
     found: dict[int, BlockLogs] = defaultdict(BlockLogs)
     for log, item in zip(logs, items, strict=True):
         number = quantity(log.blockNumber)
         if number is None or number not in blocks:
-            return Problem("other-block", f"a log is outside of blocks {blocks.start} to {blocks.stop - 1}")
+            return Problem("other-block", f"{_named(blocks)}: a log belongs to another block")
         if log.removed:
-            return Problem("removed-log", f"a log of block {number} was removed by a reorganisation")
+            return Problem("removed-log", f"block {number}: a log was removed by a reorganisation")
         block = found[number]
         block.items.append(bytes(item))
         block.bloom |= _bits(log.address)
         for topic in log.topics:
             block.bloom |= _bits(topic)
     return dict(found)
+
+
+def _named(blocks: range) -> str:
+    last = blocks.stop - 1
+    return f"block {last}" if len(blocks) == 1 else f"blocks {blocks.start} to {last}"
 
 
 def suspects(

@@ -25,9 +25,13 @@ SHARE_OF_ACCEPTED = 0.97
 MIN_DECREASE = 0.95
 HOLD_SECONDS = 20.0
 GROWTH_PER_SECOND = 0.01
-"""After `HOLD_SECONDS` without a refusal the rate grows by so much a second, until the limit is met again."""
+MAX_GROWTH_PER_SECOND = 0.2
+DOUBLING_SECONDS = 10.0
+"""After `HOLD_SECONDS` without a refusal the rate grows, slowly at first, since the limit is probably near."""
 
-SMALLEST_RATE = 1.0
+FEWEST_CALLS = 20
+"""So many calls must have been accepted since the last refusal: fewer show an outage, and no rate."""
+
 SHARE_OF_SECOND_IN_A_BATCH = 0.25
 
 
@@ -88,7 +92,9 @@ class LearnedRate:
         rate, now = self.limiter.per_second, self.clock.monotonic()
         start = max(self._last_refusal_at + HOLD_SECONDS, self._grown_at)
         if rate is not None and now > start:
-            self.limiter.per_second = rate * (1 + GROWTH_PER_SECOND * min(now - start, 1.0))
+            quiet = now - self._last_refusal_at - HOLD_SECONDS
+            growth = min(MAX_GROWTH_PER_SECOND, GROWTH_PER_SECOND * 2 ** min(quiet / DOUBLING_SECONDS, 32))
+            self.limiter.per_second = rate * (1 + growth * min(now - start, 1.0))
             self._grown_at = now
 
     def refused(self, *, sent_at: float) -> None:
@@ -99,9 +105,10 @@ class LearnedRate:
         now = self.clock.monotonic()
         elapsed = max(now - self._accepted_since, 1.0)
         known = self.limiter.per_second
-        if known is not None or sum(self._recent) >= REFUSALS_TO_LEARN:
+        repeated = known is not None or sum(self._recent) >= REFUSALS_TO_LEARN
+        if repeated and self._accepted >= FEWEST_CALLS:
             seen = SHARE_OF_ACCEPTED * self._accepted / elapsed
-            rate = max(SMALLEST_RATE, seen if known is None else min(seen, MIN_DECREASE * known))
+            rate = seen if known is None else min(seen, MIN_DECREASE * known)
             self.limiter.per_second = rate
             log.info("endpoint.rate_learned", endpoint=self.endpoint_name, calls_per_second=round(rate))
         self._last_refusal_at, self._accepted, self._accepted_since = now, 0, now

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from cryo_ingest.errors import IngestError
-from cryo_ingest.levels import at_least
+from cryo_ingest.rpc.answer_checks import BLOCK
 from cryo_ingest.rpc.evidence import Evidence
 from cryo_ingest.rpc.gateway import Gateway, serve_gateway
 
@@ -54,8 +54,10 @@ async def open_source(
     if not settings.uses_gateway:
         yield pool.url
         return
-    with_headers = settings.proof_level in at_least("chain") and "chain" in dataset.levels
-    gateway = Gateway(pool, clock, redact, evidence, with_headers=with_headers)
+    asks_for_headers = BLOCK in dataset.methods
+    # Headers that Cryo asks for anyway cost nothing, so its other answers are checked with them at each level.
+    with_headers = asks_for_headers or dataset.attainable(settings.proof_level) != "rows"
+    gateway = Gateway(pool, clock, redact, evidence, with_headers=with_headers, cryo_asks_for_headers=asks_for_headers)
     failure: BaseException | None = None
     try:
         async with serve_gateway(gateway), asyncio.TaskGroup() as group:

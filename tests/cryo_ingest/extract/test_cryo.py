@@ -124,12 +124,21 @@ def bench(tmp_path: Path) -> Bench:
 
 def test_rng_1_the_dataset_comes_first_then_the_payloads_range(bench: Bench):
     """RNG-1, RNG-3, LAY-9: dataset, `--blocks start:end` with the exclusive end, and Cryo's network name."""
-    bench.extract('printf "%s\\n" "$@" > $NOTES/arguments\n' + GOOD_RUN, requests_per_second=7)
+    bench.extract('printf "%s\\n" "$@" > $NOTES/arguments\n' + GOOD_RUN, requests_per_second=7, gateway=False)
     arguments = bench.note("arguments").split()
     assert arguments[:3] == ["blocks", "--blocks", "0:2500"]
     assert arguments[arguments.index("--network-name") + 1] == "goerli"
     assert arguments[arguments.index("--requests-per-second") + 1] == "7"
     assert "--chunk-size" not in arguments
+
+
+def test_rpc_2_the_gateway_keeps_the_limits_and_cryo_feeds_it(bench: Bench):
+    """RPC-2: Cryo's own limits would only slow the gateway down."""
+    bench.extract('printf "%s\\n" "$@" > $NOTES/arguments\n' + GOOD_RUN, requests_per_second=7)
+    arguments = bench.note("arguments").split()
+    assert int(arguments[arguments.index("--max-concurrent-requests") + 1]) > 100
+    assert "--requests-per-second" not in arguments
+    assert "--inner-request-size" not in arguments
 
 
 def test_sec_2_the_url_is_only_in_the_environment_which_is_minimal(bench: Bench, monkeypatch: pytest.MonkeyPatch):
