@@ -2,7 +2,7 @@
 
 A header's bloom has the bits of all logs of its block. So logs that a node has lost show, except on chains whose blooms
 are never set or all set. A bloom can also have bits that no log explains (some chains have logs that belong to no
-transaction), so such a block is only suspected, and asked for again.
+transaction), so such a block is only suspected, and asked for again; so is one whose log indexes have gaps.
 """
 
 from __future__ import annotations
@@ -43,10 +43,16 @@ _LOGS = msgspec.json.Decoder(list[LogFields])
 
 @dataclass(slots=True)
 class BlockLogs:
-    """One block's logs: the JSON texts, and the bits that their addresses and topics set in a bloom."""
+    """One block's logs: the JSON texts, their indexes, and the bits that they set in a bloom."""
 
     items: list[bytes] = field(default_factory=list)
+    indexes: set[int | None] = field(default_factory=set)
     bloom: int = 0
+
+    def has_gaps(self) -> bool:
+        """Return whether the indexes have gaps or repeats, or are no numbers."""
+        numbers = [index for index in self.indexes if index is not None]
+        return len(numbers) != len(self.items) or max(numbers) - min(numbers) != len(numbers) - 1
 
 
 def split_by_block(text: bytes, blocks: range) -> dict[int, BlockLogs] | Problem:
@@ -64,6 +70,7 @@ def split_by_block(text: bytes, blocks: range) -> dict[int, BlockLogs] | Problem
             return Problem("removed-log", f"block {number}: a log was removed by a reorganisation")
         block = found[number]
         block.items.append(bytes(item))
+        block.indexes.add(quantity(log.logIndex))
         block.bloom |= _bits(log.address)
         for topic in log.topics:
             block.bloom |= _bits(topic)
@@ -78,7 +85,7 @@ def _named(blocks: range) -> str:
 def suspects(
     found: Mapping[int, BlockLogs], headers: Iterable[tuple[int, BlockFields]], *, transfers_only: bool
 ) -> list[int]:
-    """Return the blocks whose logs do not explain the bloom of their header.
+    """Return the blocks whose logs do not explain the bloom of their header, or have gaps.
 
     With `transfers_only` the node was asked for logs with the topic of transfers alone.
     """
@@ -92,7 +99,7 @@ def suspects(
         if transfers_only:
             if logs is None and may_contain(bloom, TRANSFER_TOPIC):
                 suspected.append(number)
-        elif actual != bloom:
+        elif actual != bloom or (logs is not None and logs.has_gaps()):
             suspected.append(number)
     return suspected
 

@@ -1,8 +1,8 @@
 """Rows that Cryo loses although it exits with 0: each loss is detected at the level that docs/proof.md has.
 
-The node spoils the answers that Cryo takes its rows from, once, and tells our own client the truth: a node that lies to
-both in the same way is what no level shows. Each case also runs at the level below, where it goes unseen: nothing is
-claimed that is not.
+Without the gateway, the node spoils the answers that Cryo takes its rows from, once, and tells our own client the
+truth. Each case also runs at the level below, where it goes unseen: nothing is claimed that is not. Through the
+gateway, each case runs with one wrong answer and with an answer that is always wrong.
 """
 
 import re
@@ -34,24 +34,30 @@ DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "proof.md").read_text
 
 @dataclass(frozen=True)
 class Loss:
-    """What is done to real Cryo's answers, and the first level that shows it; None for none."""
+    """What is done to real Cryo's answers, and the first level that shows it; None for none.
+
+    `once` and `always` say what becomes of it through the gateway, at level `chain`: the loss is cured, refused, or not
+    detected. A range is complete if Cryo asks in another way for what the gateway refuses.
+    """
 
     dataset: str
     method: str
     action: do.Action
     shown_at: str | None
     times: int | None = 1
+    once: str = "cured"
+    always: str = "refused"
 
 
 REAL = {
     "the node returns no receipts for a block": Loss(
-        "transactions", "eth_getBlockReceipts", do.Items(first=0), "chain"
+        "transactions", "eth_getBlockReceipts", do.Items(first=0), "chain", always="complete"
     ),
     "the node returns only the first three receipts of a block": Loss(
-        "transactions", "eth_getBlockReceipts", do.Items(first=3), "chain"
+        "transactions", "eth_getBlockReceipts", do.Items(first=3), "chain", always="complete"
     ),
     "the node returns the receipts of a block in reverse order": Loss(
-        "transactions", "eth_getBlockReceipts", do.Items(reverse=True), "receipts"
+        "transactions", "eth_getBlockReceipts", do.Items(reverse=True), "receipts", always="complete"
     ),
     "the node returns another block": Loss("blocks", "eth_getBlockByNumber", do.OtherBlock(1), "rows", times=None),
     "the node returns another block with its transactions": Loss(
@@ -68,7 +74,12 @@ REAL = {
     ),
     "the node returns no transfers for a block": Loss("erc20_transfers", "eth_getLogs", do.Result([]), "chain"),
     "the node leaves out every second transfer of a block": Loss(
-        "erc20_transfers", "eth_getLogs", do.Items(without_every=2), "receipts"
+        "erc20_transfers",
+        "eth_getLogs",
+        do.Items(without_every=2),
+        "receipts",
+        once="not detected",
+        always="not detected",
     ),
     "the node returns no state changes for a block": Loss(
         "balance_diffs", "trace_replayBlockTransactions", do.Result([]), None
@@ -98,17 +109,36 @@ def levels_to_run(shown_at: str | None) -> list[str]:
     return LEVELS[max(0, place - 1) : place + 1]
 
 
-def judge(worker: Worker, target: Target, payload: dict[str, Any], pool: RpcPool, *, level: str, cryo: str) -> str:
-    """Run one attempt and return the error's name, or «published»; what is refused leaves nothing behind."""
-    pool_of = real_mode(pool.url) | {"TRACE_CRYO_BIN": cryo, "TRACE_COVERAGE": level}
-    result = worker.run(target, payload, **pool_of)
+def judge(worker: Worker, target: Target, payload: dict[str, Any], variables: dict[str, str]) -> tuple[str, str]:
+    """Run one attempt; return the error's name or «published», and the log. What is refused leaves nothing behind."""
+    result = worker.run(target, payload, **variables)
     if result.returncode == 0:
-        return "published"
+        return "published", result.stderr
     assert (result.returncode, result.stdout, target.contents()) == (75, "", {})
     assert list(worker.staging.iterdir()) == []
     failed = events(result.stderr)[-1]
-    assert level == "rows" or re.search(r"block \d+: .*twice", failed["message"])
-    return str(failed["error"])
+    assert variables["TRACE_COVERAGE"] == "rows" or re.search(r"block \d+: .*twice", failed["message"])
+    return str(failed["error"]), result.stderr
+
+
+def is_complete(target: Target, dataset: str) -> bool:
+    """Return whether what is published of blocks 500 to 799 is the chain's."""
+    ((name, expected),) = oracle(CHAIN, dataset, 500, 800).items()
+    (content,) = (content for key, content in target.contents().items() if key.endswith(name))
+    return bool(facts_of(content)["digest"] == expected["digest"])
+
+
+def run_with(loss: Loss, folder: Path, times: int | None, level: str, **more: str) -> tuple[str, str, Target]:
+    """Run real Cryo on a node with the loss; return how it ended, the log, and where it published."""
+    worker = Worker(folder)
+    target = Target(f"file://{folder}/out", {}, directory=folder / "out")
+    fault = replace(loss.action, method=loss.method, block=BUSY, times=times)
+    payload = PAYLOAD | {"cryo_dataset_name": loss.dataset, "range_end": 800}
+    with RpcPool(Node(CHAIN, head=1_000_000), [fault]) as pool:
+        variables = real_mode(pool.url) | {"TRACE_CRYO_BIN": "cryo-from-wheel", "TRACE_COVERAGE": level} | more
+        ended, text = judge(worker, target, payload, variables)
+        assert pool.fired
+    return ended, text, target
 
 
 @pytest.mark.real_cryo
@@ -116,17 +146,47 @@ def judge(worker: Worker, target: Target, payload: dict[str, Any], pool: RpcPool
 def test_rng_4_a_loss_of_real_cryo_is_shown_where_the_table_says(name: str, tmp_path: Path):
     """RNG-4, OUT-4, PUB-3: nothing of it is published at that level, and one level below it goes unseen."""
     loss = REAL[name]
-    payload = PAYLOAD | {"cryo_dataset_name": loss.dataset, "range_end": 800}
     for level in levels_to_run(loss.shown_at):
         (tmp_path / level).mkdir()
-        worker = Worker(tmp_path / level)
-        target = Target(f"file://{tmp_path}/{level}/out", {}, directory=tmp_path / level / "out")
-        fault = replace(loss.action, method=loss.method, block=BUSY, times=loss.times)
-        with RpcPool(Node(CHAIN, head=1_000_000), [fault]) as pool:
-            ended = judge(worker, target, payload, pool, level=level, cryo="cryo-from-wheel")
-            assert pool.fired
+        ended, _, _ = run_with(loss, tmp_path / level, loss.times, level, TRACE_CRYO_GATEWAY="off")
         shown = loss.shown_at is not None and LEVELS.index(level) >= LEVELS.index(loss.shown_at)
         assert ended == ("ProofFailed" if shown else "published"), level
+
+
+@pytest.mark.real_cryo
+@pytest.mark.parametrize("name", REAL)
+def test_rng_4_the_gateway_cures_a_loss_if_the_node_answers_rightly_the_second_time(name: str, tmp_path: Path):
+    """RNG-4, RPC-1: the published rows are the chain's, and the log counts the cure."""
+    loss = REAL[name]
+    ended, text, target = run_with(loss, tmp_path, 1, "chain", TRACE_CRYO_LOG_RANGE="1")
+    assert ended == "published"
+    (closed,) = (event for event in events(text) if event["event"] == "gateway.closed")
+    assert bool(closed.get("cured")) == (loss.once == "cured")
+    assert is_complete(target, loss.dataset) == (loss.once == "cured")
+
+
+@pytest.mark.real_cryo
+@pytest.mark.parametrize("name", REAL)
+def test_rng_4_the_gateway_publishes_nothing_wrong_of_a_node_that_is_always_wrong(name: str, tmp_path: Path):
+    """RNG-4, OUT-4, PUB-3: the attempt is refused, unless Cryo gets the rows from other answers."""
+    loss = REAL[name]
+    ended, _, target = run_with(loss, tmp_path, None, "chain", TRACE_CRYO_LOG_RANGE="1")
+    if loss.always == "refused":
+        assert ended in {"ProofFailed", "AnswerRefused"}
+    else:
+        assert ended == "published"
+        assert is_complete(target, loss.dataset) == (loss.always == "complete")
+
+
+@pytest.mark.real_cryo
+def test_rng_4_lost_logs_of_a_range_of_blocks_are_cured_block_by_block(tmp_path: Path):
+    """RNG-4: one wrong answer about a hundred blocks."""
+    loss = REAL["the node leaves out every second log of a block"]
+    ended, text, target = run_with(loss, tmp_path, 1, "chain")
+    assert ended == "published"
+    (closed,) = (event for event in events(text) if event["event"] == "gateway.closed")
+    assert closed["cured"]["missing-logs"] > 1
+    assert is_complete(target, loss.dataset)
 
 
 @pytest.mark.parametrize("name", FAKE)
@@ -139,16 +199,18 @@ def test_rng_4_a_loss_of_fake_cryo_is_shown_where_the_table_says(name: str, tmp_
         worker = Worker(tmp_path / level)
         target = Target(f"file://{tmp_path}/{level}/out", {}, directory=tmp_path / level / "out")
         with RpcPool(Node(CHAIN, head=1_000_000, script={"faults": [act]})) as pool:
-            ended = judge(worker, target, payload, pool, level=level, cryo="fake-cryo")
+            variables = real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo", "TRACE_COVERAGE": level}
+            ended, _ = judge(worker, target, payload, variables)
         shown = shown_at is not None and LEVELS.index(level) >= LEVELS.index(shown_at)
         assert ended == ("ProofFailed" if shown else "published"), level
 
 
 def test_rng_4_the_document_says_of_each_loss_where_it_is_shown():
     """Docs, proof.md: the table of losses is this file's."""
-    said = dict(re.findall(r"^\| ([^|]+?) \| [^|]+? \| (rows|chain|receipts|not detected) \|", DOCUMENT, re.MULTILINE))
-    expected = {name: loss.shown_at for name, loss in REAL.items()} | {name: row[2] for name, row in FAKE.items()}
-    assert said == {name: level or "not detected" for name, level in expected.items()}
+    row = r"^\| ([^|]+?) \| [^|]+? \| (rows|chain|receipts|not detected) \| ([^|]*?) ?\| ([^|]*?) ?\|"
+    said = {name: rest for name, *rest in re.findall(row, DOCUMENT, re.MULTILINE)}
+    real = {name: [loss.shown_at or "not detected", loss.once, loss.always] for name, loss in REAL.items()}
+    assert said == real | {name: [shown_at or "not detected", "", ""] for name, (_, _, shown_at) in FAKE.items()}
 
 
 def test_rng_4_evidence_that_is_too_low_is_proved_again_before_it_is_published(
@@ -283,5 +345,5 @@ def test_rng_4_a_transaction_without_any_trace_is_shown(dataset: str, method: st
     with RpcPool(Node(CHAIN, head=1_000_000), [fault]) as pool:
         ended, _, message = run_at(tmp_path, pool, dataset)
         assert pool.fired
-    assert ended == "ProofFailed"
+    assert ended in {"ProofFailed", "AnswerRefused"}
     assert f"block {BUSY}:" in message
