@@ -211,6 +211,12 @@ class Gateway:
             answer = await asking
         except IngestError as problem:
             self._fail(problem, identifier, reply)
+        except ExceptionGroup as group:
+            # From the task groups that fetch logs; what else is in there is a bug of the worker.
+            problems, bugs = group.split(IngestError)
+            if problems is None or bugs is not None:
+                raise
+            self._fail(_first_in(problems), identifier, reply)
         else:
             is_error = isinstance(answer, NodeError)
             reply(self._error_of(answer, identifier) if is_error else _result(identifier, answer))
@@ -250,6 +256,11 @@ async def serve_gateway(gateway: Gateway, *, port: int = 0) -> AsyncIterator[Gat
             await gateway.close()
             gateway.counters.calls_sent = gateway.pool.billed_calls
             log.info("gateway.closed", **gateway.counters.summary())
+
+
+def _first_in(group: ExceptionGroup[IngestError]) -> IngestError:
+    first = group.exceptions[0]
+    return _first_in(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _result(identifier: bytes, text: bytes) -> bytes:
