@@ -248,14 +248,16 @@ class Gateway:
 async def serve_gateway(gateway: Gateway, *, port: int = 0) -> AsyncIterator[Gateway]:
     """Serve a gateway under a random path on loopback until the block ends, and log its counters."""
     path = f"/{secrets.token_urlsafe(16)}"
-    async with listen(path, gateway.handle, port=port) as actual_port:
-        gateway.url = f"http://{LOOPBACK}:{actual_port}{path}"
-        try:
-            yield gateway
-        finally:
-            await gateway.close()
-            gateway.counters.calls_sent = gateway.pool.billed_calls
-            log.info("gateway.closed", **gateway.counters.summary())
+    counters, pool = gateway.counters, gateway.pool
+    with pool.chain.meter.including(counters):
+        async with listen(path, gateway.handle, port=port) as actual_port:
+            gateway.url = f"http://{LOOPBACK}:{actual_port}{path}"
+            try:
+                yield gateway
+            finally:
+                await gateway.close()
+                counters.calls_sent = pool.billed_calls
+                log.info("gateway.closed", **counters.summary())
 
 
 def _first_in(group: ExceptionGroup[IngestError]) -> IngestError:
