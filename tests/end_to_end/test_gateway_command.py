@@ -63,7 +63,9 @@ def gateway(variables: dict[str, str], *words: str) -> Iterator[Running]:
 def post(url: str, body: object) -> Any:
     """Send a JSON body and return the parsed response."""
     headers = {"Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)) as response:
+    with urllib.request.urlopen(
+        urllib.request.Request(url, json.dumps(body).encode(), headers), timeout=END_SECONDS
+    ) as response:
         return json.loads(response.read())
 
 
