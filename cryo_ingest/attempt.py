@@ -39,10 +39,22 @@ KNOWN_DEFECT = "success-before-byzantium"
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What an attempt has written: the number of rows, and the lowest level at which one of the files was proved."""
+
+    rows: int
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
-    """The version and its manifest are in the store; the caller reports `publication`."""
+    """The version and its manifest are in the store; the caller reports `publication`.
+
+    `written` is None if the version was in the store already.
+    """
 
     publication: Publication
+    written: Written | None = None
     outcome: Literal["success"] = "success"
 
 
@@ -67,7 +79,7 @@ async def run_attempt(assignment: Assignment, *, ports: Ports, settings: Setting
     The caller deletes the staging directory after it has reported the outcome (STG-3, STG-8).
     """
     try:
-        return Success(await _publish_version(assignment, ports, settings))
+        return await _publish_version(assignment, ports, settings)
     except IngestError as error:
         return Failure(error)
     except OSError as error:
@@ -84,7 +96,8 @@ def log_fields(assignment: Assignment) -> dict[str, object]:
     return fields
 
 
-async def _publish_version(assignment: Assignment, ports: Ports, settings: Settings) -> Publication:
+async def _publish_version(assignment: Assignment, ports: Ports, settings: Settings) -> Success:
+    written = None
     task = parse_task(assignment.payload)
     dataset = find_dataset(task.cryo_dataset_name)
     check_caps(settings.caps, task.block_range, files=layout.file_count(task))
@@ -110,9 +123,10 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
             log.info("range.proved", level=settings.proof_level, **extraction.summary())
             store = RetryingStore(ports.store, clock=ports.clock, random=ports.random, deadline=deadline)
             await publish_files(replace(prefix, store=store), extraction, metadata=provenance(task, extraction))
+            written = Written(extraction.rows, extraction.evidence)
 
     log.info("version.published", prefix=version.prefix)
-    return Publication(
+    publication = Publication(
         dataset_uuid=task.dataset_uuid,
         dataset_version=version.dataset_version,
         storage_ref=prefix.reference(),
@@ -120,6 +134,7 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
         range_start=task.range_start,
         range_end=task.range_end,
     )
+    return Success(publication, written)
 
 
 def check_file_sizes(extraction: Extraction, task: Task, *, caps: Caps) -> None:

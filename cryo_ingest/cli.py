@@ -1,4 +1,4 @@
-"""The command line of the worker: `cryo-ingest run`, `worker`, `verify` and `gaps`."""
+"""The command line of the worker: `cryo-ingest run`, `worker`, `verify`, `gaps` and `gateway`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from cryo_ingest.errors import ConfigurationError, IngestError
-from cryo_ingest.model import UUID_PATTERN, Assignment, parse_task_text
-from cryo_ingest.settings import from_environment
+from cryo_ingest.model import UUID_PATTERN, Assignment, check_pool_name, parse_task_text
+from cryo_ingest.settings import MAX_PORT, from_environment
 from cryo_ingest.streams import reopen_closed_streams, use_utf8
 
 USAGE_EXIT_CODE = 64
@@ -129,6 +129,27 @@ def gaps(
         raise typer.BadParameter(str(error), param_hint="URL") from None
     settings = from_environment(os.environ)
     raise typer.Exit(gaps_in(url, prefix, blocks=(start, end), settings=settings, like=like))
+
+
+@app.command()
+def gateway(
+    pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="The pool whose nodes are read.")],
+    port: Annotated[int, typer.Option(min=0, max=MAX_PORT, help="The port on 127.0.0.1; 0 chooses a free one.")] = 0,
+) -> None:
+    """Run the gateway alone, in front of a pool, for plain Cryo or another reader; the first line printed is its URL.
+
+    It runs until SIGTERM or SIGINT, and then logs its counters.
+    Exit codes: 0 stopped, 64 usage, 69 the pool can't be used, 75 no node answers, 78 bad configuration.
+    """
+    try:
+        check_pool_name(pool)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--pool") from None
+    settings = from_environment(os.environ)
+
+    from cryo_ingest.gateway_command import run_gateway  # noqa: PLC0415 - slow to import, and not needed for usage errors
+
+    raise typer.Exit(run_gateway(pool, port=port, settings=settings))
 
 
 def _read_task(task: str) -> bytes:

@@ -33,8 +33,8 @@ MAX_KEY = 64
 _STRICT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, regex_engine="python-re")
 
 
-def _pool_name(value: str) -> str:
-    """Reject a value that could be a URL, whose secrets could reach a message."""
+def check_pool_name(value: str) -> str:
+    """Return the name of a pool, or raise ValueError: a value that could be a URL might bring secrets into messages."""
     if not value or re.search(r"[\s/@\x00-\x1f\ud800-\udfff]", value):
         message = "must be the name of an RPC pool (no white space, '/' or '@'), never a URL"
         raise ValueError(message)
@@ -50,7 +50,7 @@ class Task(BaseModel):
     dataset_key: Annotated[str, Field(pattern=NAME_PATTERN)]
     chain_id: Annotated[int, Field(gt=0, le=MAX_CHAIN_ID)]
     cryo_dataset_name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    rpc_pool: Annotated[str, AfterValidator(_pool_name)]
+    rpc_pool: Annotated[str, AfterValidator(check_pool_name)]
     range_start: Annotated[int, Field(ge=0, le=MAX_BLOCK_NUMBER)]
     range_end: Annotated[int, Field(ge=1, le=MAX_BLOCK_NUMBER)]
     config_hash: Annotated[str, Field(min_length=1)]

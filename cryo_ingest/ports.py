@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from cryo_ingest.layout import Chunk
 from cryo_ingest.levels import LEVELS
+from cryo_ingest.meter import RpcMeter
 from cryo_ingest.model import StorageRef, Task
 
 
@@ -104,13 +105,23 @@ class Extraction:
     runs: int
     executable_sha256: str
 
+    @property
+    def rows(self) -> int:
+        """The number of rows of all files."""
+        return sum(file.proof.rows for file in self.files)
+
+    @property
+    def evidence(self) -> str:
+        """The lowest level at which a file was proved."""
+        return min((file.proof.evidence for file in self.files), key=LEVELS.index)
+
     def summary(self) -> dict[str, object]:
         """Return the fields of the log event."""
         return {
             "files": len(self.files),
-            "rows": sum(file.proof.rows for file in self.files),
+            "rows": self.rows,
             "bytes": sum(file.proof.size_bytes for file in self.files),
-            "evidence": min((file.proof.evidence for file in self.files), key=LEVELS.index),
+            "evidence": self.evidence,
             "runs": self.runs,
             "cryo_sha256": self.executable_sha256,
         }
@@ -331,6 +342,11 @@ FindOther = Callable[[], Awaitable[Node | None]]
 
 class Chain(Protocol):
     """Opens the endpoints of a pool."""
+
+    @property
+    def meter(self) -> RpcMeter:
+        """Count what is sent to all endpoints."""
+        ...
 
     def open(
         self,

@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
+from support.virtual_time import VirtualClock
 
 from cryo_ingest.errors import leaves
+from cryo_ingest.meter import RpcMeter
+from cryo_ingest.serve.metrics import render
+from cryo_ingest.serve.shutdown import Shutdown
+from cryo_ingest.serve.status import Status
 from harness import report
 from harness.faults.rpc import ACTIONS, RejectionForm
 from harness.faults.store import Defect, Refusal
@@ -60,6 +66,15 @@ def test_every_log_event_is_documented_and_no_other():
     """An operator who sets alerts on events finds all of them."""
     logged = set(re.findall(r'log\.(?:info|warning|error|exception)\(\s*"([a-z_.]+)"', SOURCE))
     assert {row[0].strip("`") for row in rows_after("events")} == logged
+
+
+def test_every_metric_is_documented_and_no_other():
+    """An operator finds the name and the labels of each metric."""
+    meter = RpcMeter()
+    meter.endpoint("endpoint 1 of 1").of("eth_getLogs").calls = 1
+    families = text_string_to_metric_families(render(Status(Shutdown(1, VirtualClock())), meter).decode())
+    counted = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    assert {row[0].strip("`") for row in rows_after("metrics")} == counted
 
 
 def test_every_key_of_a_targets_file_is_documented_and_no_other():

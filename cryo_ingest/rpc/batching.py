@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.logs import log
+from cryo_ingest.meter import EndpointMeter
 from cryo_ingest.ports import NodeError
 from cryo_ingest.rpc.hedging import Hedger, IndexedCall, Post
 from cryo_ingest.rpc.limits import (
@@ -48,6 +49,7 @@ class EndpointState:
     limiter: Limiter
     rate: LearnedRate
     hedger: Hedger
+    meter: EndpointMeter = field(default_factory=EndpointMeter)
     first_batch_calls: int = FIRST_BATCH_CALLS
     missing_methods: dict[str, NodeError] = field(default_factory=dict)
     """Methods that the endpoint does not have, with the error that a single call received."""
@@ -97,6 +99,7 @@ class CallSender:
     optional: bool
     deliver: Callable[[int, Any], None] | None = None
     answers: dict[int, Any] = field(default_factory=dict)
+    _sent: set[int] = field(default_factory=set)
 
     async def send(self, calls: list[IndexedCall], *, first_batch_calls: int | None = None) -> None:
         """Send calls of one method. Batches are sent concurrently once a batch of their size has succeeded.
@@ -265,6 +268,7 @@ class CallSender:
             await state.wait_until_allowed(len(batch))
             if len(batch) > 1 and (size.size < len(batch) or method in state.missing_methods):
                 raise _BatchObsolete
+            self._count_retries(batch)
             sent_at = self.clock.monotonic()
             try:
                 response = await state.hedger.send(batch, self.policy.timeout_seconds, post=self.post, again=self.again)
@@ -282,9 +286,18 @@ class CallSender:
                 sizes.observe(len(batch), response.size_bytes)
             return answers
 
+    def _count_retries(self, batch: list[IndexedCall]) -> None:
+        before = len(self._sent)
+        self._sent.update(index for index, _ in batch)
+        retried = before + len(batch) - len(self._sent)
+        if retried:
+            self.state.meter.of(batch[0][1].method).retried_calls += retried
+
     def _record_failure(self, failure: RequestFailed, batch: list[IndexedCall], *, sent_at: float) -> None:
         """Update the endpoint's state after a failed request, before the next one is sent."""
         method, outage = batch[0][1].method, self.state.outage
+        if failure.about_rate:
+            self.state.meter.of(method).rate_limited_requests += 1
         # A batch that is larger than those that have worked may be refused for its size.
         if failure.about_rate and len(batch) <= self.state.batch_size(method).largest_success:
             self.state.rate.refused(sent_at=sent_at)

@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit, urlunsplit
 import msgspec
 
 from cryo_ingest.errors import EndpointUnusable, NodeUnavailable
+from cryo_ingest.meter import RpcMeter
 from cryo_ingest.rpc.batching import CallSender, EndpointState
 from cryo_ingest.rpc.hedging import Hedger, Response
 from cryo_ingest.rpc.limits import (
@@ -80,6 +81,7 @@ class HttpChain:
 
     settings: Settings
     clock: Clock
+    meter: RpcMeter = field(default_factory=RpcMeter)
 
     @asynccontextmanager
     async def open(
@@ -114,6 +116,7 @@ class HttpChain:
                 limiter or RateLimiter(self.clock, per_second),
                 LearnedRate(self.clock, name),
                 Hedger(self.clock),
+                self.meter.endpoint(name),
             )
             timeout = self.settings.rpc_timeout_seconds
             yield HttpNode(session, address, name, deadline, self.clock, state, timeout, find_other)
@@ -217,6 +220,7 @@ class HttpNode:
         other = None if self.find_other is None else await self.find_other()
         target = other if isinstance(other, HttpNode) else self
         await target.state.wait_until_allowed(len(batch))
+        target.state.meter.of(batch[0][1].method).hedged_calls += len(batch)
         return await target.post(batch, timeout_seconds, decode=decode)
 
     async def post(
@@ -237,6 +241,8 @@ class HttpNode:
         if remaining <= 0:
             raise RequestFailed("the attempt's deadline has passed", final=True)
         self.billed_calls += len(batch)
+        counts, sent_at = self.state.meter.of(batch[0][1].method), self.clock.monotonic()
+        counts.calls += len(batch)
         try:
             async with asyncio.timeout(min(timeout_seconds, remaining)):
                 status, headers, content = await self._exchange(body)
@@ -245,7 +251,10 @@ class HttpNode:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Without the error's own text, which contains the URL.
             raise RequestFailed(f"no answer ({type(error).__name__})") from None
+        finally:
+            counts.observe(self.clock.monotonic() - sent_at)
         self.received_bytes += len(content)
+        counts.received_bytes += len(content)
         indices = [index for index, _ in batch]
         if status != OK:
             wait = retry_after(headers, self.clock.time())

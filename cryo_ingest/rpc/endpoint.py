@@ -5,6 +5,7 @@ The check is made when an endpoint is first needed, before Cryo starts; an endpo
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -39,6 +40,24 @@ async def open_endpoint(task: Task, *, settings: Settings, chain: Chain, clock: 
     async with AsyncExitStack() as stack:
         deadline = clock.monotonic() + settings.deadline_seconds
         yield Pool(task.rpc_pool, settings, chain, clock, deadline, stack, check, anchor=task.range_end - 1)
+
+
+@asynccontextmanager
+async def open_pool(name: str, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Pool]:
+    """Provide the endpoints of a pool without a task, and without a deadline.
+
+    The first endpoint that gives its chain id serves; another one takes over only if it has the same.
+    """
+    chain_ids: list[int] = []
+
+    async def check(node: Node) -> None:
+        if chain_ids:
+            await check_chain_id(node, chain_ids[0], quick=True)
+        else:
+            chain_ids.append(await _request_number(node, "eth_chainId", quick=True))
+
+    async with AsyncExitStack() as stack:
+        yield Pool(name, settings, chain, clock, math.inf, stack, check)
 
 
 async def check_endpoint(node: Node, task: Task, *, confirmations: int | None) -> None:

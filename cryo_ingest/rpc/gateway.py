@@ -211,6 +211,12 @@ class Gateway:
             answer = await asking
         except IngestError as problem:
             self._fail(problem, identifier, reply)
+        except ExceptionGroup as group:
+            # From the task groups that fetch logs; what else is in there is a bug of the worker.
+            problems, bugs = group.split(IngestError)
+            if problems is None or bugs is not None:
+                raise
+            self._fail(_first_in(problems), identifier, reply)
         else:
             is_error = isinstance(answer, NodeError)
             reply(self._error_of(answer, identifier) if is_error else _result(identifier, answer))
@@ -242,14 +248,21 @@ class Gateway:
 async def serve_gateway(gateway: Gateway, *, port: int = 0) -> AsyncIterator[Gateway]:
     """Serve a gateway under a random path on loopback until the block ends, and log its counters."""
     path = f"/{secrets.token_urlsafe(16)}"
-    async with listen(path, gateway.handle, port=port) as actual_port:
-        gateway.url = f"http://{LOOPBACK}:{actual_port}{path}"
-        try:
-            yield gateway
-        finally:
-            await gateway.close()
-            gateway.counters.calls_sent = gateway.pool.billed_calls
-            log.info("gateway.closed", **gateway.counters.summary())
+    counters, pool = gateway.counters, gateway.pool
+    with pool.chain.meter.including(counters):
+        async with listen(path, gateway.handle, port=port) as actual_port:
+            gateway.url = f"http://{LOOPBACK}:{actual_port}{path}"
+            try:
+                yield gateway
+            finally:
+                await gateway.close()
+                counters.calls_sent = pool.billed_calls
+                log.info("gateway.closed", **counters.summary())
+
+
+def _first_in(group: ExceptionGroup[IngestError]) -> IngestError:
+    first = group.exceptions[0]
+    return _first_in(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _result(identifier: bytes, text: bytes) -> bytes:

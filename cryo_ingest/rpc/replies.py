@@ -71,8 +71,9 @@ _RATE_LIMIT = _words(
 _LOG_RANGE = _words(
     r"(?:block )?range\b.{0,40}(?:too (?:large|wide|big)|exceed|not supported|limit)",
     r"exceeds? .{0,20}(?:block )?range|blocks? (?:are|is) not supported|is limited to .{0,20}blocks?",
-    r"more than \d+ (?:results|logs)|exceeds? (?:the )?max(?:imum)? (?:results|number of (?:results|logs))",
-    r"query exceeds|response size|too many (?:results|logs)|try (?:with this|paginating|a smaller)|range should work",
+    r"more than \d[\d,._]*k? (?:results|logs)|exceeds? (?:the )?max(?:imum)? (?:results|number of (?:results|logs))",
+    r"query exceeds|response (?:size|is too (?:big|large))|too many (?:results|logs)",
+    r"try (?:with this|paginating|a smaller)|range should work",
     r"query (?:timeout|timed out)|logs? (?:limit|count) exceeded",
 )
 """How nodes refuse `eth_getLogs` for its range or the number of its results; see `log_ranges`."""

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from cryo_ingest.attempt import Failure, run_attempt
+from cryo_ingest.attempt import Failure, Success, run_attempt
 from cryo_ingest.backoff import Backoff
 from cryo_ingest.errors import AttemptCrashed, StoppedByShutdown
 from cryo_ingest.logs import log
@@ -81,6 +81,7 @@ class AttemptRunner:
                     task.cancel()
         except ExceptionGroup as failed:
             if (lost := first_exception_of(failed, LeaseLost)) is not None:
+                self.status.outcomes["lease_lost"] += 1
                 raise lost from None
             if (stopped := first_exception_of(failed, StoppedByShutdown)) is not None:
                 return Failure(stopped)
@@ -104,6 +105,8 @@ class AttemptRunner:
             backoff=Backoff(self.random),
         )
         if reported:
+            if isinstance(outcome, Success):
+                self.status.record_published(outcome)
             log.info("attempt.reported", outcome=outcome.outcome)
         return reported
 

@@ -1,4 +1,4 @@
-"""An optional HTTP port for health checks: `/healthz` while the worker runs, `/readyz` while it accepts tasks."""
+"""An optional HTTP port: `/healthz` while the worker runs, `/readyz` while it accepts tasks, and `/metrics`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from aiohttp import web
 
 from cryo_ingest.errors import ConfigurationError
 from cryo_ingest.logs import log
+from cryo_ingest.meter import RpcMeter
+from cryo_ingest.serve.metrics import CONTENT_TYPE, render
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,8 +21,10 @@ READY, NOT_READY = 200, 503
 
 
 @asynccontextmanager
-async def health_port(address: tuple[str, int] | None, status: Status) -> AsyncIterator[None]:
-    """Serve health checks until the block ends; without an address do nothing.
+async def health_port(
+    address: tuple[str, int] | None, status: Status, meter: RpcMeter | None = None
+) -> AsyncIterator[None]:
+    """Serve health checks and metrics until the block ends; without an address do nothing.
 
     Raises:
         ConfigurationError: the address can't be used.
@@ -36,8 +40,11 @@ async def health_port(address: tuple[str, int] | None, status: Status) -> AsyncI
         reasons = status.reasons_not_ready()
         return web.json_response({"ready": not reasons, "reasons": reasons}, status=NOT_READY if reasons else READY)
 
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=render(status, meter or RpcMeter()), headers={"Content-Type": CONTENT_TYPE})
+
     application = web.Application()
-    application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:

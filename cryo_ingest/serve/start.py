@@ -63,7 +63,7 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
     worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     queue = await open_queue(service, settings.s3)
     proxy = settings.proxies.for_url(service.dispatcher_url)
-    async with health_port(service.health, status), open_session(proxy) as session:
+    async with health_port(service.health, status, ports.chain.meter), open_session(proxy) as session:
         dispatcher = HttpDispatcher(
             session, service.dispatcher_url, worker_token=service.worker_token, worker_id=worker_id, clock=clock
         )

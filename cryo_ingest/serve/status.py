@@ -12,7 +12,7 @@ from cryo_ingest.attempt import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cryo_ingest.attempt import Outcome
+    from cryo_ingest.attempt import Outcome, Success
     from cryo_ingest.serve.shutdown import Shutdown
 
 
@@ -25,6 +25,10 @@ class Status:
     dispatcher_ok: bool | None = None
     machine_problem: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    blocks: int = 0
+    rows: int = 0
 
     def count(self, what: str) -> None:
         """Increment a count."""
@@ -54,8 +58,16 @@ class Status:
         problem = [self.machine_problem] if self.machine_problem is not None else []
         return [reason for reason, holds in reasons.items() if holds] + problem
 
+    def record_published(self, success: Success) -> None:
+        """Count a version whose publication was accepted, if this attempt has written its files."""
+        if success.written is not None:
+            self.versions[success.written.evidence] += 1
+            self.blocks += success.publication.range_end - success.publication.range_start
+            self.rows += success.written.rows
+
     def record_outcome(self, outcome: Outcome) -> None:
-        """Record whether the last attempt ended with an error that every attempt on this machine has."""
+        """Count the outcome, and record whether it is an error that every attempt on this machine has."""
+        self.outcomes[outcome.outcome] += 1
         error = outcome.error if isinstance(outcome, Failure) else None
         hits_all = error is not None and error.hits_every_attempt
         self.machine_problem = f"the last attempt ended as {type(error).__name__}" if hits_all else None
