@@ -154,9 +154,9 @@ class CryoWrote(_Event):
 class RpcCall(_Event):
     """A worker or Cryo called a node of the pool; calls of the harness are not recorded.
 
-    `params` is JSON, shortened if it is long. The calls of one HTTP request, a batch, have the same `request`; `connection`
-    counts the connections. `action` names the fault that changes the answer, and `retry_after_seconds` is the time that
-    an answer with HTTP status 429 names.
+    `params` is JSON; if it is long, its hash. `request` is the number of the HTTP request: the calls of a batch have
+    the same one. `connection` is the number of the connection. `action` is the fault that changes the answer, and
+    `retry_after_seconds` the value of `Retry-After` in an answer with HTTP status 429.
     """
 
     kind: Literal["rpc_call"] = "rpc_call"

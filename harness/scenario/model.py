@@ -175,8 +175,9 @@ class Scenario(Strict):
 
     `evidence` is the level that can be proved, if it is less than `level` (LAY-8). `cryo` is the name of an executable,
     or `container` for real Cryo in its image. `environment` may contain these placeholders: `{pool_url}`,
-    `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{second_url}`, `{canary}` (a secret), `{staging}`;
-    the sizes of the range's files `{largest_bytes}` and `{total_bytes}`, and one byte less with the prefix `under_`.
+    `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{second_url}`, `{canary}` (a secret),
+    `{staging}`; the sizes of the range's files `{largest_bytes}` and `{total_bytes}`, and one byte less with the prefix
+    `under_`.
     """
 
     name: Name

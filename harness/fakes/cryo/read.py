@@ -93,8 +93,7 @@ class Reader:
         result = call(self._url, method, *params)
         if result is None:
             raise CryoError("Collect failed: block not found")
-        is_block = method == "eth_getBlockByNumber"
-        if not isinstance(result, dict if is_block else list):
+        if not isinstance(result, dict if method == "eth_getBlockByNumber" else list):
             raise CryoError(f"Failed to get block: deserialization error: invalid type: {type(result).__name__}")
-        if is_block and result.get("number") != params[0]:
+        if isinstance(result, dict) and result.get("number") != params[0]:
             raise CryoError("Collect failed: block not found")

@@ -97,7 +97,7 @@ class Endpoint:
         if for_all is None:
             request = list(zip(methods, blocks, strict=True))
             for_request = script.fire_first(lambda fault: fault.matches_request(request, name))
-            applying = [for_request] * len(calls) if for_request else [self._fault(*call) for call in request]
+            applying = [for_request or self._fault(*call) for call in request]
             outage = next((fault for fault in applying if isinstance(fault, rpc.Outage)), None)
             if outage is None:
                 return applying
