@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from harness.checks import layout, outcomes, payload, publication, staging_and_caps
+from harness.checks import layout, node_answers, outcomes, payload, publication, staging_and_caps
 from harness.checks.evidence import Evidence, Findings, Inconclusive, Violation, violation
 from harness.history import Event, FinalState, scenario_started
 from harness.resources import clause_ids
 from harness.scenario import Scenario
 
 CHECKS: dict[str, Callable[[Evidence], Findings]] = {
-    **payload.CHECKS, **layout.CHECKS, **publication.CHECKS, **staging_and_caps.CHECKS, **outcomes.CHECKS,
+    **payload.CHECKS, **layout.CHECKS, **publication.CHECKS, **node_answers.CHECKS, **staging_and_caps.CHECKS,
+    **outcomes.CHECKS,
 }  # fmt: skip
 """The check of each clause."""
 

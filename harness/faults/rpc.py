@@ -72,12 +72,15 @@ class RpcFault(Occurrence):
 
     It applies to calls of `method`, for `block`, to `node`; None matches any. With `may_miss`, the scenario is valid
     even if the fault never applies: a worker that sends no batches, for example, never exceeds a limit on their size.
+    With `counts` = `requests`, HTTP requests with a matching call are counted, and the fault applies to all calls of
+    the request: "one request in 100" then means the same for workers with and without batches.
     """
 
     method: str | None = None
     block: Count | None = None
-    node: Literal["main", "other"] | None = None
+    node: Literal["main", "other", "second"] | None = None
     may_miss: bool = False
+    counts: Literal["calls", "requests"] = "calls"
 
     @property
     def do(self) -> str:
@@ -96,6 +99,10 @@ class RpcFault(Occurrence):
         if not _affects(self, method, blocks):
             return False
         return self.block is None or (blocks is not None and blocks[0] <= self.block <= blocks[1])
+
+    def matches_request(self, calls: list[tuple[str, tuple[int, int] | None]], node: str) -> bool:
+        """Return whether a whole request matches; `calls` are pairs of a method and its blocks."""
+        return self.counts == "requests" and any(self.matches(method, blocks, node) for method, blocks in calls)
 
     def matches_batch(self, methods: list[str], node: str) -> bool:
         """Return whether a batch of calls matches."""

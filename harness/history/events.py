@@ -122,7 +122,8 @@ class CryoStarted(_Event):
 
     `environment` has the names of its variables, `directory` is its working directory, `staged` is the content of the
     staging root at that moment. `locked` are the paths below the staging root that the process holds open and locked,
-    including inherited ones.
+    including inherited ones. `pool_url_in` says where an address or the key of the RPC pool was found: `arguments`,
+    `environment` or `files` (those below its working directory); None means that the harness could not look.
     """
 
     kind: Literal["cryo_started"] = "cryo_started"
@@ -132,6 +133,7 @@ class CryoStarted(_Event):
     pid: VolatileInt
     staged: Annotated[tuple[StagedEntry, ...], _volatile]
     locked: Annotated[tuple[str, ...], _volatile] = ()
+    pool_url_in: tuple[Literal["arguments", "environment", "files"], ...] | None = None
 
 
 class CryoEnded(_Event):
@@ -150,13 +152,23 @@ class CryoWrote(_Event):
 
 
 class RpcCall(_Event):
-    """A worker or Cryo called a node of the pool; calls of the harness are not recorded."""
+    """A worker or Cryo called a node of the pool; calls of the harness are not recorded.
+
+    `params` is JSON; if it is long, its hash. `request` is the number of the HTTP request: the calls of a batch have
+    the same one. `connection` is the number of the connection. `action` is the fault that changes the answer, and
+    `retry_after_seconds` the value of `Retry-After` in an answer with HTTP status 429.
+    """
 
     kind: Literal["rpc_call"] = "rpc_call"
     node: str
     method: str
     blocks: tuple[int, int] | None
     fault: bool
+    params: VolatileText = ""
+    request: VolatileInt = 0
+    connection: VolatileInt = 0
+    action: str | None = None
+    retry_after_seconds: float | None = None
 
 
 class DispatcherCall(_Event):

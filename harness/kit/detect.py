@@ -35,6 +35,9 @@ TRIED_FIRST = {
     "counts-rows-only": "replaced-block",
     "deletes-another-dataset": "store-other-dataset",
     "expired-token-is-fatal": "store-expired-token-uploading",
+    "cryo-reads-from-the-pool": "pool-url-hidden",
+    "does-not-compare-the-branch": "endpoint-dies-other-branch",
+    "does-not-fail-over": "endpoint-dies",
     "error-is-evidence": "outage-busy",
     "extracts-a-second-dataset": "dataset-logs",
     "failure-publishes": "failed-service",
@@ -44,12 +47,15 @@ TRIED_FIRST = {
     "never-compares-sizes": "store-keeps-half",
     "no-margin-to-the-lease": "lease-late-answer",
     "no-url-is-retryable": "pool-unresolved",
+    "notes-the-url-in-staging": "pool-url-hidden",
     "one-empty-file-proves-all": "equal-twins",
     "other-schema-is-retryable": "wrong-schema",
+    "passes-the-pool-on": "pool-url-hidden",
     "precondition-failed-is-fatal": "store-file-after",
     "publishes-twice": "straight-service",
     "quotes-etags-only": "store-etags-without-quotes",
     "refuses-block-logs": "block-logs",
+    "repeats-no-call": "node-fails-429",
     "store-faults-are-fatal": "store-down",
     "takes-too-few-receipts": "pruned-logs-empty",
     "true-is-an-integer": "bad-payload-types",
@@ -58,6 +64,7 @@ TRIED_FIRST = {
     "trusts-logs-by-hash": "pruned-logs-null",
     "unclaimable-wakeups-stay": "stray-messages",
     "usage-error-is-retryable": "cryo-exit-2",
+    "waits-for-ever": "node-leaves-unanswered",
 }
 """The scenario to try first, for bugs that only a few scenarios of their clause reveal."""
 

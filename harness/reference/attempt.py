@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.reference import chain, rpc
+from harness.reference import chain
 from harness.reference.bugs import has_bug
 from harness.reference.cryo import check_caps
 from harness.reference.errors import AttemptError, BadPayload, FailedProof, Fatal, Retryable
 from harness.reference.extract import extract
+from harness.reference.gateway import Gateway
 from harness.reference.payload import parse
+from harness.reference.pool import Pool, urls
 from harness.reference.publish import Prefix, StoredVersion
 from harness.reference.staging import Staging
 
@@ -81,9 +84,9 @@ class Attempt:
     def _is_proved(self, task: Task, prefix: Prefix, existing: StoredVersion) -> bool:
         """Return whether the stored files have the required evidence; files with less are proved again (LAY-10)."""
         if prefix.needs_proof(existing, self._level) and not has_bug("believes-less-evidence"):
-            endpoint = rpc.choose(task, self._settings, self._cancellation, self._log)
+            pool = Pool(task, self._settings, self._cancellation, self._log)
             try:
-                chain.prove(task, list(existing.files.values()), endpoint, self._level, self._log)
+                chain.prove(task, list(existing.files.values()), pool, self._level, self._log)
             except FailedProof as error:
                 self._log.write("version.replaced", prefix=prefix.path, reason=str(error))
                 return False
@@ -91,19 +94,19 @@ class Attempt:
         return True
 
     def _extract_and_upload(self, task: Task, prefix: Prefix, existing: StoredVersion) -> None:
-        endpoint = None
-        if not self._settings.is_fake or (has_bug("fake-mode-wants-a-url") and rpc.urls(task, self._settings)):
-            endpoint = rpc.choose(task, self._settings, self._cancellation, self._log)
+        pool = None
+        if not self._settings.is_fake or (has_bug("fake-mode-wants-a-url") and urls(task, self._settings)):
+            pool = Pool(task, self._settings, self._cancellation, self._log)
         self._staging.open()
-        url = None if endpoint is None or self._settings.is_fake else endpoint.url
-        files = self._extract(task, url)
+        files = self._extract(task, None if self._settings.is_fake else pool)
         levels = {file.chunk.name: self._level for file in files}
-        if endpoint is not None and not self._settings.is_fake and self._level != "rows":
-            levels = chain.prove(task, files, endpoint, self._level, self._log)
+        if pool is not None and not self._settings.is_fake and self._level != "rows":
+            node = replace(pool.endpoint, pace=None) if has_bug("limits-only-cryo") else pool
+            levels = chain.prove(task, files, node, self._level, self._log)
         if has_bug("manifest-comes-first"):
             prefix.write_manifest(existing)
-        if has_bug("notes-the-url-in-the-store") and url is not None:
-            self._store.create(f"{prefix.path}_endpoint", url.encode(), {})
+        if has_bug("notes-the-url-in-the-store") and pool is not None:
+            self._store.create(f"{prefix.path}_endpoint", pool.endpoint.url.encode(), {})
             self._store.delete(f"{prefix.path}_endpoint")
         for level in sorted(set(levels.values())):
             proved = [file for file in files if levels[file.chunk.name] == level]
@@ -116,9 +119,14 @@ class Attempt:
             prefix.write_manifest(existing)
         self._late = (prefix, existing)
 
-    def _extract(self, task: Task, url: str | None) -> list[File]:
+    def _extract(self, task: Task, pool: Pool | None) -> list[File]:
+        """Run Cryo, which reads from a gateway to the pool; without a pool it makes fake data."""
+        if pool is not None and has_bug("notes-the-url-in-staging"):
+            (self._staging.path / "endpoint").write_text(pool.endpoint.url)
         try:
-            return extract(task, self._settings, url, self._staging, self._cancellation, self._log)
+            with nullcontext() if pool is None else Gateway(pool) as gateway:
+                url = None if gateway is None else gateway.url
+                return extract(task, self._settings, url, self._staging, self._cancellation, self._log)
         except Fatal:
             if has_bug("keeps-what-is-capped"):
                 self._store.create(f"failed/{task.dataset_uuid}.parquet", b"", {})

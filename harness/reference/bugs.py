@@ -204,6 +204,27 @@ _TABLE = (
         "Treats the first error object of a gateway as a failed proof instead of repeating the call.",
         None,
     ),
+    ("503-is-final", "RPC-1", "Passes HTTP 503 on to Cryo as an error that no second call can change.", None),
+    ("waits-for-ever", "RPC-1", "Sends calls to the node without a timeout.", None),
+    (
+        "repeats-no-call",
+        "RPC-1",
+        "Repeats no call, so that one failure costs Cryo a chunk and all of its calls are sent again.",
+        None,
+    ),
+    ("ignores-retry-after", "RPC-2", "Repeats a call after 429 without waiting for Retry-After.", None),
+    ("counts-a-batch-as-one-call", "RPC-2", "Counts only one of ten calls against the limit.", None),
+    ("limits-only-cryo", "RPC-2", "Limits the calls of Cryo but not those of the proof.", None),
+    ("cryo-reads-from-the-pool", "RPC-3", "Gives Cryo the URL of the pool and not that of a gateway.", None),
+    ("passes-the-pool-on", "RPC-3", "Passes the variables of the pool to Cryo.", None),
+    ("notes-the-url-in-staging", "RPC-3", "Writes the URL of the pool to a file in Cryo's directory.", None),
+    ("does-not-fail-over", "RPC-4", "Stays at its endpoint when that is dead.", None),
+    (
+        "does-not-compare-the-branch",
+        "RPC-4",
+        "Goes on at the next endpoint without comparing the blocks at the end of the range.",
+        None,
+    ),
     ("calls-rows-chain", "LAY-8", "Records the evidence chain for logs that only eth_getLogs confirmed.", None),
 )
 

@@ -21,7 +21,7 @@ from harness.reference.evidence import UNUSABLE, Header, NoEvidence, as_bytes, h
 if TYPE_CHECKING:
     from harness.reference.log import Log
     from harness.reference.proof import File
-    from harness.reference.rpc import Endpoint
+    from harness.reference.rpc import Node
     from harness.reference.task import Task
 
     Row = dict[str, Any]
@@ -33,7 +33,7 @@ ALL_BLOCKS = ("transactions", *COLUMNS, *TRACES)
 SHOWN_BLOCKS = 5
 
 
-def prove(task: Task, files: list[File], endpoint: Endpoint, level: str, log: Log) -> dict[str, str]:
+def prove(task: Task, files: list[File], endpoint: Node, level: str, log: Log) -> dict[str, str]:
     """Compare all files with the node, and return the proved level of each file by its name.
 
     Raises:
@@ -53,7 +53,7 @@ def prove(task: Task, files: list[File], endpoint: Endpoint, level: str, log: Lo
     return levels
 
 
-def _prove_file(task: Task, file: File, endpoint: Endpoint, level: str, log: Log) -> str:
+def _prove_file(task: Task, file: File, endpoint: Node, level: str, log: Log) -> str:
     dataset = task.cryo_dataset_name
     numbers = _numbers(dataset, file)
     rows: dict[int, list[Row]] = defaultdict(list)
@@ -85,7 +85,7 @@ class _Comparison:
 
     dataset: str
     rows: dict[int, list[Row]]
-    endpoint: Endpoint
+    endpoint: Node
     level: str
     headers: dict[int, Header | NoEvidence] = field(default_factory=dict)
 
@@ -137,7 +137,7 @@ def _raise_for_problems(dataset: str, verdicts: dict[int, Verdict], *, twice: bo
     raise Unconfirmed(f"{dataset} can't be confirmed in {len(failed)} blocks: {listed}{again}")
 
 
-def _transactions_problem(header: Header, rows: list[Row], endpoint: Endpoint, level: str) -> str | None:
+def _transactions_problem(header: Header, rows: list[Row], endpoint: Node, level: str) -> str | None:
     rows = sorted(rows, key=lambda row: row["transaction_index"])
     if [row["transaction_hash"] for row in rows] != header.transactions:
         return f"the {len(rows)} transactions are not the {len(header.transactions)} of the block"
@@ -154,7 +154,7 @@ def _transactions_problem(header: Header, rows: list[Row], endpoint: Endpoint, l
     return None
 
 
-def _traces_problem(header: Header, rows: list[Row], endpoint: Endpoint) -> str | None:
+def _traces_problem(header: Header, rows: list[Row], endpoint: Node) -> str | None:
     """Return a problem if a transaction used gas and has no row, else None."""
     traced = {row["transaction_hash"] for row in rows} - {None}  # a block reward has no transaction
     if header.gas_used and not traced:
@@ -170,7 +170,7 @@ def _traces_problem(header: Header, rows: list[Row], endpoint: Endpoint) -> str 
     return f"{len(lost)} transactions used gas, but have no rows" if lost else None
 
 
-def _receipts_by_transaction(header: Header, endpoint: Endpoint) -> dict[bytes, Row]:
+def _receipts_by_transaction(header: Header, endpoint: Node) -> dict[bytes, Row]:
     receipts = receipts_of(header, endpoint)
     if receipts.listed is None:
         raise NoEvidence(f"the node has no receipts for the block ({receipts.reason})")

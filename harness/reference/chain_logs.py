@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from harness.reference.evidence import Header, Receipts
-    from harness.reference.rpc import Endpoint
+    from harness.reference.rpc import Node
 
     Row = dict[str, Any]
     Key = tuple[Any, ...]
@@ -73,7 +73,7 @@ class LogBlock:
     rows: list[Row]
     blooms: Blooms
 
-    def check(self, endpoint: Endpoint, level: str) -> Verdict:
+    def check(self, endpoint: Node, level: str) -> Verdict:
         """Compare the rows with the node's answers.
 
         Raises:
@@ -110,7 +110,7 @@ class LogBlock:
         transactions = {(row["transaction_index"], row["transaction_hash"]) for row in self.rows}
         return not transactions <= set(enumerate(self.header.transactions))
 
-    def _by_receipts(self, listed: list[Row], endpoint: Endpoint) -> str | None:
+    def _by_receipts(self, listed: list[Row], endpoint: Node) -> str | None:
         """Compare the rows with the logs of all receipts, which may lack logs that belong to no transaction."""
         expected, found = _keys_of_logs(self.dataset, listed), self._keys()
         if missing := (expected - found).total():
@@ -122,7 +122,7 @@ class LogBlock:
             return None
         return self._by_both(listed, extra, endpoint)
 
-    def _by_both(self, listed: list[Row], extra: Counter[Key], endpoint: Endpoint) -> str | None:
+    def _by_both(self, listed: list[Row], extra: Counter[Key], endpoint: Node) -> str | None:
         """Compare `extra`, the rows that are in no receipt, with the logs of `eth_getLogs` that have no transaction."""
         try:
             own = [log for log in logs_by_hash(self.header, endpoint) if self._is_outside(log)]
@@ -136,7 +136,7 @@ class LogBlock:
             return "its bloom contains logs that the node does not return"
         return None
 
-    def _by_logs(self, receipts: Receipts, endpoint: Endpoint) -> Verdict:
+    def _by_logs(self, receipts: Receipts, endpoint: Node) -> Verdict:
         """Compare the rows with `eth_getLogs` if there are no receipts."""
         logs = logs_by_hash(self.header, endpoint)
         is_explained = self.blooms.useful and bloom_of_logs(logs) == self.header.bloom

@@ -79,10 +79,12 @@ def command(task: Task, settings: Settings, url: str | None, directory: Path) ->
 
 
 def variables(task: Task, settings: Settings, url: str | None) -> dict[str, str]:
-    """Return Cryo's environment: the only place that has the URL; no other secret and no MESC (SEC-2)."""
+    """Return Cryo's environment: the only place that has the gateway's URL; no secret and no MESC (SEC-2, RPC-3)."""
     passed = {name: value for name, value in settings.environment.items() if name in PASSED_ON}
     if has_bug("passes-mesc-on"):
         passed |= {name: value for name, value in settings.environment.items() if name.startswith("MESC_")}
+    if has_bug("passes-the-pool-on"):
+        passed |= {name: value for name, value in settings.environment.items() if name.startswith("TRACE_RPC_POOL_")}
     if url is not None:
         return passed | {"ETH_RPC_URL": url}
     seed = {"FAKE_CRYO_SEED": str(time.time_ns() % 1000 + 1)} if has_bug("fake-data-by-the-clock") else {}

@@ -12,7 +12,7 @@ from harness.reference.rpc import RpcError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.reference.rpc import Endpoint
+    from harness.reference.rpc import Node
 
     Row = dict[str, Any]
 
@@ -44,7 +44,7 @@ class Receipts:
     no_methods: bool = False
 
 
-def header_of(number: int, endpoint: Endpoint) -> Header:
+def header_of(number: int, endpoint: Node) -> Header:
     """Request the header of a block.
 
     Raises:
@@ -70,7 +70,7 @@ def header_of(number: int, endpoint: Endpoint) -> Header:
         raise NoEvidence(f"the header is malformed ({type(error).__name__})") from None
 
 
-def receipts_of(header: Header, endpoint: Endpoint) -> Receipts:
+def receipts_of(header: Header, endpoint: Node) -> Receipts:
     """Request the receipts of a block: all at once, or else one for each transaction.
 
     They are accepted if they belong to this block and each of its transactions has one. Some chains have additional
@@ -95,7 +95,7 @@ def receipts_of(header: Header, endpoint: Endpoint) -> Receipts:
     return Receipts(None, reasons[0], all(lacks_method))
 
 
-def logs_by_hash(header: Header, endpoint: Endpoint) -> list[Row]:
+def logs_by_hash(header: Header, endpoint: Node) -> list[Row]:
     """Request the logs of a block with `eth_getLogs` by the block's hash.
 
     Raises:
@@ -122,14 +122,14 @@ def as_bytes(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def _by_block(header: Header, endpoint: Endpoint) -> list[Row]:
+def _by_block(header: Header, endpoint: Node) -> list[Row]:
     receipts: list[Row] | None = endpoint.call("eth_getBlockReceipts", hex(header.number))
     if receipts is None:
         raise NoEvidence("null instead of receipts")
     return receipts
 
 
-def _one_by_one(header: Header, endpoint: Endpoint) -> list[Row]:
+def _one_by_one(header: Header, endpoint: Node) -> list[Row]:
     receipts = []
     for transaction_hash in header.transactions:
         receipt = endpoint.call("eth_getTransactionReceipt", "0x" + transaction_hash.hex())

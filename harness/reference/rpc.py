@@ -1,4 +1,4 @@
-"""JSON-RPC on urllib, the URLs of a pool from the environment (MOD-4, MOD-6, MOD-7), and the check of RNG-5."""
+"""JSON-RPC on urllib, with repeated calls (RPC-1), and the check of RNG-5."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import re
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.reference.bugs import has_bug
-from harness.reference.errors import AttemptError, FailedProof, Fatal, Retryable
+from harness.reference.errors import FailedProof, Fatal, Retryable
+from harness.reference.limits import Closed, Pace
 
 if TYPE_CHECKING:
     from harness.reference.cancellation import Cancellation
@@ -20,15 +22,8 @@ if TYPE_CHECKING:
     from harness.reference.settings import Settings
     from harness.reference.task import Task
 
-TIMEOUT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 0.5
-CHOICE_PATIENCE_SECONDS = 1.0
-"""How long an endpoint may fail before the next endpoint of its pool is tried."""
-
-PATIENCE_SECONDS = 8.0
-"""How long the chosen endpoint may fail."""
-
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 UNKNOWN_BLOCK = -39001
@@ -60,13 +55,28 @@ class RpcError(Exception):
         return self.is_missing_method or self.code in codes or _FINAL.search(self.message.lower()) is not None
 
 
+class Node(Protocol):
+    """Whatever answers calls: an endpoint, or the pool of an attempt."""
+
+    def call(self, method: str, *params: object) -> Any:
+        """Return the result of a call.
+
+        Raises:
+            RpcError: the node answered with a permanent error.
+            Retryable: it did not answer.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One endpoint; its URL is a secret."""
 
     url: str = field(repr=False)
     cancellation: Cancellation = field(repr=False)
-    patience_seconds: float = PATIENCE_SECONDS
+    patience_seconds: float = 8.0
+    timeout_seconds: float | None = 30.0
+    pace: Pace | None = field(default=None, repr=False)
+    closed: Closed = field(default_factory=Closed, repr=False)
 
     def call(self, method: str, *params: object) -> Any:
         """Return the result of a call; repeat a failed call with growing pauses until `patience_seconds` have passed.
@@ -78,6 +88,7 @@ class Endpoint:
         began, pause = time.monotonic(), FIRST_PAUSE_SECONDS
         while True:
             self.cancellation.check()
+            began += self._wait()
             try:
                 return self._ask(method, params)
             except RpcError as error:
@@ -89,69 +100,45 @@ class Endpoint:
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
                 # The message of the error may contain the URL.
                 problem = f"{method} got no valid answer from the RPC pool ({type(error).__name__})"
-            if time.monotonic() + pause > began + self.patience_seconds:
+            if time.monotonic() + pause > began + self.patience_seconds or has_bug("repeats-no-call"):
                 raise Retryable(problem)
             self.cancellation.pause(pause)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
+
+    def _wait(self) -> float:
+        """Wait until a call may be sent, and return how much of that is due to `Retry-After`."""
+        if self.pace is not None:
+            self.pace.wait()
+        return self.closed.wait(self.cancellation)
 
     def _ask(self, method: str, params: tuple[object, ...]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})  # noqa: S310 - the operator's
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
+            timeout = None if has_bug("waits-for-ever") else self.timeout_seconds
+            with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 - as above
                 found = json.loads(answer.read())
         except urllib.error.HTTPError as error:
             with error:
+                if error.code == HTTPStatus.TOO_MANY_REQUESTS:
+                    self.closed.close(error.headers["Retry-After"])
+                if error.code == HTTPStatus.SERVICE_UNAVAILABLE and has_bug("503-is-final"):
+                    raise RpcError(error.code, "not found") from None
                 found = json.loads(error.read())
         if isinstance(found.get("error"), dict):
             raise RpcError(found["error"].get("code"), str(found["error"].get("message")))
+        if found["id"] != 1:
+            raise ValueError("this is the answer to another call")
         return found["result"]
 
 
-def urls(task: Task, settings: Settings) -> list[str]:
-    """Return the URLs of the task's pool, in order.
+def check(endpoint: Endpoint, task: Task, settings: Settings, log: Log) -> None:
+    """Check the chain and the finality of an endpoint (RNG-5).
 
     Raises:
-        Fatal: neither variable is set (MOD-4).
+        Fatal: it is on another chain.
+        Retryable: it has not finalized the range, or it does not answer.
     """
-    name = re.sub(r"[^A-Z0-9]", "_", task.rpc_pool.upper())
-    if has_bug("pool-name-as-it-is"):
-        name = task.rpc_pool.upper().replace("-", "_")
-    own, common = f"TRACE_RPC_POOL_{name}_URL", "TRACE_CRYO_RPC_URL"
-    value = settings.environment.get(own, "").split() or settings.environment.get(common, "").split()
-    if has_bug("common-url-first"):
-        value = settings.environment.get(common, "").split() or value
-    if not value:
-        error_class = Retryable if has_bug("no-url-is-retryable") else Fatal
-        raise error_class(f"the RPC pool {task.rpc_pool!r} has no URL: set {own} or {common}")
-    return value[:1] if has_bug("first-url-only") else value
-
-
-def choose(task: Task, settings: Settings, cancellation: Cancellation, log: Log) -> Endpoint:
-    """Return the first endpoint of the pool that passes RNG-5.
-
-    Raises:
-        Fatal: all endpoints are on another chain, or the pool has none.
-        Retryable: no endpoint has finalized the range, or none answers.
-    """
-    problems: list[AttemptError] = []
-    pool = urls(task, settings)
-    log.hide(*pool)
-    for index, url in enumerate(pool):
-        endpoint = Endpoint(url, cancellation, CHOICE_PATIENCE_SECONDS)
-        try:
-            if not has_bug("endpoint-is-not-asked"):
-                _check(endpoint, task, settings, log)
-        except AttemptError as error:
-            problems.append(error)
-            log.write("rpc.refused", place=index, reason=str(error))
-        else:
-            return replace(endpoint, patience_seconds=PATIENCE_SECONDS)
-    worst = next((error for error in problems if isinstance(error, Retryable)), problems[0])
-    raise type(worst)(f"no endpoint of the RPC pool {task.rpc_pool!r} can be used: {'; '.join(map(str, problems))}")
-
-
-def _check(endpoint: Endpoint, task: Task, settings: Settings, log: Log) -> None:
     try:
         chain_id = _quantity(endpoint.call("eth_chainId"))
         if chain_id != task.chain_id:

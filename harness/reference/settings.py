@@ -32,6 +32,7 @@ class Settings:
     requests_per_second: int | None
     max_concurrent_requests: int | None
     confirmations: int | None
+    rpc_timeout_seconds: float
     concurrency: int
     grace_seconds: float
     environment: Mapping[str, str] = field(repr=False)
@@ -76,6 +77,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         requests_per_second=take("TRACE_CRYO_REQUESTS_PER_SECOND", None, _integer(1), "a positive integer"),
         max_concurrent_requests=take("TRACE_CRYO_MAX_CONCURRENT_REQUESTS", None, _integer(1), "a positive integer"),
         confirmations=take("TRACE_CRYO_CONFIRMATIONS", None, _integer(0), "an integer >= 0"),
+        rpc_timeout_seconds=take("TRACE_RPC_TIMEOUT_SECONDS", 30.0, _number(0, exclusive=True), "a number > 0"),
         concurrency=take("TRACE_WORKER_CONCURRENCY", 1, _integer(1), "a positive integer"),
         grace_seconds=take("TRACE_SHUTDOWN_GRACE_SECONDS", 25.0, _number(0, exclusive=True), "a number > 0"),
         environment=dict(environment),

@@ -13,6 +13,7 @@ TITLES = {
     "LAY": "Storage layout",
     "PUB": "Publication",
     "MOD": "Modes and the RPC pool",
+    "RPC": "The node's answers",
     "STG": "Staging",
     "CAP": "Caps",
     "OUT": "Outcomes and retries",

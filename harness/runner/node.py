@@ -24,15 +24,21 @@ UNREACHABLE_URL = "http://127.0.0.1:9"
 
 @dataclass(frozen=True, slots=True)
 class RunningNode:
-    """A node that runs, and beside it one of another chain.
+    """A node that runs, and beside it a second node of its chain and one of another chain.
 
     `oracle` says what each file must contain where the chain is not the deterministic one; `pool` is the fake node's.
     """
 
     url: str
     other_chain_url: str = UNREACHABLE_URL
+    second_url: str = UNREACHABLE_URL
     pool: RpcPool | None = None
     oracle: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs of all nodes, which a worker must not tell Cryo."""
+        return (self.url, self.other_chain_url, self.second_url)
 
 
 def start_node(scenario: Scenario, stack: ExitStack, *, key: str, cryo: str, folder: Path) -> RunningNode:
@@ -53,5 +59,9 @@ def start_node(scenario: Scenario, stack: ExitStack, *, key: str, cryo: str, fol
         script={"faults": list(scenario.cryo_faults), "quirks": scenario.node.quirks},
     )  # fmt: skip
     other = replace(node, name="other", chain_id=OTHER_CHAIN_ID)
-    pool = stack.enter_context(RpcPool([node, other], scenario.rpc_faults))
-    return RunningNode(f"{pool.url}/v3/{key}", f"{pool.urls[1]}/v3/{key}", pool)
+    second = replace(node, name="second")
+    if (at := scenario.node.second_branches_at) is not None:
+        second = replace(second, chain=node.chain.reorganised(at=at))
+    pool = stack.enter_context(RpcPool([node, other, second], scenario.rpc_faults))
+    urls = [f"{url}/v3/{key}" for url in pool.urls]
+    return RunningNode(urls[0], other_chain_url=urls[1], second_url=urls[2], pool=pool)

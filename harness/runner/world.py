@@ -136,6 +136,7 @@ class World:
             "{pool_address}": self.node.url.partition("//")[2],
             "{dead_url}": UNREACHABLE_URL,
             "{other_chain_url}": self.node.other_chain_url,
+            "{second_url}": self.node.second_url,
             "{staging}": str(self.folders.staging),
             "{canary}": self.canary,
         }
@@ -194,7 +195,7 @@ def open_world(
         name = bucket.name if bucket else ""
         proxy = stack.enter_context(_store_proxy(scenario, backends, StoreListener(recorder, name, ports)))
         watch = stack.enter_context(Watch(recorder))
-        events = CryoEvents(recorder, watch, folders.staging)
+        events = CryoEvents(recorder, watch, folders.staging, node.urls)
         if node.pool is not None:
             node.pool.on_call(events.called)
         if not (scenario.mode == "real" and scenario.cryo == "fake-cryo" and scenario.pool_url):

@@ -135,7 +135,10 @@ class PreloadedFile(Strict):
 
 
 class NodeSettings(Strict):
-    """The node: the fake one, or a real anvil; for anvil, Cryo in a container extracts the expected rows."""
+    """The node: the fake one, or a real anvil; for anvil, Cryo in a container extracts the expected rows.
+
+    The node at `{second_url}` has the same chain, with `second_branches_at` other blocks from that block on.
+    """
 
     kind: Literal["fake", "anvil"] = "fake"
 
@@ -143,6 +146,7 @@ class NodeSettings(Strict):
     chain_id: int = Field(default=31337, ge=1, lt=2**63)
     finalized: BlockNumber | None = None
     claims_chain_id: int | None = Field(default=None, ge=0, lt=2**63)
+    second_branches_at: BlockNumber | None = None
     quirks: dict[str, bool] = Field(default_factory=dict)
 
 
@@ -171,8 +175,9 @@ class Scenario(Strict):
 
     `evidence` is the level that can be proved, if it is less than `level` (LAY-8). `cryo` is the name of an executable,
     or `container` for real Cryo in its image. `environment` may contain these placeholders: `{pool_url}`,
-    `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{canary}` (a secret), `{staging}`; the sizes
-    of the range's files `{largest_bytes}` and `{total_bytes}`, and one byte less with the prefix `under_`.
+    `{pool_address}` (without scheme), `{dead_url}`, `{other_chain_url}`, `{second_url}`, `{canary}` (a secret),
+    `{staging}`; the sizes of the range's files `{largest_bytes}` and `{total_bytes}`, and one byte less with the prefix
+    `under_`.
     """
 
     name: Name

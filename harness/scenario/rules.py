@@ -21,7 +21,7 @@ from harness.schemas import SchemaMismatch, check, schema
 from harness.world.catalogue import by_range_alone
 from harness.world.quirks import Quirks
 
-PLACEHOLDERS = ("pool_url", "pool_address", "dead_url", "other_chain_url", "staging", "canary")
+PLACEHOLDERS = ("pool_url", "pool_address", "dead_url", "other_chain_url", "second_url", "staging", "canary")
 SIZES = ("largest_bytes", "total_bytes", "under_largest_bytes", "under_total_bytes")
 """Sizes of the first task's files; only the scenario's environment may use them."""
 OUTER_EVENTS = {"scenario_started", "final_state"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.fakes.cryo.faults import CryoFaults, hang
+from harness.fakes.cryo.read import Reader
 from harness.fakes.cryo.source import report_written
 from harness.fakes.cryo.write import write_table
 from harness.world.chain import Chain, ChainReorg
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from harness.fakes.cryo.arguments import Arguments
     from harness.fakes.cryo.plan import Chunk, Plan
     from harness.fakes.cryo.source import Source
 
@@ -39,9 +41,11 @@ def chain_of(source: Source) -> Chain:
 class Collection:
     """The chunks of one run: completed, failed with the reason, and the number of rows written."""
 
-    def __init__(self, plan: Plan, source: Source, faults: CryoFaults, *, statistics: bool) -> None:
-        self.plan, self.faults, self.statistics = plan, faults, statistics
+    def __init__(self, plan: Plan, source: Source, faults: CryoFaults, arguments: Arguments) -> None:
+        self.plan, self.faults, self.statistics = plan, faults, not arguments.no_stats
         self._source = source
+        reads = source.url is not None and faults.find("read_blocks") is not None
+        self._reader = Reader(source.url or "", plan.dataset, arguments) if reads else None
         self.marked = source.url is None
         self.head: int | None = source.script.get("head")
         self.logs_past_head_fail: bool = source.script.get("logs_past_head_fail", True)
@@ -55,7 +59,7 @@ class Collection:
         for index, chunk in enumerate(self.plan.chunks):
             self.faults.after(index)
             self.faults.grow(self.plan.directory)
-            failure = self._chunk_error(chunk, index) or self._node_error(chunk)
+            failure = self._chunk_error(chunk, index) or self._node_error(chunk) or self._reading_error(chunk)
             if failure is not None:
                 self.errored.append((chunk, failure))
                 continue
@@ -101,6 +105,9 @@ class Collection:
             reason = "the method eth_getTransactionReceipt does not exist/is not available"
             return f"Failed to get block: (code: -32601, message: {reason}, data: None)"
         return "Failed to get block: deserialization error: invalid type: map, expected a hash"
+
+    def _reading_error(self, chunk: Chunk) -> str | None:
+        return None if self._reader is None else self._reader.error(sorted(chunk.blocks.numbers))
 
     def _write(self, chunk: Chunk, index: int) -> None:
         """Write one chunk's file, first under its temporary name, with the faults of the script."""

@@ -24,6 +24,7 @@ The format is `harness/schemas/harness_script.json`, version 1; a pool rejects a
     print_url {}                       the endpoint's URL on stderr
     ignore_sigterm {}                  SIGTERM has no effect
     orphan {}                          a child process that continues after Cryo's end
+    read_blocks {}                     no fault: reads every block from the endpoint, as Cryo does (read.py)
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ NAMES = frozenset(
             "leave_temporary",
         ),
         *("truncate_file", "empty_file", "wrong_schema", "extra_file", "disk_full", "grow", "flood", "print_url"),
-        *("ignore_sigterm", "orphan"),
+        *("ignore_sigterm", "orphan", "read_blocks"),
     )
 )
 _LINE = "fake-cryo floods its output " * 4

@@ -40,7 +40,7 @@ def run(arguments: Arguments, argv: list[str]) -> int:
         return 0
     if reports is not None:
         reports.begin()
-    done = Collection(plan, source, faults, statistics=not arguments.no_stats).collect()
+    done = Collection(plan, source, faults, arguments).collect()
     if not arguments.no_verbose:
         ended = datetime.now(tz=UTC).astimezone()
         print(summary.conclusion(plan, done, started=started, ended=ended), flush=True)  # noqa: T201

@@ -12,7 +12,8 @@ class Call(NamedTuple):
     """One call, recorded before it is answered.
 
     `at` is monotonic seconds, `blocks` the inclusive range of requested blocks if it is known, `fault` the fault that
-    applies to the call.
+    applies to the call. `request` counts the HTTP requests of the pool, so the calls of a batch have the same;
+    `connection` counts its connections.
     """
 
     number: int
@@ -22,3 +23,5 @@ class Call(NamedTuple):
     params: Any
     blocks: tuple[int, int] | None
     fault: RpcFault | None
+    request: int = 0
+    connection: int = 0

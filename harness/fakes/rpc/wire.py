@@ -44,6 +44,8 @@ class Shared:
 
     stop: Callable[[], object]
     gone: bool = False
+    requests: int = 0
+    connections: int = 0
     script: Script[RpcFault] = field(default_factory=Script)
     journal: list[Call] = field(default_factory=list)
     listeners: list[Callable[[Call], None]] = field(default_factory=list)
@@ -58,8 +60,9 @@ class Endpoint:
         self.connections: set[Connection] = set()
         self._outage: _Outage | None = None
 
-    def reply(self, body: bytes) -> tuple[bytes, Wire | ResponseHead | None]:
-        """Return the body that answers one request, and how to send it."""
+    def reply(self, body: bytes, connection: int = 0) -> tuple[bytes, Wire | ResponseHead | None]:
+        """Return the body that answers one request, and how to send it; `connection` is its number."""
+        self.shared.requests += 1
         try:
             request = json.loads(body)
         except ValueError:
@@ -67,7 +70,7 @@ class Endpoint:
         calls = request if isinstance(request, list) else [request]
         faults = self._faults(calls, is_batch=isinstance(request, list))
         for call, fault in zip(calls, faults, strict=True):
-            self._record(call, fault)
+            self._record(call, fault, connection)
         refusal = next((fault for fault in faults if isinstance(fault, rpc.Refusal)), None)
         if refusal is not None:
             return rejection(request, refusal)
@@ -83,13 +86,18 @@ class Endpoint:
         methods = [str(call.get("method")) for call in calls]
         if not script.faults:
             return [None] * len(calls)
+        blocks = [
+            blocks_of(self.node, method, call.get("params", [])) for method, call in zip(methods, calls, strict=True)
+        ]
         for_all: RpcFault | None = None
         if not any(method.startswith(HARNESS_METHOD_PREFIX) for method in methods):
             for_all = self._ongoing() or (
                 script.fire_first(lambda fault: fault.matches_batch(methods, name)) if is_batch else None
             )
         if for_all is None:
-            applying = [self._fault(method, call) for method, call in zip(methods, calls, strict=True)]
+            request = list(zip(methods, blocks, strict=True))
+            for_request = script.fire_first(lambda fault: fault.matches_request(request, name))
+            applying = [for_request or self._fault(*call) for call in request]
             outage = next((fault for fault in applying if isinstance(fault, rpc.Outage)), None)
             if outage is None:
                 return applying
@@ -97,10 +105,12 @@ class Endpoint:
             for_all = outage
         return [for_all] * len(calls)
 
-    def _fault(self, method: str, call: dict[str, Any]) -> RpcFault | None:
+    def _fault(self, method: str, blocks: tuple[int, int] | None) -> RpcFault | None:
         """Count a call for every fault that it matches, and return the first that applies."""
-        blocks, name = blocks_of(self.node, method, call.get("params", [])), self.node.name
-        return self.shared.script.fire_first(lambda fault: fault.matches(method, blocks, name))
+        name = self.node.name
+        return self.shared.script.fire_first(
+            lambda fault: fault.counts == "calls" and fault.matches(method, blocks, name)
+        )
 
     def _ongoing(self) -> RpcFault | None:
         """Return the current outage, if any, and count this request for it."""
@@ -125,11 +135,14 @@ class Endpoint:
             null_id = isinstance(fault, rpc.Error) and fault.null_id
             return _envelope("null" if null_id else call_id, error=error), wire
 
-    def _record(self, received: dict[str, Any], fault: RpcFault | None) -> None:
+    def _record(self, received: dict[str, Any], fault: RpcFault | None, connection: int) -> None:
         """Add a call to the journal and call the listeners."""
         shared, method, params = self.shared, str(received.get("method")), received.get("params", [])
         blocks = blocks_of(self.node, method, params)
-        call = Call(len(shared.journal) + 1, time.monotonic(), self.node.name, method, params, blocks, fault)
+        call = Call(
+            len(shared.journal) + 1, time.monotonic(), self.node.name, method, params, blocks, fault, shared.requests,
+            connection,
+        )  # fmt: skip
         shared.journal.append(call)
         for listener in shared.listeners:
             listener(call)
@@ -182,6 +195,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        endpoint.shared.connections += 1
+        self._number = endpoint.shared.connections
         self._buffer = b""
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
@@ -236,7 +251,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _handle(self, request: bytes) -> None:
-        body, wire = self._endpoint.reply(request)
+        body, wire = self._endpoint.reply(request, self._number)
         delay = self._endpoint.node.latency_seconds
         match wire:
             case rpc.Hang():

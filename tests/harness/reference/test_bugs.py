@@ -18,6 +18,7 @@ CLAUSES = [
     *(f"LAY-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)),
     *(f"PUB-{n}" for n in range(1, 7)),
     *(f"MOD-{n}" for n in range(1, 8)),
+    *(f"RPC-{n}" for n in range(1, 5)),
     *(f"STG-{n}" for n in range(1, 9)),
     *(f"CAP-{n}" for n in range(1, 6)),
     *(f"OUT-{n}" for n in range(1, 6)),

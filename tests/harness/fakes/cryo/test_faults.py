@@ -14,7 +14,7 @@ import pytest
 
 from harness.fakes.cryo.faults import NAMES
 from harness.fakes.rpc import Node, RpcPool
-from harness.faults.rpc import Fields
+from harness.faults.rpc import Fields, Result
 from harness.schemas import SchemaMismatch, schema
 from harness.world.chain import Chain
 from harness.world.tables import build
@@ -214,3 +214,27 @@ def test_all_rows_of_a_transaction_can_be_omitted(tmp_path: Path):
     hashes = list(dict.fromkeys(whole["transaction_hash"].to_pylist()))
     lost = set(hashes[2::3])
     assert pq.read_table(path).to_pylist() == [row for row in whole.to_pylist() if row["transaction_hash"] not in lost]
+
+
+def test_blocks_are_read_like_real_cryo_reads_them(tmp_path: Path):
+    """With `read_blocks` each block is called for once, and a bad answer fails its chunk only."""
+    script = {"faults": [{"do": "read_blocks"}]}
+    bad = Result(None, method="eth_getBlockByNumber", block=13)
+    with RpcPool(Node(Chain(1), script=script), [bad]) as pool, start(pool.url, tmp_path / "out") as process:
+        stdout, _ = process.communicate(timeout=30)
+        numbers = [call.blocks[0] for call in pool.journal if call.method == "eth_getBlockByNumber" and call.blocks]
+    assert process.returncode == 1
+    assert "block not found" in stdout
+    assert stems(tmp_path / "out") == WHOLE[:1]
+    assert set(range(10)) | {13} <= set(numbers) <= set(range(20))
+    assert len(numbers) == len(set(numbers))
+
+
+def test_a_dataset_that_cannot_be_read_is_rejected(tmp_path: Path):
+    """`read_blocks` for a dataset whose calls are not modelled is an error, not a run without calls."""
+    command = [BIN / "fake-cryo", "balance_diffs", "-b", "0:2", "-o", tmp_path]
+    with RpcPool(Node(Chain(1), script={"faults": [{"do": "read_blocks"}]})) as pool:
+        environment = {"PATH": os.environ["PATH"], "ETH_RPC_URL": pool.url}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 2
+    assert "read_blocks" in done.stderr

@@ -288,3 +288,22 @@ def test_serve_rpc_prints_its_url_and_ends_on_sigterm():
         assert post(url, {"id": 1, "method": "eth_blockNumber"})[1]["result"] == hex(77)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
+
+
+def test_requests_are_counted_instead_of_calls():
+    """With `counts` = `requests` a fault applies to the second request with a matching call, and to its whole batch."""
+    fault = Status(503, method="eth_getBlockByNumber", nth=2, times=1, counts="requests")
+    batch = [
+        {"jsonrpc": "2.0", "id": n, "method": "eth_getBlockByNumber", "params": [hex(n), HASHES]} for n in range(3)
+    ]
+    with RpcPool(Node(CHAIN, head=1000), [fault]) as pool:
+        assert ask(pool, "eth_chainId") == "0x1"
+        assert [item["id"] for item in post(pool.url, batch)[1]] == [0, 1, 2]
+        parts = urlsplit(pool.url)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+        connection.request("POST", "/", json.dumps(batch))
+        assert connection.getresponse().status == 503
+        connection.close()
+        assert [call.fault is not None for call in pool.journal] == [False] * 4 + [True] * 3
+        assert [call.request for call in pool.journal] == [1, 2, 2, 2, 3, 3, 3]
+        assert len({call.connection for call in pool.journal}) == 3
