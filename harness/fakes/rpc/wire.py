@@ -17,7 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.fakes.rpc import edits
+from harness.fakes.rpc import edits, quick
+from harness.fakes.rpc.counts import COUNTS_METHOD, Counts
 from harness.fakes.rpc.journal import Call
 from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
@@ -40,14 +41,24 @@ _LARGE_HEADER = f"content-security-policy: {'x' * 9_000}\r\n"
 
 @dataclass(slots=True)
 class Shared:
-    """State shared by the endpoints of a pool; only the pool's thread writes it, any thread may read the journal."""
+    """State shared by the endpoints of a pool; only the pool's thread writes it, any thread may read the journal.
+
+    Without `keep_journal` the journal stays empty, which saves time and memory; `counts` has numbers in both cases.
+    """
 
     stop: Callable[[], object]
     gone: bool = False
     script: Script[RpcFault] = field(default_factory=Script)
     journal: list[Call] = field(default_factory=list)
+    keep_journal: bool = True
+    counts: Counts = field(default_factory=Counts)
     listeners: list[Callable[[Call], None]] = field(default_factory=list)
     clock: Callable[[], float] = time.monotonic
+
+    @property
+    def needs_calls(self) -> bool:
+        """Whether the journal, a listener or a fault needs each call decoded."""
+        return self.keep_journal or bool(self.listeners) or bool(self.script.faults)
 
 
 class Endpoint:
@@ -57,15 +68,19 @@ class Endpoint:
         self.node, self.shared = node, shared
         self.connections: set[Connection] = set()
         self._outage: _Outage | None = None
+        self._results = quick.Results()
 
     def reply(self, body: bytes) -> tuple[bytes, Wire | ResponseHead | None]:
         """Return the body that answers one request, and how to send it."""
+        if not self.shared.needs_calls and (reply := self._quick_reply(body)) is not None:
+            return reply, None
         try:
             request = json.loads(body)
         except ValueError:
             return _envelope("null", error=RpcError(-32700, "parse error")), None
         calls = request if isinstance(request, list) else [request]
         faults = self._faults(calls, is_batch=isinstance(request, list))
+        self.shared.counts.add(str(call.get("method")) for call in calls)
         for call, fault in zip(calls, faults, strict=True):
             self._record(call, fault)
         refusal = next((fault for fault in faults if isinstance(fault, rpc.Refusal)), None)
@@ -76,6 +91,24 @@ class Endpoint:
             return replies[0]
         wire = next((wire for _, wire in replies if wire is not None), None)
         return b"[" + b",".join(reply for reply, _ in replies) + b"]", wire
+
+    def _quick_reply(self, body: bytes) -> bytes | None:
+        """Return the body that answers a request, or None if the usual way has to answer it."""
+        decoded = quick.decode(body)
+        if decoded is None:
+            return None
+        calls, is_batch = decoded
+        if any(call.method.startswith(HARNESS_METHOD_PREFIX) for call in calls):
+            return None
+        self.shared.counts.add(call.method for call in calls)
+        replies = [self._quick_answer(call) for call in calls]
+        return b"[" + b",".join(replies) + b"]" if is_batch else replies[0]
+
+    def _quick_answer(self, call: quick.RawCall) -> bytes:
+        try:
+            return self._results.reply(self.node, call)
+        except RpcError as error:
+            return _envelope(bytes(call.id).decode(), error=error)
 
     def _faults(self, calls: list[dict[str, Any]], *, is_batch: bool) -> list[RpcFault | None]:
         """Return the fault that applies to each call; if it rejects the whole request, the same for all calls."""
@@ -128,9 +161,12 @@ class Endpoint:
     def _record(self, received: dict[str, Any], fault: RpcFault | None) -> None:
         """Add a call to the journal and call the listeners."""
         shared, method, params = self.shared, str(received.get("method")), received.get("params", [])
+        if not shared.keep_journal and not shared.listeners:
+            return
         blocks = blocks_of(self.node, method, params)
         call = Call(len(shared.journal) + 1, time.monotonic(), self.node.name, method, params, blocks, fault)
-        shared.journal.append(call)
+        if shared.keep_journal:
+            shared.journal.append(call)
         for listener in shared.listeners:
             listener(call)
 
@@ -143,6 +179,8 @@ class Endpoint:
                 params = [hex(self.node.number(params[0]) + offset), *params[1:]]
             case rpc.Reorg(at, branch):
                 self.node = replace(self.node, chain=self.node.chain.reorganised(at=at, branch=branch))
+        if method == COUNTS_METHOD:
+            return _envelope(call_id, result=json.dumps(self.shared.counts.as_json()))
         result = answer(_member(self.node, fault), method, params)
         if isinstance(fault, rpc.Edit):
             result = edits.apply_edit(result, fault)
