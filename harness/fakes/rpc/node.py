@@ -33,7 +33,7 @@ class Node:
         name: its name in the journal.
         finalized: the highest final block; None means `FINALITY_BLOCKS` behind the head.
         lag: the number of blocks below its reported head that it does not have yet.
-        latency_seconds: the delay before each response.
+        latency_seconds: the delay before each response; nodes that differ only in this are equal.
         key: a secret that must be in the request's path, query or user info; None requires none.
         chain_id: the chain id that it reports, if it differs from the chain's.
         max_log_range: the largest number of blocks in one `eth_getLogs`; None means any number.
@@ -49,7 +49,7 @@ class Node:
     name: str = "main"
     finalized: int | None = None
     lag: int = 0
-    latency_seconds: float = 0.0
+    latency_seconds: float = field(default=0.0, compare=False)
     key: str | None = field(default=None, repr=False)
     chain_id: int | None = None
     max_log_range: int | None = None

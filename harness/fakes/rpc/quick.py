@@ -42,7 +42,7 @@ def decode(body: bytes) -> tuple[list[RawCall], bool] | None:
 
 
 class Results:
-    """The results of one node, kept as long as the node stays the same."""
+    """The results of one node, kept as long as its answers stay the same."""
 
     def __init__(self) -> None:
         self._node: Node | None = None
@@ -56,7 +56,9 @@ class Results:
             RpcError: the response is an error object.
         """
         if node is not self._node:
-            self._node, self._results, self._size = node, {}, 0
+            if node != self._node:
+                self._results, self._size = {}, 0
+            self._node = node
         key = call.method, bytes(call.params)
         result = self._results.get(key)
         if result is None:
