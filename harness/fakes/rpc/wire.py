@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import socket
 import struct
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from harness.fakes.rpc import edits, quick
 from harness.fakes.rpc.counts import COUNTS_METHOD, Counts
 from harness.fakes.rpc.journal import Call
+from harness.fakes.rpc.limits import CurrentOutage, RateLimits
+from harness.fakes.rpc.members import member
 from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
 from harness.fakes.rpc.refusals import ResponseHead, rejection
@@ -58,7 +61,7 @@ class Shared:
     @property
     def needs_calls(self) -> bool:
         """Whether the journal, a listener or a fault needs each call decoded."""
-        return self.keep_journal or bool(self.listeners) or bool(self.script.faults)
+        return self.keep_journal or bool(self.listeners) or any(fault.needs_calls for fault in self.script.faults)
 
 
 class Endpoint:
@@ -67,13 +70,14 @@ class Endpoint:
     def __init__(self, node: Node, shared: Shared) -> None:
         self.node, self.shared = node, shared
         self.connections: set[Connection] = set()
-        self._outage: _Outage | None = None
+        self._outage: CurrentOutage | None = None
+        self._limits = RateLimits()
         self._results = quick.Results()
 
     def reply(self, body: bytes) -> tuple[bytes, Wire | ResponseHead | None]:
         """Return the body that answers one request, and how to send it."""
         if not self.shared.needs_calls and (reply := self._quick_reply(body)) is not None:
-            return reply, None
+            return reply
         try:
             request = json.loads(body)
         except ValueError:
@@ -83,8 +87,15 @@ class Endpoint:
         self.shared.counts.add(str(call.get("method")) for call in calls)
         for call, fault in zip(calls, faults, strict=True):
             self._record(call, fault)
+        return self._reply(request, calls, faults)
+
+    def _reply(
+        self, request: object, calls: list[dict[str, Any]], faults: list[RpcFault | None]
+    ) -> tuple[bytes, Wire | ResponseHead | None]:
         refusal = next((fault for fault in faults if isinstance(fault, rpc.Refusal)), None)
         if refusal is not None:
+            if isinstance(refusal, rpc.RateLimit):
+                self.shared.counts.rejected += len(calls)
             return rejection(request, refusal)
         replies = [self._answer(call, fault) for call, fault in zip(calls, faults, strict=True)]
         if not isinstance(request, list):
@@ -92,17 +103,22 @@ class Endpoint:
         wire = next((wire for _, wire in replies if wire is not None), None)
         return b"[" + b",".join(reply for reply, _ in replies) + b"]", wire
 
-    def _quick_reply(self, body: bytes) -> bytes | None:
-        """Return the body that answers a request, or None if the usual way has to answer it."""
+    def _quick_reply(self, body: bytes) -> tuple[bytes, Wire | ResponseHead | None] | None:
+        """Return what `reply` returns, or None if the usual way has to answer the request."""
         decoded = quick.decode(body)
         if decoded is None:
             return None
         calls, is_batch = decoded
         if any(call.method.startswith(HARNESS_METHOD_PREFIX) for call in calls):
             return None
-        self.shared.counts.add(call.method for call in calls)
+        methods = [call.method for call in calls]
+        self.shared.counts.add(methods)
+        fault = self._for_request(methods, [None] * len(calls), is_batch=is_batch)
+        if fault is not None and not isinstance(fault, rpc.Wire):
+            request = json.loads(body)
+            return self._reply(request, request if is_batch else [request], [fault] * len(calls))
         replies = [self._quick_answer(call) for call in calls]
-        return b"[" + b",".join(replies) + b"]" if is_batch else replies[0]
+        return b"[" + b",".join(replies) + b"]" if is_batch else replies[0], fault
 
     def _quick_answer(self, call: quick.RawCall) -> bytes:
         try:
@@ -112,28 +128,53 @@ class Endpoint:
 
     def _faults(self, calls: list[dict[str, Any]], *, is_batch: bool) -> list[RpcFault | None]:
         """Return the fault that applies to each call; if it rejects the whole request, the same for all calls."""
-        script, name = self.shared.script, self.node.name
-        methods = [str(call.get("method")) for call in calls]
-        if not script.faults:
+        if not self.shared.script.faults:
             return [None] * len(calls)
-        for_all: RpcFault | None = None
-        if not any(method.startswith(HARNESS_METHOD_PREFIX) for method in methods):
-            for_all = self._ongoing() or (
-                script.fire_first(lambda fault: fault.matches_batch(methods, name)) if is_batch else None
-            )
+        methods = [str(call.get("method")) for call in calls]
+        blocks = [
+            blocks_of(self.node, *asked) for asked in zip(methods, (c.get("params", []) for c in calls), strict=True)
+        ]
+        for_all = self._for_request(methods, blocks, is_batch=is_batch)
         if for_all is None:
-            applying = [self._fault(method, call) for method, call in zip(methods, calls, strict=True)]
+            applying = [self._fault(*asked) for asked in zip(methods, blocks, strict=True)]
             outage = next((fault for fault in applying if isinstance(fault, rpc.Outage)), None)
             if outage is None:
                 return applying
-            self._outage = _Outage(outage, self.shared.clock())
+            self._outage = CurrentOutage(outage, self.shared.clock())
             for_all = outage
         return [for_all] * len(calls)
 
-    def _fault(self, method: str, call: dict[str, Any]) -> RpcFault | None:
-        """Count a call for every fault that it matches, and return the first that applies."""
-        blocks, name = blocks_of(self.node, method, call.get("params", [])), self.node.name
-        return self.shared.script.fire_first(lambda fault: fault.matches(method, blocks, name))
+    def _for_request(
+        self, methods: list[str], blocks: list[tuple[int, int] | None], *, is_batch: bool
+    ) -> RpcFault | None:
+        """Count a request for every fault of requests that it matches, and return the first that applies."""
+        script, name = self.shared.script, self.node.name
+        if not script.faults or any(method.startswith(HARNESS_METHOD_PREFIX) for method in methods):
+            return None
+        if (ongoing := self._ongoing()) is not None:
+            return ongoing
+        now = self.shared.clock()
+
+        def matches(fault: RpcFault) -> bool:
+            if isinstance(fault, rpc.RateLimit):
+                calls = fault.counted(methods, name)
+                return calls > 0 and self._limits.exceeds(fault, calls, now)
+            if isinstance(fault, rpc.BatchLimit):
+                return is_batch and fault.matches_batch(methods, name)
+            asked = zip(methods, blocks, strict=True)
+            return fault.counts == "requests" and any(fault.matches(method, of, name) for method, of in asked)
+
+        found = script.fire_first(matches)
+        if isinstance(found, rpc.Outage):
+            self._outage = CurrentOutage(found, now)
+        return found
+
+    def _fault(self, method: str, blocks: tuple[int, int] | None) -> RpcFault | None:
+        """Count a call for every fault of calls that it matches, and return the first that applies."""
+        name = self.node.name
+        return self.shared.script.fire_first(
+            lambda fault: fault.counts == "calls" and fault.matches(method, blocks, name)
+        )
 
     def _ongoing(self) -> RpcFault | None:
         """Return the current outage, if any, and count this request for it."""
@@ -181,38 +222,13 @@ class Endpoint:
                 self.node = replace(self.node, chain=self.node.chain.reorganised(at=at, branch=branch))
         if method == COUNTS_METHOD:
             return _envelope(call_id, result=json.dumps(self.shared.counts.as_json()))
-        result = answer(_member(self.node, fault), method, params)
+        result = answer(member(self.node, fault), method, params)
         if isinstance(fault, rpc.Edit):
             result = edits.apply_edit(result, fault)
         if isinstance(fault, rpc.Envelope):
             envelope = {"jsonrpc": "2.0", "id": json.loads(call_id), "result": json.loads(result)} | fault.fields
             return json.dumps(envelope).encode()
         return _envelope(call_id, result=result)
-
-
-@dataclass(slots=True)
-class _Outage:
-    """A current outage: when it began, and how many requests it has rejected."""
-
-    fault: rpc.Outage
-    began: float
-    requests: int = 1
-
-    def is_over(self, now: float) -> bool:
-        """Return whether the latest request comes after the outage."""
-        return self.requests > self.fault.requests and now - self.began >= self.fault.seconds
-
-
-def _member(node: Node, fault: RpcFault | None) -> Node:
-    """Return the member of the pool that answers: the node itself, or another one if the fault requires it."""
-    match fault:
-        case rpc.Pruned(below, receipts):
-            return replace(node, pruned_below=below, pruned_receipts=receipts)
-        case rpc.Lagging(head, unknown_hash):
-            final = None if node.finalized is None else min(node.finalized, head)
-            behind = replace(node, head=min(node.head, head), lag=0, finalized=final, logs_past_head_fail=False)
-            return replace(behind, unknown_hash_fails=unknown_hash == "error")
-    return node
 
 
 class Connection(asyncio.Protocol):
@@ -222,6 +238,8 @@ class Connection(asyncio.Protocol):
         self._endpoint = endpoint
         self._buffer = b""
         self._busy = False
+        self._requests = 0
+        self._accepts_gzip = False
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -255,7 +273,7 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or self._transport is None:
+        if end < 0 or self._transport is None or self._transport.is_closing():
             return False
         head = self._buffer[:end]
         lowered = head.lower()
@@ -265,6 +283,8 @@ class Connection(asyncio.Protocol):
             return False
         body = self._buffer[end + 4 : end + 4 + length]
         self._buffer = self._buffer[end + 4 + length :]
+        self._requests += 1
+        self._accepts_gzip = b"gzip" in lowered
         if not head.startswith(b"POST "):
             self._send(405, b"POST only")
         elif self._endpoint.node.key is not None and not _contains_key(head, self._endpoint.node.key):
@@ -326,11 +346,20 @@ class Connection(asyncio.Protocol):
     ) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        size = len(body) if length is None else length
         if self._endpoint.node.chain.quirks.large_headers:
             extra += _LARGE_HEADER
-        head = f"HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\n{extra}content-length: {size}\r\n\r\n"
+        http = self._endpoint.node.http
+        if http.gzip and self._accepts_gzip and length is None:
+            body, extra = gzip.compress(body, compresslevel=1), f"{extra}content-encoding: gzip\r\n"
+        ends = not http.keep_alive or self._requests == http.requests_a_connection
+        if ends and http.keep_alive:
+            extra += "connection: close\r\n"
+        size = len(body) if length is None else length
+        version = "1.1" if http.keep_alive else "1.0"
+        head = f"HTTP/{version} {status} -\r\ncontent-type: {content_type}\r\n{extra}content-length: {size}\r\n\r\n"
         self._transport.write(head.encode() + body)
+        if ends:
+            self._close()
 
     def _close(self) -> None:
         if self._transport is not None:
