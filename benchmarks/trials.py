@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.fakes.rpc.counts import Counts
+    from harness.faults import RpcFault
 
 BIN = Path(sys.executable).parent
 CHAIN_ID = 31337
@@ -56,6 +57,8 @@ class Trial:
         requests: HTTP requests that the node received.
         calls: calls that the node received, those of a batch counted singly.
         rejected: calls that the node's rate limit rejected.
+        faulted: calls to which another fault of the node applied.
+        faulted_requests: requests with such a call.
         errors: the end of standard error.
     """
 
@@ -66,6 +69,8 @@ class Trial:
     requests: int
     calls: int
     rejected: int
+    faulted: int
+    faulted_requests: int
     errors: str
 
 
@@ -100,9 +105,12 @@ class Range:
         }
 
 
-def counting_pool() -> RpcPool:
+CHAIN = Chain(CHAIN_ID)
+
+
+def counting_pool(*faults: RpcFault, latency_seconds: float = 0) -> RpcPool:
     """Return a pool of one node that counts calls, but keeps no journal."""
-    return RpcPool(Node(Chain(CHAIN_ID)), keep_journal=False)
+    return RpcPool(Node(CHAIN, latency_seconds=latency_seconds), faults, keep_journal=False)
 
 
 def run(
@@ -187,13 +195,14 @@ def _timed(
     errors = (log.read_text(errors="replace") or (folder / "stdout").read_text(errors="replace"))[-600:]
     shutil.rmtree(folder / "staging", ignore_errors=True)
     spent = [_difference(pool.counts, earlier) for pool, earlier in zip(pools, before, strict=True)]
-    requests, calls, rejected = (sum(column) for column in zip(*spent, strict=True))
-    return Trial(seconds, cpu, code, files, requests, calls, rejected, errors)
+    requests, calls, rejected, faulted, faulted_requests = (sum(column) for column in zip(*spent, strict=True))
+    return Trial(seconds, cpu, code, files, requests, calls, rejected, faulted, faulted_requests, errors)
 
 
-def _difference(now: Counts, earlier: Counts) -> tuple[int, int, int]:
-    return (
-        now.requests - earlier.requests,
-        now.calls.total() - earlier.calls.total(),
-        now.rejected - earlier.rejected,
+def _difference(now: Counts, earlier: Counts) -> tuple[int, ...]:
+    """Return requests, calls, rejected and faulted calls and faulted requests since an earlier time."""
+    pairs = (
+        (counts.requests, counts.calls.total(), counts.rejected, counts.faulted, counts.faulted_requests)
+        for counts in (now, earlier)
     )
+    return tuple(after - before for after, before in zip(*pairs, strict=True))

@@ -85,6 +85,7 @@ class Endpoint:
         calls = request if isinstance(request, list) else [request]
         faults = self._faults(calls, is_batch=isinstance(request, list))
         self.shared.counts.add(str(call.get("method")) for call in calls)
+        self.shared.counts.add_faults(faults)
         for call, fault in zip(calls, faults, strict=True):
             self._record(call, fault)
         return self._reply(request, calls, faults)
@@ -94,8 +95,6 @@ class Endpoint:
     ) -> tuple[bytes, Wire | ResponseHead | None]:
         refusal = next((fault for fault in faults if isinstance(fault, rpc.Refusal)), None)
         if refusal is not None:
-            if isinstance(refusal, rpc.RateLimit):
-                self.shared.counts.rejected += len(calls)
             return rejection(request, refusal)
         replies = [self._answer(call, fault) for call, fault in zip(calls, faults, strict=True)]
         if not isinstance(request, list):
@@ -114,6 +113,8 @@ class Endpoint:
         methods = [call.method for call in calls]
         self.shared.counts.add(methods)
         fault = self._for_request(methods, [None] * len(calls), is_batch=is_batch)
+        if fault is not None:
+            self.shared.counts.add_faults([fault] * len(calls))
         if fault is not None and not isinstance(fault, rpc.Wire):
             request = json.loads(body)
             return self._reply(request, request if is_batch else [request], [fault] * len(calls))

@@ -73,6 +73,7 @@ def test_a_fault_can_count_requests(serve: Serve):
     fault = Status(503, counts="requests", nth=2, every=2)
     served = serve(fault)
     assert [served.ask(calls)[1] for calls in (5, 1, 40, 2)] == [None, fault, None, fault]
+    assert (served.shared.counts.faulted, served.shared.counts.faulted_requests) == (3, 2)
 
 
 def test_a_fault_of_requests_applies_to_every_call_of_one(serve: Serve):

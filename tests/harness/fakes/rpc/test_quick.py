@@ -51,5 +51,5 @@ def test_calls_are_counted_by_method_but_not_those_of_the_harness():
     served.reply(json.dumps({"id": 1, "method": "harness_script", "params": []}).encode())
     counts = json.loads(served.reply(json.dumps({"id": 1, "method": COUNTS_METHOD}).encode())[0])["result"]
     calls = {"eth_getBlockByNumber": 1, "eth_getLogs": 1, "eth_chainId": 2}
-    assert counts == {"requests": 2, "largest": 3, "calls": calls, "rejected": 0}
+    assert (counts["requests"], counts["largest"], counts["calls"]) == (2, 3, calls)
     assert served.shared.journal == []
