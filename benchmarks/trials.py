@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -52,6 +53,7 @@ class Trial:
     Attributes:
         seconds: wall seconds with start-up; those of the gateway alone are without its own start-up.
         cpu_seconds: user and system time of the started process and its children.
+        peak_mib: the peak of the started process's resident memory, without its children.
         code: the exit code; None if the time limit ended the run.
         files: the number of Parquet files that it published or, for Cryo, wrote.
         requests: HTTP requests that the node received.
@@ -64,6 +66,7 @@ class Trial:
 
     seconds: float
     cpu_seconds: float
+    peak_mib: float
     code: int | None
     files: int
     requests: int
@@ -180,6 +183,14 @@ def _timed(
         process = subprocess.Popen(
             command, env=environment, cwd=folder, stdout=stdout, stderr=stderr, start_new_session=True
         )
+        peak_kib, done = [0], threading.Event()
+
+        def sample() -> None:
+            while not done.wait(0.05):
+                peak_kib[0] = max(peak_kib[0], _peak_kib(process.pid))
+
+        sampler = threading.Thread(target=sample)
+        sampler.start()
         code: int | None
         try:
             code = process.wait(timeout_seconds)
@@ -188,6 +199,8 @@ def _timed(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        finally:
+            done.set()
     seconds, ended = time.perf_counter() - started, os.times()
     cpu = ended.children_user + ended.children_system - children.children_user - children.children_system
     files = len(list(folder.rglob("*.parquet")))
@@ -196,7 +209,18 @@ def _timed(
     shutil.rmtree(folder / "staging", ignore_errors=True)
     spent = [_difference(pool.counts, earlier) for pool, earlier in zip(pools, before, strict=True)]
     requests, calls, rejected, faulted, faulted_requests = (sum(column) for column in zip(*spent, strict=True))
-    return Trial(seconds, cpu, code, files, requests, calls, rejected, faulted, faulted_requests, errors)
+    sampler.join()
+    return Trial(
+        seconds, cpu, peak_kib[0] / 1024, code, files, requests, calls, rejected, faulted, faulted_requests, errors
+    )
+
+
+def _peak_kib(pid: int) -> int:
+    """Return the peak of a process's resident memory, or 0 if it has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+    return 0
 
 
 def _difference(now: Counts, earlier: Counts) -> tuple[int, ...]:
