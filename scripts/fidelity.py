@@ -2,7 +2,8 @@
 
 Prints the table of docs/fidelity.md; exits with 1 if there is an unknown difference, or if the data of a dataset is too
 poor: fewer than 100 rows outside the empty range, or a constant column that varies in the golden file.
-`--datasets NAME…` selects datasets, `--write FILE` replaces the table in a Markdown file.
+`--datasets NAME…` selects datasets, `--write FILE` replaces the table in a Markdown file. `--gateway` compares instead
+real Cryo alone with real Cryo through `cryo-ingest gateway`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gateway_fidelity
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -77,7 +79,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compare fake Cryo with real Cryo.")
     parser.add_argument("--datasets", nargs="*", default=by_range_alone())
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--gateway", action="store_true", help="compare real Cryo alone and through the gateway")
     chosen = parser.parse_args()
+    if chosen.gateway:
+        return gateway_fidelity.compare(chosen.datasets, CHAINS, RANGES, UNORDERED)
     if chosen.write is not None and not chosen.write.is_file():
         parser.error(f"--write {chosen.write}: must be a document that contains the table, such as docs/fidelity.md")
     outcomes = []

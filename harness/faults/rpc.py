@@ -100,15 +100,18 @@ class RpcFault(Occurrence):
             return False
         return self.block is None or (blocks is not None and blocks[0] <= self.block <= blocks[1])
 
-    def matches_request(self, calls: list[tuple[str, tuple[int, int] | None]], node: str) -> bool:
-        """Return whether a whole request matches; `calls` are pairs of a method and its blocks."""
-        return self.counts == "requests" and any(self.matches(method, blocks, node) for method, blocks in calls)
-
     def matches_batch(self, methods: list[str], node: str) -> bool:
         """Return whether a batch of calls matches."""
         if not isinstance(self, BatchLimit) or self.node not in {None, node}:
             return False
         return len(methods) > self.calls and (self.method is None or self.method in methods)
+
+    @property
+    def needs_calls(self) -> bool:
+        """Whether it depends on more of a request than the methods of its calls."""
+        if isinstance(self, BatchLimit | RateLimit):
+            return False
+        return self.counts == "calls" or self.block is not None or isinstance(self, Pruned | Lagging)
 
     def __str__(self) -> str:
         """Name the fault in a history."""
@@ -300,6 +303,37 @@ class Outage(RpcFault):
 
 
 @dataclass(frozen=True)
+class RateLimit(RpcFault):
+    """Requests that exceed `calls_per_second` are rejected as a whole.
+
+    The limit is a token bucket: `burst` calls (default: those of one second) at once, and then `calls_per_second`. Each
+    call of a batch counts, so a batch of more than `burst` calls never passes. A rejected request takes nothing from
+    the bucket. Each node has its own bucket; with a `method`, only calls of it count. `nth`, `every` and `times` count
+    the requests that exceed the limit.
+    """
+
+    calls_per_second: Annotated[float, Field(gt=0, le=1_000_000)]
+    burst: Nth | None = None
+    form: RejectionForm = "each"
+    status: HttpStatus = 429
+    code: int = -32005
+    message: str = "rate limit exceeded"
+    retry_after: str | None = None
+    do: Literal["rate-limit"] = field(default="rate-limit", kw_only=True)
+
+    def counted(self, methods: list[str], node: str) -> int:
+        """Return how many calls of a request count."""
+        if self.node not in {None, node}:
+            return 0
+        return len(methods) if self.method is None else methods.count(self.method)
+
+    @property
+    def capacity(self) -> float:
+        """The number of calls that pass at once."""
+        return max(1.0, self.calls_per_second) if self.burst is None else float(self.burst)
+
+
+@dataclass(frozen=True)
 class Reorg(RpcFault):
     """A reorganisation: from this call on, the node has other blocks from block `at` on."""
 
@@ -310,7 +344,7 @@ class Reorg(RpcFault):
 
 Wire = Status | Delay | Hang | Reset | Close | Truncate | Stop
 Edit = Result | Items | Fields
-Refusal = BatchLimit | Outage
+Refusal = BatchLimit | Outage | RateLimit
 Member = Pruned | Lagging
 Action = Wire | Edit | Raw | Error | Envelope | OtherBlock | Reorg | Refusal | Member
 AnyRpcFault = Annotated[Action, Field(discriminator="do")]
@@ -321,7 +355,7 @@ ACTIONS: tuple[str, ...] = tuple(kind.__dataclass_fields__["do"].default for kin
 def _affects(fault: RpcFault, method: str, blocks: tuple[int, int] | None) -> bool:
     """Return whether a fault can change the response to a call."""
     match fault:
-        case BatchLimit():
+        case BatchLimit() | RateLimit():
             return False
         case Pruned(below):
             return method in _FROM_RECEIPTS and blocks is not None and blocks[0] < below

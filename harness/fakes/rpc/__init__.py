@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.fakes.rpc.journal import Call
-from harness.fakes.rpc.node import Node
+from harness.fakes.rpc.node import HttpOptions, Node
 from harness.fakes.rpc.server import RpcPool
 
-__all__ = ["Call", "Node", "RpcPool"]
+__all__ = ["Call", "HttpOptions", "Node", "RpcPool"]

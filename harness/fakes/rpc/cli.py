@@ -22,15 +22,21 @@ def rpc(
     seed: Annotated[int, typer.Option(help="The seed of the deterministic chain.")] = 0,
     head: Annotated[int, typer.Option(min=0, help="The newest block.")] = DEFAULT_HEAD,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 picks a free one.")] = 0,
+    latency_ms: Annotated[float, typer.Option(min=0, help="The delay before each response.")] = 0,
     faults: Annotated[
         Path | None, typer.Option(help="A JSON file: a list of faults, as a scenario's `rpc_faults`.")
     ] = None,
 ) -> None:
-    """Serve a deterministic chain as a JSON-RPC node; print its URL and run until SIGTERM."""
+    """Serve a deterministic chain as a JSON-RPC node; print its URL and run until SIGTERM.
+
+    The JSON-RPC method `harness_counts` returns the number of calls so far, by method.
+    """
     script = _read(faults) if faults else []
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
-        pool = RpcPool(Node(Chain(chain_id, seed), head=head), script, port=port)
+        node = Node(Chain(chain_id, seed), head=head, latency_seconds=latency_ms / 1000)
+        # Nobody could read the journal, which would grow without limit.
+        pool = RpcPool(node, script, port=port, keep_journal=False)
     except OSError as error:
         raise typer.BadParameter(f"can't listen on this port: {error.strerror}", param_hint="--port") from None
     with pool:

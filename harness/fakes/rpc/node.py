@@ -24,6 +24,21 @@ class RpcError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """How a node speaks HTTP.
+
+    Attributes:
+        gzip: whether it compresses its answers for clients that accept that.
+        keep_alive: False means HTTP/1.0, with a connection for each request.
+        requests_a_connection: it closes a connection after this number of requests; None means never.
+    """
+
+    gzip: bool = False
+    keep_alive: bool = True
+    requests_a_connection: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One node, and how it differs from the other nodes of its pool.
 
@@ -33,7 +48,7 @@ class Node:
         name: its name in the journal.
         finalized: the highest final block; None means `FINALITY_BLOCKS` behind the head.
         lag: the number of blocks below its reported head that it does not have yet.
-        latency_seconds: the delay before each response.
+        latency_seconds: the delay before each response; nodes that differ only in this are equal.
         key: a secret that must be in the request's path, query or user info; None requires none.
         chain_id: the chain id that it reports, if it differs from the chain's.
         max_log_range: the largest number of blocks in one `eth_getLogs`; None means any number.
@@ -41,6 +56,7 @@ class Node:
         pruned_receipts: the result of `eth_getBlockReceipts` for such a block: `null`, `empty` or `error`.
         unknown_hash_fails: whether `eth_getLogs` with an unknown block hash is an error (geth) or an empty result.
         logs_past_head_fail: whether `eth_getLogs` past the head is an error (anvil) or an empty result (geth).
+        http: how it speaks HTTP; nodes that differ only in this are equal.
         script: the faults that `harness_script` returns to fake Cryo; None means that the node lacks that method.
     """
 
@@ -49,7 +65,7 @@ class Node:
     name: str = "main"
     finalized: int | None = None
     lag: int = 0
-    latency_seconds: float = 0.0
+    latency_seconds: float = field(default=0.0, compare=False)
     key: str | None = field(default=None, repr=False)
     chain_id: int | None = None
     max_log_range: int | None = None
@@ -58,6 +74,7 @@ class Node:
     unknown_hash_fails: bool = True
     logs_past_head_fail: bool = True
     script: dict[str, Any] | None = field(default_factory=dict)
+    http: HttpOptions = field(default=HttpOptions(), compare=False)
 
     def __post_init__(self) -> None:
         """Check the script of faults.

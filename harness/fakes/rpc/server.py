@@ -21,6 +21,7 @@ from harness.fakes.rpc.wire import Connection, Endpoint, Shared
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from harness.fakes.rpc.counts import Counts
     from harness.fakes.rpc.journal import Call
     from harness.faults import RpcFault
 
@@ -38,10 +39,14 @@ class RpcPool:
         *,
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        keep_journal: bool = True,
     ) -> None:
-        """Prepare a pool; `port` is for the first node (0 picks a free one), `clock` measures outages."""
+        """Prepare a pool; `port` is for the first node (0 picks a free one), `clock` measures outages.
+
+        Without `keep_journal` it answers several times as many calls per second, but only counts them.
+        """
         served = [nodes] if isinstance(nodes, Node) else list(nodes)
-        self._shared = Shared(stop=self._vanish, clock=clock)
+        self._shared = Shared(stop=self._vanish, clock=clock, keep_journal=keep_journal)
         self._shared.script.extend(faults)
         self._endpoints = [Endpoint(node, self._shared) for node in served]
         self._sockets = [_listen(port if index == 0 else 0) for index in range(len(served))]
@@ -107,6 +112,16 @@ class RpcPool:
     def add_faults(self, *faults: RpcFault) -> None:
         """Add faults; their counts begin now."""
         self._shared.script.extend(faults)
+
+    @property
+    def counts(self) -> Counts:
+        """The numbers of requests and calls so far; the object goes on counting."""
+        return self._shared.counts
+
+    def set_latency(self, seconds: float) -> None:
+        """Delay each response of every node by a number of seconds from now on."""
+        for endpoint in self._endpoints:
+            endpoint.node = replace(endpoint.node, latency_seconds=seconds)
 
     def set_head(self, head: int, *, node: int = 0) -> None:
         """Set the head of the node with an index."""

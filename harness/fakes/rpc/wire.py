@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import socket
 import struct
@@ -17,8 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.fakes.rpc import edits
+from harness.fakes.rpc import edits, quick
+from harness.fakes.rpc.counts import COUNTS_METHOD, Counts
 from harness.fakes.rpc.journal import Call
+from harness.fakes.rpc.limits import CurrentOutage, RateLimits
+from harness.fakes.rpc.members import member
 from harness.fakes.rpc.methods import answer, blocks_of
 from harness.fakes.rpc.node import Node, RpcError
 from harness.fakes.rpc.refusals import ResponseHead, rejection
@@ -40,7 +44,10 @@ _LARGE_HEADER = f"content-security-policy: {'x' * 9_000}\r\n"
 
 @dataclass(slots=True)
 class Shared:
-    """State shared by the endpoints of a pool; only the pool's thread writes it, any thread may read the journal."""
+    """State shared by the endpoints of a pool; only the pool's thread writes it, any thread may read the journal.
+
+    Without `keep_journal` the journal stays empty, which saves time and memory; `counts` has numbers in both cases.
+    """
 
     stop: Callable[[], object]
     gone: bool = False
@@ -48,8 +55,15 @@ class Shared:
     connections: int = 0
     script: Script[RpcFault] = field(default_factory=Script)
     journal: list[Call] = field(default_factory=list)
+    keep_journal: bool = True
+    counts: Counts = field(default_factory=Counts)
     listeners: list[Callable[[Call], None]] = field(default_factory=list)
     clock: Callable[[], float] = time.monotonic
+
+    @property
+    def needs_calls(self) -> bool:
+        """Whether the journal, a listener or a fault needs each call decoded."""
+        return self.keep_journal or bool(self.listeners) or any(fault.needs_calls for fault in self.script.faults)
 
 
 class Endpoint:
@@ -58,19 +72,30 @@ class Endpoint:
     def __init__(self, node: Node, shared: Shared) -> None:
         self.node, self.shared = node, shared
         self.connections: set[Connection] = set()
-        self._outage: _Outage | None = None
+        self._outage: CurrentOutage | None = None
+        self._limits = RateLimits()
+        self._results = quick.Results()
 
     def reply(self, body: bytes, connection: int = 0) -> tuple[bytes, Wire | ResponseHead | None]:
         """Return the body that answers one request, and how to send it; `connection` is its number."""
         self.shared.requests += 1
+        if not self.shared.needs_calls and (reply := self._quick_reply(body)) is not None:
+            return reply
         try:
             request = json.loads(body)
         except ValueError:
             return _envelope("null", error=RpcError(-32700, "parse error")), None
         calls = request if isinstance(request, list) else [request]
         faults = self._faults(calls, is_batch=isinstance(request, list))
+        self.shared.counts.add(str(call.get("method")) for call in calls)
+        self.shared.counts.add_faults(faults)
         for call, fault in zip(calls, faults, strict=True):
             self._record(call, fault, connection)
+        return self._reply(request, calls, faults)
+
+    def _reply(
+        self, request: object, calls: list[dict[str, Any]], faults: list[RpcFault | None]
+    ) -> tuple[bytes, Wire | ResponseHead | None]:
         refusal = next((fault for fault in faults if isinstance(fault, rpc.Refusal)), None)
         if refusal is not None:
             return rejection(request, refusal)
@@ -80,33 +105,76 @@ class Endpoint:
         wire = next((wire for _, wire in replies if wire is not None), None)
         return b"[" + b",".join(reply for reply, _ in replies) + b"]", wire
 
+    def _quick_reply(self, body: bytes) -> tuple[bytes, Wire | ResponseHead | None] | None:
+        """Return what `reply` returns, or None if the usual way has to answer the request."""
+        decoded = quick.decode(body)
+        if decoded is None:
+            return None
+        calls, is_batch = decoded
+        if any(call.method.startswith(HARNESS_METHOD_PREFIX) for call in calls):
+            return None
+        methods = [call.method for call in calls]
+        self.shared.counts.add(methods)
+        fault = self._for_request(methods, [None] * len(calls), is_batch=is_batch)
+        if fault is not None:
+            self.shared.counts.add_faults([fault] * len(calls))
+        if fault is not None and not isinstance(fault, rpc.Wire):
+            request = json.loads(body)
+            return self._reply(request, request if is_batch else [request], [fault] * len(calls))
+        replies = [self._quick_answer(call) for call in calls]
+        return b"[" + b",".join(replies) + b"]" if is_batch else replies[0], fault
+
+    def _quick_answer(self, call: quick.RawCall) -> bytes:
+        try:
+            return self._results.reply(self.node, call)
+        except RpcError as error:
+            return _envelope(bytes(call.id).decode(), error=error)
+
     def _faults(self, calls: list[dict[str, Any]], *, is_batch: bool) -> list[RpcFault | None]:
         """Return the fault that applies to each call; if it rejects the whole request, the same for all calls."""
-        script, name = self.shared.script, self.node.name
-        methods = [str(call.get("method")) for call in calls]
-        if not script.faults:
+        if not self.shared.script.faults:
             return [None] * len(calls)
+        methods = [str(call.get("method")) for call in calls]
         blocks = [
-            blocks_of(self.node, method, call.get("params", [])) for method, call in zip(methods, calls, strict=True)
+            blocks_of(self.node, *asked) for asked in zip(methods, (c.get("params", []) for c in calls), strict=True)
         ]
-        for_all: RpcFault | None = None
-        if not any(method.startswith(HARNESS_METHOD_PREFIX) for method in methods):
-            for_all = self._ongoing() or (
-                script.fire_first(lambda fault: fault.matches_batch(methods, name)) if is_batch else None
-            )
+        for_all = self._for_request(methods, blocks, is_batch=is_batch)
         if for_all is None:
-            request = list(zip(methods, blocks, strict=True))
-            for_request = script.fire_first(lambda fault: fault.matches_request(request, name))
-            applying = [for_request or self._fault(*call) for call in request]
+            applying = [self._fault(*asked) for asked in zip(methods, blocks, strict=True)]
             outage = next((fault for fault in applying if isinstance(fault, rpc.Outage)), None)
             if outage is None:
                 return applying
-            self._outage = _Outage(outage, self.shared.clock())
+            self._outage = CurrentOutage(outage, self.shared.clock())
             for_all = outage
         return [for_all] * len(calls)
 
+    def _for_request(
+        self, methods: list[str], blocks: list[tuple[int, int] | None], *, is_batch: bool
+    ) -> RpcFault | None:
+        """Count a request for every fault of requests that it matches, and return the first that applies."""
+        script, name = self.shared.script, self.node.name
+        if not script.faults or any(method.startswith(HARNESS_METHOD_PREFIX) for method in methods):
+            return None
+        if (ongoing := self._ongoing()) is not None:
+            return ongoing
+        now = self.shared.clock()
+
+        def matches(fault: RpcFault) -> bool:
+            if isinstance(fault, rpc.RateLimit):
+                calls = fault.counted(methods, name)
+                return calls > 0 and self._limits.exceeds(fault, calls, now)
+            if isinstance(fault, rpc.BatchLimit):
+                return is_batch and fault.matches_batch(methods, name)
+            asked = zip(methods, blocks, strict=True)
+            return fault.counts == "requests" and any(fault.matches(method, of, name) for method, of in asked)
+
+        found = script.fire_first(matches)
+        if isinstance(found, rpc.Outage):
+            self._outage = CurrentOutage(found, now)
+        return found
+
     def _fault(self, method: str, blocks: tuple[int, int] | None) -> RpcFault | None:
-        """Count a call for every fault that it matches, and return the first that applies."""
+        """Count a call for every fault of calls that it matches, and return the first that applies."""
         name = self.node.name
         return self.shared.script.fire_first(
             lambda fault: fault.counts == "calls" and fault.matches(method, blocks, name)
@@ -138,12 +206,15 @@ class Endpoint:
     def _record(self, received: dict[str, Any], fault: RpcFault | None, connection: int) -> None:
         """Add a call to the journal and call the listeners."""
         shared, method, params = self.shared, str(received.get("method")), received.get("params", [])
+        if not shared.keep_journal and not shared.listeners:
+            return
         blocks = blocks_of(self.node, method, params)
         call = Call(
             len(shared.journal) + 1, time.monotonic(), self.node.name, method, params, blocks, fault, shared.requests,
             connection,
         )  # fmt: skip
-        shared.journal.append(call)
+        if shared.keep_journal:
+            shared.journal.append(call)
         for listener in shared.listeners:
             listener(call)
 
@@ -156,38 +227,15 @@ class Endpoint:
                 params = [hex(self.node.number(params[0]) + offset), *params[1:]]
             case rpc.Reorg(at, branch):
                 self.node = replace(self.node, chain=self.node.chain.reorganised(at=at, branch=branch))
-        result = answer(_member(self.node, fault), method, params)
+        if method == COUNTS_METHOD:
+            return _envelope(call_id, result=json.dumps(self.shared.counts.as_json()))
+        result = answer(member(self.node, fault), method, params)
         if isinstance(fault, rpc.Edit):
             result = edits.apply_edit(result, fault)
         if isinstance(fault, rpc.Envelope):
             envelope = {"jsonrpc": "2.0", "id": json.loads(call_id), "result": json.loads(result)} | fault.fields
             return json.dumps(envelope).encode()
         return _envelope(call_id, result=result)
-
-
-@dataclass(slots=True)
-class _Outage:
-    """A current outage: when it began, and how many requests it has rejected."""
-
-    fault: rpc.Outage
-    began: float
-    requests: int = 1
-
-    def is_over(self, now: float) -> bool:
-        """Return whether the latest request comes after the outage."""
-        return self.requests > self.fault.requests and now - self.began >= self.fault.seconds
-
-
-def _member(node: Node, fault: RpcFault | None) -> Node:
-    """Return the member of the pool that answers: the node itself, or another one if the fault requires it."""
-    match fault:
-        case rpc.Pruned(below, receipts):
-            return replace(node, pruned_below=below, pruned_receipts=receipts)
-        case rpc.Lagging(head, unknown_hash):
-            final = None if node.finalized is None else min(node.finalized, head)
-            behind = replace(node, head=min(node.head, head), lag=0, finalized=final, logs_past_head_fail=False)
-            return replace(behind, unknown_hash_fails=unknown_hash == "error")
-    return node
 
 
 class Connection(asyncio.Protocol):
@@ -199,6 +247,8 @@ class Connection(asyncio.Protocol):
         self._number = endpoint.shared.connections
         self._buffer = b""
         self._busy = False
+        self._requests = 0
+        self._accepts_gzip = False
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -232,7 +282,7 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or self._transport is None:
+        if end < 0 or self._transport is None or self._transport.is_closing():
             return False
         head = self._buffer[:end]
         lowered = head.lower()
@@ -242,6 +292,8 @@ class Connection(asyncio.Protocol):
             return False
         body = self._buffer[end + 4 : end + 4 + length]
         self._buffer = self._buffer[end + 4 + length :]
+        self._requests += 1
+        self._accepts_gzip = b"gzip" in lowered
         if not head.startswith(b"POST "):
             self._send(405, b"POST only")
         elif self._endpoint.node.key is not None and not _contains_key(head, self._endpoint.node.key):
@@ -303,11 +355,20 @@ class Connection(asyncio.Protocol):
     ) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        size = len(body) if length is None else length
         if self._endpoint.node.chain.quirks.large_headers:
             extra += _LARGE_HEADER
-        head = f"HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\n{extra}content-length: {size}\r\n\r\n"
+        http = self._endpoint.node.http
+        if http.gzip and self._accepts_gzip and length is None:
+            body, extra = gzip.compress(body, compresslevel=1), f"{extra}content-encoding: gzip\r\n"
+        ends = not http.keep_alive or self._requests == http.requests_a_connection
+        if ends and http.keep_alive:
+            extra += "connection: close\r\n"
+        size = len(body) if length is None else length
+        version = "1.1" if http.keep_alive else "1.0"
+        head = f"HTTP/{version} {status} -\r\ncontent-type: {content_type}\r\n{extra}content-length: {size}\r\n\r\n"
         self._transport.write(head.encode() + body)
+        if ends:
+            self._close()
 
     def _close(self) -> None:
         if self._transport is not None:
