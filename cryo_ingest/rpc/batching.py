@@ -154,6 +154,7 @@ class CallSender:
             return
         except RequestFailed as failure:
             if not failure.about_size and not failure.final:
+                self._check_outage(batch, failure)
                 await self._pause(batch, failure, seconds=self._pause_seconds(failure, tries=1), since=sent_at)
             # If the failure looks final, one call is sent first: it shows whether it really is.
             await self.send(batch, first_batch_calls=1 if failure.final else len(batch) // 2)
@@ -235,6 +236,17 @@ class CallSender:
             self._settle(index, answer)
             return
         self._settle(index, self.state.missing_methods[call.method])
+
+    def _check_outage(self, batch: list[IndexedCall], failure: RequestFailed) -> None:
+        """Give up if the endpoint has answered nothing for longer than the policy allows.
+
+        Raises:
+            NodeUnavailable: it has.
+        """
+        outage, now = self.state.outage, self.clock.monotonic()
+        since = outage.since
+        if since is not None and self.policy.should_stop(outage.failures, now - since):
+            raise self._unavailable(batch[0][1], failure, tries=outage.failures, since=since) from None
 
     def _error_is_answer(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> bool:
         """Return whether an optional call has failed long enough for its error to be accepted as the answer."""

@@ -23,7 +23,7 @@ from cryo_ingest.rpc.answer_checks import BLOCK, BY_TRANSACTION, TRACES, AnswerC
 from cryo_ingest.rpc.asking_again import AskingAgain
 from cryo_ingest.rpc.counters import GatewayCounters
 from cryo_ingest.rpc.gathering import Gatherer
-from cryo_ingest.rpc.listener import LOOPBACK, listen
+from cryo_ingest.rpc.listener import LOOPBACK, Clients, listen
 from cryo_ingest.rpc.log_ranges import LogFilter
 from cryo_ingest.rpc.logs_path import LogsPath
 from cryo_ingest.rpc.results import quantity
@@ -44,7 +44,11 @@ READ_METHODS = frozenset(
 )
 NOT_READ_METHODS = frozenset(("eth_getWork", "eth_getFilterChanges", "eth_getFilterLogs"))
 
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, NO_ANSWER = -32700, -32600, -32601, -32000
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INTERNAL_ERROR, NO_ANSWER = -32700, -32600, -32601, -32603, -32000
+
+
+MAX_UNREAD_BYTES = 16 * 1024**2
+"""Answers that Cryo has not read yet; beyond that nothing more is fetched."""
 
 
 class Request(msgspec.Struct):
@@ -81,6 +85,7 @@ class Gateway:
     cryo_asks_for_headers: bool = False
     standalone: bool = False
     counters: GatewayCounters = field(default_factory=GatewayCounters)
+    clients: Clients = field(default_factory=Clients)
     url: str = field(default="", repr=False)
     failed: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     _gatherer: Gatherer = field(init=False)
@@ -88,10 +93,11 @@ class Gateway:
     _asking_again: AskingAgain = field(init=False)
     _logs: LogsPath = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _fetched_ahead: dict[Call, bytes] = field(default_factory=dict)
+    _fetched_ahead: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._gatherer = Gatherer(self.pool)
+        self._gatherer = Gatherer(self.pool, is_full=lambda: self.clients.unread_bytes > MAX_UNREAD_BYTES)
+        self.clients.on_read = self._gatherer.resume
         self._checks = AnswerChecks(self.evidence)
         self._asking_again = AskingAgain(self.pool, self.clock, self._checks, self.counters)
         self._logs = LogsPath(self.ask_checked, self.evidence, self.counters, with_headers=self.with_headers)
@@ -168,7 +174,9 @@ class Gateway:
 
     def _take_fetched_ahead(self, call: Call) -> bytes | None:
         """Return a header that was fetched with its block's traces, when Cryo asks for it too."""
-        return self._fetched_ahead.pop(call, None) if self._fetched_ahead and call.method == BLOCK else None
+        if not self._fetched_ahead or call.method != BLOCK or call.params[1:] != (False,):
+            return None
+        return self._fetched_ahead.pop(str(call.params[0]), None)
 
     def _needs_header(self, call: Call) -> bool:
         """Return whether the header must be there before the answer can be checked."""
@@ -190,7 +198,7 @@ class Gateway:
         finally:
             header.cancel()
         if self.cryo_asks_for_headers and isinstance(text, bytes):
-            self._fetched_ahead[header_call] = text
+            self._fetched_ahead[str(call.params[0])] = text
         return await self._checked(call, answer)
 
     def _answered(self, call: Call, answer: bytes | NodeError | IngestError, identifier: bytes, reply: Reply) -> None:
@@ -215,11 +223,22 @@ class Gateway:
             # From the task groups that fetch logs; what else is in there is a bug of the worker.
             problems, bugs = group.split(IngestError)
             if problems is None or bugs is not None:
-                raise
-            self._fail(_first_in(problems), identifier, reply)
+                self._crashed(group, identifier, reply)
+            else:
+                self._fail(_first_in(problems), identifier, reply)
+        except Exception as bug:  # noqa: BLE001 - a bug must not leave the client without an answer
+            self._crashed(bug, identifier, reply)
         else:
             is_error = isinstance(answer, NodeError)
             reply(self._error_of(answer, identifier) if is_error else _result(identifier, answer))
+
+    def _crashed(self, bug: Exception, identifier: bytes, reply: Reply) -> None:
+        """Report a bug of the worker: to the attempt, or to the client."""
+        if self.standalone:
+            log.error("gateway.crashed", error=type(bug).__name__)
+            reply(_error(identifier, INTERNAL_ERROR, "the gateway failed; its log says why"))
+        elif not self.failed.done():
+            self.failed.set_exception(bug)
 
     def _fail(self, problem: IngestError, identifier: bytes, reply: Reply) -> None:
         """End the attempt, or without one, answer with an error."""
@@ -236,12 +255,7 @@ class Gateway:
     def _start(self, coroutine: Any) -> None:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
-            self.failed.set_exception(error)
+        task.add_done_callback(self._tasks.discard)
 
 
 @asynccontextmanager
@@ -250,7 +264,7 @@ async def serve_gateway(gateway: Gateway, *, port: int = 0) -> AsyncIterator[Gat
     path = f"/{secrets.token_urlsafe(16)}"
     counters, pool = gateway.counters, gateway.pool
     with pool.chain.meter.including(counters):
-        async with listen(path, gateway.handle, port=port) as actual_port:
+        async with listen(path, gateway.handle, port=port, clients=gateway.clients) as actual_port:
             gateway.url = f"http://{LOOPBACK}:{actual_port}{path}"
             try:
                 yield gateway

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 GATHER_SECONDS = 0.0015
 BATCH_CALLS = 250
+FIRST_GROUP_CALLS = 50
+GROUP_BYTES = 8 * 1024**2
+SIZE_DECAY = 0.99
 
 Deliver = Callable[["bytes | NodeError | IngestError"], None]
 """Takes the answer to one call: the JSON text of its result, the node's error, or why there is no answer."""
@@ -28,14 +31,18 @@ Deliver = Callable[["bytes | NodeError | IngestError"], None]
 class Gatherer:
     """Sends calls to `node` in groups of at most `group_calls` by method; the node makes batches of them.
 
-    At most `max_groups` groups are in flight, so that the calls that wait become larger groups.
+    At most `max_groups` groups are in flight, so that the calls that wait become larger groups. A group has so many
+    calls that their answers have `GROUP_BYTES`; until the size of a method's answers is known, one small group is sent.
+    Nothing is sent while `is_full` says that the client has not read what it got before; call `resume` when it has.
     """
 
     node: Node
     group_calls: int = BATCH_CALLS
     max_groups: int = 8
+    is_full: Callable[[], bool] = lambda: False
     _waiting: dict[str, deque[tuple[Call, Deliver]]] = field(default_factory=dict)
     _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
+    _answer_bytes: dict[str, float] = field(default_factory=dict)
     _timer: asyncio.TimerHandle | None = None
 
     def submit(self, call: Call, deliver: Deliver) -> None:
@@ -43,7 +50,7 @@ class Gatherer:
         waiting = self._waiting.setdefault(call.method, deque())
         waiting.append((call, deliver))
         if len(waiting) >= self.group_calls:
-            self._send_waiting(at_least=self.group_calls)
+            self.resume(at_least=self.group_calls)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._time_is_over)
 
@@ -77,26 +84,41 @@ class Gatherer:
 
     def _time_is_over(self) -> None:
         self._timer = None
-        self._send_waiting(at_least=1)
+        self.resume()
 
-    def _send_waiting(self, *, at_least: int) -> None:
+    def resume(self, *, at_least: int = 1) -> None:
         """Send groups while groups may be in flight, of the methods with enough waiting calls."""
-        for waiting in self._waiting.values():
-            while len(waiting) >= at_least and len(self._in_flight) < self.max_groups:
-                group = [waiting.popleft() for _ in range(min(self.group_calls, len(waiting)))]
-                task = asyncio.create_task(self._send(group))
+        for method, waiting in self._waiting.items():
+            while len(waiting) >= at_least and len(self._in_flight) < self.max_groups and not self.is_full():
+                limit = self._limit(method)
+                if limit == 0:
+                    break
+                group = [waiting.popleft() for _ in range(min(limit, len(waiting)))]
+                task = asyncio.create_task(self._send(method, group))
                 self._in_flight.add(task)
                 task.add_done_callback(self._ended)
+
+    def _limit(self, method: str) -> int:
+        """Return how many calls the next group may have; 0 while a method's first group is in flight."""
+        size = self._answer_bytes.get(method)
+        if size is None:
+            self._answer_bytes[method] = 0.0
+            return min(FIRST_GROUP_CALLS, self.group_calls)
+        if size == 0.0:
+            return 0
+        return max(1, min(self.group_calls, int(GROUP_BYTES / size)))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         if self._timer is None and any(self._waiting.values()):
-            self._send_waiting(at_least=1)
+            self.resume()
 
-    async def _send(self, group: list[tuple[Call, Deliver]]) -> None:
+    async def _send(self, method: str, group: list[tuple[Call, Deliver]]) -> None:
         unanswered = {index: deliver for index, (_, deliver) in enumerate(group)}
 
         def answered(index: int, answer: bytes | NodeError) -> None:
+            if isinstance(answer, bytes):
+                self._answer_bytes[method] = max(len(answer), SIZE_DECAY * self._answer_bytes[method])
             unanswered.pop(index)(answer)
 
         try:
@@ -104,3 +126,5 @@ class Gatherer:
         except IngestError as problem:
             for deliver in unanswered.values():
                 deliver(problem)
+        # Also after errors: a method's first group is over.
+        self._answer_bytes[method] = max(1.0, self._answer_bytes[method])

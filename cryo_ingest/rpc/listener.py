@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections import deque
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httptools
@@ -31,23 +33,43 @@ Handle = Callable[[bytes, Reply], None]
 """Takes the body of a request and how to reply, now or later; it must not raise."""
 
 
+@dataclass(slots=True)
+class Clients:
+    """The open connections, and those whose client has not read all of its answers; `on_read` is called when it has."""
+
+    on_read: Callable[[], None] = lambda: None
+    connections: set[_Connection] = field(default_factory=set)
+    slow: set[_Connection] = field(default_factory=set)
+
+    @property
+    def unread_bytes(self) -> int:
+        """The bytes of answers that wait for the client, without those of connections with little."""
+        return sum(connection.unread_bytes for connection in self.slow)
+
+    def read_on(self, connection: _Connection) -> None:
+        """Note that a client has read its answers."""
+        if connection in self.slow:
+            self.slow.discard(connection)
+            self.on_read()
+
+
 @asynccontextmanager
-async def listen(path: str, handle: Handle, *, port: int = 0) -> AsyncIterator[int]:
+async def listen(path: str, handle: Handle, *, port: int = 0, clients: Clients | None = None) -> AsyncIterator[int]:
     """Serve requests to `path` until the block ends, and yield the port.
 
     Raises:
         OSError: the port can't be used.
     """
-    connections: set[_Connection] = set()
+    served = clients or Clients()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: _Connection(path.encode(), handle, connections), LOOPBACK, port, backlog=BACKLOG
+        lambda: _Connection(path.encode(), handle, served), LOOPBACK, port, backlog=BACKLOG
     )
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for connection in list(connections):
+        for connection in list(served.connections):
             connection.abort()
         await server.wait_closed()
 
@@ -72,27 +94,44 @@ def allow_connections(wanted: int) -> int:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection of the client. HTTP/1.1 answers requests in their order, so a second one waits for the first."""
+    """One connection of the client. HTTP/1.1 answers requests in their order, so a second one waits for the first.
 
-    def __init__(self, path: bytes, handle: Handle, connections: set[_Connection]) -> None:
-        self._path, self._handle, self._connections = path, handle, connections
+    A request that is refused ends the connection, in its turn; what follows it is ignored.
+    """
+
+    def __init__(self, path: bytes, handle: Handle, clients: Clients) -> None:
+        self._path, self._handle, self._clients = path, handle, clients
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._url, self._body = b"", bytearray()
-        self._queue: list[bytes] = []
-        self._busy = False
+        self._queue: deque[tuple[bytes, bool] | bytes] = deque()
+        self._busy = self._ending = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start reading."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP server's
         self._transport = transport
-        self._connections.add(self)
+        self._clients.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; a reply that is still to come is dropped."""
         del exc
-        self._connections.discard(self)
         self._transport = None
+        self._clients.connections.discard(self)
+        self._clients.read_on(self)
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read as fast as it gets answers."""
+        self._clients.slow.add(self)
+
+    def resume_writing(self) -> None:
+        """Note that it does again."""
+        self._clients.read_on(self)
+
+    @property
+    def unread_bytes(self) -> int:
+        """The bytes that wait for the client."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -104,7 +143,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._refuse(b"400 Bad Request")
+            self._take(b"400 Bad Request")
 
     def on_message_begin(self) -> None:
         """Start a request."""
@@ -116,38 +155,53 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Collect the request's body."""
-        self._body += body
-        if len(self._body) > MAX_BODY_BYTES:
-            self._refuse(b"413 Content Too Large")
+        if len(self._body) + len(body) > MAX_BODY_BYTES:
+            self._take(b"413 Content Too Large")
+        else:
+            self._body += body
 
     def on_message_complete(self) -> None:
-        """Hand over a complete request, or refuse it."""
+        """Take a complete request, or refuse it."""
         if self._url.partition(b"?")[0] != self._path:
-            self._refuse(b"404 Not Found")
+            self._take(b"404 Not Found")
         elif self._parser.get_method() != b"POST":
-            self._refuse(b"405 Method Not Allowed")
-        elif self._busy:
-            self._queue.append(bytes(self._body))
+            self._take(b"405 Method Not Allowed")
         else:
-            self._busy = True
-            self._handle(bytes(self._body), self._reply_once(keep_alive=self._parser.should_keep_alive()))
+            self._take((bytes(self._body), self._parser.should_keep_alive()))
 
-    def _reply_once(self, *, keep_alive: bool) -> Reply:
-        def reply(body: bytes) -> None:
-            transport = self._transport
-            if transport is None:
-                return
-            close = b"" if keep_alive else b"Connection: close\r\n"
-            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
-            transport.write(head % (close, len(body)) + body)
-            if not keep_alive:
-                transport.close()
-            elif self._queue:
-                self._handle(self._queue.pop(0), self._reply_once(keep_alive=True))
-            else:
-                self._busy = False
+    def _take(self, request: tuple[bytes, bool] | bytes) -> None:
+        """Queue a request, or the status with which it is refused; nothing follows a refusal."""
+        if self._ending:
+            return
+        self._ending = isinstance(request, bytes)
+        self._queue.append(request)
+        self._next()
 
-        return reply
+    def _next(self) -> None:
+        if self._busy or not self._queue:
+            return
+        request = self._queue.popleft()
+        if isinstance(request, bytes):
+            self._refuse(request)
+            return
+        self._busy = True
+        body, keep_alive = request
+        self._handle(body, lambda answer: self._reply(answer, keep_alive=keep_alive))
+
+    def _reply(self, body: bytes, *, keep_alive: bool) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        close = b"" if keep_alive else b"Connection: close\r\n"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
+        transport.write(head % (close, len(body)) + body)
+        self._busy = False
+        if keep_alive:
+            self._next()
+        else:
+            self._ending = True
+            self._queue.clear()
+            transport.close()
 
     def _refuse(self, status: bytes) -> None:
         if self._transport is not None:

@@ -91,7 +91,7 @@ def suspects(
     """
     suspected = []
     for number, header in headers:
-        bloom = int(header.logsBloom or "0x0", 16)
+        bloom = _bloom_of(header)
         if bloom in {0, ALL_SET}:
             continue
         logs = found.get(number)
@@ -102,6 +102,14 @@ def suspects(
         elif actual != bloom or (logs is not None and logs.has_gaps()):
             suspected.append(number)
     return suspected
+
+
+def _bloom_of(header: BlockFields) -> int:
+    """Return the bloom as a number; 0, which nothing is compared with, if it is none."""
+    try:
+        return int(header.logsBloom or "0x0", 16)
+    except ValueError:
+        return 0
 
 
 def join(found: Mapping[int, BlockLogs]) -> bytes:

@@ -15,14 +15,19 @@ from cryo_ingest.logs import log
 if TYPE_CHECKING:
     from cryo_ingest.ports import Clock
 
-RECENT_RESPONSES = 10
+WINDOW_SECONDS = 1.0
+"""The time over which accepted calls are counted: providers limit calls a second."""
+
 REFUSALS_TO_LEARN = 2
-"""So many refusals among the recent responses mean a limit; a single one may be one bad answer among thousands."""
+RECENT_SECONDS = 3.0
+"""So many refusals in this time mean a limit; a single one may be one bad answer among thousands."""
 
 SHARE_OF_ACCEPTED = 0.97
 """Of the rate that was accepted until a refusal: just below the limit, so that the next refusal is far away."""
 
-MIN_DECREASE = 0.95
+MIN_DECREASE, MAX_DECREASE = 0.97, 0.8
+"""The rate is lowered at least and at most by these factors: a single second can be untypical."""
+
 HOLD_SECONDS = 20.0
 GROWTH_PER_SECOND = 0.01
 MAX_GROWTH_PER_SECOND = 0.2
@@ -32,7 +37,8 @@ DOUBLING_SECONDS = 10.0
 FEWEST_CALLS = 20
 """So many calls must have been accepted since the last refusal: fewer show an outage, and no rate."""
 
-SHARE_OF_SECOND_IN_A_BATCH = 0.25
+SHARE_OF_SECOND_IN_A_BATCH = 0.04
+"""A second of the provider's clock can hold one batch more than the rate allows, so batches must be small."""
 
 
 @dataclass(slots=True)
@@ -58,26 +64,23 @@ class RateLimiter:
 class LearnedRate:
     """The calls a second that one endpoint accepts: no limit until it refuses calls repeatedly.
 
-    The rate is then the one that it accepted since its last refusal, including the wait that it asked for. So it is
-    right for both ways of measuring.
+    The rate is then the one that it accepted in the second before a refusal.
     """
 
     clock: Clock
     endpoint_name: str
     limiter: RateLimiter = field(init=False)
-    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT_RESPONSES))
-    _accepted: int = 0
-    _accepted_since: float = field(init=False)
+    _refusals: deque[float] = field(default_factory=deque)
+    _accepted: deque[tuple[float, int]] = field(default_factory=deque)
     _last_refusal_at: float = float("-inf")
     _grown_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.limiter = RateLimiter(self.clock, None)
-        self._accepted_since = self.clock.monotonic()
 
     @property
     def max_batch_calls(self) -> int | None:
-        """The calls of a batch that is worth a quarter of a second; None while no limit is known."""
+        """The calls of a batch that takes a small part of a second; None while no limit is known."""
         rate = self.limiter.per_second
         return None if rate is None else max(1, int(rate * SHARE_OF_SECOND_IN_A_BATCH))
 
@@ -87,9 +90,9 @@ class LearnedRate:
 
     def accepted(self, calls: int) -> None:
         """Record a response to so many calls."""
-        self._recent.append(False)
-        self._accepted += calls
         rate, now = self.limiter.per_second, self.clock.monotonic()
+        self._accepted.append((now, calls))
+        self._accepted_in_window(now)
         start = max(self._last_refusal_at + HOLD_SECONDS, self._grown_at)
         if rate is not None and now > start:
             quiet = now - self._last_refusal_at - HOLD_SECONDS
@@ -99,16 +102,25 @@ class LearnedRate:
 
     def refused(self, *, sent_at: float) -> None:
         """Record that a request sent at `sent_at` was refused because of the rate."""
-        self._recent.append(True)
+        now = self.clock.monotonic()
+        self._refusals.append(now)
+        while self._refusals[0] < now - RECENT_SECONDS:
+            self._refusals.popleft()
         if sent_at < self._last_refusal_at:
             return  # it was on its way when the rate was reduced last
-        now = self.clock.monotonic()
-        elapsed = max(now - self._accepted_since, 1.0)
-        known = self.limiter.per_second
-        repeated = known is not None or sum(self._recent) >= REFUSALS_TO_LEARN
-        if repeated and self._accepted >= FEWEST_CALLS:
-            seen = SHARE_OF_ACCEPTED * self._accepted / elapsed
-            rate = seen if known is None else min(seen, MIN_DECREASE * known)
-            self.limiter.per_second = rate
-            log.info("endpoint.rate_learned", endpoint=self.endpoint_name, calls_per_second=round(rate))
-        self._last_refusal_at, self._accepted, self._accepted_since = now, 0, now
+        self._last_refusal_at = now
+        known, accepted = self.limiter.per_second, self._accepted_in_window(now)
+        repeated = known is not None or len(self._refusals) >= REFUSALS_TO_LEARN
+        if not repeated or accepted < FEWEST_CALLS:
+            return
+        rate = SHARE_OF_ACCEPTED * accepted / WINDOW_SECONDS
+        if known is not None:
+            rate = max(MAX_DECREASE * known, min(rate, MIN_DECREASE * known))
+        self.limiter.per_second = rate
+        log.info("endpoint.rate_learned", endpoint=self.endpoint_name, calls_per_second=round(rate))
+
+    def _accepted_in_window(self, now: float) -> int:
+        """Return how many calls were accepted in the last second, and forget the earlier ones."""
+        while self._accepted and self._accepted[0][0] < now - WINDOW_SECONDS:
+            self._accepted.popleft()
+        return sum(calls for _, calls in self._accepted)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -160,7 +161,6 @@ def test_a_reply_after_the_client_has_left_is_dropped():
     converse(act, lambda _, reply: waiting.append(reply))
 
 
-@pytest.mark.xfail(strict=True, reason="a refusal overtakes the reply that is still to come")
 def test_a_refusal_does_not_overtake_an_earlier_reply():
     """The client would take it for the response to its first request."""
     waiting: list[Reply] = []
@@ -173,13 +173,9 @@ def test_a_refusal_does_not_overtake_an_earlier_reply():
         return await reader.read()
 
     answered = converse(act, lambda _, reply: waiting.append(reply))
-    assert [line for line in answered.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == [
-        b"HTTP/1.1 200 OK",
-        b"HTTP/1.1 404 Not Found",
-    ]
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"200", b"404"]
 
 
-@pytest.mark.xfail(strict=True, reason="requests behind a refused one are handled")
 def test_nothing_is_handled_after_a_refusal():
     """The connection ends, so nobody would read the reply, and the provider would charge for the call."""
     handled: list[bytes] = []
@@ -187,7 +183,6 @@ def test_nothing_is_handled_after_a_refusal():
     assert handled == []
 
 
-@pytest.mark.xfail(strict=True, reason="a queued request's `Connection: close` is ignored")
 def test_a_queued_request_may_close_the_connection():
     """The last request of a pipeline decides."""
     waiting: list[Reply] = []

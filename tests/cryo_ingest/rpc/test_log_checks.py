@@ -126,7 +126,6 @@ def test_no_logs_are_a_good_answer():
     assert join({}) == b"[]"
 
 
-@pytest.mark.xfail(strict=True, reason="a bloom that is not hexadecimal raises ValueError")
 def test_a_bloom_that_is_not_a_number_suspects_nothing():
     """A header is untrusted: its bloom can be any text."""
     assert suspects({}, headers_of(BLOCKS, logsBloom="no bloom"), transfers_only=False) == []
