@@ -90,8 +90,7 @@ async def log_progress(gateway: Gateway, clock: Clock) -> None:
         await clock.sleep(PROGRESS_SECONDS)
         received = gateway.counters.calls_received
         if received != logged:
-            gateway.counters.calls_sent = gateway.pool.billed_calls
-            log.info("gateway.progress", endpoint=gateway.pool.name, **gateway.counters.summary())
+            log.info("gateway.progress", endpoint=gateway.pool.name, **gateway.summary())
             logged = received
 
 
@@ -111,6 +110,6 @@ def _print_summary(gateway: Gateway) -> None:
     bad, cured = counters.bad_answers.total(), counters.cured.total()
     with suppress(OSError):
         sys.stderr.write(
-            f"{counters.calls_received:,} calls received, {counters.calls_sent:,} sent to the pool; "
+            f"{counters.calls_received:,} calls received, {gateway.pool.billed_calls:,} sent to the pool; "
             f"{bad:,} bad answers, of which {cured:,} were good when asked again\n"
         )

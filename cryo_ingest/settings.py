@@ -35,7 +35,7 @@ SINGLE_PUT_LIMIT_BYTES = 5 * 1024**3
 """S3's limit for a single PUT. The cap on the size of a file can't be higher."""
 
 DEFAULT_LOG_RANGE = 100
-"""Blocks that Cryo asks for in one `eth_getLogs` call; see docs/gateway-measurements.md."""
+"""Blocks that Cryo requests in one `eth_getLogs` call: the smallest limit that large providers document."""
 
 LOOPBACK = "127.0.0.1"
 MAX_PORT = 65535

@@ -50,6 +50,7 @@ from cryo_ingest.errors.base import (
     IngestError,
     OutcomeName,
     RetryableError,
+    first_exception_of,
 )
 from cryo_ingest.errors.payload import (
     BadPayload,
@@ -133,6 +134,7 @@ __all__ = [
     "UnsafeStaging",
     "UnsupportedKey",
     "WrongChain",
+    "first_exception_of",
     "leaves",
 ]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 OutcomeName = Literal["success", "retryable_error", "fatal_error"]
 
@@ -28,3 +30,14 @@ class RetryableError(IngestError):
 
     outcome = "retryable_error"
     exit_code = 75
+
+
+def first_exception_of(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E | None:
+    """Return the first exception of a kind in a group, at any depth."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            if (found := first_exception_of(error, kind)) is not None:
+                return found
+        elif isinstance(error, kind):
+            return error
+    return None

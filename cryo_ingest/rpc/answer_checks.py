@@ -8,7 +8,7 @@ Header and receipts that pass are kept as evidence. Logs are in `log_checks`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -52,15 +52,24 @@ _TRACE_LIST = msgspec.json.Decoder(list[_Trace])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnswerChecks:
     """The checks of one attempt; without `evidence` only those that need no other answer."""
 
     evidence: Evidence | None = None
+    _by_method: dict[str, Callable[[int, bytes], Problem | None]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by_method = {
+            BLOCK: self._block,
+            RECEIPTS: self._receipts,
+            TRACES: self._traces,
+            **dict.fromkeys(BY_TRANSACTION, self._by_transaction),
+        }
 
     def check(self, call: Call, text: bytes) -> Problem | None:
         """Check an answer, and keep it as evidence if it is good."""
-        check = self._by_method().get(call.method)
+        check = self._by_method.get(call.method)
         number = quantity(call.params[0]) if check is not None and call.params else None
         if check is None or number is None:
             return None
@@ -68,14 +77,6 @@ class AnswerChecks:
             return check(number, text)
         except JSON_ERRORS:
             return Problem("malformed", f"block {number}: its answer lacks required fields")
-
-    def _by_method(self) -> dict[str, Callable[[int, bytes], Problem | None]]:
-        return {
-            BLOCK: self._block,
-            RECEIPTS: self._receipts,
-            TRACES: self._traces,
-            **dict.fromkeys(BY_TRANSACTION, self._by_transaction),
-        }
 
     def _block(self, number: int, text: bytes) -> Problem | None:
         if text == b"null":

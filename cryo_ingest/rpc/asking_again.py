@@ -42,7 +42,7 @@ class AskingAgain:
 
         Raises:
             AnswerRefused: every answer is bad in a way that no correct node's is.
-            NodeUnavailable: there is no answer.
+            NodeUnavailable: no endpoint answers.
         """
         self.counters.bad_answers[problem.kind] += 1
         first, kind, same = answer, (call.method, problem.kind), True

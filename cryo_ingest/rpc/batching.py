@@ -17,6 +17,8 @@ from cryo_ingest.meter import EndpointMeter
 from cryo_ingest.ports import NodeError
 from cryo_ingest.rpc.hedging import Hedger, IndexedCall, Post
 from cryo_ingest.rpc.limits import (
+    BATCH_BYTES,
+    FIRST_BATCH_CALLS,
     ISOLATED_FAILURE_SECONDS,
     ONE_TRY_POLICY,
     OPTIONAL_POLICY,
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryo_ingest.ports import Call, Clock, Limiter
-
-FIRST_BATCH_CALLS = 50
-"""The size of an endpoint's first batches: what most providers accept. It is halved at refusals and grows otherwise."""
 
 
 @dataclass(slots=True)
@@ -77,7 +76,7 @@ class EndpointState:
 
     def next_batch_calls(self, method: str) -> int:
         """Return how many calls of a method the next batch may have, by count, bytes and rate."""
-        size = min(self.batch_size(method).size, self.answer_sizes(method).max_batch_calls)
+        size = min(self.batch_size(method).size, self.answer_sizes(method).calls_in(BATCH_BYTES))
         return min(size, self.rate.max_batch_calls or size)
 
 

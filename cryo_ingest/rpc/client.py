@@ -17,13 +17,14 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
-from cryo_ingest.errors import EndpointUnusable, NodeUnavailable
+from cryo_ingest.errors import EndpointUnusable, NodeUnavailable, first_exception_of
 from cryo_ingest.meter import RpcMeter
 from cryo_ingest.rpc.batching import CallSender, EndpointState
 from cryo_ingest.rpc.hedging import Hedger, Response
 from cryo_ingest.rpc.limits import (
     DEFAULT_POLICY,
     FAILOVER_POLICY,
+    MAX_BATCH_CALLS,
     MAX_REQUESTS_IN_FLIGHT,
     QUICK_POLICY,
     InFlightLimiter,
@@ -51,9 +52,6 @@ if TYPE_CHECKING:
     from cryo_ingest.rpc.hedging import IndexedCall
     from cryo_ingest.rpc.limits import RetryPolicy
     from cryo_ingest.settings import Settings
-
-MAX_BATCH_CALLS = 250
-"""Calls in one HTTP request, at most: a quarter of those in flight, so that the endpoint is never idle."""
 
 CALLS_IN_FLIGHT = 1000
 """The default of `TRACE_CRYO_MAX_CONCURRENT_REQUESTS`. Cryo without a gateway has 100 calls in flight."""
@@ -159,7 +157,6 @@ class HttpNode:
     timeout_seconds: float
     find_other: FindOther | None = None
     billed_calls: int = 0
-    received_bytes: int = 0
 
     async def request(self, calls: Sequence[Call], *, quick: bool = False, optional: bool = False) -> list[Any]:
         """Send all calls, in concurrent batches; see `ports.Node`."""
@@ -206,9 +203,7 @@ class HttpNode:
                 for batch in by_method.values():
                     group.create_task(sender.send(batch))
         except* (NodeUnavailable, EndpointUnusable) as failures:
-            first: BaseException = failures
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
+            first = first_exception_of(failures, Exception) or failures
         else:
             return
         raise first
@@ -253,7 +248,6 @@ class HttpNode:
             raise RequestFailed(f"no answer ({type(error).__name__})") from None
         finally:
             counts.observe(self.clock.monotonic() - sent_at)
-        self.received_bytes += len(content)
         counts.received_bytes += len(content)
         indices = [index for index, _ in batch]
         if status != OK:

@@ -12,7 +12,6 @@ class GatewayCounters:
 
     calls_received: int = 0
     calls_refused: int = 0
-    calls_sent: int = 0
     errors_passed: int = 0
     log_ranges_halved: int = 0
     bad_answers: Counter[str] = field(default_factory=Counter)
@@ -22,7 +21,6 @@ class GatewayCounters:
         """Return the counts for a log event; those by kind only if there are any."""
         counts: dict[str, object] = {
             "calls_received": self.calls_received,
-            "calls_sent": self.calls_sent,
             "errors_passed": self.errors_passed,
         }
         optional = {

@@ -29,7 +29,7 @@ ABSENT = -1
 class BlockFields(msgspec.Struct, omit_defaults=True):
     """The fields of a block that a header consists of; `transactions` are hashes, or objects of which the hash is read.
 
-    A block without one of the first five is no block.
+    The first five are required.
     """
 
     number: str

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cryo_ingest.errors import IngestError
+from cryo_ingest.errors import IngestError, first_exception_of
 from cryo_ingest.logs import log
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.rpc.answer_checks import BLOCK, BY_TRANSACTION, TRACES, AnswerChecks
@@ -45,7 +45,6 @@ READ_METHODS = frozenset(
 NOT_READ_METHODS = frozenset(("eth_getWork", "eth_getFilterChanges", "eth_getFilterLogs"))
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INTERNAL_ERROR, NO_ANSWER = -32700, -32600, -32601, -32603, -32000
-
 
 MAX_UNREAD_BYTES = 16 * 1024**2
 """Answers that Cryo has not read yet; beyond that nothing more is fetched."""
@@ -124,6 +123,10 @@ class Gateway:
         for index, item in enumerate(items):
             self._handle_call(bytes(item), partial(answered, index))
 
+    def summary(self) -> dict[str, object]:
+        """Return the counts for a log event."""
+        return self.counters.summary() | {"calls_sent": self.pool.billed_calls}
+
     async def close(self) -> None:
         """Cancel what is in flight."""
         for task in list(self._tasks):
@@ -136,7 +139,7 @@ class Gateway:
         """Ask the pool, and again while the answer is bad.
 
         Raises:
-            IngestError: there is no answer, or none that can be used.
+            IngestError: no endpoint answers, or every answer is bad.
         """
         answer = await self._gatherer.ask(call)
         return await self._checked(call, answer)
@@ -221,11 +224,11 @@ class Gateway:
             self._fail(problem, identifier, reply)
         except ExceptionGroup as group:
             # From the task groups that fetch logs; what else is in there is a bug of the worker.
-            problems, bugs = group.split(IngestError)
-            if problems is None or bugs is not None:
+            first = first_exception_of(group, IngestError)
+            if first is None or group.split(IngestError)[1] is not None:
                 self._crashed(group, identifier, reply)
             else:
-                self._fail(_first_in(problems), identifier, reply)
+                self._fail(first, identifier, reply)
         except Exception as bug:  # noqa: BLE001 - a bug must not leave the client without an answer
             self._crashed(bug, identifier, reply)
         else:
@@ -270,13 +273,7 @@ async def serve_gateway(gateway: Gateway, *, port: int = 0) -> AsyncIterator[Gat
                 yield gateway
             finally:
                 await gateway.close()
-                counters.calls_sent = pool.billed_calls
-                log.info("gateway.closed", **counters.summary())
-
-
-def _first_in(group: ExceptionGroup[IngestError]) -> IngestError:
-    first = group.exceptions[0]
-    return _first_in(first) if isinstance(first, ExceptionGroup) else first
+                log.info("gateway.closed", **gateway.summary())
 
 
 def _result(identifier: bytes, text: bytes) -> bytes:

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest.errors import IngestError
+from cryo_ingest.rpc.limits import BATCH_BYTES, FIRST_BATCH_CALLS, MAX_BATCH_CALLS, AnswerSizes
 
 if TYPE_CHECKING:
     from cryo_ingest.ports import Call, Node, NodeError
 
 GATHER_SECONDS = 0.0015
-BATCH_CALLS = 250
-FIRST_GROUP_CALLS = 50
-GROUP_BYTES = 8 * 1024**2
+GROUP_BYTES = 2 * BATCH_BYTES
 SIZE_DECAY = 0.99
+"""For single answers, of which there are many more than of responses."""
 
 Deliver = Callable[["bytes | NodeError | IngestError"], None]
-"""Takes the answer to one call: the JSON text of its result, the node's error, or why there is no answer."""
+"""Takes the answer to one call: the JSON text of its result, the node's error, or the reason for none."""
 
 
 @dataclass(slots=True)
@@ -37,12 +37,12 @@ class Gatherer:
     """
 
     node: Node
-    group_calls: int = BATCH_CALLS
+    group_calls: int = MAX_BATCH_CALLS
     max_groups: int = 8
     is_full: Callable[[], bool] = lambda: False
     _waiting: dict[str, deque[tuple[Call, Deliver]]] = field(default_factory=dict)
     _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
-    _answer_bytes: dict[str, float] = field(default_factory=dict)
+    _answer_sizes: dict[str, AnswerSizes | None] = field(default_factory=dict)
     _timer: asyncio.TimerHandle | None = None
 
     def submit(self, call: Call, deliver: Deliver) -> None:
@@ -100,13 +100,11 @@ class Gatherer:
 
     def _limit(self, method: str) -> int:
         """Return how many calls the next group may have; 0 while a method's first group is in flight."""
-        size = self._answer_bytes.get(method)
-        if size is None:
-            self._answer_bytes[method] = 0.0
-            return min(FIRST_GROUP_CALLS, self.group_calls)
-        if size == 0.0:
-            return 0
-        return max(1, min(self.group_calls, int(GROUP_BYTES / size)))
+        if method not in self._answer_sizes:
+            self._answer_sizes[method] = None
+            return min(FIRST_BATCH_CALLS, self.group_calls)
+        sizes = self._answer_sizes[method]
+        return 0 if sizes is None else min(self.group_calls, sizes.calls_in(GROUP_BYTES))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
@@ -118,7 +116,7 @@ class Gatherer:
 
         def answered(index: int, answer: bytes | NodeError) -> None:
             if isinstance(answer, bytes):
-                self._answer_bytes[method] = max(len(answer), SIZE_DECAY * self._answer_bytes[method])
+                self._sizes(method).observe(1, len(answer))
             unanswered.pop(index)(answer)
 
         try:
@@ -126,5 +124,10 @@ class Gatherer:
         except IngestError as problem:
             for deliver in unanswered.values():
                 deliver(problem)
-        # Also after errors: a method's first group is over.
-        self._answer_bytes[method] = max(1.0, self._answer_bytes[method])
+        self._sizes(method)  # also after errors: the method's first group is over
+
+    def _sizes(self, method: str) -> AnswerSizes:
+        sizes = self._answer_sizes.get(method)
+        if sizes is None:
+            sizes = self._answer_sizes[method] = AnswerSizes(decay=SIZE_DECAY)
+        return sizes

@@ -24,6 +24,12 @@ ISOLATED_FAILURE_SECONDS = 0.1
 MAX_REQUESTS_IN_FLIGHT = 100
 """Counts requests, not the calls in them: as many as Cryo has in flight without a gateway."""
 
+MAX_BATCH_CALLS = 250
+"""Calls in one HTTP request, at most: a quarter of those in flight, so that the endpoint is never idle."""
+
+FIRST_BATCH_CALLS = 50
+"""The size of an endpoint's first batches: what most providers accept. It is halved at refusals and grows otherwise."""
+
 BATCH_BYTES = 4 * 1024**2
 """The size of a batch's response to aim at: its parsing takes milliseconds, its buffers little memory."""
 
@@ -104,15 +110,15 @@ class AnswerSizes:
     """How many bytes the answer to one call of a method has: a high estimate, which falls slowly."""
 
     bytes_per_call: float = 0.0
+    decay: float = SIZE_DECAY
 
-    @property
-    def max_batch_calls(self) -> int:
-        """How many calls have answers of `BATCH_BYTES` together."""
-        return max(1, int(BATCH_BYTES / max(self.bytes_per_call, 1.0)))
+    def calls_in(self, size_bytes: int) -> int:
+        """Return how many calls have answers of so many bytes together, at least one."""
+        return max(1, int(size_bytes / max(self.bytes_per_call, 1.0)))
 
     def observe(self, calls: int, size_bytes: int) -> None:
         """Record the size of a response."""
-        self.bytes_per_call = max(size_bytes / calls, SIZE_DECAY * self.bytes_per_call)
+        self.bytes_per_call = max(size_bytes / calls, self.decay * self.bytes_per_call)
 
 
 @dataclass(slots=True)

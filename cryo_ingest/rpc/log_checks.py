@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -117,19 +118,10 @@ def join(found: Mapping[int, BlockLogs]) -> bytes:
     return b"[" + b",".join(item for number in sorted(found) for item in found[number].items) + b"]"
 
 
-_BITS: dict[str, int] = {}
-_MAX_BITS = 1 << 15
-
-
+@lru_cache(maxsize=1 << 15)
 def _bits(text: str) -> int:
-    """Return the bits of an address or topic in hexadecimal; the most recent ones are kept."""
-    bits = _BITS.get(text)
-    if bits is None:
-        try:
-            bits = bits_of(bytes.fromhex(text[2:]))
-        except ValueError:
-            return 0
-        if len(_BITS) >= _MAX_BITS:
-            _BITS.clear()
-        _BITS[text] = bits
-    return bits
+    """Return the bits of an address or topic in hexadecimal; text that is neither sets none."""
+    try:
+        return bits_of(bytes.fromhex(text[2:]))
+    except ValueError:
+        return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ class LogsPath:
 
         Raises:
             AnswerRefused: a part of the answer is bad, and remains so.
-            IngestError: there is no answer.
+            IngestError: no endpoint answers.
         """
         async with asyncio.TaskGroup() as group:
             headers = group.create_task(self._fetch_headers(wanted.blocks)) if self.with_headers else None
@@ -73,11 +73,7 @@ class LogsPath:
     async def _again(self, wanted: LogFilter, blocks: range, problem: Problem) -> dict[int, BlockLogs]:
         """Ask again for a part whose answer is bad."""
         self.counters.bad_answers[problem.kind] += 1
-        for _ in range(TRIES):
-            answer = await self.ask(wanted.call(blocks))
-            if isinstance(answer, NodeError):
-                continue
-            split = split_by_block(answer, blocks)
+        async for split in self._answers(wanted, blocks):
             if not isinstance(split, Problem):
                 self.counters.cured[problem.kind] += 1
                 return split
@@ -88,16 +84,12 @@ class LogsPath:
         self, wanted: LogFilter, found: dict[int, BlockLogs], headers: list[tuple[int, BlockFields]]
     ) -> None:
         """Ask again, block by block, for blocks whose bloom the logs do not explain."""
-        by_number = dict(headers)
-        for number in suspects(found, headers, transfers_only=not wanted.is_complete):
+        by_number, transfers_only = dict(headers), not wanted.is_complete
+        for number in suspects(found, headers, transfers_only=transfers_only):
             self.counters.bad_answers["missing-logs"] += 1
-            for _ in range(TRIES):
-                blocks = range(number, number + 1)
-                answer = await self.ask(wanted.call(blocks))
-                split = None if isinstance(answer, NodeError) else split_by_block(answer, blocks)
-                if not isinstance(split, dict):
-                    continue
-                if not suspects(split, [(number, by_number[number])], transfers_only=not wanted.is_complete):
+            header = [(number, by_number[number])]
+            async for split in self._answers(wanted, range(number, number + 1)):
+                if not isinstance(split, Problem) and not suspects(split, header, transfers_only=transfers_only):
                     self.counters.cured["missing-logs"] += 1
                     found |= split
                     break
@@ -105,3 +97,10 @@ class LogsPath:
                 self._unexplained += 1
                 if self._unexplained >= PERSISTENT_SUSPECTS:
                     return
+
+    async def _answers(self, wanted: LogFilter, blocks: range) -> AsyncIterator[dict[int, BlockLogs] | Problem]:
+        """Ask for some blocks up to `TRIES` times, and yield each answer that is not an error."""
+        for _ in range(TRIES):
+            answer = await self.ask(wanted.call(blocks))
+            if not isinstance(answer, NodeError):
+                yield split_by_block(answer, blocks)

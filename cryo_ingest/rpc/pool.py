@@ -54,7 +54,6 @@ class Pool:
     stack: AsyncExitStack
     check: Callable[[Node], Awaitable[None]]
     anchor: int | None = None
-    failovers: int = 0
     _members: list[Member] = field(default_factory=list)
     _serving: Member | None = None
     _anchor_hash: bytes | None = None
@@ -75,11 +74,6 @@ class Pool:
     def billed_calls(self) -> int:
         """The number of calls sent to all endpoints, including retries."""
         return sum(member.node.billed_calls for member in self._members if member.node is not None)
-
-    @property
-    def nodes(self) -> list[Node]:
-        """The endpoints that were opened."""
-        return [member.node for member in self._members if member.node is not None]
 
     async def choose(self) -> Node:
         """Choose the first suitable endpoint of the pool, once, and return the pool as a node.
@@ -174,7 +168,7 @@ class Pool:
             substitute = await self._find_substitute()
             if substitute is not None:
                 self._reject(failed, problem)
-                self._serving, self.failovers = substitute, self.failovers + 1
+                self._serving = substitute
                 log.warning("endpoint.failed_over", endpoint=substitute.name, failed=failed.name)
             return True  # without a substitute, the endpoint is asked again with patience
 

@@ -92,7 +92,7 @@ class LearnedRate:
         """Record a response to so many calls."""
         rate, now = self.limiter.per_second, self.clock.monotonic()
         self._accepted.append((now, calls))
-        self._accepted_in_window(now)
+        self._forget(now)
         start = max(self._last_refusal_at + HOLD_SECONDS, self._grown_at)
         if rate is not None and now > start:
             quiet = now - self._last_refusal_at - HOLD_SECONDS
@@ -109,7 +109,8 @@ class LearnedRate:
         if sent_at < self._last_refusal_at:
             return  # it was on its way when the rate was reduced last
         self._last_refusal_at = now
-        known, accepted = self.limiter.per_second, self._accepted_in_window(now)
+        self._forget(now)
+        known, accepted = self.limiter.per_second, sum(calls for _, calls in self._accepted)
         repeated = known is not None or len(self._refusals) >= REFUSALS_TO_LEARN
         if not repeated or accepted < FEWEST_CALLS:
             return
@@ -119,8 +120,7 @@ class LearnedRate:
         self.limiter.per_second = rate
         log.info("endpoint.rate_learned", endpoint=self.endpoint_name, calls_per_second=round(rate))
 
-    def _accepted_in_window(self, now: float) -> int:
-        """Return how many calls were accepted in the last second, and forget the earlier ones."""
+    def _forget(self, now: float) -> None:
+        """Forget the calls that were accepted before the last second."""
         while self._accepted and self._accepted[0][0] < now - WINDOW_SECONDS:
             self._accepted.popleft()
-        return sum(calls for _, calls in self._accepted)

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import IngestError
+from cryo_ingest.errors import IngestError, first_exception_of
 from cryo_ingest.rpc.answer_checks import BLOCK
 from cryo_ingest.rpc.evidence import Evidence
 from cryo_ingest.rpc.gateway import Gateway, serve_gateway
@@ -65,9 +65,7 @@ async def open_source(
             yield gateway.url
             watching.cancel()
     except* IngestError as errors:
-        failure = errors.exceptions[0]
-        while isinstance(failure, BaseExceptionGroup):
-            failure = failure.exceptions[0]
+        failure = first_exception_of(errors, IngestError)
     if failure is not None:
         raise failure
 

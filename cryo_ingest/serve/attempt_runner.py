@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cryo_ingest.attempt import Failure, Success, run_attempt
 from cryo_ingest.backoff import Backoff
-from cryo_ingest.errors import AttemptCrashed, StoppedByShutdown
+from cryo_ingest.errors import AttemptCrashed, StoppedByShutdown, first_exception_of
 from cryo_ingest.logs import log
 from cryo_ingest.serve.completion import complete, make_report
 from cryo_ingest.serve.lease import Lease, renew, wait_until_expired
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from cryo_ingest.serve.status import Status
     from cryo_ingest.settings import Settings
     from cryo_ingest.wiring import WorkerPorts
-
-E = TypeVar("E", bound=Exception)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +107,3 @@ class AttemptRunner:
                 self.status.record_published(outcome)
             log.info("attempt.reported", outcome=outcome.outcome)
         return reported
-
-
-def first_exception_of(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E | None:
-    """Return the first exception of a kind in a group, at any depth."""
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            if (found := first_exception_of(error, kind)) is not None:
-                return found
-        elif isinstance(error, kind):
-            return error
-    return None

@@ -10,9 +10,8 @@ from support.rpc_requests import METHOD, ask, calls, results, with_node
 
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.ports import NodeError
-from cryo_ingest.rpc.batching import FIRST_BATCH_CALLS
 from cryo_ingest.rpc.client import HttpNode
-from cryo_ingest.rpc.limits import BatchSize
+from cryo_ingest.rpc.limits import FIRST_BATCH_CALLS, BatchSize
 
 TOO_LARGE = "batch too large"
 REJECTIONS: dict[str, Callable[[list[Any]], Answer]] = {

@@ -14,8 +14,8 @@ from support.scripted_http import Answer, scripted_http
 
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.ports import Call, NodeError
-from cryo_ingest.rpc.batching import FIRST_BATCH_CALLS
 from cryo_ingest.rpc.client import HttpChain
+from cryo_ingest.rpc.limits import FIRST_BATCH_CALLS
 from cryo_ingest.rpc.replies import RequestFailed, parse_answers
 from cryo_ingest.settings import Settings
 from harness.fakes.rpc import Node, RpcPool

@@ -13,10 +13,10 @@ from support.virtual_loop import LoopClock, run_virtually
 
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.rpc.batching import CallSender, EndpointState
-from cryo_ingest.rpc.client import CALLS_IN_FLIGHT, MAX_BATCH_CALLS
+from cryo_ingest.rpc.client import CALLS_IN_FLIGHT
 from cryo_ingest.rpc.gathering import Gatherer
 from cryo_ingest.rpc.hedging import Hedger, IndexedCall, Response
-from cryo_ingest.rpc.limits import DEFAULT_POLICY, InFlightLimiter, Outage
+from cryo_ingest.rpc.limits import DEFAULT_POLICY, MAX_BATCH_CALLS, InFlightLimiter, Outage
 from cryo_ingest.rpc.rates import LearnedRate, RateLimiter
 from cryo_ingest.rpc.replies import RequestFailed
 
