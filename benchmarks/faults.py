@@ -1,11 +1,11 @@
-"""Measure what bad answers cost: the worker and Cryo alone on nodes that spoil requests, hang, limit the rate or die.
+"""Measure what bad answers cost: the worker and Cryo alone on nodes that reject requests, hang, limit the rate or die.
 
     python benchmarks/faults.py [--cases TEXT…] [--dataset D] [--blocks N] [--latency-ms N] [--subject S] [--runs N]
 
-Prints one row for each case. A share of the HTTP requests is spoilt, from the tenth on, a batch being one request. The
+Prints one row for each case. From the tenth HTTP request on, a share of the requests fails; a batch is one request. The
 clean run that a row is compared with is a run of the same subject without faults; calls needed are its calls. The aims
-are beside the figures: every run publishes, at most 1.1 of the calls needed and those that were spoilt, 1.5 of the
-time where 1 % or less is spoilt, and 90 % of a limit used. Limits have ranges of their own, of 20 seconds' calls.
+are beside the figures: every run publishes, at most 1.1 times the needed calls plus those that failed, 1.5 times the
+duration if at most 1 % fails, and 90 % of a rate limit used. Rate limits are measured on ranges of 20 seconds' calls.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.faults.rpc import Error, Hang, RateLimit, Reset, Status, Stop, Trun
 if TYPE_CHECKING:
     from harness.faults import RpcFault
 
-FIRST_SPOILT = 10
+FIRST_FAILING = 10
 SHARES = (0.001, 0.01, 0.05)
 KINDS: dict[str, RpcFault] = {
     "429, `Retry-After: 1`": Status(429, retry_after="1"),
@@ -52,7 +52,7 @@ class Case:
     Attributes:
         name: what it does.
         faults: its faults.
-        share: the share of requests that it spoils, or None.
+        share: the share of requests that fail, or None.
         limit: the calls per second that it allows, or None.
         dies: whether it stops after half of the requests of a clean run; another endpoint is in the pool then.
     """
@@ -67,20 +67,22 @@ class Case:
 def cases() -> list[Case]:
     """Return all cases."""
     found = [
-        Case(f"{name}, {share:.1%}", spoil([fault], share), share) for name, fault in KINDS.items() for share in SHARES
+        Case(f"{name}, {share:.1%}", fail_share([fault], share), share)
+        for name, fault in KINDS.items()
+        for share in SHARES
     ]
-    found += [Case(f"all of these, {share:.1%}", spoil(list(KINDS.values()), share), share) for share in SHARES]
-    found.append(Case("hang, 0.1%", spoil([Hang()], 0.001), 0.001))
+    found += [Case(f"all of these, {share:.1%}", fail_share(list(KINDS.values()), share), share) for share in SHARES]
+    found.append(Case("hang, 0.1%", fail_share([Hang()], 0.001), 0.001))
     for limit in LIMITS:
         found.append(Case(f"limit of {limit:,} calls a second", (RateLimit(limit, retry_after="1"),), limit=limit))
     return [*found, Case("the first of two endpoints dies half-way", dies=True)]
 
 
-def spoil(kinds: list[RpcFault], share: float) -> tuple[RpcFault, ...]:
-    """Return faults that together spoil a share of the requests, the kinds in turn."""
+def fail_share(kinds: list[RpcFault], share: float) -> tuple[RpcFault, ...]:
+    """Return faults that together make a share of the requests fail, the kinds in turn."""
     every = round(1 / share)
     return tuple(
-        replace(kind, counts="requests", nth=FIRST_SPOILT + index * every, every=every * len(kinds))
+        replace(kind, counts="requests", nth=FIRST_FAILING + index * every, every=every * len(kinds))
         for index, kind in enumerate(kinds)
     )
 
@@ -99,7 +101,7 @@ def measure(case: Case, subject: str, extracted: Range, latency_ms: float, clean
         trial = run(subject, extracted, pools, timeout_seconds=BARE_SECONDS if subject == "bare" else WORKER_SECONDS)
     sys.stderr.write(
         f"{case.name}, {subject}: code {trial.code}, {trial.files} of {extracted.files} files, {trial.seconds:.2f} s,"
-        f" {trial.calls} calls in {trial.requests} requests, {trial.faulted_requests} spoilt,"
+        f" {trial.calls} calls in {trial.requests} requests, {trial.faulted_requests} failed,"
         f" {trial.rejected} calls rejected, {load()}\n"
     )
     if trial.code != 0 and subject != "bare":
@@ -153,7 +155,7 @@ def main() -> None:
     before, subject = load(), chosen.subject
     cells = [
         f"node ({chosen.dataset}, {chosen.latency_ms:g} ms)", "blocks", "Cryo alone", "runs that published",
-        "requests spoilt", "calls / needed", "aim, at most", "seconds", "time / clean", "aim, at most",
+        "failed requests", "calls / needed", "aim, at most", "seconds", "time / clean", "aim, at most",
         "limit used (aim)",
     ]  # fmt: skip
     table = [f"| {' | '.join(cells)} |", f"|{'---|' * len(cells)}"]

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with a timeout of 0: closing the socket sends RST."""
 
-
 _LARGE_HEADER = f"content-security-policy: {'x' * 9_000}\r\n"
 """More than the 8 kB that many HTTP clients accept."""
 
