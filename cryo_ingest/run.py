@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,7 +12,6 @@ from cryo_ingest import logs
 from cryo_ingest.attempt import Failure, Success, log_fields, run_attempt
 from cryo_ingest.errors import MachineFailed, RetryableError
 from cryo_ingest.logs import log
-from cryo_ingest.prove.rows import load
 from cryo_ingest.redact import Redactor
 from cryo_ingest.signals import on_first_signal
 from cryo_ingest.wiring import make_ports
@@ -34,7 +32,6 @@ def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> in
     logs.configure(settings.log_format, redactor)
     structlog.contextvars.bind_contextvars(**log_fields(assignment))
     ports = make_ports(settings, store, redactor=redactor)
-    threading.Thread(target=load, args=(settings.proof_level,), name="load-proof", daemon=True).start()
     return asyncio.run(_run_with_signals(assignment, ports, settings))
 
 

@@ -70,6 +70,10 @@ ProveFile = Callable[[Path, Chunk], Awaitable[FileProof]]
 class Prover(Protocol):
     """Proves local files of one task's version; reads them as untrusted input and never writes."""
 
+    async def prepare(self) -> None:
+        """Load what proofs need, which takes time; called while Cryo starts."""
+        ...
+
     async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
         """Prove a file by its rows alone.
 

@@ -50,6 +50,11 @@ class ChainProver:
     _last_hashes: dict[int, bytes] = field(default_factory=dict)
     _parent_hashes: dict[int, bytes] = field(default_factory=dict)
 
+    async def prepare(self) -> None:
+        """Import the modules that the proof by rows and the comparison need."""
+        await self.rows.prepare()
+        await asyncio.to_thread(_load)
+
     async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
         """Prove one file by its rows, while Cryo may still be running."""
         return await self.rows.prove_rows(path, chunk)
@@ -122,6 +127,10 @@ class ChainProver:
             if last_hash is not None and parent_hash is not None and last_hash != parent_hash:
                 problem = f"block {boundary} is not the child of the block before it, the last of the preceding file"
                 raise ProofFailed(file=name, evidence=problem)
+
+
+def _load() -> None:
+    from cryo_ingest.prove import node_comparison, summarize  # noqa: F401, PLC0415 - to load them
 
 
 async def _compare_blocks(comparison: NodeComparison, summary: Summary, name: str) -> list[tuple[int, bytes]]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from cryo_ingest.datasets import Dataset
     from cryo_ingest.layout import Chunk
-    from cryo_ingest.levels import Level
     from cryo_ingest.model import Task
     from cryo_ingest.ports import FileProof
 
@@ -29,6 +28,10 @@ class RowsProver:
     task: Task
     dataset: Dataset
     executable: str
+
+    async def prepare(self) -> None:
+        """Import pyarrow and the modules that use it, in a thread."""
+        await asyncio.to_thread(_load)
 
     async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
         """Prove one file by its rows; see `ports.Prover`."""
@@ -59,12 +62,8 @@ class RowsProver:
         return prove_rows(path, chunk, dataset=self.dataset, chain_id=chain_id, executable=self.executable)
 
 
-def load(level: Level = "rows") -> None:
-    """Import the modules that proofs need; called in a thread while Cryo starts, so that no attempt waits for it."""
-    from cryo_ingest.prove import file_rows, multiset  # noqa: F401, PLC0415 - to load them
-
-    if level != "rows":
-        from cryo_ingest.prove import node_comparison, summarize  # noqa: F401, PLC0415 - as above
+def _load() -> None:
+    from cryo_ingest.prove import file_rows  # noqa: F401, PLC0415 - to load it
 
 
 def _equal_rows(left: Path, right: Path) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-import threading
 import uuid
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from cryo_ingest.backoff import Backoff
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.errors import ConfigurationError
 from cryo_ingest.logs import log
-from cryo_ingest.prove.rows import load
 from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
 from cryo_ingest.serve.attempt_runner import AttemptRunner
@@ -50,7 +48,6 @@ def serve(settings: Settings, service: ServiceSettings) -> int:
         store = open_store(f"s3://{service.bucket}", settings.s3)
     except ValueError:
         raise ConfigurationError({"S3_BUCKET": "must be the name of a bucket"}) from None
-    threading.Thread(target=load, args=(settings.proof_level,), name="load-proof", daemon=True).start()
     return asyncio.run(_serve(settings, service, store=store, redactor=redactor))
 
 
