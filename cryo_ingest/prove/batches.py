@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from cryo_ingest.errors import ProofFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 BATCH_ROWS = 16_384
@@ -24,20 +24,23 @@ MAX_FILE_BYTES = 4 * 1024**3
 """The byte strings of a file, to limit the time as well: calldata for all the gas of a thousand full blocks."""
 
 
-def batches(path: Path, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
+def batches(path: Path, columns: list[str], *, decoded: Sequence[str] = ()) -> Iterator[dict[str, list[Any]]]:
     """Yield some columns of a file slice by slice as Python values, doubles as 64-bit integers.
+
+    The columns `decoded` are read as well, to find out whether they can be, but no values are made of them.
 
     Raises:
         ProofFailed: its rows would not fit into memory.
         ArrowException, OSError, ValueError: it can't be read (`footer.UNREADABLE`).
     """
     left = MAX_FILE_BYTES
+    read = [*columns, *decoded]
     # Byte strings are read as indexes into dictionaries, so that memory holds each value of a page once.
     with (
         pa.memory_map(str(path)) as source,
-        pq.ParquetFile(source, pre_buffer=False, read_dictionary=columns) as parquet,
+        pq.ParquetFile(source, pre_buffer=False, read_dictionary=read) as parquet,
     ):
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+        for batch in parquet.iter_batches(BATCH_ROWS, columns=read, use_threads=False):
             lengths = [_lengths(column) for column in batch.columns if pa.types.is_dictionary(column.type)]
             for start in range(0, batch.num_rows, SLICE_ROWS):
                 size = sum(pc.sum(each.slice(start, SLICE_ROWS)).as_py() or 0 for each in lengths)

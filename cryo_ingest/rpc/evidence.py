@@ -73,6 +73,7 @@ class Records:
     _places: array[int] = field(init=False)
     _file: tempfile.SpooledTemporaryFile[bytes] = field(init=False)
     _end: int = 0
+    _at_end: bool = True
 
     def __post_init__(self) -> None:
         self._places = array("q", [ABSENT]) * (2 * len(self.blocks))
@@ -83,7 +84,9 @@ class Records:
         if number not in self.blocks:
             return
         text = msgspec.msgpack.encode(value)
-        self._file.seek(self._end)
+        if not self._at_end:
+            self._file.seek(self._end)
+            self._at_end = True
         self._file.write(text)
         index = 2 * (number - self.blocks.start)
         self._places[index], self._places[index + 1] = self._end, len(text)
@@ -98,6 +101,7 @@ class Records:
             return None
         index = 2 * (number - self.blocks.start)
         self._file.seek(self._places[index])
+        self._at_end = False
         return self._file.read(self._places[index + 1])
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ ADDRESS_BYTES = 20
 BLOOM_BYTES = 256
 MAX_TOPICS = 4
 
+_is_quantity = re.compile(r"0x[0-9a-fA-F]{1,64}").fullmatch
+
 
 class UnusableResult(Exception):
     """An answer is not a result of its method; the message gives the reason, without quoting the node."""
@@ -172,7 +174,7 @@ def _object(value: object, what: str) -> dict[str, Any]:
 
 def quantity(value: object) -> int | None:
     """Read JSON-RPC's QUANTITY of at most 256 bits; None for anything else."""
-    if isinstance(value, str) and re.fullmatch(r"0x[0-9a-fA-F]{1,64}", value):
+    if isinstance(value, str) and _is_quantity(value):
         return int(value, 16)
     return None
 
