@@ -54,12 +54,8 @@ class Gatherer:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._time_is_over)
 
-    async def ask(self, call: Call) -> bytes | NodeError:
-        """Send a call and return its answer.
-
-        Raises:
-            IngestError: there is none.
-        """
+    def ask(self, call: Call) -> asyncio.Future[bytes | NodeError]:
+        """Send a call; the future gets its answer, or an IngestError if there is none."""
         found: asyncio.Future[bytes | NodeError] = asyncio.get_running_loop().create_future()
 
         def deliver(answer: bytes | NodeError | IngestError) -> None:
@@ -71,7 +67,7 @@ class Gatherer:
                 found.set_result(answer)
 
         self.submit(call, deliver)
-        return await found
+        return found
 
     async def close(self) -> None:
         """Cancel what is in flight; nothing is delivered any more."""

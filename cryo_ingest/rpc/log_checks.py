@@ -63,8 +63,10 @@ def split_by_block(text: bytes, blocks: range) -> dict[int, BlockLogs] | Problem
     except JSON_ERRORS:
         return Problem("malformed", f"{_named(blocks)}: a log lacks required fields")
     found: dict[int, BlockLogs] = defaultdict(BlockLogs)
+    number, text_of_number = None, ""
     for log, item in zip(logs, items, strict=True):
-        number = quantity(log.blockNumber)
+        if log.blockNumber != text_of_number:  # logs of one block follow each other
+            number, text_of_number = quantity(log.blockNumber), log.blockNumber
         if number is None or number not in blocks:
             return Problem("other-block", f"{_named(blocks)}: a log belongs to another block")
         if log.removed:

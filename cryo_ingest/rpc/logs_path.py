@@ -29,6 +29,7 @@ class LogsPath:
     """Fetches and checks the logs of ranges; with `with_headers` the headers too, which go into the evidence."""
 
     ask: Callable[[Call], Awaitable[bytes | NodeError]]
+    ask_all: Callable[[list[Call]], Awaitable[list[bytes | NodeError]]]
     evidence: Evidence | None
     counters: GatewayCounters
     with_headers: bool
@@ -66,7 +67,7 @@ class LogsPath:
         if self.evidence is None:
             return []
         missing = [number for number in blocks if number not in self.evidence.headers]
-        await asyncio.gather(*(self.ask(Call(BLOCK, (hex(number), False))) for number in missing))
+        await self.ask_all([Call(BLOCK, (hex(number), False)) for number in missing])
         found = ((number, self.evidence.header(number)) for number in blocks)
         return [(number, header) for number, header in found if header is not None]
 
