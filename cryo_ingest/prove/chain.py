@@ -105,7 +105,7 @@ class ChainProver:
         return confirmed
 
     def _open(self, path: Path, chunk: Chunk, digest: str, node: Node) -> tuple[Summary, NodeComparison]:
-        """Summarize the file; runs in a thread, and imports pyarrow and keccak here because they load slowly."""
+        """Summarize the file; runs in a thread, and imports pyarrow here because it loads slowly."""
         from cryo_ingest.prove.node_comparison import NodeComparison  # noqa: PLC0415 - see above
         from cryo_ingest.prove.sources import Sources  # noqa: PLC0415 - as above
         from cryo_ingest.prove.summarize import summarize  # noqa: PLC0415 - as above

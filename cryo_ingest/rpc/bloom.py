@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import sha3
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,18 +20,11 @@ TRANSFER_TOPIC = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a116
 @lru_cache(maxsize=1 << 15)
 def bits_of(item: bytes) -> int:
     """Return the bits that an address or topic sets: three, fewer where they coincide."""
-    digest = _keccak().new(digest_bits=256, data=item).digest()
+    digest = sha3.keccak_256(item).digest()
     bits = 0
     for offset in (0, 2, 4):
         bits |= 1 << (int.from_bytes(digest[offset : offset + 2], "big") & 2047)
     return bits
-
-
-@cache
-def _keccak() -> Any:
-    from Crypto.Hash import keccak  # noqa: PLC0415 - slow to import, and most datasets need no bloom
-
-    return keccak
 
 
 def may_contain(bloom: int, item: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from Crypto.Hash import keccak
+import sha3
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,6 @@ def contains(bloom: int, item: bytes) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _bits(item: bytes) -> int:
-    digest = keccak.new(digest_bits=256, data=item).digest()
+    digest = sha3.keccak_256(item).digest()
     positions = {int.from_bytes(digest[start : start + 2], "big") & 2047 for start in (0, 2, 4)}
     return sum(1 << position for position in positions)

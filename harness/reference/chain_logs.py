@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from Crypto.Hash import keccak
+import sha3
 
 from harness.reference.bloom import ALL_SET, bloom_of, contains
 from harness.reference.bugs import has_bug
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
     Key = tuple[Any, ...]
 
-TRANSFER = keccak.new(digest_bits=256, data=b"Transfer(address,address,uint256)").digest()
+TRANSFER = sha3.keccak_256(b"Transfer(address,address,uint256)").digest()
 TOPICS = ("topic0", "topic1", "topic2", "topic3")
 COLUMNS = {
     "logs": ("address", "data", *TOPICS),

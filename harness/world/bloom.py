@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import sha3
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,9 +17,8 @@ BLOOM_BYTES = 256
 
 def keccak256(data: bytes) -> bytes:
     """Return the Keccak-256 digest as Ethereum uses it; NIST's SHA3-256 differs."""
-    from Crypto.Hash import keccak  # noqa: PLC0415 (takes 70 ms; many runs need no digest)
-
-    return keccak.new(digest_bits=256, data=data).digest()
+    digest: bytes = sha3.keccak_256(data).digest()
+    return digest
 
 
 @lru_cache(maxsize=1 << 16)
