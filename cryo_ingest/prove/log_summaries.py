@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.errors import ProofFailed
 from cryo_ingest.prove.batches import batches
-from cryo_ingest.prove.summaries import Mismatch, check_size
-from cryo_ingest.rpc.bloom import TRANSFER_TOPIC, bits_of, may_contain
+from cryo_ingest.prove.summaries import Mismatch, check_sizes
+from cryo_ingest.rpc.bloom import TRANSFER_TOPIC, bloom_of_logs, may_contain
 from cryo_ingest.rpc.results import ADDRESS_BYTES, HASH_BYTES
 
 if TYPE_CHECKING:
@@ -45,17 +45,24 @@ class LogRows:
         names = ["block_number", "transaction_index", "log_index", "transaction_hash", *self.screened]
         decoded = [name for name in self.columns if name not in self.screened]
         for batch in batches(path, names, decoded=decoded):
-            for number, index, log_index, transaction_hash, *rest in zip(*(batch[name] for name in names), strict=True):
-                if index is None or log_index is None:
-                    raise ProofFailed(file=path.name, evidence=f"block {number}: a row has no index in its block")
-                check_size(transaction_hash, HASH_BYTES, path=path, number=number)
-                self.transactions[number].add((index, transaction_hash))
-                self.indexes[number].add(log_index)
-                self.counts[number] += 1
-                self.add_row(path, number, rest)
+            self._add_batch(path, batch)
 
-    def add_row(self, path: Path, number: int, rest: list[Any]) -> None:
-        """Add a row's screened columns to what a subclass keeps; by default nothing."""
+    def _add_batch(self, path: Path, batch: dict[str, list[Any]]) -> None:
+        """Add rows column by column, which costs a third of row by row."""
+        numbers, indexes, log_indexes = batch["block_number"], batch["transaction_index"], batch["log_index"]
+        if None in indexes or None in log_indexes:
+            number = next(row[0] for row in zip(numbers, indexes, log_indexes, strict=True) if None in row)
+            raise ProofFailed(file=path.name, evidence=f"block {number}: a row has no index in its block")
+        check_sizes(batch["transaction_hash"], HASH_BYTES, path=path, numbers=numbers, what="transaction hash")
+        self.counts.update(numbers)
+        for number, log_index in zip(numbers, log_indexes, strict=True):
+            self.indexes[number].add(log_index)
+        for number, transaction in zip(numbers, zip(indexes, batch["transaction_hash"], strict=True), strict=True):
+            self.transactions[number].add(transaction)
+        self.add_batch(path, batch)
+
+    def add_batch(self, path: Path, batch: dict[str, list[Any]]) -> None:
+        """Add the screened columns to what a subclass keeps; by default nothing."""
 
     def row_of(self, log: Log) -> tuple[Any, ...] | None:
         """Return the row that Cryo writes for a log, without its log index; None if the dataset has none."""
@@ -116,16 +123,18 @@ class LogsSummary(LogRows):
         self._blooms: dict[int, int] = defaultdict(int)
         super().__init__(path, chunk)
 
-    def add_row(self, path: Path, number: int, rest: list[Any]) -> None:
-        """Add a row to its block's bloom."""
-        address, *topics = rest
-        if address is not None:
-            self._blooms[number] |= bits_of(
-                check_size(address, ADDRESS_BYTES, path=path, number=number, what="address")
-            )
-        for topic in topics:
-            if topic is not None:
-                self._blooms[number] |= bits_of(check_size(topic, HASH_BYTES, path=path, number=number, what="topic"))
+    def add_batch(self, path: Path, batch: dict[str, list[Any]]) -> None:
+        """Add the rows to their blocks' blooms."""
+        numbers, columns = batch["block_number"], [batch[name] for name in self.screened]
+        for name, column in zip(self.screened, columns, strict=True):
+            is_address = name == "address"
+            size, what = (ADDRESS_BYTES, "address") if is_address else (HASH_BYTES, "topic")
+            check_sizes(column, size, path=path, numbers=numbers, what=what, optional=True)
+        items: dict[int, set[bytes | None]] = defaultdict(set)
+        for number, *row in zip(numbers, *columns, strict=True):
+            items[number].update(row)
+        for number, found in items.items():
+            self._blooms[number] |= bloom_of_logs([(item for item in found if item is not None)])
 
     def compare_header(self, header: Header) -> Mismatch | None:
         """Compare bloom, membership and log indexes: all three are heuristics."""

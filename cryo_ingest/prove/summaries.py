@@ -17,7 +17,7 @@ from cryo_ingest.prove.batches import batches
 from cryo_ingest.rpc.results import HASH_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from cryo_ingest.layout import Chunk
@@ -53,15 +53,27 @@ class Summary(Protocol):
         ...
 
 
-def check_size(value: bytes | None, size: int, *, path: Path, number: int, what: str = "transaction hash") -> bytes:
-    """Return a value if it has the right length, so that the memory for a file is bounded.
+def check_sizes(
+    values: Sequence[bytes | None],
+    size: int,
+    *,
+    path: Path,
+    numbers: Sequence[int],
+    what: str = "transaction hash",
+    optional: bool = False,
+) -> None:
+    """Check that each value has the right length, so that the memory for a file is bounded; `numbers` are its blocks.
+
+    With `optional`, values can be missing.
 
     Raises:
-        ProofFailed: it has another length.
+        ProofFailed: one has another length.
     """
-    if value is None or len(value) != size:
-        raise ProofFailed(file=path.name, evidence=f"block {number}: a row's {what} is not {size} bytes")
-    return value
+    if {None if value is None else len(value) for value in values} <= {size, *([None] if optional else [])}:
+        return
+    for value, number in zip(values, numbers, strict=True):
+        if (value is None and not optional) or (value is not None and len(value) != size):
+            raise ProofFailed(file=path.name, evidence=f"block {number}: a row's {what} is not {size} bytes")
 
 
 class BlocksSummary:
@@ -109,10 +121,12 @@ class TransactionsSummary:
         del dataset, digest
         self.blocks = list(range(chunk.start, chunk.end))
         rows: dict[int, list[tuple[int, bytes, int, bool]]] = defaultdict(list)
-        columns = ["block_number", "transaction_index", "transaction_hash", "gas_used", "success"]
-        for batch in batches(path, columns):
-            for number, index, transaction_hash, *row in zip(*(batch[name] for name in columns), strict=True):
-                rows[number].append((index, check_size(transaction_hash, HASH_BYTES, path=path, number=number), *row))
+        columns = ["transaction_index", "transaction_hash", "gas_used", "success"]
+        for batch in batches(path, ["block_number", *columns]):
+            numbers = batch["block_number"]
+            check_sizes(batch["transaction_hash"], HASH_BYTES, path=path, numbers=numbers)
+            for number, row in zip(numbers, zip(*(batch[name] for name in columns), strict=True), strict=True):
+                rows[number].append(row)
         self._rows = {number: sorted(found, key=lambda row: row[0]) for number, found in rows.items()}
 
     def compare_header(self, header: Header) -> Mismatch | None:
@@ -144,9 +158,11 @@ class TracesSummary:
         self._transactions: dict[int, set[bytes]] = defaultdict(set)
         columns = ["block_number", "transaction_hash"]
         for batch in batches(path, columns):
-            for number, transaction_hash in zip(*(batch[name] for name in columns), strict=True):
+            numbers, hashes = batch["block_number"], batch["transaction_hash"]
+            check_sizes(hashes, HASH_BYTES, path=path, numbers=numbers, optional=True)
+            for number, transaction_hash in zip(numbers, hashes, strict=True):
                 if transaction_hash is not None:  # a block reward has none
-                    self._transactions[number].add(check_size(transaction_hash, HASH_BYTES, path=path, number=number))
+                    self._transactions[number].add(transaction_hash)
 
     def compare_header(self, header: Header) -> Mismatch | None:
         """Find gas without rows, rows of unknown transactions, and transactions without rows.
