@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from cryo_ingest import layout
 from cryo_ingest.caps import check_caps
 from cryo_ingest.datasets import find_dataset
-from cryo_ingest.errors import BadPayload, IngestError, MachineFailed, ModeMismatch
+from cryo_ingest.errors import BadPayload, DeadlineExceeded, IngestError, MachineFailed, ModeMismatch, NodeUnavailable
 from cryo_ingest.logs import log
 from cryo_ingest.model import Publication, parse_task
 from cryo_ingest.ports import ExtractionRequest
@@ -81,6 +81,10 @@ async def run_attempt(assignment: Assignment, *, ports: Ports, settings: Setting
     """
     try:
         return await _publish_version(assignment, ports, settings)
+    except NodeUnavailable as error:
+        if error.out_of_time:
+            return Failure(DeadlineExceeded(deadline_seconds=settings.deadline_seconds, progress=error.progress))
+        return Failure(error)
     except IngestError as error:
         return Failure(error)
     except OSError as error:
@@ -107,7 +111,7 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
     workspace = await ports.staging.acquire(assignment.task_id, assignment.attempt)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
-            open_endpoint(task, settings=settings, chain=ports.chain, clock=ports.clock)
+            open_endpoint(task, settings=settings, chain=ports.chain, clock=ports.clock, deadline=deadline)
         )
         evidence = stack.enter_context(collect_evidence(task, settings, workspace.directory))
         prover = make_prover(task, dataset, settings=settings, endpoint=pool, evidence=evidence)
@@ -116,7 +120,9 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
             log_warnings(task, settings.mode)
             source = open_source(pool, dataset, evidence, settings=settings, clock=ports.clock, redact=ports.redact)
             async with source as rpc_url:
-                request = ExtractionRequest(task, version.chunks, workspace.directory, (workspace.lock,), rpc_url)
+                request = ExtractionRequest(
+                    task, version.chunks, workspace.directory, (workspace.lock,), rpc_url, deadline
+                )
                 extraction = await extract(request, ports.extractor, prover)
             check_file_sizes(extraction, task, caps=settings.caps)
             check_mode(extraction, settings.mode)

@@ -133,17 +133,15 @@ class CryoFailed(RetryableError):
 
 
 class DeadlineExceeded(RetryableError):
-    """Cryo did not finish within `TRACE_CRYO_DEADLINE_SECONDS`; its process group was killed (OUT-3)."""
+    """The attempt did not finish within `TRACE_CRYO_DEADLINE_SECONDS`; Cryo's process group was killed (OUT-3).
 
-    def __init__(
-        self, *, block_range: str, deadline_seconds: float, chunks_done: int, chunks: int, blocks_in_time: int
-    ) -> None:
-        self.chunks_done, self.chunks = chunks_done, chunks
-        advice = f"{blocks_in_time} blocks were finished in time" if blocks_in_time else "no chunk was finished in time"
+    `progress` completes the sentence "the attempt was stopped at the deadline of 8 s".
+    """
+
+    def __init__(self, *, deadline_seconds: float, progress: str) -> None:
         super().__init__(
-            f"Cryo was stopped at the deadline of {deadline_seconds:g} s with {chunks_done} of {chunks} chunks of "
-            f"blocks {block_range} done: {advice}. Create tasks with smaller ranges or raise "
-            "TRACE_CRYO_DEADLINE_SECONDS"
+            f"the attempt was stopped at the deadline of {deadline_seconds:g} s {progress}. Create tasks with smaller "
+            "ranges or raise TRACE_CRYO_DEADLINE_SECONDS"
         )
 
 
@@ -191,9 +189,14 @@ class RangeNotFinal(RetryableError):
 
 
 class NodeUnavailable(RetryableError):
-    """An endpoint gave no usable answer, after retries."""
+    """An endpoint gave no usable answer, after retries.
 
-    def __init__(self, *, endpoint_name: str, method: str, reason: str) -> None:
+    If the attempt's deadline ended the retries (`out_of_time`), the attempt reports `DeadlineExceeded` instead.
+    """
+
+    def __init__(self, *, endpoint_name: str, method: str, reason: str, out_of_time: bool = False) -> None:
+        self.out_of_time = out_of_time
+        self.progress = f"before {endpoint_name} of the RPC pool answered {method} ({reason})"
         super().__init__(f"{endpoint_name} of the RPC pool: {method} failed: {reason}. Nothing was published")
 
 

@@ -68,7 +68,8 @@ class CryoExtractor:
         extracted = ExtractedFiles(request, prove)
         digest = asyncio.create_task(asyncio.to_thread(executable_sha256, executable))
         try:
-            async with asyncio.timeout(self.settings.deadline_seconds):
+            left = request.deadline - self.clock.monotonic()
+            async with asyncio.timeout(min(left, self.settings.deadline_seconds)):
                 runs = await self._run_until_complete(executable, request, extracted)
             return Extraction(extracted.files, runs, await digest)
         except TimeoutError:
@@ -168,13 +169,12 @@ class CryoExtractor:
         )
 
     def _deadline_exceeded(self, request: ExtractionRequest, extracted: ExtractedFiles) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            block_range=request.task.block_range,
-            deadline_seconds=self.settings.deadline_seconds,
-            chunks_done=len(extracted.files),
-            chunks=len(request.chunks),
-            blocks_in_time=extracted.blocks_done,
+        done = f"{extracted.blocks_done} blocks were finished" if extracted.files else "no chunk was finished"
+        progress = (
+            f"with {len(extracted.files)} of {len(request.chunks)} chunks of blocks {request.task.block_range} done: "
+            f"{done} in time"
         )
+        return DeadlineExceeded(deadline_seconds=self.settings.deadline_seconds, progress=progress)
 
 
 def _start_error(error: Exception, program: str, executable: Path) -> Exception:

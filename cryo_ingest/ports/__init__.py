@@ -8,6 +8,7 @@ doubles of the tests. An implementation maps foreign errors to `cryo_ingest.erro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,13 +110,17 @@ class Prover(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExtractionRequest:
-    """The input of an extraction; `rpc_url` is None in fake mode, and a secret otherwise."""
+    """The input of an extraction; `rpc_url` is None in fake mode, and a secret otherwise.
+
+    `deadline` is the monotonic time at which the attempt ends.
+    """
 
     task: Task
     chunks: tuple[Chunk, ...]
     directory: Path
     inherited_descriptors: tuple[int, ...]
     rpc_url: str | None = field(default=None, repr=False)
+    deadline: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from cryo_ingest.rpc.limits import (
     pause_seconds,
 )
 from cryo_ingest.rpc.rates import LearnedRate
-from cryo_ingest.rpc.replies import AnswerTooLarge, RequestFailed, failure_of, is_final, is_missing_method
+from cryo_ingest.rpc.replies import AnswerTooLarge, OutOfTime, RequestFailed, failure_of, is_final, is_missing_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -340,13 +340,21 @@ class CallSender:
             NodeUnavailable: the wait would end after the deadline.
         """
         if self.clock.monotonic() + seconds >= self.deadline:
-            raise self._unavailable(batch[0][1], failure, tries=1, since=since) from None
+            # A provider that wants to be left alone for longer is unavailable, whatever time is left.
+            problem = self._unavailable(batch[0][1], failure, tries=1, since=since)
+            problem.out_of_time = failure.retry_after_seconds is None
+            raise problem from None
         await self.clock.sleep(seconds)
 
     def _unavailable(self, call: Call, failure: RequestFailed, *, tries: int, since: float) -> NodeUnavailable:
         waited = self.clock.monotonic() - since
         duration = "" if tries == 1 else f", after {tries} tries in {waited:.0f} s"
-        return NodeUnavailable(endpoint_name=self.endpoint_name, method=call.method, reason=failure.reason + duration)
+        return NodeUnavailable(
+            endpoint_name=self.endpoint_name,
+            method=call.method,
+            reason=failure.reason + duration,
+            out_of_time=isinstance(failure, OutOfTime),
+        )
 
 
 class _BatchObsolete(Exception):

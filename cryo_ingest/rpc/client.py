@@ -35,6 +35,7 @@ from cryo_ingest.rpc.replies import (
     OK,
     REDIRECTS,
     AnswerTooLarge,
+    OutOfTime,
     RequestFailed,
     check_status,
     parse_answers,
@@ -234,7 +235,7 @@ class HttpNode:
         body = msgspec.json.encode(requests if len(requests) > 1 else requests[0])
         remaining = self.deadline - self.clock.monotonic()
         if remaining <= 0:
-            raise RequestFailed("the attempt's deadline has passed", final=True)
+            raise OutOfTime("it was not asked any more", final=True)
         self.billed_calls += len(batch)
         counts, sent_at = self.state.meter.of(batch[0][1].method), self.clock.monotonic()
         counts.calls += len(batch)
@@ -242,7 +243,8 @@ class HttpNode:
             async with asyncio.timeout(min(timeout_seconds, remaining)):
                 status, headers, content = await self._exchange(body)
         except TimeoutError:
-            raise RequestFailed("no answer in time") from None
+            kind = OutOfTime if remaining <= timeout_seconds else RequestFailed
+            raise kind("no answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Without the error's own text, which contains the URL.
             raise RequestFailed(f"no answer ({type(error).__name__})") from None

@@ -31,15 +31,20 @@ _NOT_FOUND = re.compile(r"not found|unknown block\b(?! tag)|not available|no fin
 
 
 @asynccontextmanager
-async def open_endpoint(task: Task, *, settings: Settings, chain: Chain, clock: Clock) -> AsyncIterator[Pool]:
-    """Provide the endpoints of an attempt and close them at the end; no request is sent until `choose`."""
+async def open_endpoint(
+    task: Task, *, settings: Settings, chain: Chain, clock: Clock, deadline: float | None = None
+) -> AsyncIterator[Pool]:
+    """Provide the endpoints of an attempt and close them at the end; no request is sent until `choose`.
+
+    `deadline` is a monotonic time, by default the configured one from now on.
+    """
 
     async def check(node: Node) -> None:
         await check_endpoint(node, task, confirmations=settings.confirmations)
 
     async with AsyncExitStack() as stack:
-        deadline = clock.monotonic() + settings.deadline_seconds
-        yield Pool(task.rpc_pool, settings, chain, clock, deadline, stack, check, anchor=task.range_end - 1)
+        end = clock.monotonic() + settings.deadline_seconds if deadline is None else deadline
+        yield Pool(task.rpc_pool, settings, chain, clock, end, stack, check, anchor=task.range_end - 1)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cryo_ingest.errors import IngestError, first_exception_of
+from cryo_ingest.errors import IngestError, NodeUnavailable, first_exception_of
 from cryo_ingest.logs import log
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.rpc.answer_checks import BLOCK, BY_TRANSACTION, TRACES, AnswerChecks
@@ -251,7 +251,12 @@ class Gateway:
             self.failed.set_exception(bug)
 
     def _fail(self, problem: IngestError, identifier: bytes, reply: Reply) -> None:
-        """End the attempt, or without one, answer with an error."""
+        """End the attempt, or without one, answer with an error.
+
+        At the attempt's deadline the extractor ends it, and says what was done; Cryo gets no answer.
+        """
+        if isinstance(problem, NodeUnavailable) and problem.out_of_time and not self.standalone:
+            return
         if self.standalone:
             reply(_error(identifier, NO_ANSWER, self.redact(str(problem))))
         elif not self.failed.done():

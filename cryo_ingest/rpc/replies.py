@@ -118,6 +118,10 @@ class RequestFailed(Exception):
         super().__init__(reason)
 
 
+class OutOfTime(RequestFailed):
+    """The attempt's deadline passed, before the request was sent or while it had no answer."""
+
+
 class AnswerTooLarge(RequestFailed):
     """A response is larger than the worker's memory allows; fewer calls, or a smaller range, have a smaller one."""
 

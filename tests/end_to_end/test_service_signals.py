@@ -25,7 +25,7 @@ LEASE_SECONDS = 2.5
 """Lost by the worker's clock 1.5 s after its last renewal at the earliest, by the dispatcher's 2.5 s after it."""
 
 PHASES: dict[str, RpcFault | StoreFault | DispatcherFault] = {
-    "Cryo runs": Hang(method="harness_script", times=1),
+    "Cryo runs": Hang(method="harness_script", times=2),  # the gateway asks once more for what is slow
     "a file is being stored": StoreFault(operation="put", key=r"\.parquet$", do="hang", times=1),
     "a file is stored": StoreFault(operation="put", key=r"\.parquet$", when="after", do="hang", times=1),
     "the manifest is being stored": StoreFault(operation="put", key=r"_manifest\.json$", do="hang", times=1),
