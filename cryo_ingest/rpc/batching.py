@@ -29,8 +29,17 @@ from cryo_ingest.rpc.limits import (
     RetryPolicy,
     pause_seconds,
 )
+from cryo_ingest.rpc.log_ranges import range_refusal, spans_blocks
 from cryo_ingest.rpc.rates import LearnedRate
-from cryo_ingest.rpc.replies import AnswerTooLarge, OutOfTime, RequestFailed, failure_of, is_final, is_missing_method
+from cryo_ingest.rpc.replies import (
+    AnswerTooLarge,
+    OutOfTime,
+    RequestFailed,
+    failure_of,
+    is_final,
+    is_missing_method,
+    is_timeout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +161,9 @@ class CallSender:
             await self.send(batch)
             return
         except RequestFailed as failure:
+            if _refuses_ranges(failure, batch):
+                await self._send_ranges(batch)
+                return
             if not failure.about_size and not failure.final:
                 self._check_outage(batch, failure)
                 await self._pause(batch, failure, seconds=self._pause_seconds(failure, tries=1), since=sent_at)
@@ -169,13 +181,24 @@ class CallSender:
         else:
             await self.send(failed, first_batch_calls=len(batch) // 2)
 
+    async def _send_ranges(self, batch: list[IndexedCall]) -> None:
+        """Resend calls for ranges of logs after a timeout: the first one shows whether it was for the number of calls.
+
+        So a range that is too large is refused twice at most, once in a batch and once alone.
+        """
+        await self._send_single(batch[0])
+        if isinstance(self.answers[batch[0][0]], NodeError):
+            await self._send_each(batch[1:])
+        else:
+            await self.send(batch[1:], first_batch_calls=len(batch) // 2)
+
     async def _resend_failed_calls(self, failed: list[IndexedCall], answers: dict[int, Any]) -> None:
         """Resend the calls that failed in a batch in which others succeeded.
 
         Calls whose error looks final are sent at once, one by one; the others after a pause, in batches.
         """
         errors = {index: answer for index, answer in answers.items() if isinstance(answer, NodeError)}
-        final = [call for call in failed if call[0] in errors and is_final(errors[call[0]])]
+        final = [call for call in failed if call[0] in errors and _seems_final(call[1], errors[call[0]])]
         temporary = [call for call in failed if call not in final]
 
         async def resend_temporary() -> None:
@@ -288,6 +311,8 @@ class CallSender:
                     errors = [answer for answer in answers.values() if isinstance(answer, NodeError)]
                     raise failure_of(errors[0]) if errors else RequestFailed("it left calls unanswered")
             except RequestFailed as failure:
+                if len(batch) == 1 and (refusal := range_refusal(batch[0][1], failure)) is not None:
+                    return {batch[0][0]: refusal}
                 self._record_failure(failure, batch, sent_at=sent_at)
                 raise
             state.outage.succeeded()
@@ -314,7 +339,7 @@ class CallSender:
             self.state.rate.refused(sent_at=sent_at)
         if len(batch) > 1:
             self.state.batch_size(method).failed(len(batch))
-            if failure.about_size:
+            if failure.about_size or _refuses_ranges(failure, batch):
                 return
         before = outage.failures
         pause = outage.failed(sent_at=sent_at, retry_after_seconds=failure.retry_after_seconds)
@@ -355,6 +380,15 @@ class CallSender:
             reason=failure.reason + duration,
             out_of_time=isinstance(failure, OutOfTime),
         )
+
+
+def _refuses_ranges(failure: RequestFailed, batch: list[IndexedCall]) -> bool:
+    """Return whether a batch timed out that has calls for several blocks each."""
+    return failure.about_time and all(spans_blocks(call) for _, call in batch)
+
+
+def _seems_final(call: Call, error: NodeError) -> bool:
+    return is_final(error) or (is_timeout(error) and spans_blocks(call))
 
 
 class _BatchObsolete(Exception):

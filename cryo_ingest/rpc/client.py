@@ -243,8 +243,9 @@ class HttpNode:
             async with asyncio.timeout(min(timeout_seconds, remaining)):
                 status, headers, content = await self._exchange(body)
         except TimeoutError:
-            kind = OutOfTime if remaining <= timeout_seconds else RequestFailed
-            raise kind("no answer in time") from None
+            if remaining <= timeout_seconds:
+                raise OutOfTime("no answer in time") from None
+            raise RequestFailed("no answer in time", about_time=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Without the error's own text, which contains the URL.
             raise RequestFailed(f"no answer ({type(error).__name__})") from None

@@ -2,7 +2,7 @@
 
 Providers limit `eth_getLogs` by blocks, results, bytes or time, with many codes and words; the remedy is always a
 smaller range. So every error but a missing method halves a range of several blocks, and the accepted size is used for
-later ranges. It grows again slowly.
+later ranges. It grows again slowly. A timeout may also be a fault of the moment, so one alone halves only its own range.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.rpc.limits import BATCH_BYTES
+from cryo_ingest.rpc.replies import is_timeout
 from cryo_ingest.rpc.results import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from cryo_ingest.rpc.replies import RequestFailed
 
 LOGS = "eth_getLogs"
 SUCCESSES_TO_GROW = 16
@@ -53,6 +56,22 @@ class LogFilter:
         return Call(LOGS, ({**bounds, **dict(self.others)},))
 
 
+def spans_blocks(call: Call) -> bool:
+    """Return whether a call is for the logs of several blocks by number, so that it can be split."""
+    wanted = LogFilter.of_call(call)
+    return wanted is not None and len(wanted.blocks) > 1
+
+
+def range_refusal(call: Call, failure: RequestFailed) -> NodeError | None:
+    """Return the error that refuses the range of a call, None if the failure may pass or the call is another one.
+
+    A timeout of a call for several blocks says that the range is too large: the same call would mostly time out again.
+    """
+    if not failure.about_time or not spans_blocks(call):
+        return None
+    return failure.error or NodeError(0, f"timeout: {failure.reason}")
+
+
 @dataclass(slots=True)
 class LogRanges:
     """Fetches ranges with `ask`; `max_blocks` is the largest range that is sent at present."""
@@ -61,6 +80,7 @@ class LogRanges:
     max_blocks: int = UNLIMITED
     halvings: int = 0
     _successes: int = 0
+    _timeouts: int = 0
 
     async def fetch(self, wanted: LogFilter) -> list[tuple[range, bytes]] | NodeError:
         """Return the answers for consecutive parts of the range, or the node's error for a single block."""
@@ -81,7 +101,7 @@ class LogRanges:
         if len(blocks) == 1 or answer.method_is_missing:
             return answer
         self.halvings += 1
-        self.max_blocks, self._successes = max(1, min(self.max_blocks, len(blocks) // 2)), 0
+        self._refused(len(blocks), answer)
         found: list[tuple[range, bytes]] = []
         for half in _split(blocks, (len(blocks) + 1) // 2):
             part = await self._fetch_part(wanted, half)
@@ -90,7 +110,13 @@ class LogRanges:
             found += part
         return found
 
+    def _refused(self, blocks: int, error: NodeError) -> None:
+        self._timeouts = self._timeouts + 1 if is_timeout(error) else 0
+        if self._timeouts != 1:
+            self.max_blocks, self._successes = max(1, min(self.max_blocks, blocks // 2)), 0
+
     def _accepted(self, blocks: int, size_bytes: int) -> None:
+        self._timeouts = 0
         if size_bytes > BATCH_BYTES:
             self.max_blocks = max(1, min(self.max_blocks, blocks * BATCH_BYTES // size_bytes))
         elif blocks >= self.max_blocks:

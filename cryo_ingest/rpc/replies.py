@@ -38,6 +38,9 @@ UNAUTHORIZED, FORBIDDEN = 401, 403
 PAYMENT_REQUIRED = 402
 TOO_MANY_REQUESTS = 429
 PASSING_STATUS = frozenset((408, 425, TOO_MANY_REQUESTS))
+TIMEOUT_STATUS = frozenset((408, 504, 524))
+"""524 is Cloudflare's. Its 522 also says timeout, but means that it could not connect."""
+
 SERVER_ERRORS = range(500, 600)
 
 
@@ -74,9 +77,17 @@ _LOG_RANGE = _words(
     r"more than \d[\d,._]*k? (?:results|logs)|exceeds? (?:the )?max(?:imum)? (?:results|number of (?:results|logs))",
     r"query exceeds|response (?:size|is too (?:big|large))|too many (?:results|logs)",
     r"try (?:with this|paginating|a smaller)|range should work",
-    r"query (?:timeout|timed out)|logs? (?:limit|count) exceeded",
+    r"logs? (?:limit|count) exceeded",
 )
 """How nodes refuse `eth_getLogs` for its range or the number of its results; see `log_ranges`."""
+
+_TIMED_OUT = _words(
+    r"time[- ]?out|timed[- ]out|deadline (?:has )?(?:been )?exceeded|(?:takes|took|taking) too long",
+    r"time limit|execution time|context cancell?ed|cancell?ed due to|(?:query|execution|request) aborted",
+)
+"""How nodes and proxies say that they stopped working on a request."""
+
+_LIMITS_CALLS = _words(r"rate.?limit|too many requests|per (?:second|minute)|throttl|slow down")
 
 _BEHIND = _words(r"header not found|unknown block\b(?! tag)|block.{0,20}not found|not yet|syncing|behind")
 _PASSES = _words(
@@ -100,7 +111,8 @@ class RequestFailed(Exception):
     """A request got no usable response; `reason` does not quote the endpoint.
 
     `final`: the same request will fail again; `about_size`: a smaller batch may be sent at once; `about_rate`: the
-    endpoint limits the rate of calls; `error`: the error object in the response, if there is one.
+    endpoint limits the rate of calls; `about_time`: the request took too long; `error`: the error object in the
+    response, if there is one.
     """
 
     def __init__(
@@ -110,11 +122,12 @@ class RequestFailed(Exception):
         final: bool = False,
         about_size: bool = False,
         about_rate: bool = False,
+        about_time: bool = False,
         retry_after_seconds: float | None = None,
         error: NodeError | None = None,
     ) -> None:
         self.reason, self.final, self.about_size, self.about_rate = reason, final, about_size, about_rate
-        self.retry_after_seconds, self.error = retry_after_seconds, error
+        self.about_time, self.retry_after_seconds, self.error = about_time, retry_after_seconds, error
         super().__init__(reason)
 
 
@@ -159,13 +172,22 @@ def failure_of(error: NodeError) -> RequestFailed:
         return RequestFailed(QUOTA_EXHAUSTED, final=True, error=error)
     about_size = error.code == INVALID_REQUEST or _ABOUT_BATCHES.search(text) is not None
     about_rate = error.code in RATE_LIMIT_CODES or _RATE_LIMIT.search(text) is not None
-    if about_rate:
+    about_time = is_timeout(error)
+    if about_rate and not about_time:
         reason = RATE_LIMITED
     elif _BEHIND.search(text):
         reason = f"it does not know the block yet (error {error.code})"
     else:
         reason = f"it answered error {error.code}"
-    return RequestFailed(reason, about_size=about_size, about_rate=about_rate, error=error)
+    return RequestFailed(
+        reason, about_size=about_size, about_rate=about_rate and not about_time, about_time=about_time, error=error
+    )
+
+
+def is_timeout(error: NodeError) -> bool:
+    """Return whether an error says that the node stopped working on the request because it took too long."""
+    text = error.message[:MAX_TEXT]
+    return _TIMED_OUT.search(text) is not None and _LIMITS_CALLS.search(text) is None
 
 
 RATE_LIMITED = "it limits the rate"
@@ -200,6 +222,8 @@ def check_status(status: int, body: bytes, *, retry_after_seconds: float | None,
         final=status in {UNAUTHORIZED, FORBIDDEN},
         about_size=not passing or (_ABOUT_BATCHES.search(text) is not None and retry_after_seconds is None),
         about_rate=status == TOO_MANY_REQUESTS,
+        about_time=retry_after_seconds is None
+        and (status in TIMEOUT_STATUS or (status in SERVER_ERRORS and error is not None and is_timeout(error))),
         retry_after_seconds=retry_after_seconds,
         error=error,
     )
@@ -327,7 +351,10 @@ def _unusable(reason: str, content: bytes) -> RequestFailed:
     if is_quota_exhausted(text):
         return RequestFailed(QUOTA_EXHAUSTED, final=True)
     about_size, about_rate = _ABOUT_BATCHES.search(text) is not None, _RATE_LIMIT.search(text) is not None
-    return RequestFailed(RATE_LIMITED if about_rate else reason, about_size=about_size, about_rate=about_rate)
+    about_time = _TIMED_OUT.search(text) is not None and not about_rate
+    return RequestFailed(
+        RATE_LIMITED if about_rate else reason, about_size=about_size, about_rate=about_rate, about_time=about_time
+    )
 
 
 _NOTHING = object()

@@ -3,16 +3,21 @@
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.json_rpc import Answer, answer, each, error, json_rpc
+from support.proving import JumpingClock
+from support.rpc_requests import with_node
 
 from cryo_ingest.ports import Call, NodeError
+from cryo_ingest.rpc.client import HttpNode
 from cryo_ingest.rpc.limits import BATCH_BYTES
-from cryo_ingest.rpc.log_ranges import SUCCESSES_TO_GROW, LogFilter, LogRanges
+from cryo_ingest.rpc.log_ranges import SUCCESSES_TO_GROW, UNLIMITED, LogFilter, LogRanges
 from cryo_ingest.rpc.replies import failure_of, is_final
 
 REFUSALS = [
@@ -36,12 +41,30 @@ REFUSALS = [
     "this block range should work: [0x1, 0x2]",
     "Try with this block range [0x1, 0x2].",
     "try paginating your request",
-    "query timeout exceeded",
 ]
 """How providers refuse a range, its results or its size."""
 
+TIMEOUTS = [
+    "request timed out",
+    "query timeout exceeded",
+    "query timed out",
+    "context deadline exceeded",
+    "execution timeout",
+    "execution aborted (timeout = 5s)",
+    "Request timeout",
+    "upstream request timeout",
+    "timeout exceeded",
+    "the query exceeded the time limit of 10s",
+    "canceling statement due to statement timeout",
+    "query took too long",
+    "504 Gateway Time-out",
+    "context canceled",
+]
+"""How nodes and proxies say that they stopped working on a request."""
+
 CODES = [-32005, -32000, -32600, -32602, -32603, 35]
 RATE_REFUSALS = ["rate limit exceeded", "request limit reached", "too many requests", "daily request limit exceeded"]
+Refusal = Callable[[Any], Answer]
 FILTER: dict[str, Any] = {"topics": ["0xddf2"], "address": "0xaa"}
 
 
@@ -98,6 +121,125 @@ def test_rpc_1_a_limit_of_the_rate_is_not_a_limit_of_the_range(message: str):
     error = NodeError(-32005, message)
     assert not is_final(error)
     assert failure_of(error).about_rate or failure_of(error).final
+
+
+def in_words(message: str, code: int) -> Refusal:
+    return lambda body: each(body, lambda call: error(code, message, call))
+
+
+REFUSALS_BY_TIME: dict[str, Refusal] = {
+    **{f"{message} ({code})": in_words(message, code) for message in TIMEOUTS for code in (-32000, -32603)},
+    "a code of rate limits": in_words("request timed out", -32005),
+    "Geth's code": in_words("request timed out", -32002),
+    "one error for a batch": lambda _: answer(error(-32000, "request timed out")),
+    "a status and words": lambda _: answer(error(-32603, "request timed out"), 500),
+    "text": lambda _: Answer(200, b"upstream request timeout"),
+    **{str(status): lambda _, status=status: Answer(status, b"<html>") for status in (408, 504, 524)},
+}
+
+
+def times_out_beyond(blocks: int, refusal: Refusal) -> Callable[[Any], Answer | None]:
+    """Refuse each request with a call for more than so many blocks."""
+
+    def size(call: Any) -> int:
+        return int(call["params"][0]["toBlock"], 16) - int(call["params"][0]["fromBlock"], 16) + 1
+
+    def reply(body: Any) -> Answer | None:
+        is_too_large = max(map(size, body if isinstance(body, list) else [body])) > blocks
+        return refusal(body) if is_too_large else None
+
+    return reply
+
+
+async def send_one(node: HttpNode, call: Call) -> bytes | NodeError:
+    found: list[bytes | NodeError] = []
+    await node.send([(0, call)], lambda _, found_answer: found.append(found_answer), patient=True)
+    return found[0]
+
+
+@pytest.mark.parametrize("form", REFUSALS_BY_TIME)
+def test_rpc_1_a_timeout_halves_a_range_at_once(form: str):
+    """RPC-1: in whatever words; each range that is too large costs one call, and no waiting."""
+    clock = JumpingClock()
+
+    async def main(node: HttpNode) -> Any:
+        wanted = LogFilter.of_call(call_for(range(64)))
+        assert wanted is not None
+        return await LogRanges(partial(send_one, node)).fetch(wanted)
+
+    with json_rpc(times_out_beyond(16, REFUSALS_BY_TIME[form])) as served:
+        parts = with_node(served.url, main, clock)
+    assert [len(blocks) for blocks, _ in parts] == [16] * 4
+    assert len(served.sizes) == 3 + 4
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize("form", REFUSALS_BY_TIME)
+def test_rpc_1_a_range_in_a_batch_is_refused_twice_at_most(form: str):
+    """RPC-1: once in the batch, and once alone, to see whether the batch was too large."""
+    clock = JumpingClock()
+    sent = [call_for(range(start, start + 64)) for start in range(0, 640, 64)]
+    found: dict[int, Any] = {}
+
+    async def main(node: HttpNode) -> None:
+        await node.send(list(enumerate(sent)), found.__setitem__, patient=True)
+
+    with json_rpc(times_out_beyond(16, REFUSALS_BY_TIME[form])) as served:
+        with_node(served.url, main, clock)
+    assert all(isinstance(found[index], NodeError) for index in range(10))
+    assert sum(served.sizes) <= 2 * 10
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize("form", REFUSALS_BY_TIME)
+def test_rpc_1_a_timeout_for_one_block_is_temporary(form: str):
+    """RPC-1: there is nothing to halve, so the call is sent again."""
+    failures = iter([True, True])
+
+    def reply(body: Any) -> Answer | None:
+        return REFUSALS_BY_TIME[form](body) if next(failures, False) else None
+
+    with json_rpc(reply) as served:
+        found = with_node(served.url, lambda node: send_one(node, call_for(range(7, 8))), JumpingClock())
+    assert isinstance(found, bytes)
+    assert served.sizes == [1, 1, 1]
+
+
+def test_rpc_2_a_timeout_with_retry_after_is_obeyed():
+    """RPC-2: the node asks for a pause, not for smaller ranges."""
+    clock, failures = JumpingClock(), iter([True])
+
+    def reply(_: Any) -> Answer | None:
+        return Answer(504, b"", (("Retry-After", "7"),)) if next(failures, False) else None
+
+    with json_rpc(reply) as served:
+        found = with_node(served.url, lambda node: send_one(node, call_for(range(64))), clock)
+    assert isinstance(found, bytes)
+    assert sum(clock.waits) >= 7
+
+
+@pytest.mark.parametrize("status", [502, 503, 520, 521, 522, 523])
+def test_rpc_1_other_errors_of_a_proxy_are_temporary(status: int):
+    """RPC-1: they say that the proxy did not reach the node, even if their page has the word timeout."""
+    failures = iter([True])
+
+    def reply(_: Any) -> Answer | None:
+        return Answer(status, b"<title>Connection timed out</title>") if next(failures, False) else None
+
+    with json_rpc(reply) as served:
+        found = with_node(served.url, lambda node: send_one(node, call_for(range(64))), JumpingClock())
+    assert isinstance(found, bytes)
+    assert served.sizes == [1, 1]
+
+
+def test_one_timeout_halves_only_its_own_range():
+    """It may be a fault of the moment; a second one in a row is a limit."""
+    node = LimitedNode(50, NodeError(-32000, "request timed out"))
+    ranges = LogRanges(node.ask)
+    fetch(ranges, range(100))
+    assert (ranges.halvings, ranges.max_blocks) == (1, UNLIMITED)
+    fetch(ranges, range(400))
+    assert ranges.max_blocks <= 100
 
 
 @settings(max_examples=60, deadline=None)
