@@ -21,9 +21,14 @@ def backoff_seconds(failures: int, *, first_seconds: float, longest_seconds: flo
     return min(longest_seconds, first_seconds * 2.0 ** min(max(failures, 1) - 1, 32))
 
 
+def jittered(seconds: float, random: Random) -> float:
+    """Shorten a wait at random by up to a half, so that callers that failed together do not retry together."""
+    return seconds * (1 - random.random() / 2)
+
+
 @dataclass(slots=True)
 class Backoff:
-    """Counts failures in a row; each wait is `backoff_seconds`, shortened at random by up to a half."""
+    """Counts failures in a row; each wait is `backoff_seconds`, `jittered`."""
 
     random: Random
     first_seconds: float = FIRST_SECONDS
@@ -34,7 +39,7 @@ class Backoff:
         """Count a failure and return the seconds to wait."""
         self.failures += 1
         seconds = backoff_seconds(self.failures, first_seconds=self.first_seconds, longest_seconds=self.longest_seconds)
-        return seconds * (1 - self.random.random() / 2)
+        return jittered(seconds, self.random)
 
     def succeeded(self) -> None:
         """Start again with the first delay."""

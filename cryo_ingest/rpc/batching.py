@@ -19,7 +19,6 @@ from cryo_ingest.rpc.hedging import Hedger, IndexedCall, Post
 from cryo_ingest.rpc.limits import (
     BATCH_BYTES,
     FIRST_BATCH_CALLS,
-    ISOLATED_FAILURE_SECONDS,
     ONE_TRY_POLICY,
     OPTIONAL_POLICY,
     AnswerSizes,
@@ -27,7 +26,6 @@ from cryo_ingest.rpc.limits import (
     InFlightLimiter,
     Outage,
     RetryPolicy,
-    pause_seconds,
 )
 from cryo_ingest.rpc.log_ranges import range_refusal, spans_blocks
 from cryo_ingest.rpc.rates import LearnedRate
@@ -202,7 +200,7 @@ class CallSender:
         temporary = [call for call in failed if call not in final]
 
         async def resend_temporary() -> None:
-            await self.clock.sleep(ISOLATED_FAILURE_SECONDS)
+            await self.clock.sleep(self.state.outage.pause_seconds(1))
             await self.send(temporary, first_batch_calls=len(temporary) // 2)
 
         async with asyncio.TaskGroup() as group:
@@ -356,7 +354,7 @@ class CallSender:
     def _pause_seconds(self, failure: RequestFailed, tries: int) -> float:
         if failure.retry_after_seconds is not None:
             return failure.retry_after_seconds
-        return pause_seconds(max(tries, self.state.outage.failures))
+        return self.state.outage.pause_seconds(max(tries, self.state.outage.failures))
 
     async def _pause(self, batch: list[IndexedCall], failure: RequestFailed, *, seconds: float, since: float) -> None:
         """Wait before a call is sent again, but not past the attempt's deadline.

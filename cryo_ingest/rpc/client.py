@@ -12,6 +12,7 @@ import base64
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
@@ -76,11 +77,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class HttpChain:
-    """Opens endpoints over HTTP; see `ports.Chain`."""
+    """Opens endpoints over HTTP; see `ports.Chain`. `random` varies the waits before retries."""
 
     settings: Settings
     clock: Clock
     meter: RpcMeter = field(default_factory=RpcMeter)
+    random: Random = field(default_factory=SystemRandom)
 
     @asynccontextmanager
     async def open(
@@ -110,7 +112,7 @@ class HttpChain:
             per_second = self.settings.requests_per_second
             state = EndpointState(
                 min(MAX_BATCH_CALLS, max_calls, per_second or MAX_BATCH_CALLS),
-                Outage(self.clock),
+                Outage(self.clock, self.random),
                 InFlightLimiter(max_calls),
                 limiter or RateLimiter(self.clock, per_second),
                 LearnedRate(self.clock, name),

@@ -10,10 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.backoff import backoff_seconds
+from cryo_ingest.backoff import backoff_seconds, jittered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from random import Random
 
     from cryo_ingest.ports import Clock
 
@@ -48,7 +49,7 @@ GROWTH_FACTOR = 4
 
 
 def pause_seconds(failures: int) -> float:
-    """Return the wait after a number of failures in a row: short after the first, then growing from half a second."""
+    """Return the longest wait after so many failures in a row: short after the first, then half a second and more."""
     if failures < OUTAGE_FAILURES:
         return ISOLATED_FAILURE_SECONDS
     return backoff_seconds(failures - 1, first_seconds=FIRST_BACKOFF_SECONDS)
@@ -187,10 +188,12 @@ class BatchSize:
 class Outage:
     """An endpoint's failures in a row, and how they delay its next request.
 
-    `_last_failure_at` is the time of the last failure that was counted.
+    `random` shortens the waits, but never a `Retry-After`. `_last_failure_at` is the time of the last failure that was
+    counted.
     """
 
     clock: Clock
+    random: Random
     failures: int = 0
     since: float | None = None
     _backoff_until: float = 0.0
@@ -224,10 +227,14 @@ class Outage:
         if retry_after_seconds is not None:
             self._retry_after_until = max(self._retry_after_until, now + retry_after_seconds)
             return retry_after_seconds
-        pause = pause_seconds(self.failures)
+        pause = self.pause_seconds(self.failures)
         if self.failures >= OUTAGE_FAILURES:
             self._backoff_until = max(self._backoff_until, now + pause)
         return pause
+
+    def pause_seconds(self, failures: int) -> float:
+        """Return the wait after so many failures in a row, at random between half of the longest and the longest."""
+        return jittered(pause_seconds(failures), self.random)
 
     def succeeded(self) -> None:
         """Record a response: reset the failures, but keep a wait that `Retry-After` requires."""

@@ -115,7 +115,7 @@ class RequestFailed(Exception):
     response, if there is one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each one is a fact that decides about the retry
         self,
         reason: str,
         *,

@@ -1,6 +1,7 @@
 """Batches: a rejected batch is split, down to single calls, whatever the form of the rejection."""
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from support.rpc_requests import METHOD, ask, calls, results, with_node
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.ports import NodeError
 from cryo_ingest.rpc.client import HttpNode
-from cryo_ingest.rpc.limits import FIRST_BATCH_CALLS, BatchSize
+from cryo_ingest.rpc.limits import FIRST_BATCH_CALLS, BatchSize, Outage, pause_seconds
 
 TOO_LARGE = "batch too large"
 REJECTIONS: dict[str, Callable[[list[Any]], Answer]] = {
@@ -192,3 +193,23 @@ def test_a_failing_size_is_retried_less_and_less_often(limit: int):
     tried = sizes_tried(limit, 1000)
     assert sum(size > limit for size in tried) <= 12
     assert 2 * max(size for size in tried if size <= limit) >= limit
+
+
+@pytest.mark.parametrize("failures", range(1, 12))
+def test_waits_are_shortened_at_random_by_up_to_a_half(failures: int):
+    """RPC-1: workers that failed together do not retry together, and a seed repeats the waits."""
+
+    def waits(seed: int) -> list[float]:
+        outage = Outage(JumpingClock(), Random(seed))
+        return [outage.pause_seconds(failures) for _ in range(20)]
+
+    longest = pause_seconds(failures)
+    assert all(longest / 2 <= wait <= longest for wait in waits(0))
+    assert len(set(waits(0))) == 20
+    assert waits(0) == waits(0) != waits(1)
+
+
+def test_rpc_2_retry_after_is_not_shortened():
+    """RPC-2: the provider's time counts to the full."""
+    outage = Outage(JumpingClock(), Random(0))
+    assert outage.failed(sent_at=1000.0, retry_after_seconds=7.0) == 7.0

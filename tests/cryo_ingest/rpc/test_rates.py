@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ class LimitedNode:
     def __post_init__(self) -> None:
         self.state = EndpointState(
             MAX_BATCH_CALLS,
-            Outage(self.clock),
+            Outage(self.clock, Random(0)),
             InFlightLimiter(CALLS_IN_FLIGHT),
             RateLimiter(self.clock, None),
             LearnedRate(self.clock, self.name),
