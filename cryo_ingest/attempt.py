@@ -118,7 +118,7 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
         prefix = VersionPrefix(ports.store, version, prover, workspace.directory, ports.clock, ports.random)
         if not await prefix.use_existing_version():
             log_warnings(task, settings.mode)
-            source = open_source(pool, dataset, evidence, settings=settings, clock=ports.clock, redact=ports.redact)
+            source = open_source(pool, dataset, evidence, settings=settings, ports=ports)
             async with source as rpc_url:
                 request = ExtractionRequest(
                     task, version.chunks, workspace.directory, (workspace.lock,), rpc_url, deadline

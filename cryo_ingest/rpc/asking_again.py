@@ -9,22 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.backoff import backoff_seconds
+from cryo_ingest.backoff import backoff_seconds, jittered
 from cryo_ingest.errors import AnswerRefused, NodeUnavailable
 from cryo_ingest.logs import log
 from cryo_ingest.ports import NodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
     from cryo_ingest.ports import Call, Clock, Node
-    from cryo_ingest.rpc.answer_checks import AnswerChecks, Problem
+    from cryo_ingest.rpc.answer_checks import Problem
     from cryo_ingest.rpc.counters import GatewayCounters
     from cryo_ingest.rpc.pool import Pool
 
 TRIES = 6
-TRIES_IF_SUSPECTED = 2
+TRIES_IF_SUSPECTED = 3
 TRIES_IF_HOPELESS = 1
 FIRST_BACKOFF_SECONDS = 0.1
-"""Six tries take about three seconds: a member that lags is met again with a chance of a half at most."""
+"""Six tries take two to three seconds: a member that lags is met again with a chance of a half at most."""
 
 
 @dataclass(slots=True)
@@ -33,12 +36,14 @@ class AskingAgain:
 
     pool: Pool
     clock: Clock
-    checks: AnswerChecks
+    random: Random
     counters: GatewayCounters
     _hopeless: set[tuple[str, str]] = field(default_factory=set)
 
-    async def ask(self, call: Call, answer: bytes, problem: Problem) -> bytes | NodeError:
-        """Return a good answer, or the last one if it may be right.
+    async def ask(
+        self, call: Call, answer: bytes, problem: Problem, *, check: Callable[[bytes], Problem | None]
+    ) -> bytes | NodeError:
+        """Return an answer in which `check` finds no problem, or the last one if it may be right.
 
         Raises:
             AnswerRefused: every answer is bad in a way that no correct node's is.
@@ -50,13 +55,14 @@ class AskingAgain:
         tries = TRIES_IF_HOPELESS if kind in self._hopeless else TRIES if problem.definite else TRIES_IF_SUSPECTED
         name = self.pool.name
         for number in range(1, tries + 1):
-            await self.clock.sleep(backoff_seconds(number, first_seconds=FIRST_BACKOFF_SECONDS))
+            longest = backoff_seconds(number, first_seconds=FIRST_BACKOFF_SECONDS)
+            await self.clock.sleep(jittered(longest, self.random))
             node = await self._node(elsewhere=number > 1)
             name, latest = node.name, await _ask_one(node, call)
             if isinstance(latest, NodeError):
                 return latest
             answer = latest
-            again = self.checks.check(call, answer)
+            again = check(answer)
             if again is None:
                 self.counters.cured[problem.kind] += 1
                 self._hopeless.discard(kind)

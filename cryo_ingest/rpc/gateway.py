@@ -12,6 +12,7 @@ import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from cryo_ingest.ports import Clock
+    from cryo_ingest.rpc.answer_checks import Problem
     from cryo_ingest.rpc.evidence import Evidence
     from cryo_ingest.rpc.listener import Reply
     from cryo_ingest.rpc.pool import Pool
@@ -73,7 +75,8 @@ class Gateway:
 
     With `evidence`, headers and receipts that pass are kept in it. With `with_headers`, the header of each block is
     fetched with its logs or traces; with `cryo_asks_for_headers`, Cryo gets that one. `failed` gets the error that ends
-    the attempt; without an attempt (`standalone`) the client gets it.
+    the attempt; without an attempt (`standalone`) the client gets it. `random` varies the waits before bad answers are
+    asked for again.
     """
 
     pool: Pool
@@ -83,6 +86,7 @@ class Gateway:
     with_headers: bool = False
     cryo_asks_for_headers: bool = False
     standalone: bool = False
+    random: Random = field(default_factory=SystemRandom)
     counters: GatewayCounters = field(default_factory=GatewayCounters)
     clients: Clients = field(default_factory=Clients)
     url: str = field(default="", repr=False)
@@ -98,9 +102,14 @@ class Gateway:
         self._gatherer = Gatherer(self.pool, is_full=lambda: self.clients.unread_bytes > MAX_UNREAD_BYTES)
         self.clients.on_read = self._gatherer.resume
         self._checks = AnswerChecks(self.evidence)
-        self._asking_again = AskingAgain(self.pool, self.clock, self._checks, self.counters)
+        self._asking_again = AskingAgain(self.pool, self.clock, self.random, self.counters)
         self._logs = LogsPath(
-            self.ask_checked, self.ask_all_checked, self.evidence, self.counters, with_headers=self.with_headers
+            self._gatherer.ask,
+            self.ask_all_checked,
+            self._asking_again,
+            self.evidence,
+            self.counters,
+            with_headers=self.with_headers,
         )
 
     def handle(self, body: bytes, reply: Reply) -> None:
@@ -154,7 +163,10 @@ class Gateway:
     async def _checked(self, call: Call, answer: bytes | NodeError) -> bytes | NodeError:
         if isinstance(answer, NodeError) or (problem := self._checks.check(call, answer)) is None:
             return answer
-        return await self._asking_again.ask(call, answer, problem)
+        return await self._ask_again(call, answer, problem)
+
+    async def _ask_again(self, call: Call, answer: bytes, problem: Problem) -> bytes | NodeError:
+        return await self._asking_again.ask(call, answer, problem, check=partial(self._checks.check, call))
 
     def _handle_call(self, body: bytes, reply: Reply) -> None:
         try:
@@ -218,7 +230,7 @@ class Gateway:
             if problem is None:
                 reply(_result(identifier, answer))
             else:
-                self._start(self._answer_with(self._asking_again.ask(call, answer, problem), identifier, reply))
+                self._start(self._answer_with(self._ask_again(call, answer, problem), identifier, reply))
         elif isinstance(answer, NodeError):
             reply(self._error_of(answer, identifier))
         else:

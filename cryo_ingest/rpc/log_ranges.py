@@ -2,7 +2,8 @@
 
 Providers limit `eth_getLogs` by blocks, results, bytes or time, with many codes and words; the remedy is always a
 smaller range. So every error but a missing method halves a range of several blocks, and the accepted size is used for
-later ranges. It grows again slowly. A timeout may also be a fault of the moment, so one alone halves only its own range.
+later ranges. It grows again slowly. A timeout may also be a fault of the moment, so a single one halves only its own
+range.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class LogRanges:
         self.halvings += 1
         self._refused(len(blocks), answer)
         found: list[tuple[range, bytes]] = []
-        for half in _split(blocks, (len(blocks) + 1) // 2):
+        for half in halves(blocks):
             part = await self._fetch_part(wanted, half)
             if isinstance(part, NodeError):
                 return part
@@ -123,6 +124,11 @@ class LogRanges:
             self._successes += 1
             if self._successes >= SUCCESSES_TO_GROW:
                 self.max_blocks, self._successes = min(2 * self.max_blocks, UNLIMITED), 0
+
+
+def halves(blocks: range) -> list[range]:
+    """Return the two halves of a range of at least two blocks."""
+    return _split(blocks, (len(blocks) + 1) // 2)
 
 
 def _split(blocks: range, size: int) -> list[range]:

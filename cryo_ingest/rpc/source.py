@@ -12,12 +12,12 @@ from cryo_ingest.rpc.evidence import Evidence
 from cryo_ingest.rpc.gateway import Gateway, serve_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from cryo_ingest.datasets import Dataset
     from cryo_ingest.model import Task
-    from cryo_ingest.ports import Clock
+    from cryo_ingest.ports import Ports
     from cryo_ingest.rpc.pool import Pool
     from cryo_ingest.settings import Settings
 
@@ -39,8 +39,7 @@ async def open_source(
     evidence: Evidence | None,
     *,
     settings: Settings,
-    clock: Clock,
-    redact: Callable[[str], str],
+    ports: Ports,
 ) -> AsyncIterator[str | None]:
     """Provide the URL that Cryo gets; an error that ends the attempt cancels the block and is raised from it.
 
@@ -57,7 +56,15 @@ async def open_source(
     asks_for_headers = BLOCK in dataset.methods
     # Headers that Cryo asks for anyway cost nothing, so its other answers are checked with them at each level.
     with_headers = asks_for_headers or dataset.attainable(settings.proof_level) != "rows"
-    gateway = Gateway(pool, clock, redact, evidence, with_headers=with_headers, cryo_asks_for_headers=asks_for_headers)
+    gateway = Gateway(
+        pool,
+        ports.clock,
+        ports.redact,
+        evidence,
+        with_headers=with_headers,
+        cryo_asks_for_headers=asks_for_headers,
+        random=ports.random,
+    )
     failure: BaseException | None = None
     try:
         async with serve_gateway(gateway), asyncio.TaskGroup() as group:
