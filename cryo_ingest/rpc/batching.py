@@ -28,6 +28,7 @@ from cryo_ingest.rpc.limits import (
     RetryPolicy,
 )
 from cryo_ingest.rpc.log_ranges import range_refusal, spans_blocks
+from cryo_ingest.rpc.methods import key_of, remember
 from cryo_ingest.rpc.rates import LearnedRate
 from cryo_ingest.rpc.replies import (
     AnswerTooLarge,
@@ -59,21 +60,22 @@ class EndpointState:
     first_batch_calls: int = FIRST_BATCH_CALLS
     missing_methods: dict[str, NodeError] = field(default_factory=dict)
     """Methods that the endpoint does not have, with the error that a single call received."""
-    failing_methods: set[str] = field(default_factory=set)
+    failing_methods: dict[str, None] = field(default_factory=dict)
     """Methods whose optional calls failed until the retry policy gave up. The next such call is tried only once."""
     _batch_sizes: dict[str, BatchSize] = field(default_factory=dict)
     _answer_sizes: dict[str, AnswerSizes] = field(default_factory=dict)
 
     def batch_size(self, method: str) -> BatchSize:
         """Return the batch size of a method. Some providers accept batches only of some methods."""
-        if method not in self._batch_sizes:
+        key = key_of(method)
+        if key not in self._batch_sizes:
             first = min(self.first_batch_calls, self.max_batch_calls)
-            self._batch_sizes[method] = BatchSize(self.max_batch_calls, first)
-        return self._batch_sizes[method]
+            self._batch_sizes[key] = BatchSize(self.max_batch_calls, first)
+        return self._batch_sizes[key]
 
     def answer_sizes(self, method: str) -> AnswerSizes:
         """Return what is known of the size of a method's answers."""
-        return self._answer_sizes.setdefault(method, AnswerSizes())
+        return self._answer_sizes.setdefault(key_of(method), AnswerSizes())
 
     async def wait_until_allowed(self, calls: int) -> None:
         """Wait for the configured and the learned rate, and for the end of a pause."""
@@ -250,9 +252,9 @@ class CallSender:
                 continue
             answer = answers[index]
             if not isinstance(answer, NodeError):
-                self.state.failing_methods.discard(call.method)
+                self.state.failing_methods.pop(call.method, None)
             elif is_missing_method(answer):
-                self.state.missing_methods[call.method] = answer
+                remember(self.state.missing_methods, call.method, answer)
             self._settle(index, answer)
             return
         self._settle(index, self.state.missing_methods[call.method])
@@ -279,7 +281,7 @@ class CallSender:
             policy = ONE_TRY_POLICY
         if not policy.should_stop(tries, self.clock.monotonic() - since):
             return False
-        self.state.failing_methods.add(call.method)
+        remember(self.state.failing_methods, call.method, None)
         self.state.outage.succeeded()  # the endpoint responds, even if only with this error
         return True
 
@@ -325,13 +327,13 @@ class CallSender:
         self._sent.update(index for index, _ in batch)
         retried = before + len(batch) - len(self._sent)
         if retried:
-            self.state.meter.of(batch[0][1].method).retried_calls += retried
+            self.state.meter.of(key_of(batch[0][1].method)).retried_calls += retried
 
     def _record_failure(self, failure: RequestFailed, batch: list[IndexedCall], *, sent_at: float) -> None:
         """Update the endpoint's state after a failed request, before the next one is sent."""
         method, outage = batch[0][1].method, self.state.outage
         if failure.about_rate:
-            self.state.meter.of(method).rate_limited_requests += 1
+            self.state.meter.of(key_of(method)).rate_limited_requests += 1
         # A batch that is larger than those that have worked may be refused for its size.
         if failure.about_rate and len(batch) <= self.state.batch_size(method).largest_success:
             self.state.rate.refused(sent_at=sent_at)

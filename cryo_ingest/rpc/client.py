@@ -31,6 +31,7 @@ from cryo_ingest.rpc.limits import (
     InFlightLimiter,
     Outage,
 )
+from cryo_ingest.rpc.methods import key_of
 from cryo_ingest.rpc.rates import LearnedRate, RateLimiter
 from cryo_ingest.rpc.replies import (
     OK,
@@ -218,7 +219,7 @@ class HttpNode:
         other = None if self.find_other is None else await self.find_other()
         target = other if isinstance(other, HttpNode) else self
         await target.state.wait_until_allowed(len(batch))
-        target.state.meter.of(batch[0][1].method).hedged_calls += len(batch)
+        target.state.meter.of(key_of(batch[0][1].method)).hedged_calls += len(batch)
         return await target.post(batch, timeout_seconds, decode=decode)
 
     async def post(
@@ -239,7 +240,7 @@ class HttpNode:
         if remaining <= 0:
             raise OutOfTime("it was not asked any more", final=True)
         self.billed_calls += len(batch)
-        counts, sent_at = self.state.meter.of(batch[0][1].method), self.clock.monotonic()
+        counts, sent_at = self.state.meter.of(key_of(batch[0][1].method)), self.clock.monotonic()
         counts.calls += len(batch)
         try:
             async with asyncio.timeout(min(timeout_seconds, remaining)):

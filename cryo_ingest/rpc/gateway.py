@@ -27,6 +27,7 @@ from cryo_ingest.rpc.gathering import Gatherer
 from cryo_ingest.rpc.listener import LOOPBACK, Clients, listen
 from cryo_ingest.rpc.log_ranges import LogFilter
 from cryo_ingest.rpc.logs_path import LogsPath
+from cryo_ingest.rpc.methods import is_read_method
 from cryo_ingest.rpc.results import quantity
 
 if TYPE_CHECKING:
@@ -37,14 +38,6 @@ if TYPE_CHECKING:
     from cryo_ingest.rpc.evidence import Evidence
     from cryo_ingest.rpc.listener import Reply
     from cryo_ingest.rpc.pool import Pool
-
-READ_PREFIXES = ("eth_get", "trace_", "debug_trace", "net_version", "web3_clientVersion", "harness_")
-"""`harness_*` are the fake node's own methods; a real node does not have them."""
-
-READ_METHODS = frozenset(
-    ("eth_blockNumber", "eth_call", "eth_chainId", "eth_feeHistory", "eth_gasPrice", "eth_syncing")
-)
-NOT_READ_METHODS = frozenset(("eth_getWork", "eth_getFilterChanges", "eth_getFilterLogs"))
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INTERNAL_ERROR, NO_ANSWER = -32700, -32600, -32601, -32603, -32000
 
@@ -62,11 +55,6 @@ class Request(msgspec.Struct):
 
 _REQUEST = msgspec.json.Decoder(Request)
 _BATCH = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-def is_read_method(method: str) -> bool:
-    """Return whether a method only reads; others (transactions, filters, administration) are refused."""
-    return method in READ_METHODS or (method.startswith(READ_PREFIXES) and method not in NOT_READ_METHODS)
 
 
 @dataclass(slots=True)

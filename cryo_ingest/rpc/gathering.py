@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cryo_ingest.errors import IngestError
 from cryo_ingest.rpc.limits import BATCH_BYTES, FIRST_BATCH_CALLS, MAX_BATCH_CALLS, AnswerSizes
+from cryo_ingest.rpc.methods import key_of
 
 if TYPE_CHECKING:
     from cryo_ingest.ports import Call, Node, NodeError
@@ -84,7 +85,7 @@ class Gatherer:
 
     def resume(self, *, at_least: int = 1) -> None:
         """Send groups while groups may be in flight, of the methods with enough waiting calls."""
-        for method, waiting in self._waiting.items():
+        for method, waiting in list(self._waiting.items()):
             while len(waiting) >= at_least and len(self._in_flight) < self.max_groups and not self.is_full():
                 limit = self._limit(method)
                 if limit == 0:
@@ -93,13 +94,16 @@ class Gatherer:
                 task = asyncio.create_task(self._send(method, group))
                 self._in_flight.add(task)
                 task.add_done_callback(self._ended)
+            if not waiting:
+                del self._waiting[method]
 
     def _limit(self, method: str) -> int:
         """Return how many calls the next group may have; 0 while a method's first group is in flight."""
-        if method not in self._answer_sizes:
-            self._answer_sizes[method] = None
+        key = key_of(method)
+        if key not in self._answer_sizes:
+            self._answer_sizes[key] = None
             return min(FIRST_BATCH_CALLS, self.group_calls)
-        sizes = self._answer_sizes[method]
+        sizes = self._answer_sizes[key]
         return 0 if sizes is None else min(self.group_calls, sizes.calls_in(GROUP_BYTES))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -123,7 +127,8 @@ class Gatherer:
         self._sizes(method)  # also after errors: the method's first group is over
 
     def _sizes(self, method: str) -> AnswerSizes:
-        sizes = self._answer_sizes.get(method)
+        key = key_of(method)
+        sizes = self._answer_sizes.get(key)
         if sizes is None:
-            sizes = self._answer_sizes[method] = AnswerSizes(decay=SIZE_DECAY)
+            sizes = self._answer_sizes[key] = AnswerSizes(decay=SIZE_DECAY)
         return sizes

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from cryo_ingest.datasets import all_datasets
 from cryo_ingest.meter import BUCKETS_SECONDS, MethodCounts
-from cryo_ingest.rpc.gateway import READ_METHODS
+from cryo_ingest.rpc.methods import OTHER, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,15 +27,6 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "cryo_ingest"
-OWN_METHODS = frozenset(("eth_getBlockByHash", "eth_getBlockByNumber", "eth_getBlockReceipts", "eth_getLogs"))
-"""Methods of the worker's own requests; those of Cryo are in `datasets.json`."""
-
-
-@cache
-def known_methods() -> frozenset[str]:
-    """Return the methods that can be the value of a label."""
-    of_cryo = {method for dataset in all_datasets().values() for method in dataset.methods}
-    return READ_METHODS | OWN_METHODS | of_cryo
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # the registry needs a hash
@@ -103,7 +92,7 @@ def _by_position_and_method(meter: RpcMeter) -> dict[tuple[str, str], MethodCoun
     for name, endpoint in list(meter.endpoints.items()):
         position = re.fullmatch(r"endpoint (\d+) of \d+", name)
         for method, counts in list(endpoint.methods.items()):
-            key = (method if method in known_methods() else "other", position[1] if position else "other")
+            key = (key_of(method), position[1] if position else OTHER)
             _add(found.setdefault(key, MethodCounts()), counts)
     return found
 

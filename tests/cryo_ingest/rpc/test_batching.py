@@ -1,5 +1,6 @@
 """Batches: a rejected batch is split, down to single calls, whatever the form of the rejection."""
 
+import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -10,9 +11,11 @@ from support.proving import JumpingClock
 from support.rpc_requests import METHOD, ask, calls, results, with_node
 
 from cryo_ingest.errors import NodeUnavailable
-from cryo_ingest.ports import NodeError
+from cryo_ingest.ports import Call, NodeError
 from cryo_ingest.rpc.client import HttpNode
+from cryo_ingest.rpc.gathering import Gatherer
 from cryo_ingest.rpc.limits import FIRST_BATCH_CALLS, BatchSize, Outage, pause_seconds
+from cryo_ingest.rpc.methods import MAX_REMEMBERED, OTHER, remember
 
 TOO_LARGE = "batch too large"
 REJECTIONS: dict[str, Callable[[list[Any]], Answer]] = {
@@ -213,3 +216,29 @@ def test_rpc_2_retry_after_is_not_shortened():
     """RPC-2: the provider's time counts to the full."""
     outage = Outage(JumpingClock(), Random(0))
     assert outage.failed(sent_at=1000.0, retry_after_seconds=7.0) == 7.0
+
+
+def test_tables_by_method_do_not_grow_with_the_names_that_a_client_invents():
+    """A standalone gateway runs for weeks, and its clients can send any name that starts as one that reads."""
+    names = [f"eth_getInvented{number}" for number in range(2 * MAX_REMEMBERED)]
+
+    async def many(node: HttpNode) -> None:
+        gatherer = Gatherer(node)
+        await asyncio.gather(*(gatherer.ask(Call(name)) for name in names))
+        await gatherer.ask(Call("eth_getLogs"))
+        state = node.state
+        assert set(state.meter.methods) == {"eth_getLogs", OTHER}
+        assert state.meter.methods[OTHER].calls >= len(names)
+        tables = (state.missing_methods, state._batch_sizes, state._answer_sizes, gatherer._answer_sizes)
+        assert all(len(table) <= MAX_REMEMBERED for table in (*tables, gatherer._waiting))
+
+    with json_rpc(lambda body: each(body, lambda call: error(-32601, "method not found", call))) as served:
+        with_node(served.url, many)
+
+
+def test_the_oldest_entry_of_a_table_is_forgotten():
+    """What is forgotten costs a call more; what is known stays bounded."""
+    table: dict[str, int] = {}
+    for number in range(MAX_REMEMBERED + 3):
+        remember(table, str(number), number)
+    assert list(table.values()) == list(range(3, MAX_REMEMBERED + 3))

@@ -62,22 +62,22 @@ def ask_all(node: RecordingNode, calls: list[Call], **options: int) -> list[Any]
 def test_calls_that_wait_together_are_one_group_for_each_method():
     """Providers accept batches of one method most often."""
     node = RecordingNode()
-    calls = [Call(method, (number,)) for number in range(10) for method in ("eth_a", "eth_b")]
+    calls = [Call(method, (number,)) for number in range(10) for method in ("eth_call", "eth_getLogs")]
     assert ask_all(node, calls) == [str(call.params[0]).encode() for call in calls]
-    assert [{call.method for call in group} for group in node.groups] == [{"eth_a"}, {"eth_b"}]
+    assert [{call.method for call in group} for group in node.groups] == [{"eth_call"}, {"eth_getLogs"}]
 
 
 def test_groups_and_their_number_are_limited():
     """Calls beyond the limits wait until a group returns."""
     node = RecordingNode()
-    ask_all(node, [Call("eth_a", (number,)) for number in range(100)], group_calls=8, max_groups=3)
+    ask_all(node, [Call("eth_call", (number,)) for number in range(100)], group_calls=8, max_groups=3)
     assert max(len(group) for group in node.groups) == 8
     assert node.most_in_flight == 3
 
 
 @settings(max_examples=50, deadline=None)
 @given(
-    methods=st.lists(st.sampled_from(["eth_a", "eth_b", "eth_c"]), max_size=60),
+    methods=st.lists(st.sampled_from(["eth_call", "eth_getLogs", "eth_getCode"]), max_size=60),
     group_calls=st.integers(1, 9),
     max_groups=st.integers(1, 4),
 )
@@ -94,7 +94,7 @@ def test_every_call_is_sent_once_and_gets_its_own_answer(methods: list[str], gro
 @pytest.mark.parametrize("answered", [0, 3])
 def test_rpc_1_an_error_is_for_the_calls_without_an_answer_alone(answered: int):
     """RPC-1: what was delivered before the error remains valid."""
-    found = ask_all(RecordingNode(answers_before_error=answered), [Call("eth_a", (number,)) for number in range(5)])
+    found = ask_all(RecordingNode(answers_before_error=answered), [Call("eth_call", (number,)) for number in range(5)])
     assert [isinstance(each, IngestError) for each in found] == [True] * (5 - answered) + [False] * answered
 
 
@@ -104,9 +104,9 @@ def test_nothing_is_delivered_after_the_end():
 
     async def main() -> None:
         gatherer = Gatherer(RecordingNode())
-        gatherer.submit(Call("eth_a", (1,)), delivered.append)
+        gatherer.submit(Call("eth_call", (1,)), delivered.append)
         await asyncio.sleep(SECONDS / 2)
-        gatherer.submit(Call("eth_a", (2,)), delivered.append)
+        gatherer.submit(Call("eth_call", (2,)), delivered.append)
         await gatherer.close()
         await asyncio.sleep(1)
 
