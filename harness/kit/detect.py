@@ -36,6 +36,7 @@ TRIED_FIRST = {
     "deletes-another-dataset": "store-other-dataset",
     "expired-token-is-fatal": "store-expired-token-uploading",
     "cryo-reads-from-the-pool": "pool-url-hidden",
+    "does-not-check-the-next": "endpoint-dies-other-chain",
     "does-not-compare-the-branch": "endpoint-dies-other-branch",
     "does-not-fail-over": "endpoint-dies",
     "error-is-evidence": "outage-busy",

@@ -225,6 +225,12 @@ _TABLE = (
         "Goes on at the next endpoint without comparing the blocks at the end of the range.",
         None,
     ),
+    (
+        "does-not-check-the-next",
+        "RPC-4",
+        "Goes on at the next endpoint without asking for its chain and its final block.",
+        None,
+    ),
     ("calls-rows-chain", "LAY-8", "Records the evidence chain for logs that only eth_getLogs confirmed.", None),
 )
 

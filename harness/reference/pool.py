@@ -79,7 +79,7 @@ class Pool:
             except Retryable as error:
                 endpoint = self._next(endpoint, error)
 
-    def _choose(self, places: Iterable[int]) -> Endpoint:
+    def _choose(self, places: Iterable[int], *, trusts: bool = False) -> Endpoint:
         """Return the first usable one of some endpoints.
 
         Raises:
@@ -89,7 +89,7 @@ class Pool:
         for place in places:
             endpoint = self._endpoints[place]
             try:
-                if not has_bug("endpoint-is-not-asked"):
+                if not (trusts or has_bug("endpoint-is-not-asked")):
                     check(endpoint, self._task, self._settings, self._log)
             except AttemptError as error:
                 problems.append(error)
@@ -116,7 +116,8 @@ class Pool:
             if self._at == len(self._endpoints) - 1 or has_bug("does-not-fail-over"):
                 raise reason
             try:
-                endpoint = self._choose(range(self._at + 1, len(self._endpoints)))
+                trusts = has_bug("does-not-check-the-next")
+                endpoint = self._choose(range(self._at + 1, len(self._endpoints)), trusts=trusts)
                 if not has_bug("does-not-compare-the-branch"):
                     self._check_branch(endpoint)
             except AttemptError as error:
