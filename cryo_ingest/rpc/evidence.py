@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cryo_ingest.errors import MachineFailed
 from cryo_ingest.rpc.results import quantity
 
 if TYPE_CHECKING:
@@ -80,14 +81,22 @@ class Records:
         self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(self.directory))  # noqa: SIM115 - closed by `close`
 
     def keep(self, number: int, value: object) -> None:
-        """Keep the record of a block; blocks outside the range are ignored."""
+        """Keep the record of a block; blocks outside the range are ignored.
+
+        Raises:
+            MachineFailed: the disk is full.
+        """
         if number not in self.blocks:
             return
         text = msgspec.msgpack.encode(value)
-        if not self._at_end:
-            self._file.seek(self._end)
-            self._at_end = True
-        self._file.write(text)
+        try:
+            if not self._at_end:
+                self._file.seek(self._end)
+                self._at_end = True
+            self._file.write(text)
+        except OSError as error:
+            self._at_end = False
+            raise MachineFailed(reason=error.strerror or type(error).__name__) from None
         index = 2 * (number - self.blocks.start)
         self._places[index], self._places[index + 1] = self._end, len(text)
         self._end += len(text)

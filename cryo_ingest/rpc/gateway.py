@@ -84,6 +84,7 @@ class Gateway:
     _asking_again: AskingAgain = field(init=False)
     _logs: LogsPath = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _closed: bool = False
     _fetched_ahead: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,7 +102,9 @@ class Gateway:
         )
 
     def handle(self, body: bytes, reply: Reply) -> None:
-        """Answer one HTTP request: a call, or a list of calls."""
+        """Answer one HTTP request: a call, or a list of calls; none after `close`."""
+        if self._closed:
+            return
         if body.lstrip()[:1] != b"[":
             self._handle_call(body, reply)
             return
@@ -128,6 +131,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Cancel what is in flight."""
+        self._closed = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -211,10 +215,14 @@ class Gateway:
             self._fetched_ahead[str(call.params[0])] = text
         return await self._checked(call, answer)
 
-    def _answered(self, call: Call, answer: bytes | NodeError | IngestError, identifier: bytes, reply: Reply) -> None:
+    def _answered(self, call: Call, answer: bytes | NodeError | Exception, identifier: bytes, reply: Reply) -> None:
         """Check an answer and pass it on; a bad one is asked for again in a task."""
         if isinstance(answer, bytes):
-            problem = self._checks.check(call, answer)
+            try:
+                problem = self._checks.check(call, answer)
+            except Exception as failure:  # noqa: BLE001 - it must not end the delivery of the other answers
+                self._failed(failure, identifier, reply)
+                return
             if problem is None:
                 reply(_result(identifier, answer))
             else:
@@ -222,7 +230,13 @@ class Gateway:
         elif isinstance(answer, NodeError):
             reply(self._error_of(answer, identifier))
         else:
-            self._fail(answer, identifier, reply)
+            self._failed(answer, identifier, reply)
+
+    def _failed(self, failure: Exception, identifier: bytes, reply: Reply) -> None:
+        if isinstance(failure, IngestError):
+            self._fail(failure, identifier, reply)
+        else:
+            self._crashed(failure, identifier, reply)
 
     async def _answer_with(self, asking: Any, identifier: bytes, reply: Reply) -> None:
         try:

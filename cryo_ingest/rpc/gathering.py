@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryo_ingest.errors import IngestError
 from cryo_ingest.rpc.limits import BATCH_BYTES, FIRST_BATCH_CALLS, MAX_BATCH_CALLS, AnswerSizes
 from cryo_ingest.rpc.methods import key_of
 
@@ -24,8 +23,11 @@ GROUP_BYTES = 2 * BATCH_BYTES
 SIZE_DECAY = 0.99
 """For single answers, of which there are many more than of responses."""
 
-Deliver = Callable[["bytes | NodeError | IngestError"], None]
-"""Takes the answer to one call: the JSON text of its result, the node's error, or the reason for none."""
+Deliver = Callable[["bytes | NodeError | Exception"], None]
+"""Takes the answer to one call: the JSON text of its result, the node's error, or the reason for none.
+
+The reason is an IngestError, or any other exception that is a bug of the worker. It must not raise.
+"""
 
 
 @dataclass(slots=True)
@@ -45,9 +47,12 @@ class Gatherer:
     _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     _answer_sizes: dict[str, AnswerSizes | None] = field(default_factory=dict)
     _timer: asyncio.TimerHandle | None = None
+    _closed: bool = False
 
     def submit(self, call: Call, deliver: Deliver) -> None:
-        """Send a call soon; `deliver` is called once, in the event loop."""
+        """Send a call soon; `deliver` is called once, in the event loop, or never if the gatherer is closed."""
+        if self._closed:
+            return
         waiting = self._waiting.setdefault(call.method, deque())
         waiting.append((call, deliver))
         if len(waiting) >= self.group_calls:
@@ -56,13 +61,13 @@ class Gatherer:
             self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._time_is_over)
 
     def ask(self, call: Call) -> asyncio.Future[bytes | NodeError]:
-        """Send a call; the future gets its answer, or an IngestError if there is none."""
+        """Send a call; the future gets its answer, or the reason for none."""
         found: asyncio.Future[bytes | NodeError] = asyncio.get_running_loop().create_future()
 
-        def deliver(answer: bytes | NodeError | IngestError) -> None:
+        def deliver(answer: bytes | NodeError | Exception) -> None:
             if found.done():
                 return
-            if isinstance(answer, IngestError):
+            if isinstance(answer, Exception):
                 found.set_exception(answer)
             else:
                 found.set_result(answer)
@@ -71,7 +76,8 @@ class Gatherer:
         return found
 
     async def close(self) -> None:
-        """Cancel what is in flight; nothing is delivered any more."""
+        """Cancel what is in flight; nothing is sent or delivered any more."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         self._waiting.clear()
@@ -121,7 +127,7 @@ class Gatherer:
 
         try:
             await self.node.send([(index, call) for index, (call, _) in enumerate(group)], answered, patient=True)
-        except IngestError as problem:
+        except Exception as problem:  # noqa: BLE001 - also after a bug, no call may wait for ever
             for deliver in unanswered.values():
                 deliver(problem)
         self._sizes(method)  # also after errors: the method's first group is over

@@ -88,8 +88,8 @@ class Hedger:
         try:
             while racing:
                 done, racing = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
-                for each in done:
-                    failure = each.exception()
+                failures = {each: each.exception() for each in done}
+                for each, failure in failures.items():
                     if failure is None:
                         return each.result()
         finally:

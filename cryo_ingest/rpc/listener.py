@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 BACKLOG = 2048
 MAX_BODY_BYTES = 1024**2
+MAX_URL_BYTES = 8 * 1024
 SPARE_DESCRIPTORS = 128
 """For all that is open besides the connections of a client."""
 
@@ -151,7 +152,10 @@ class _Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """Collect the request's path."""
-        self._url += url
+        if len(self._url) + len(url) > MAX_URL_BYTES:
+            self._take(b"414 URI Too Long")
+        else:
+            self._url += url
 
     def on_body(self, body: bytes) -> None:
         """Collect the request's body."""

@@ -142,6 +142,13 @@ class Pool:
                 return None
             return None if member is None else member.node
 
+    async def _find_other_now(self) -> Node | None:
+        """Return another endpoint for a request that is slow; None while endpoints are being checked.
+
+        That request may belong to the check itself, which holds the lock: waiting for it would never end.
+        """
+        return None if self._lock.locked() else await self.find_other()
+
     async def _serving_node(self) -> tuple[Member, Node]:
         await self.choose()
         member = self._serving
@@ -197,7 +204,7 @@ class Pool:
                     name=member.name,
                     deadline=self.deadline,
                     limiter=self._limiter,
-                    find_other=self.find_other if len(self._members) > 1 else None,
+                    find_other=self._find_other_now if len(self._members) > 1 else None,
                 )
             )
         return member.node

@@ -3,11 +3,14 @@
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryo_ingest.errors import MachineFailed
 from cryo_ingest.ports import Call
 from cryo_ingest.rpc.evidence import MEMORY_BYTES, BlockFields, Evidence, Records
 
@@ -68,3 +71,13 @@ def test_a_header_is_the_answer_of_a_node_without_the_other_fields(tmp_path: Pat
         assert evidence.answer(Call("eth_getBlockByNumber", ("0x64", False))) == expected
         for other in (Call("eth_getBlockReceipts", ("0x64",)), Call("eth_chainId"), Call("eth_call", ("0x64",))):
             assert evidence.answer(other) is None
+
+
+def test_out_4_a_full_disk_is_a_retryable_error(tmp_path: Path):
+    """OUT-4: the attempt ends with it; it does not hang."""
+    with closing(Records(BLOCKS, tmp_path)) as records, Path("/dev/full").open("r+b", buffering=0) as full:
+        records._file.close()
+        records._file = cast("Any", full)
+        with pytest.raises(MachineFailed, match="No space left"):
+            records.keep(BLOCKS[0], "header")
+        assert BLOCKS[0] not in records

@@ -49,6 +49,14 @@ class RecordingNode:
             raise UNAVAILABLE
 
 
+class BrokenNode(RecordingNode):
+    """Has a bug."""
+
+    async def send(self, *_: Any, **__: Any) -> None:
+        """Raise what is no error of a node."""
+        raise ZeroDivisionError
+
+
 def ask_all(node: RecordingNode, calls: list[Call], **options: int) -> list[Any]:
     """Ask all calls at the same time."""
 
@@ -103,12 +111,21 @@ def test_nothing_is_delivered_after_the_end():
     delivered: list[Any] = []
 
     async def main() -> None:
-        gatherer = Gatherer(RecordingNode())
+        node = RecordingNode()
+        gatherer = Gatherer(node)
         gatherer.submit(Call("eth_call", (1,)), delivered.append)
         await asyncio.sleep(SECONDS / 2)
         gatherer.submit(Call("eth_call", (2,)), delivered.append)
         await gatherer.close()
+        gatherer.submit(Call("eth_call", (3,)), delivered.append)
         await asyncio.sleep(1)
+        assert len(node.groups) == 1
 
     run_virtually(main())
     assert delivered == []
+
+
+def test_a_bug_leaves_no_call_without_an_answer():
+    """Cryo has no timeout, so it would wait until the attempt's deadline."""
+    (found,) = ask_all(BrokenNode(), [Call("eth_call", (1,))])
+    assert isinstance(found, ZeroDivisionError)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryo_ingest.rpc.listener import LOOPBACK, MAX_BODY_BYTES, Reply, listen
+from cryo_ingest.rpc.listener import LOOPBACK, MAX_BODY_BYTES, MAX_URL_BYTES, Reply, listen
 
 PATH = "/s3cret"
 Act = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]
@@ -128,6 +128,7 @@ def test_chunked_bodies_are_read():
         (request(b"x", path="/"), b"404"),
         (request(b"x", path=PATH + "/more"), b"404"),
         (request(b"x", path=PATH[:-1]), b"404"),
+        (request(b"x", path=PATH + "?" + "x" * MAX_URL_BYTES), b"414"),
         (request(b"", method="GET"), b"405"),
         (b"\x16\x03\x01 not HTTP\r\n\r\n", b"400"),
         (request(b"x", headers="Content-Length: 7\r\n"), b"400"),
