@@ -13,23 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.errors import NodeUnavailable
 from cryo_ingest.logs import log
-from cryo_ingest.meter import EndpointMeter
 from cryo_ingest.ports import NodeError
-from cryo_ingest.rpc.hedging import Hedger, IndexedCall, Post
+from cryo_ingest.rpc.endpoint_state import EndpointState
+from cryo_ingest.rpc.hedging import IndexedCall, Post
 from cryo_ingest.rpc.limits import (
-    BATCH_BYTES,
-    FIRST_BATCH_CALLS,
     ONE_TRY_POLICY,
     OPTIONAL_POLICY,
-    AnswerSizes,
-    BatchSize,
-    InFlightLimiter,
-    Outage,
     RetryPolicy,
 )
 from cryo_ingest.rpc.log_ranges import range_refusal, spans_blocks
 from cryo_ingest.rpc.methods import key_of, remember
-from cryo_ingest.rpc.rates import LearnedRate
 from cryo_ingest.rpc.replies import (
     AnswerTooLarge,
     OutOfTime,
@@ -43,50 +36,7 @@ from cryo_ingest.rpc.replies import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryo_ingest.ports import Call, Clock, Limiter
-
-
-@dataclass(slots=True)
-class EndpointState:
-    """What the responses of one endpoint have shown so far; kept while the endpoint is open."""
-
-    max_batch_calls: int
-    outage: Outage
-    in_flight: InFlightLimiter
-    limiter: Limiter
-    rate: LearnedRate
-    hedger: Hedger
-    meter: EndpointMeter = field(default_factory=EndpointMeter)
-    first_batch_calls: int = FIRST_BATCH_CALLS
-    missing_methods: dict[str, NodeError] = field(default_factory=dict)
-    """Methods that the endpoint does not have, with the error that a single call received."""
-    failing_methods: dict[str, None] = field(default_factory=dict)
-    """Methods whose optional calls failed until the retry policy gave up. The next such call is tried only once."""
-    _batch_sizes: dict[str, BatchSize] = field(default_factory=dict)
-    _answer_sizes: dict[str, AnswerSizes] = field(default_factory=dict)
-
-    def batch_size(self, method: str) -> BatchSize:
-        """Return the batch size of a method. Some providers accept batches only of some methods."""
-        key = key_of(method)
-        if key not in self._batch_sizes:
-            first = min(self.first_batch_calls, self.max_batch_calls)
-            self._batch_sizes[key] = BatchSize(self.max_batch_calls, first)
-        return self._batch_sizes[key]
-
-    def answer_sizes(self, method: str) -> AnswerSizes:
-        """Return what is known of the size of a method's answers."""
-        return self._answer_sizes.setdefault(key_of(method), AnswerSizes())
-
-    async def wait_until_allowed(self, calls: int) -> None:
-        """Wait for the configured and the learned rate, and for the end of a pause."""
-        await self.limiter.acquire(calls)
-        await self.rate.acquire(calls)
-        await self.outage.wait_for_pause()
-
-    def next_batch_calls(self, method: str) -> int:
-        """Return how many calls of a method the next batch may have, by count, bytes and rate."""
-        size = min(self.batch_size(method).size, self.answer_sizes(method).calls_in(BATCH_BYTES))
-        return min(size, self.rate.max_batch_calls or size)
+    from cryo_ingest.ports import Call, Clock
 
 
 @dataclass(slots=True)
@@ -299,9 +249,10 @@ class CallSender:
             state.in_flight.acquire(len(batch), int(sizes.bytes_per_call * len(batch))),
             state.outage.wait_to_send(),
         ):
-            await state.wait_until_allowed(len(batch))
-            if len(batch) > 1 and (size.size < len(batch) or method in state.missing_methods):
-                raise _BatchObsolete
+            async with state.turn:
+                self._check_batch(batch)  # a batch that is not sent must not use up the rate
+                await state.wait_until_allowed(len(batch))
+            self._check_batch(batch)
             self._count_retries(batch)
             sent_at = self.clock.monotonic()
             try:
@@ -321,6 +272,12 @@ class CallSender:
                 size.succeeded(len(batch), seconds=self.clock.monotonic() - sent_at)
                 sizes.observe(len(batch), response.size_bytes)
             return answers
+
+    def _check_batch(self, batch: list[IndexedCall]) -> None:
+        method = batch[0][1].method
+        is_too_large = self.state.batch_size(method).size < len(batch)
+        if len(batch) > 1 and (is_too_large or method in self.state.missing_methods):
+            raise _BatchObsolete
 
     def _count_retries(self, batch: list[IndexedCall]) -> None:
         before = len(self._sent)

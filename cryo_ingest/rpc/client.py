@@ -20,7 +20,8 @@ import msgspec
 
 from cryo_ingest.errors import EndpointUnusable, NodeUnavailable, first_exception_of
 from cryo_ingest.meter import RpcMeter
-from cryo_ingest.rpc.batching import CallSender, EndpointState
+from cryo_ingest.rpc.batching import CallSender
+from cryo_ingest.rpc.endpoint_state import EndpointState
 from cryo_ingest.rpc.hedging import Hedger, Response
 from cryo_ingest.rpc.limits import (
     DEFAULT_POLICY,
