@@ -28,7 +28,7 @@ SHARE_OF_ACCEPTED = 0.97
 MIN_DECREASE, MAX_DECREASE = 0.97, 0.8
 """The rate is lowered at least and at most by these factors: a single second can be untypical."""
 
-HOLD_SECONDS = 20.0
+HOLD_SECONDS = 30.0
 GROWTH_PER_SECOND = 0.01
 MAX_GROWTH_PER_SECOND = 0.2
 DOUBLING_SECONDS = 10.0

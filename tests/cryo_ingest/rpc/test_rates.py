@@ -139,6 +139,7 @@ def use(provider: FixedWindow | TokenBucket, retry_after_seconds: float | None) 
         (FixedWindow(300), None),
         (FixedWindow(100), 1.0),
         (FixedWindow(300), 1.0),
+        (FixedWindow(1000), 1.0),
         (TokenBucket(100), None),
         (TokenBucket(300), None),
         (TokenBucket(100), 1.0),
