@@ -165,12 +165,12 @@ def test_rpc_1_a_timeout_halves_a_range_at_once(form: str):
     async def main(node: HttpNode) -> Any:
         wanted = LogFilter.of_call(call_for(range(64)))
         assert wanted is not None
-        return await LogRanges(partial(send_one, node)).fetch(wanted)
+        return await LogRanges(partial(send_one, node)).fetch(wanted), node.state.hedger.calls_hedged
 
     with json_rpc(times_out_beyond(16, REFUSALS_BY_TIME[form])) as served:
-        parts = with_node(served.url, main, clock)
+        parts, hedged = with_node(served.url, main, clock)  # on a busy machine a request can be slow
     assert [len(blocks) for blocks, _ in parts] == [16] * 4
-    assert len(served.sizes) == 3 + 4
+    assert len(served.sizes) - hedged == 3 + 4
     assert clock.waits == []
 
 
@@ -181,13 +181,14 @@ def test_rpc_1_a_range_in_a_batch_is_refused_twice_at_most(form: str):
     sent = [call_for(range(start, start + 64)) for start in range(0, 640, 64)]
     found: dict[int, Any] = {}
 
-    async def main(node: HttpNode) -> None:
+    async def main(node: HttpNode) -> int:
         await node.send(list(enumerate(sent)), found.__setitem__, patient=True)
+        return node.state.hedger.calls_hedged
 
     with json_rpc(times_out_beyond(16, REFUSALS_BY_TIME[form])) as served:
-        with_node(served.url, main, clock)
+        hedged = with_node(served.url, main, clock)  # on a busy machine a request can be slow
     assert all(isinstance(found[index], NodeError) for index in range(10))
-    assert sum(served.sizes) <= 2 * 10
+    assert sum(served.sizes) - hedged <= 2 * 10
     assert clock.waits == []
 
 
