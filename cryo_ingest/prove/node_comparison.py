@@ -23,7 +23,7 @@ from cryo_ingest.prove.summaries import Mismatch
 from cryo_ingest.rpc.results import UnusableResult, parse_header
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cryo_ingest.prove.sources import Receipts, Sources
     from cryo_ingest.prove.summaries import Summary
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 HEADERS_PER_REQUEST = 400
 """Only the parsed headers are kept in memory, not the JSON of the responses, which is much larger."""
 
-BLOCKS_PER_RECEIPTS_REQUEST = 25
-"""The receipts of so many blocks are in memory at once: those of a full block take megabytes."""
+RECEIPTS_PER_REQUEST, BLOCKS_PER_REQUEST = 5_000, 250
+"""At most so many receipts, of so many blocks, are in memory at once, or those of one block: a full block has hundreds,
+which take megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,8 @@ class NodeComparison:
                 suspects[number] = SuspectBlock(header, None if mismatch is None else mismatch.text)
             else:
                 results[number] = BlockResult(header)
-        unresolved = list(suspects.items())
-        for start in range(0, len(unresolved), BLOCKS_PER_RECEIPTS_REQUEST):
-            results |= await self._resolve(summary, dict(unresolved[start : start + BLOCKS_PER_RECEIPTS_REQUEST]))
+        for group in _groups(suspects):
+            results |= await self._resolve(summary, group)
         return results
 
     async def _read_headers(self, block_numbers: list[int]) -> dict[int, BlockResult]:
@@ -164,6 +164,21 @@ class NodeComparison:
             example = f"block {suspect.header.number}: {suspect.mismatch}; resolved by {resolution.source}"
             self.example = self.example or example
         return BlockResult(suspect.header)
+
+
+def _groups(suspects: Mapping[int, SuspectBlock]) -> Iterator[dict[int, SuspectBlock]]:
+    """Yield the suspect blocks in groups whose receipts are requested together."""
+    group: dict[int, SuspectBlock] = {}
+    receipts = 0
+    for number, suspect in suspects.items():
+        expected = len(suspect.header.transactions)
+        if group and (receipts + expected > RECEIPTS_PER_REQUEST or len(group) == BLOCKS_PER_REQUEST):
+            yield group
+            group, receipts = {}, 0
+        group[number] = suspect
+        receipts += expected
+    if group:
+        yield group
 
 
 def _compare_receipts(summary: Summary, suspect: SuspectBlock, receipts: Receipts | Unavailable) -> Resolution:
