@@ -292,9 +292,10 @@ class CallSender:
         if failure.about_rate:
             self.state.meter.of(key_of(method)).rate_limited_requests += 1
         # A batch that is larger than those that have worked may be refused for its size.
-        if failure.about_rate and len(batch) <= self.state.batch_size(method).largest_success:
+        about_rate = failure.about_rate and len(batch) <= self.state.batch_size(method).largest_success
+        if about_rate:
             self.state.rate.refused(sent_at=sent_at)
-        if len(batch) > 1:
+        if len(batch) > 1 and not (about_rate and self.state.rate.was_forgotten):
             self.state.batch_size(method).failed(len(batch))
             if failure.about_size or _refuses_ranges(failure, batch):
                 return

@@ -34,6 +34,11 @@ MAX_GROWTH_PER_SECOND = 0.2
 DOUBLING_SECONDS = 10.0
 """After `HOLD_SECONDS` without a refusal the rate grows, slowly at first, since the limit is probably near."""
 
+MAX_DECREASES = 4
+"""More decreases in `HOLD_SECONDS` show that the refusals do not depend on the rate, or that the limit has changed: the
+rate is forgotten, and twice as many refusals are needed to learn one again."""
+MAX_REFUSALS_TO_LEARN = 64
+
 FEWEST_CALLS = 20
 """So many calls must have been accepted since the last refusal: fewer show an outage, and no rate."""
 
@@ -72,6 +77,8 @@ class LearnedRate:
     limiter: RateLimiter = field(init=False)
     _refusals: deque[float] = field(default_factory=deque)
     _accepted: deque[tuple[float, int]] = field(default_factory=deque)
+    _decreases: deque[float] = field(default_factory=deque)
+    _needed: int = REFUSALS_TO_LEARN
     _last_refusal_at: float = float("-inf")
     _grown_at: float = 0.0
 
@@ -83,6 +90,11 @@ class LearnedRate:
         """The calls of a batch that takes a small part of a second; None while no limit is known."""
         rate = self.limiter.per_second
         return None if rate is None else max(1, int(rate * SHARE_OF_SECOND_IN_A_BATCH))
+
+    @property
+    def was_forgotten(self) -> bool:
+        """Whether refusals have turned out not to depend on the rate, and so neither on the size of batches."""
+        return self.limiter.per_second is None and self._needed > REFUSALS_TO_LEARN
 
     async def acquire(self, calls: int) -> None:
         """Wait until this many calls may be sent."""
@@ -111,7 +123,10 @@ class LearnedRate:
         self._last_refusal_at = now
         self._forget(now)
         known, accepted = self.limiter.per_second, sum(calls for _, calls in self._accepted)
-        repeated = known is not None or len(self._refusals) >= REFUSALS_TO_LEARN
+        repeated = known is not None or len(self._refusals) >= self._needed
+        if known is not None and self._is_no_limit(now):
+            self._forget_rate()
+            return
         if not repeated or accepted < FEWEST_CALLS:
             return
         rate = SHARE_OF_ACCEPTED * accepted / WINDOW_SECONDS
@@ -119,6 +134,19 @@ class LearnedRate:
             rate = max(MAX_DECREASE * known, min(rate, MIN_DECREASE * known))
         self.limiter.per_second = rate
         log.info("endpoint.rate_learned", endpoint=self.endpoint_name, calls_per_second=round(rate))
+
+    def _is_no_limit(self, now: float) -> bool:
+        """Return whether refusals have come so often that they can't be about the rate that was learned."""
+        self._decreases.append(now)
+        while self._decreases[0] < now - HOLD_SECONDS:
+            self._decreases.popleft()
+        return len(self._decreases) > MAX_DECREASES
+
+    def _forget_rate(self) -> None:
+        self.limiter.per_second, self._needed = None, min(2 * self._needed, MAX_REFUSALS_TO_LEARN)
+        self._refusals.clear()
+        self._decreases.clear()
+        log.info("endpoint.rate_forgotten", endpoint=self.endpoint_name)
 
     def _forget(self, now: float) -> None:
         """Forget the calls that were accepted before the last second."""

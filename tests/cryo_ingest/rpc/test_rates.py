@@ -63,10 +63,27 @@ class TokenBucket:
 
 
 @dataclass
+class EveryNth:
+    """Refuses every nth request, whatever the rate."""
+
+    nth: int
+    count: int = 0
+
+    def accepts(self, calls: int, now: float) -> bool:
+        """Count requests."""
+        del calls, now
+        self.count += 1
+        return self.count % self.nth != 0
+
+
+Provider = FixedWindow | TokenBucket | EveryNth
+
+
+@dataclass
 class LimitedNode:
     """An endpoint as the worker's client sees it: its own batches, retries and limits, in front of a provider."""
 
-    provider: FixedWindow | TokenBucket
+    provider: Provider
     retry_after_seconds: float | None
     name: str = "endpoint 1 of 1"
     clock: LoopClock = field(default_factory=LoopClock)
@@ -111,7 +128,7 @@ class LimitedNode:
         return Response({index: b"1" for index, _ in batch}, 10 * len(batch))
 
 
-def use(provider: FixedWindow | TokenBucket, retry_after_seconds: float | None) -> tuple[float, float]:
+def use(provider: Provider, retry_after_seconds: float | None) -> tuple[float, float]:
     """Ask as much as possible; return the accepted and the refused calls a second after the time for learning."""
 
     async def main() -> tuple[float, float]:
@@ -153,6 +170,15 @@ def test_rpc_2_at_least_nine_tenths_of_an_unknown_limit_are_used(
     """RPC-2: however the provider measures, with `Retry-After` or without."""
     accepted, _ = use(provider, retry_after_seconds)
     assert accepted >= 0.9 * provider.limit
+
+
+def test_refusals_that_do_not_depend_on_the_rate_do_not_reduce_it_for_long():
+    """A member of a balanced pool that answers 429 to everything must not make the rate fall and fall.
+
+    Each refusal costs the second of `Retry-After`; without refusals 49,000 calls a second would be sent.
+    """
+    accepted, _ = use(EveryNth(20), 1.0)
+    assert accepted > 1000
 
 
 def test_one_refusal_is_no_limit():
