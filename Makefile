@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := cryo_ingest harness tests scripts benchmarks .ci conftest.py
 
-.PHONY: demo test detect soak fidelity check format coverage images benchmark lock clean
+.PHONY: demo test detect simulate soak fidelity check format coverage images benchmark lock clean
 
 demo: $(READY)  ## real Cryo on a local chain, into ./out
 	@$(BIN)/python scripts/demo.py
@@ -15,6 +15,9 @@ test: $(READY)  ## every test that can run on this machine; others are skipped w
 
 detect: $(READY)  ## every bug of the reference worker, with the scenario that catches it
 	@$(BIN)/python scripts/detect.py
+
+simulate: $(READY)  ## our worker on virtual time: every fault at every operation, and all pairs of them; about five minutes
+	@PYTHONPATH=tests $(BIN)/cryo-harness simulate --target simulation.adapter:worker --pairs
 
 soak: $(READY)  ## 200 tasks on two workers that a seeded schedule kills and restarts; about two minutes
 	$(BIN)/python scripts/soak.py

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,7 @@ from cryo_ingest.errors import BadPayload, DeadlineExceeded, IngestError, Machin
 from cryo_ingest.logs import log
 from cryo_ingest.model import Publication, parse_task
 from cryo_ingest.ports import ExtractionRequest
-from cryo_ingest.prove.level import confirm_files_with_node, make_prover
+from cryo_ingest.prove.level import confirm_files_with_node
 from cryo_ingest.publish.prefix import VersionPrefix
 from cryo_ingest.publish.retrying_store import RetryingStore
 from cryo_ingest.publish.upload import publish_files
@@ -114,7 +115,7 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
             open_endpoint(task, settings=settings, chain=ports.chain, clock=ports.clock, deadline=deadline)
         )
         evidence = stack.enter_context(collect_evidence(task, settings, workspace.directory))
-        prover = make_prover(task, dataset, settings=settings, endpoint=pool, evidence=evidence)
+        prover = ports.make_prover(task, dataset, settings=settings, endpoint=pool, evidence=evidence)
         prefix = VersionPrefix(ports.store, version, prover, workspace.directory, ports.clock, ports.random)
         if not await prefix.use_existing_version():
             log_warnings(task, settings.mode)
@@ -182,5 +183,11 @@ def has_known_defect(task: Task) -> bool:
 
 def provenance(task: Task, extraction: Extraction) -> dict[str, str]:
     """Return the metadata about an object's creation; no time, host or attempt, so all attempts have the same."""
-    fields = {"cryo-sha256": extraction.executable_sha256, "cryo-ingest-version": metadata.version("cryo-ingest")}
+    fields = {"cryo-sha256": extraction.executable_sha256, "cryo-ingest-version": _version()}
     return fields | {"known-defect": KNOWN_DEFECT} if has_known_defect(task) else fields
+
+
+@cache
+def _version() -> str:
+    """Return this distribution's version; reading it takes milliseconds."""
+    return metadata.version("cryo-ingest")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.extract.cryo import CryoExtractor
 from cryo_ingest.extract.staging import DirectoryStaging
+from cryo_ingest.prove.level import make_prover
 from cryo_ingest.rpc.client import HttpChain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryo_ingest.ports import Chain, Clock, Extractor, ObjectStore, Staging
+    from cryo_ingest.ports import Chain, Clock, Extractor, MakeProver, ObjectStore, Staging
     from cryo_ingest.redact import Redactor
     from cryo_ingest.settings import Settings
 
@@ -30,6 +31,7 @@ class WorkerPorts:
     clock: Clock
     redact: Callable[[str], str]
     random: Random = field(default_factory=SystemRandom)
+    make_prover: MakeProver = make_prover
 
 
 def make_ports(settings: Settings, store: ObjectStore, *, redactor: Redactor) -> WorkerPorts:

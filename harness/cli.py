@@ -13,6 +13,7 @@ from harness.reference.table import bugs
 from harness.serve.dispatcher import dispatcher
 from harness.serve.s3 import s3
 from harness.serve.world import world
+from harness.simulate.commands import replay_command, simulate_command
 from harness.stores.commands import probe_command
 
 TYPERS_USAGE_EXIT_CODE = 2
@@ -32,6 +33,8 @@ app.command("list")(list_command)
 app.command("conformance")(conformance_command)
 app.command("smoke")(smoke_command)
 app.command("judge")(judge_command)
+app.command("simulate")(simulate_command)
+app.command("replay")(replay_command)
 app.command("probe-store")(probe_command)
 app.command("bugs")(bugs)
 

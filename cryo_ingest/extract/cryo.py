@@ -26,7 +26,7 @@ from cryo_ingest.errors import (
 )
 from cryo_ingest.extract import command
 from cryo_ingest.extract.extracted_files import ExtractedFiles
-from cryo_ingest.extract.process import run_process
+from cryo_ingest.extract.process import RunProcess, run_process
 from cryo_ingest.extract.staging import MINIMUM_FREE_BYTES
 from cryo_ingest.logs import log
 from cryo_ingest.ports import Extraction
@@ -56,11 +56,12 @@ NOT_STARTED_EXIT_CODES = (126, 127)
 
 @dataclass(frozen=True, slots=True)
 class CryoExtractor:
-    """Runs the executable of the settings; `redact` removes secrets from its output."""
+    """Runs the executable of the settings with `run`; `redact` removes secrets from its output."""
 
     settings: Settings
     clock: Clock
     redact: Callable[[str], str]
+    run: RunProcess = run_process
 
     async def extract(self, request: ExtractionRequest, *, prove: ProveFile) -> Extraction:
         """Run Cryo until the range is complete; see `ports.Extractor`."""
@@ -107,7 +108,7 @@ class CryoExtractor:
         try:
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(self._watch(request, extracted))
-                result = await run_process(
+                result = await self.run(
                     arguments,
                     directory=request.directory,
                     environment=command.environment(request, self.settings),

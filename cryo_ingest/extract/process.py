@@ -7,7 +7,7 @@ import os
 import signal
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -38,6 +38,22 @@ class ProcessResult:
         if self.return_code < 0:
             return f"was killed by {signal.Signals(-self.return_code).name}"
         return f"ended with exit code {self.return_code}"
+
+
+class RunProcess(Protocol):
+    """Runs a command as `run_process` does."""
+
+    async def __call__(
+        self,
+        command: list[str],
+        *,
+        directory: Path,
+        environment: Mapping[str, str],
+        descriptors: tuple[int, ...],
+        redact: Callable[[str], str],
+    ) -> ProcessResult:
+        """Run it to its end, or until the call is cancelled."""
+        ...
 
 
 async def run_process(

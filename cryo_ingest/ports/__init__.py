@@ -34,6 +34,7 @@ __all__ = [
     "FileProof",
     "FindOther",
     "Limiter",
+    "MakeProver",
     "Node",
     "NodeError",
     "ObjectStore",
@@ -106,6 +107,10 @@ class Prover(Protocol):
     def is_fake(self, footer: bytes) -> bool | None:
         """Return whether a file has the mark of fake data (MOD-5), from its last bytes; None without a footer."""
         ...
+
+
+MakeProver = Callable[..., Prover]
+"""Makes the prover of one task, with the parameters of `prove.level.make_prover`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,11 @@ class Ports(Protocol):
     @property
     def clock(self) -> Clock:
         """Read the time and wait."""
+        ...
+
+    @property
+    def make_prover(self) -> MakeProver:
+        """Make the prover of a task's files."""
         ...
 
     @property

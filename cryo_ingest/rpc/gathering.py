@@ -104,11 +104,15 @@ class Gatherer:
                 del self._waiting[method]
 
     def _limit(self, method: str) -> int:
-        """Return how many calls the next group may have; 0 while a method's first group is in flight."""
+        """Return how many calls the next group may have; 0 while a method's first group is in flight.
+
+        The first group is small where another method's answers are large: where blocks are, receipts are too.
+        """
         key = key_of(method)
         if key not in self._answer_sizes:
+            others = [sizes.calls_in(GROUP_BYTES) for sizes in self._answer_sizes.values() if sizes is not None]
             self._answer_sizes[key] = None
-            return min(FIRST_BATCH_CALLS, self.group_calls)
+            return min(FIRST_BATCH_CALLS, self.group_calls, *others)
         sizes = self._answer_sizes[key]
         return 0 if sizes is None else min(self.group_calls, sizes.calls_in(GROUP_BYTES))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import uuid
 from importlib import metadata
@@ -29,6 +28,7 @@ from cryo_ingest.wiring import make_ports
 
 if TYPE_CHECKING:
     from cryo_ingest.ports import ObjectStore
+    from cryo_ingest.serve.ports import WakeupQueue
     from cryo_ingest.serve.settings import ServiceSettings
     from cryo_ingest.settings import Settings
 
@@ -51,6 +51,22 @@ def serve(settings: Settings, service: ServiceSettings) -> int:
     return asyncio.run(_serve(settings, service, store=store, redactor=redactor))
 
 
+def make_consumer(queue: WakeupQueue, runner: AttemptRunner, *, poll_seconds: int) -> Consumer:
+    """Make a consumer of wake-ups that runs one attempt at a time with `runner`."""
+    backoff, machine_backoff = (Backoff(runner.random, longest_seconds=MAX_PAUSE_SECONDS) for _ in range(2))
+    return Consumer(
+        queue,
+        runner.dispatcher,
+        runner,
+        runner.shutdown,
+        runner.status,
+        runner.clock,
+        backoff,
+        machine_backoff,
+        poll_seconds,
+    )
+
+
 async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectStore, redactor: Redactor) -> int:
     clock = SystemClock()
     shutdown = Shutdown(service.shutdown_grace_seconds, clock)
@@ -64,22 +80,9 @@ async def _serve(settings: Settings, service: ServiceSettings, *, store: ObjectS
         dispatcher = HttpDispatcher(
             session, service.dispatcher_url, worker_token=service.worker_token, worker_id=worker_id, clock=clock
         )
-        jitter = random.SystemRandom()
-        runner = AttemptRunner(dispatcher, ports, settings, shutdown, clock, jitter, redactor, status)
-        consumers = [
-            Consumer(
-                queue,
-                dispatcher,
-                runner,
-                shutdown,
-                status,
-                clock,
-                Backoff(jitter, longest_seconds=MAX_PAUSE_SECONDS),
-                Backoff(jitter, longest_seconds=MAX_PAUSE_SECONDS),
-                poll_seconds(service.shutdown_grace_seconds),
-            )
-            for _ in range(service.concurrency)
-        ]
+        runner = AttemptRunner(dispatcher, ports, settings, shutdown, clock, ports.random, redactor, status)
+        poll = poll_seconds(service.shutdown_grace_seconds)
+        consumers = [make_consumer(queue, runner, poll_seconds=poll) for _ in range(service.concurrency)]
         log.info(
             "service.started",
             worker_id=worker_id,

@@ -1,0 +1,125 @@
+"""`cryo-harness simulate` and `cryo-harness replay`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.simulate.campaign import Work, pair_parts, run_all, seed_parts, single_parts
+from harness.simulate.explore import Campaign
+from harness.simulate.plan import KINDS
+from harness.simulate.replay import BadReplay, Replay, find_scenario, find_target, load
+from harness.simulate.run import simulate
+
+if TYPE_CHECKING:
+    from harness.history import Event
+
+USAGE = 64
+"""sysexits.h EX_USAGE."""
+
+TARGET_HELP = "The worker's adapter, MODULE:FUNCTION; modules of the current directory can be imported."
+
+
+def simulate_command(
+    target: Annotated[str, typer.Option(help=TARGET_HELP)],
+    scenario: Annotated[str, typer.Option(help="The scenario whose tasks are run.")] = "straight-service",
+    pairs: Annotated[bool, typer.Option(help="All ordered pairs of faults as well.")] = False,  # noqa: FBT002 - typer's form
+    seeds: Annotated[int, typer.Option(min=0, help="Random plans with this many seeds as well.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes. [default: one for each CPU]")] = os.cpu_count() or 1,
+    save: Annotated[Path | None, typer.Option(help="A directory for failing runs, to replay them.")] = None,
+) -> None:
+    """Run a worker on virtual time with every fault at every operation.
+
+    Prints the matrix of operations and faults. Exit codes: 0 no problem found, 1 problems found or faults that never
+    fired, 64 usage.
+    """
+    work = Work(target, scenario, 0)
+    started = time.monotonic()
+    try:
+        parts = single_parts(_importable(work))
+        parts += pair_parts(work) if pairs else []
+    except BadReplay as problem:
+        _refuse(problem)
+    parts += seed_parts(seeds)
+    campaign = run_all(work, parts, jobs=jobs, progress=_show_progress)
+    _report(campaign, time.monotonic() - started)
+    if save is not None:
+        save.mkdir(parents=True, exist_ok=True)
+        for number, run in enumerate(campaign.failed, start=1):
+            Replay(target, scenario, run.seed, run.plan).save(save / f"{number:03d}.json")
+    never = [plan for plan in campaign.unreached if len(plan) == 1]
+    raise typer.Exit(1 if campaign.failed or never else 0)
+
+
+def replay_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `simulate --save`.")]) -> None:
+    """Run a saved run again, to the letter, and print its history and what is wrong with it.
+
+    Exit codes: 0 nothing is wrong any more, 1 problems, 64 usage.
+    """
+    sys.path.insert(0, "")
+    try:
+        saved = load(file)
+        scenario, target = find_scenario(saved.scenario), find_target(saved.target)
+    except BadReplay as problem:
+        _refuse(problem)
+    run = simulate(scenario, target, plan=saved.plan, seed=saved.seed)
+    for event in run.events:
+        typer.echo(f"{event.at:9.3f} s  {event.kind:22}{_detail(event)}")
+    for fault in run.plan:
+        typer.echo(f"fault: {fault}")
+    for text in run.problems:
+        typer.echo(f"PROBLEM {text}")
+    typer.echo(f"digest {run.digest}")
+    raise typer.Exit(1 if run.problems else 0)
+
+
+def _importable(work: Work) -> Work:
+    """Let this process, and those that it starts, import modules of the current directory."""
+    sys.path.insert(0, "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    return work
+
+
+def _refuse(problem: BadReplay) -> None:
+    typer.echo(f"cryo-harness: {problem}", err=True)
+    raise typer.Exit(USAGE)
+
+
+def _show_progress(campaign: Campaign) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{campaign.runs} runs, {len(campaign.failed)} with problems")
+
+
+def _report(campaign: Campaign, seconds: float) -> None:
+    names = sorted({name for name, _ in campaign.reached})
+    width = max(map(len, names), default=0)
+    typer.echo(f"{'operation':{width}}  " + "  ".join(KINDS))
+    for name in names:
+        marks = ("x" if (name, kind) in campaign.reached else "." for kind in KINDS)
+        typer.echo(
+            f"{name:{width}}  " + "  ".join(f"{mark:{len(kind)}}" for mark, kind in zip(marks, KINDS, strict=True))
+        )
+    for plan in campaign.unreached:
+        if len(plan) == 1:
+            typer.echo(f"NEVER FIRED {plan[0]}")
+    for run in campaign.failed:
+        typer.echo(f"PROBLEM seed {run.seed}: {'; '.join(map(str, run.plan)) or 'no fault'}")
+        for problem in run.problems:
+            typer.echo(f"  {problem}")
+    rate, hours = campaign.attempts / seconds, campaign.virtual_seconds / 3600
+    typer.echo(
+        f"{campaign.runs} runs with {campaign.attempts} attempts in {seconds:.1f} s, {rate:.0f} attempts a second"
+    )
+    typer.echo(f"{hours:.1f} virtual hours; {len(campaign.failed)} runs with problems")
+    typer.echo(f"digest {campaign.digest}")
+
+
+def _detail(event: Event) -> str:
+    fields = event.model_dump(include={"operation", "key", "status", "delivered_status", "task_id", "attempt", "name"})
+    fields |= event.model_dump(include={"worker", "action", "code"})
+    return "  ".join(f"{name}={value}" for name, value in fields.items() if value not in {None, ""})
