@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryo_ingest.errors import EndpointsDisagree, EndpointUnusable, FatalError, IngestError, NodeUnavailable
 from cryo_ingest.logs import log
@@ -19,10 +19,12 @@ from cryo_ingest.rpc.rates import RateLimiter
 from cryo_ingest.rpc.results import UnusableResult, parse_header
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from cryo_ingest.ports import Chain, Clock, Node, NodeError
     from cryo_ingest.settings import Settings
+
+T = TypeVar("T")
 
 OUT_SECONDS = 30.0
 """How long an endpoint that failed is not asked; then it is checked again before it serves."""
@@ -30,12 +32,13 @@ OUT_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Member:
-    """One endpoint of the pool; `out_until` is a monotonic time."""
+    """One endpoint of the pool; `out_until` is a monotonic time. `replaced` is set while another one serves instead."""
 
     name: str
     url: str = field(repr=False)
     node: Node | None = None
     out_until: float = float("-inf")
+    replaced: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
@@ -110,7 +113,10 @@ class Pool:
         while True:
             member, node = await self._serving_node()
             try:
-                return await node.request(calls, quick=quick or self._may_fail_over(), optional=optional)
+                answering = node.request(calls, quick=quick or self._may_fail_over(), optional=optional)
+                return await _unless_replaced(member, answering)
+            except _Replaced:
+                continue
             except (NodeUnavailable, EndpointUnusable) as problem:
                 if not await self._fail_over(member, problem):
                     raise
@@ -128,7 +134,10 @@ class Pool:
         while waiting:
             member, node = await self._serving_node()
             try:
-                await node.send(list(waiting.items()), answered, patient=patient and not self._may_fail_over())
+                patiently = patient and not self._may_fail_over()
+                await _unless_replaced(member, node.send(list(waiting.items()), answered, patient=patiently))
+            except _Replaced:
+                continue
             except (NodeUnavailable, EndpointUnusable) as problem:
                 if not await self._fail_over(member, problem):
                     raise
@@ -176,6 +185,8 @@ class Pool:
             if substitute is not None:
                 self._reject(failed, problem)
                 self._serving = substitute
+                substitute.replaced.clear()
+                failed.replaced.set()
                 log.warning("endpoint.failed_over", endpoint=substitute.name, failed=failed.name)
             return True  # without a substitute, the endpoint is asked again with patience
 
@@ -212,6 +223,30 @@ class Pool:
     def _reject(self, member: Member, problem: IngestError) -> None:
         member.out_until = self.clock.monotonic() + OUT_SECONDS
         log.warning("endpoint.rejected", endpoint=member.name, error=type(problem).__name__, message=str(problem))
+
+
+class _Replaced(Exception):
+    """Another endpoint has taken over while calls waited for this one."""
+
+
+async def _unless_replaced(member: Member, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await a node's answers; give up as soon as another endpoint serves instead.
+
+    Otherwise calls that wait for an endpoint that is down would wait for as long as it is.
+
+    Raises:
+        _Replaced: another one does.
+    """
+    answering, replaced = asyncio.ensure_future(coroutine), asyncio.ensure_future(member.replaced.wait())
+    try:
+        await asyncio.wait({answering, replaced}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            return answering.result()
+        raise _Replaced
+    finally:
+        answering.cancel()
+        replaced.cancel()
+        await asyncio.gather(answering, replaced, return_exceptions=True)
 
 
 async def _hash_of(node: Node, number: int) -> bytes:
