@@ -38,8 +38,8 @@ class SimulatedDispatcher:
     recorder: SimulatedRecorder
     machine: Dispatcher
     _recorded: int = 0
-    _unseen: dict[str, tuple[int, int]] = field(default_factory=dict)
-    _seen: set[str] = field(default_factory=set)
+    _unseen: dict[tuple[str, int | None], tuple[int, int]] = field(default_factory=dict)
+    _seen: set[tuple[str, int | None]] = field(default_factory=set)
 
     async def post(self, path: str, headers: Mapping[str, str], body: bytes, *, life: int) -> HttpAnswer:
         """Send a request and return its response; a refused one is answered with status 503.
@@ -78,15 +78,16 @@ class SimulatedDispatcher:
                 fault=exchange.fault,
             )
             if exchange.kind == COMPLETE and exchange.task_id is not None and exchange.status == HTTPStatus.OK:
+                attempt = (exchange.task_id, exchange.attempt)
                 if delivered:
-                    self._seen.add(exchange.task_id)
+                    self._seen.add(attempt)
                 else:
-                    self._unseen[exchange.task_id] = (event.number, exchange.status)
+                    self._unseen[attempt] = (event.number, exchange.status)
         self._recorded = len(journal)
 
     def settle(self) -> None:
-        """Show the answer to a completion that was accepted, if the worker has never seen one: the task has ended."""
-        for task_id, (number, status) in self._unseen.items():
-            if task_id not in self._seen:
+        """Show the answer to an accepted completion that no worker has seen: the attempt has ended."""
+        for attempt, (number, status) in self._unseen.items():
+            if attempt not in self._seen:
                 events = self.recorder.events
                 events[number - 1] = events[number - 1].model_copy(update={"status": status})

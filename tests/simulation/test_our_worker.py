@@ -134,3 +134,12 @@ def test_a_target_that_does_not_exist_is_named(name: str):
     """The message shows the form."""
     with pytest.raises(BadReplay, match="MODULE:FUNCTION"):
         find_target(name)
+
+
+def test_a_success_that_no_worker_has_seen_is_a_success():
+    """The first attempt fails and is reported; the second worker dies when its completion has been accepted."""
+    plan = (
+        PlannedFault(Operation("store.read", 3), "refused"),
+        PlannedFault(Operation("dispatcher.complete", 2), "crash-between"),
+    )
+    assert simulate(SCENARIO, worker, plan=plan).problems == ()
