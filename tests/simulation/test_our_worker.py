@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.scenario import find
+from harness.simulate.campaign import Part, Work, run_part, seed_parts
 from harness.simulate.explore import explore, pairs_after, shrink, single_faults
 from harness.simulate.plan import KINDS, Operation, PlannedFault
 from harness.simulate.replay import BadReplay, Replay, find_target, load
@@ -55,6 +56,19 @@ def test_a_second_fault_during_the_recovery_is_survived(first: PlannedFault):
     campaign = explore(SCENARIO, worker, list(pairs_after(SCENARIO, worker, first, seed=0))[::7])
     assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
     assert campaign.runs > 5
+
+
+def test_a_random_plan_that_does_not_fit_the_run_is_no_gap():
+    """Random faults may be for operations that never come; this leaves no single fault unexercised."""
+    work = Work(TARGET, SCENARIO.name, 0)
+    (part,) = seed_parts(12)
+    campaign = run_part(work, part)
+    assert campaign.runs == 12
+    assert campaign.unreached == []
+    assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
+
+    never = PlannedFault(Operation("store.create", 99), "refused")
+    assert run_part(work, Part(plans=((never,),))).unreached == [(never,)]
 
 
 def test_a_run_is_a_function_of_its_seed_and_plan():
