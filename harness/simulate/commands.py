@@ -15,6 +15,7 @@ from harness.simulate.explore import Campaign
 from harness.simulate.plan import KINDS
 from harness.simulate.replay import BadReplay, Replay, find_scenario, find_target, load
 from harness.simulate.run import simulate
+from harness.simulate.sometimes import SITUATIONS
 
 if TYPE_CHECKING:
     from harness.history import Event
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 USAGE = 64
 """sysexits.h EX_USAGE."""
 
+STRAIGHT = "straight-service"
+"""The scenario in which every situation of `SITUATIONS` can come up."""
+
 TARGET_HELP = "The worker's adapter, MODULE:FUNCTION; modules of the current directory can be imported."
 
 
 def simulate_command(
     target: Annotated[str, typer.Option(help=TARGET_HELP)],
-    scenario: Annotated[str, typer.Option(help="The scenario whose tasks are run.")] = "straight-service",
+    scenario: Annotated[str, typer.Option(help="The scenario whose tasks are run.")] = STRAIGHT,
     pairs: Annotated[bool, typer.Option(help="All ordered pairs of faults as well.")] = False,  # noqa: FBT002 - typer's form
     seeds: Annotated[int, typer.Option(min=0, help="Random plans with this many seeds as well.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes. [default: one for each CPU]")] = os.cpu_count() or 1,
@@ -35,8 +39,8 @@ def simulate_command(
 ) -> None:
     """Run a worker on virtual time with every fault at every operation.
 
-    Prints the matrix of operations and faults. Exit codes: 0 no problem found, 1 problems found or faults that never
-    fired, 64 usage.
+    Prints the matrix of operations and faults. Exit codes: 0 no problem found, 1 problems found, faults that never
+    fired or situations that never came up, 64 usage.
     """
     work = Work(target, scenario, 0)
     started = time.monotonic()
@@ -47,13 +51,14 @@ def simulate_command(
         _refuse(problem)
     parts += seed_parts(seeds)
     campaign = run_all(work, parts, jobs=jobs, progress=_show_progress)
-    _report(campaign, time.monotonic() - started)
+    missed = [name for name in SITUATIONS if name not in campaign.situations] if scenario == STRAIGHT else []
+    _report(campaign, missed, time.monotonic() - started)
     if save is not None:
         save.mkdir(parents=True, exist_ok=True)
         for number, run in enumerate(campaign.failed, start=1):
             Replay(target, scenario, run.seed, run.plan).save(save / f"{number:03d}.json")
     never = [plan for plan in campaign.unreached if len(plan) == 1]
-    raise typer.Exit(1 if campaign.failed or never else 0)
+    raise typer.Exit(1 if campaign.failed or never or missed else 0)
 
 
 def replay_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `simulate --save`.")]) -> None:
@@ -95,7 +100,7 @@ def _show_progress(campaign: Campaign) -> None:
         sys.stderr.write(f"\r{campaign.runs} runs, {len(campaign.failed)} with problems")
 
 
-def _report(campaign: Campaign, seconds: float) -> None:
+def _report(campaign: Campaign, missed: list[str], seconds: float) -> None:
     names = sorted({name for name, _ in campaign.reached})
     width = max(map(len, names), default=0)
     typer.echo(f"{'operation':{width}}  " + "  ".join(KINDS))
@@ -107,6 +112,11 @@ def _report(campaign: Campaign, seconds: float) -> None:
     for plan in campaign.unreached:
         if len(plan) == 1:
             typer.echo(f"NEVER FIRED {plan[0]}")
+    for name in SITUATIONS:
+        if name in campaign.situations:
+            typer.echo(f"reached: {name}")
+    for name in missed:
+        typer.echo(f"NEVER REACHED {name}")
     for run in campaign.failed:
         typer.echo(f"PROBLEM seed {run.seed}: {'; '.join(map(str, run.plan)) or 'no fault'}")
         for problem in run.problems:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.simulate.plan import CRASHES, KINDS, Kind, Operation, PlannedFault
 from harness.simulate.run import Run, simulate
+from harness.simulate.sometimes import reached as situations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,8 @@ Fault = tuple[PlannedFault, ...]
 class Campaign:
     """The results of many runs: how many, their attempts and virtual time, and the runs with problems.
 
-    `unreached` are plans of which a fault never fired: its operation did not come. `digest` is of all histories.
+    `unreached` are plans of which a fault never fired: its operation did not come. `situations` are those of
+    `harness.simulate.sometimes` that came up. `digest` is of all histories.
     """
 
     runs: int = 0
@@ -32,6 +34,7 @@ class Campaign:
     reached: set[tuple[str, Kind]] = field(default_factory=set)
     unreached: list[Fault] = field(default_factory=list)
     failed: list[Run] = field(default_factory=list)
+    situations: set[str] = field(default_factory=set)
     digest: str = ""
 
     def add(self, run: Run) -> None:
@@ -45,6 +48,7 @@ class Campaign:
             self.reached |= {(fault.operation.name, fault.kind) for fault in run.plan}
         if run.problems:
             self.failed.append(run)
+        self.situations |= situations_of(run.events)
         self.digest = hashlib.sha256(f"{self.digest} {run.digest}".encode()).hexdigest()
 
     def include(self, other: Campaign) -> None:
@@ -55,6 +59,7 @@ class Campaign:
         self.reached |= other.reached
         self.unreached += other.unreached
         self.failed += other.failed
+        self.situations |= other.situations
         self.digest = hashlib.sha256(f"{self.digest} {other.digest}".encode()).hexdigest()
 
     def forget_histories(self) -> None:

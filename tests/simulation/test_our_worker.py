@@ -14,6 +14,7 @@ from harness.simulate.explore import explore, pairs_after, shrink, single_faults
 from harness.simulate.plan import KINDS, Operation, PlannedFault
 from harness.simulate.replay import BadReplay, Replay, find_target, load
 from harness.simulate.run import Run, simulate
+from harness.simulate.sometimes import SITUATIONS, reached
 from simulation.adapter import worker
 
 (SCENARIO,) = find(["straight-service"])
@@ -40,6 +41,37 @@ def test_every_fault_of_every_operation_is_survived(clean: Run):
     assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
     assert campaign.unreached == []
     assert campaign.reached == {(operation.name, kind) for operation in clean.operations for kind in KINDS}
+    assert campaign.situations == SITUATIONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("fault", "situation"),
+    [
+        ("dispatcher.claim#1 crash-after", "an attempt ends before Cryo starts, and another takes over"),
+        (
+            "cryo.file#1 crash-before",
+            "an attempt ends after Cryo has started and before the first file is stored, and another takes over",
+        ),
+        ("cryo.file#1 crash-before", "a worker is killed while Cryo runs"),
+        ("cryo.file#1 refused", "Cryo runs again in the same attempt"),
+        (
+            "store.create#2 crash-between",
+            "an attempt ends between the first stored file and the manifest, and another takes over",
+        ),
+        ("store.create#2 crash-between", "stored files of an earlier attempt are kept"),
+        ("store.create#1 unanswered", "a PUT finds the worker's own object, whose answer was lost"),
+        ("store.create#3 crash-between", "an attempt ends after its manifest, and another takes over"),
+        ("store.create#3 crash-between", "a complete version of an earlier attempt is published without Cryo"),
+        ("dispatcher.heartbeat#1 unanswered", "a heartbeat fails, and a later one renews the lease"),
+        ("dispatcher.complete#1 unanswered", "a completion is sent again after it was accepted"),
+        ("queue.receive#1 unanswered", "a wake-up is delivered again"),
+    ],
+)
+def test_each_situation_is_recognised(fault: str, situation: str, clean: Run):
+    """A fault leads to the situation, and a run without faults to none."""
+    (plan,) = (plan for plan in single_faults(clean.operations) if str(plan[0]) == fault)
+    assert situation in reached(simulate(SCENARIO, worker, plan=plan).events)
+    assert reached(clean.events) == set()
 
 
 @pytest.mark.parametrize(
