@@ -44,9 +44,6 @@ MAX_RUNS_WITHOUT_PROGRESS = 3
 
 FIRST_BACKOFF_SECONDS = 0.5
 
-WATCH_INTERVAL_SECONDS = 0.25
-"""Between two checks of the staging directory, and so the longest time that Cryo can write past a cap."""
-
 PROGRESS_INTERVAL_SECONDS = 30.0
 
 USAGE_EXIT_CODE = 2
@@ -56,12 +53,17 @@ NOT_STARTED_EXIT_CODES = (126, 127)
 
 @dataclass(frozen=True, slots=True)
 class CryoExtractor:
-    """Runs the executable of the settings with `run`; `redact` removes secrets from its output."""
+    """Runs the executable of the settings with `run`; `redact` removes secrets from its output.
+
+    `watch_seconds` is the time between two checks of the staging directory, and so the longest time that Cryo can
+    write past a cap.
+    """
 
     settings: Settings
     clock: Clock
     redact: Callable[[str], str]
     run: RunProcess = run_process
+    watch_seconds: float = 0.25
 
     async def extract(self, request: ExtractionRequest, *, prove: ProveFile) -> Extraction:
         """Run Cryo until the range is complete; see `ports.Extractor`."""
@@ -128,7 +130,7 @@ class CryoExtractor:
         """Prove files as Cryo finishes them, check the caps and the disk, and log the progress every 30 s."""
         started = reported = self.clock.monotonic()
         while True:
-            await self.clock.sleep(WATCH_INTERVAL_SECONDS)
+            await self.clock.sleep(self.watch_seconds)
             extracted.check_caps(self.settings.caps)
             check_free_space(request.directory)
             await extracted.prove_new_files()
