@@ -40,9 +40,9 @@ PAIRED: tuple[Kind, ...] = (
     "lease-taken",
 )
 """The kinds of pairs. Most of the others differ from one of these only in what follows at once: `cut-off` from
-`unanswered` by the time that the worker waits, `crash-after` from `crash-before` at the next operation, `power-loss` from
-a crash by files that the next attempt must not read, `stopped` from `slow` and `lease-taken`. `terminated` ends the
-attempt in an orderly way. Random plans have all kinds."""
+`unanswered` by the time that the worker waits, `crash-after` from `crash-before` at the next operation, `power-loss`
+from a crash by files that the next attempt must not read, `stopped` from `slow` and `lease-taken`. `terminated` ends
+the attempt in an orderly way. Random plans have all kinds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
