@@ -32,7 +32,7 @@ from cryo_ingest.logs import log
 from cryo_ingest.ports import Extraction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cryo_ingest.extract.process import ProcessResult
@@ -167,7 +167,7 @@ class CryoExtractor:
             ended=description,
             chunks_done=len(extracted.files),
             chunks=len(request.chunks),
-            hint=hint(request, extracted),
+            hint=hint(request, extracted, result.tail),
             tail=result.tail,
         )
 
@@ -191,8 +191,13 @@ def _start_error(error: Exception, program: str, executable: Path) -> Exception:
     return error
 
 
-def hint(request: ExtractionRequest, extracted: ExtractedFiles) -> str:
-    """Return a known reason for a failure on such a range, or an empty string."""
+def hint(request: ExtractionRequest, extracted: ExtractedFiles, tail: Sequence[str]) -> str:
+    """Return a known reason for such a failure, or an empty string."""
+    if any("expected value at line 1 column 1" in line for line in tail):
+        return (
+            "A node answered with something else than JSON, as providers do with HTTP 429, 5xx or a page of HTML: Cryo "
+            "then gives the chunk up. Lower TRACE_CRYO_REQUESTS_PER_SECOND, or leave TRACE_CRYO_GATEWAY on"
+        )
     first_is_missing = all(file.chunk.start != 0 for file in extracted.files)
     if (
         request.task.range_start == 0
