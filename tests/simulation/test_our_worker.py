@@ -44,10 +44,12 @@ def test_every_world_is_survived_without_faults(world: Scenario):
     assert run.attempts == len(world.tasks)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("world", [ONE_TASK.name, LEFTOVERS.name, TWO_WORKERS.name])
-def test_every_fault_of_every_operation_is_survived(world: str):
-    """Once the faults are over, the task has ended as a success, published once, and no clause is broken."""
+def test_every_fault_of_every_operation_is_survived():
+    """Once the faults are over, the task has ended as a success, published once, and no clause is broken.
+
+    `make simulate` does the same in the other worlds.
+    """
+    world = ONE_TASK.name
     for part in single_parts(TARGET, world):
         campaign = run_part(part)
         assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
