@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from harness.containers.cli import images
+from harness.explore.commands import explore_command
 from harness.fakes.rpc.cli import rpc
 from harness.kit.commands import USAGE, judge_command, list_command, run_command
 from harness.kit.conformance import conformance_command
@@ -33,6 +34,7 @@ app.command("list")(list_command)
 app.command("conformance")(conformance_command)
 app.command("smoke")(smoke_command)
 app.command("judge")(judge_command)
+app.command("explore")(explore_command)
 app.command("simulate")(simulate_command)
 app.command("replay")(replay_command)
 app.command("probe-store")(probe_command)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -120,12 +121,20 @@ class StoreProxy:
         return self._script.unfired
 
     def open_port(self) -> str:
-        """Open another port and return its URL, so that the requests of one client can be recognised by their port."""
-        return asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+        """Open another port and return its URL, so that the requests of one client can be recognised by their port.
 
-    async def _open(self) -> str:
-        await web.TCPSite(self._runner, LOOPBACK, 0).start()
-        return "http://{}:{}".format(*self._runner.addresses[-1][:2])
+        A listener may call it too: in the proxy's own thread it returns before the port is served, and connections
+        wait until then.
+        """
+        listening = socket.create_server((LOOPBACK, 0))
+        url = "http://{}:{}".format(*listening.getsockname()[:2])
+        serving = asyncio.run_coroutine_threadsafe(self._open(listening), self._loop)
+        if threading.current_thread() is not self._thread:
+            serving.result()
+        return url
+
+    async def _open(self, listening: socket.socket) -> None:
+        await web.SockSite(self._runner, listening).start()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -139,7 +148,9 @@ class StoreProxy:
         not_added = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
         async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=not_added) as self._session:
             await self._runner.setup()
-            self.url = await self._open()
+            listening = socket.create_server((LOOPBACK, 0))
+            self.url = "http://{}:{}".format(*listening.getsockname()[:2])
+            await self._open(listening)
             self._ready.set()
             await self._stop.wait()
             await self._runner.cleanup()
