@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+from harness.history import scenario_started
 from harness.simulate.plan import CRASHES, KINDS, Kind, Operation, PlannedFault
 from harness.simulate.run import Run, simulate
 from harness.simulate.sometimes import reached as situations_of
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
     from harness.simulate.bench import Target
 
 Fault = tuple[PlannedFault, ...]
+Cell = tuple[str, str, Kind]
+"""A scenario, the name of an operation, and a kind of fault."""
 
 
 @dataclass(slots=True)
 class Campaign:
     """The results of many runs: how many, their attempts and virtual time, and the runs with problems.
 
+    `exercised` and `broken` count, for each cell, the runs in which such a fault fired, and those with problems.
     `unreached` are plans of which a fault never fired: its operation did not come. `situations` are those of
     `harness.simulate.sometimes` that came up. `digest` is of all histories.
     """
@@ -32,6 +37,8 @@ class Campaign:
     attempts: int = 0
     virtual_seconds: float = 0.0
     reached: set[tuple[str, Kind]] = field(default_factory=set)
+    exercised: Counter[Cell] = field(default_factory=Counter)
+    broken: Counter[Cell] = field(default_factory=Counter)
     unreached: list[Fault] = field(default_factory=list)
     failed: list[Run] = field(default_factory=list)
     situations: set[str] = field(default_factory=set)
@@ -42,6 +49,10 @@ class Campaign:
         self.runs += 1
         self.attempts += run.attempts
         self.virtual_seconds += run.virtual_seconds
+        scenario = scenario_started(run.events).scenario["name"]
+        cells = {(scenario, fault.operation.name, fault.kind) for fault in run.plan if fault not in run.unfired}
+        self.exercised.update(cells)
+        self.broken.update(cells if run.problems else ())
         if run.unfired:
             self.unreached.append(run.plan)
         else:
@@ -57,6 +68,8 @@ class Campaign:
         self.attempts += other.attempts
         self.virtual_seconds += other.virtual_seconds
         self.reached |= other.reached
+        self.exercised += other.exercised
+        self.broken += other.broken
         self.unreached += other.unreached
         self.failed += other.failed
         self.situations |= other.situations
