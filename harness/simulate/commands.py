@@ -12,8 +12,11 @@ import typer
 
 from harness.simulate.campaign import Work, pair_parts, run_all, seed_parts, single_parts
 from harness.simulate.explore import Campaign
+from harness.simulate.page import render
 from harness.simulate.plan import KINDS
+from harness.simulate.progress import Progress
 from harness.simulate.replay import BadReplay, Replay, find_scenario, find_target, load
+from harness.simulate.results import results_of
 from harness.simulate.run import simulate
 from harness.simulate.sometimes import SITUATIONS
 
@@ -29,13 +32,14 @@ STRAIGHT = "straight-service"
 TARGET_HELP = "The worker's adapter, MODULE:FUNCTION; modules of the current directory can be imported."
 
 
-def simulate_command(
+def simulate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     target: Annotated[str, typer.Option(help=TARGET_HELP)],
     scenario: Annotated[str, typer.Option(help="The scenario whose tasks are run.")] = STRAIGHT,
     pairs: Annotated[bool, typer.Option(help="All ordered pairs of faults as well.")] = False,  # noqa: FBT002 - typer's form
     seeds: Annotated[int, typer.Option(min=0, help="Random plans with this many seeds as well.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes. [default: one for each CPU]")] = os.cpu_count() or 1,
     save: Annotated[Path | None, typer.Option(help="A directory for failing runs, to replay them.")] = None,
+    report: Annotated[Path | None, typer.Option(help="An HTML file for the results.")] = None,
 ) -> None:
     """Run a worker on virtual time with every fault at every operation.
 
@@ -44,19 +48,27 @@ def simulate_command(
     """
     work = Work(target, scenario, 0)
     started = time.monotonic()
+    if report is not None and not report.parent.is_dir():
+        _refuse(BadReplay(f"--report: there is no directory {report.parent}; create it"))
     try:
         parts = single_parts(_importable(work))
         parts += pair_parts(work) if pairs else []
     except BadReplay as problem:
         _refuse(problem)
     parts += seed_parts(seeds)
-    campaign = run_all(work, parts, jobs=jobs, progress=_show_progress)
+    progress = Progress(sys.stderr, time.monotonic, started)
+    campaign = run_all(work, parts, jobs=jobs, progress=progress.show)
+    progress.end()
+    seconds = time.monotonic() - started
     missed = [name for name in SITUATIONS if name not in campaign.situations] if scenario == STRAIGHT else []
-    _report(campaign, missed, time.monotonic() - started)
-    if save is not None:
-        save.mkdir(parents=True, exist_ok=True)
-        for number, run in enumerate(campaign.failed, start=1):
-            Replay(target, scenario, run.seed, run.plan).save(save / f"{number:03d}.json")
+    _report(campaign, missed, seconds)
+    files = _save(campaign, work, save) if save is not None else []
+    if report is not None:
+        situations = {name: name not in missed for name in SITUATIONS} if scenario == STRAIGHT else {}
+        results = results_of(
+            campaign, target=target, scenario=scenario, situations=situations, seconds=seconds, saved=files
+        )
+        report.write_text(render(results), encoding="utf-8")
     never = [plan for plan in campaign.unreached if len(plan) == 1]
     raise typer.Exit(1 if campaign.failed or never or missed else 0)
 
@@ -95,9 +107,13 @@ def _refuse(problem: BadReplay) -> None:
     raise typer.Exit(USAGE)
 
 
-def _show_progress(campaign: Campaign) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{campaign.runs} runs, {len(campaign.failed)} with problems")
+def _save(campaign: Campaign, work: Work, folder: Path) -> list[Path]:
+    """Write each failing run to a file, and return the files in the order of the runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{number:03d}.json" for number in range(1, len(campaign.failed) + 1)]
+    for run, file in zip(campaign.failed, files, strict=True):
+        Replay(work.target, work.scenario, run.seed, run.plan).save(file)
+    return files
 
 
 def _report(campaign: Campaign, missed: list[str], seconds: float) -> None:

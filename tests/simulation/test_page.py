@@ -5,9 +5,12 @@ import hashlib
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from harness.cli import app
 from harness.scenario import find
 from harness.simulate.explore import Campaign, explore
 from harness.simulate.page import FAULTS, Failure, Results, render
@@ -150,6 +153,14 @@ def test_text_of_a_run_is_escaped_and_the_page_loads_nothing():
 def test_every_fault_is_explained():
     """The page says what each kind of fault does."""
     assert set(KINDS) <= FAULTS.keys()
+
+
+def test_a_report_in_a_directory_that_does_not_exist_is_a_usage_error(tmp_path: Path):
+    """It is reported before the campaign, not after it."""
+    arguments = ["simulate", "--target", TARGET, "--report", str(tmp_path / "nothing" / "page.html")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 64
+    assert "nothing; create it" in result.stderr
 
 
 class Terminal(io.StringIO):
