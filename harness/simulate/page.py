@@ -168,7 +168,7 @@ def _cell(results: Results, name: str, kind: str) -> dict[str, Any]:
     return {
         "css": "fail" if broken else "pass",
         "text": f"{_short(broken)}/{_short(runs)}" if broken else _short(runs),
-        "title": f"{name} {kind}: {runs:,} runs{worlds}, {problems}",
+        "title": f"{name} {kind}: {runs:,} {'run' if runs == 1 else 'runs'}{worlds}, {problems}",
     }
 
 

@@ -91,7 +91,7 @@ def test_the_page_names_each_failure_with_its_faults_problems_and_timeline(faili
 def test_the_matrix_counts_runs_and_names_cells_that_were_never_reached(failing: Results):
     """The counts and the worlds are shown on hover."""
     hovers = Page(render(failing)).hovers
-    assert "store.create slow: 1 runs, 1 with problems" in hovers
+    assert "store.create slow: 1 run, 1 with problems" in hovers
     assert "store.create refused: never reached" in hovers
     cells = {("one", "store.list", "slow"): 1200, ("two", "store.list", "slow"): 3}
     assert "store.list slow: 1,203 runs (one 1,200, two 3), no problem" in Page(render(empty(exercised=cells))).hovers
