@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := cryo_ingest harness tests scripts benchmarks .ci conftest.py
 
-.PHONY: demo test detect simulate soak fidelity check format coverage images benchmark lock clean
+.PHONY: demo test detect simulate soak fidelity lint check format coverage images benchmark lock clean
 
 demo: $(READY)  ## real Cryo on a local chain, into ./out
 	@$(BIN)/python scripts/demo.py
@@ -16,8 +16,8 @@ test: $(READY)  ## every test that can run on this machine; others are skipped w
 detect: $(READY)  ## every bug of the reference worker, with the scenario that catches it
 	@$(BIN)/python scripts/detect.py
 
-simulate: $(READY)  ## our worker on virtual time: every fault at every operation, and all pairs of them; about five minutes
-	@PYTHONPATH=tests $(BIN)/cryo-harness simulate --target simulation.adapter:worker --pairs
+simulate: $(READY)  ## our worker on virtual time: every fault at every operation, and all pairs of them; about three minutes
+	@PYTHONPATH=tests $(BIN)/cryo-harness simulate --target simulation.adapter:worker --pairs --interleavings --seeds 500
 
 soak: $(READY)  ## 200 tasks on two workers that a seeded schedule kills and restarts; about two minutes
 	$(BIN)/python scripts/soak.py
@@ -25,11 +25,13 @@ soak: $(READY)  ## 200 tasks on two workers that a seeded schedule kills and res
 fidelity: $(READY)  ## compare real and fake Cryo on 25 datasets and write the table to docs/; about two minutes
 	$(BIN)/python scripts/fidelity.py --write docs/fidelity.md
 
-check: $(READY)  ## format, lint, types, imports, unit tests; every commit must pass
+lint: $(READY)  ## format, lint, types, imports
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint  ## lint, and unit tests; every commit must pass
 	$(BIN)/pytest -n auto --dist worksteal -m "not docker and not real_cryo" --ignore tests/end_to_end --ignore tests/verdicts --ignore tests/foreign
 
 format: $(READY)

@@ -10,7 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from harness.resources import fixtures
@@ -50,7 +50,12 @@ def dataset_version(payload: Mapping[str, Any]) -> str:
     """Return the deterministic version of a payload (VER-2)."""
     parts = [str(payload["dataset_uuid"]).lower(), payload["config_hash"], payload["chain_id"]]
     parts += [payload["range_start"], payload["range_end"]]
-    return str(uuid.uuid5(VERSION_NAMESPACE, ":".join(["cryo_ingest", *map(str, parts)])))
+    return _version_of(":".join(["cryo_ingest", *map(str, parts)]))
+
+
+@lru_cache(maxsize=1024)
+def _version_of(identity: str) -> str:
+    return str(uuid.uuid5(VERSION_NAMESPACE, identity))
 
 
 def prefix(payload: Mapping[str, Any]) -> str:

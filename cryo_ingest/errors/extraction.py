@@ -230,5 +230,5 @@ class StagingLocked(RetryableError):
 
 
 def last_lines(tail: Sequence[str]) -> str:
-    """Return Cryo's last output lines, already redacted, for the end of a message."""
+    """Return what Cryo printed, already redacted, for the end of a message: its first errors, and its last lines."""
     return f". Cryo's last lines: {' | '.join(tail)}" if tail else ""

@@ -32,7 +32,7 @@ from cryo_ingest.logs import log
 from cryo_ingest.ports import Extraction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cryo_ingest.extract.process import ProcessResult
@@ -44,9 +44,6 @@ MAX_RUNS_WITHOUT_PROGRESS = 3
 
 FIRST_BACKOFF_SECONDS = 0.5
 
-WATCH_INTERVAL_SECONDS = 0.25
-"""Between two checks of the staging directory, and so the longest time that Cryo can write past a cap."""
-
 PROGRESS_INTERVAL_SECONDS = 30.0
 
 USAGE_EXIT_CODE = 2
@@ -56,12 +53,17 @@ NOT_STARTED_EXIT_CODES = (126, 127)
 
 @dataclass(frozen=True, slots=True)
 class CryoExtractor:
-    """Runs the executable of the settings with `run`; `redact` removes secrets from its output."""
+    """Runs the executable of the settings with `run`; `redact` removes secrets from its output.
+
+    `watch_seconds` is the time between two checks of the staging directory, and so the longest time that Cryo can
+    write past a cap.
+    """
 
     settings: Settings
     clock: Clock
     redact: Callable[[str], str]
     run: RunProcess = run_process
+    watch_seconds: float = 0.25
 
     async def extract(self, request: ExtractionRequest, *, prove: ProveFile) -> Extraction:
         """Run Cryo until the range is complete; see `ports.Extractor`."""
@@ -128,7 +130,7 @@ class CryoExtractor:
         """Prove files as Cryo finishes them, check the caps and the disk, and log the progress every 30 s."""
         started = reported = self.clock.monotonic()
         while True:
-            await self.clock.sleep(WATCH_INTERVAL_SECONDS)
+            await self.clock.sleep(self.watch_seconds)
             extracted.check_caps(self.settings.caps)
             check_free_space(request.directory)
             await extracted.prove_new_files()
@@ -165,7 +167,7 @@ class CryoExtractor:
             ended=description,
             chunks_done=len(extracted.files),
             chunks=len(request.chunks),
-            hint=hint(request, extracted),
+            hint=hint(request, extracted, result.tail),
             tail=result.tail,
         )
 
@@ -189,8 +191,13 @@ def _start_error(error: Exception, program: str, executable: Path) -> Exception:
     return error
 
 
-def hint(request: ExtractionRequest, extracted: ExtractedFiles) -> str:
-    """Return a known reason for a failure on such a range, or an empty string."""
+def hint(request: ExtractionRequest, extracted: ExtractedFiles, tail: Sequence[str]) -> str:
+    """Return a known reason for such a failure, or an empty string."""
+    if any("expected value at line 1 column 1" in line for line in tail):
+        return (
+            "A node answered with something else than JSON, as providers do with HTTP 429, 5xx or a page of HTML: Cryo "
+            "then gives the chunk up. Lower TRACE_CRYO_REQUESTS_PER_SECOND, or leave TRACE_CRYO_GATEWAY on"
+        )
     first_is_missing = all(file.chunk.start != 0 for file in extracted.files)
     if (
         request.task.range_start == 0

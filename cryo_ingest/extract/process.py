@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections import deque
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_LINES = 12
+ERROR_LINES = 5
+ERROR = re.compile(rb"error|failed|denied|panicked|rate.?limit|too many", re.IGNORECASE)
+"""Lines that may say why Cryo failed: its summary of the errors comes before a dozen lines of statistics."""
 LINE_CHARACTERS = 400
 MAX_LINE_BYTES = 64 * 1024
 READ_BYTES = 64 * 1024
@@ -27,7 +31,10 @@ DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
-    """How a process ended: its exit code (negative for a signal) and the last lines it printed, redacted."""
+    """How a process ended: its exit code (negative for a signal) and what it printed, redacted.
+
+    `tail` has the first errors, and then the last lines.
+    """
 
     return_code: int
     tail: tuple[str, ...]
@@ -145,10 +152,14 @@ async def _drain(read_end: int, tail: _Tail) -> None:
 
 
 class _Tail:
-    """The last lines of a byte stream, in bounded memory; each is redacted before it is shortened."""
+    """The first errors and the last lines of a byte stream, in bounded memory.
+
+    Each line is redacted before it is shortened.
+    """
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
+        self._errors: list[bytes] = []
         self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
         self._unfinished = b""
         self._skipping = False
@@ -157,16 +168,22 @@ class _Tail:
         *lines, rest = (self._unfinished + data).split(b"\n")
         for line in lines:
             if not self._skipping and line.strip():
-                self._lines.append(line[:MAX_LINE_BYTES])
+                self._keep(line[:MAX_LINE_BYTES])
             self._skipping = False
         self._unfinished = rest
         if len(rest) > MAX_LINE_BYTES:
             if not self._skipping:
-                self._lines.append(rest[:MAX_LINE_BYTES])
+                self._keep(rest[:MAX_LINE_BYTES])
             self._unfinished, self._skipping = b"", True
+
+    def _keep(self, line: bytes) -> None:
+        pushed_out = self._lines[0] if len(self._lines) == TAIL_LINES else b""
+        if len(self._errors) < ERROR_LINES and ERROR.search(pushed_out):
+            self._errors.append(pushed_out)
+        self._lines.append(line)
 
     def lines(self) -> tuple[str, ...]:
         pending = [] if self._skipping or not self._unfinished.strip() else [self._unfinished]
-        kept = [*self._lines, *pending][-TAIL_LINES:]
+        kept = [*self._errors, *[*self._lines, *pending][-TAIL_LINES:]]
         texts = (self._redact(line.decode(errors="replace")).strip() for line in kept)
         return tuple(text if len(text) <= LINE_CHARACTERS else text[:LINE_CHARACTERS] + "…" for text in texts)

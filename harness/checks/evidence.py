@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from harness.contract import MANIFEST_NAME, dataset_version, prefix
+from harness.contract import MANIFEST_NAME, chunks, dataset_version, file_name, prefix
 from harness.history import (
     CryoStarted,
     DispatcherCall,
@@ -133,11 +133,18 @@ class Evidence:
         self.start, self.final = scenario_started(events), final_state(events)
         self.scenario = Scenario.model_validate(self.start.scenario)
         self._oracles: dict[tuple[str, int, int], dict[str, dict[str, Any]]] = {}
-        self.chain = Chain(self.scenario.node.chain_id, quirks=Quirks(**self.scenario.node.quirks))
+        self._by_class: dict[type[object], list[Event]] = {}
+        for event in events:
+            self._by_class.setdefault(type(event), []).append(event)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The deterministic chain of the scenario."""
+        return Chain(self.scenario.node.chain_id, quirks=Quirks(**self.scenario.node.quirks))
 
     def of(self, event_class: type[E]) -> list[E]:
         """Return the events of a class, in order."""
-        return of(self.events, event_class)
+        return of(self._by_class.get(event_class, ()), event_class)
 
     def dispatcher_calls(self, *kinds: DispatcherKind) -> list[DispatcherCall]:
         """Return the calls to the dispatcher of some kinds, in order."""
@@ -243,9 +250,11 @@ class Evidence:
 
     def oracle(self, task: TaskEvidence) -> dict[str, dict[str, Any]]:
         """Return the expected facts of each file of a task, by file name."""
-        if self.start.oracle is not None:
-            return self.start.oracle
         payload = task.payload
+        if self.start.oracle is not None:
+            parts = chunks(payload["range_start"], payload["range_end"])
+            names = {file_name(payload["chain_id"], payload["cryo_dataset_name"], part) for part in parts}
+            return {name: facts for name, facts in self.start.oracle.items() if name in names}
         key = (payload["cryo_dataset_name"], payload["range_start"], payload["range_end"])
         if key not in self._oracles:
             self._oracles[key] = oracle(self.chain, *key)

@@ -130,7 +130,7 @@ def lse_1(evidence: Evidence) -> Findings:
             violations.append(violation("LSE-1", "a claim before any work", event.kind, event.number))
     rejected = [
         event for event in evidence.claims
-        if event.status == CONFLICT or event.response.get("status") == "NotClaimed"
+        if event.status == CONFLICT or (event.status == OK and event.response.get("status") == "NotClaimed")
     ]  # fmt: skip
     for claim in rejected:
         acknowledged = any(
@@ -166,6 +166,7 @@ def lse_5(evidence: Evidence) -> Findings:
         early = [
             event.number for event in evidence.of(MessageAcknowledged)
             if event.task_id == claim.task_id and claim.number < event.number < until
+            and (event.worker is None or event.worker == claim.worker)
         ]  # fmt: skip
         expected = "the message stays in the queue"
         violations += [violation("LSE-5", expected, "it was deleted", claim.number, number) for number in early]
@@ -259,10 +260,12 @@ def _cryo_runs_after_loss(evidence: Evidence, clause: str, claim: DispatcherCall
     """Find Cryo processes of a claim's attempt that still ran `STOP_SECONDS` after its lease was lost."""
     ends = {event.start_number: event for event in evidence.of(CryoEnded)}
     several_workers = len(evidence.of(WorkerStarted)) > 1
+    grants = [event.number for event in evidence.claims if event.attempt and event.number > claim.number]
+    until = min(grants, default=evidence.final.number)
     violations = []
     for cryo in evidence.cryo_starts():
         paths = f"{cryo.directory} {' '.join(cryo.arguments)}"
-        own = f"{claim.task_id}/{claim.attempt}" in paths if several_workers else cryo.number > claim.number
+        own = f"{claim.task_id}/{claim.attempt}" in paths if several_workers else claim.number < cryo.number < until
         end = ends.get(cryo.number, evidence.final)
         if own and cryo.at < lost_at and end.at > lost_at + STOP_SECONDS:
             expected = f"Cryo is stopped within {STOP_SECONDS:g} s after the lease is lost"
@@ -277,14 +280,18 @@ def _requests_of(evidence: Evidence, claim: DispatcherCall) -> list[StoreRequest
     A store request does not name its attempt. With several workers it belongs to the attempt if it came from the worker
     that claimed, if that worker is known; otherwise if it arrived before the next granted claim.
     """
-    worker = evidence.sole_worker_before(claim.number)
-    next_grants = [event.number for event in evidence.claims if event.status == OK and event.number > claim.number]
-    until = min(next_grants, default=evidence.final.number)
+    worker = claim.worker if claim.worker is not None else evidence.sole_worker_before(claim.number)
+    grants = [event for event in evidence.claims if event.status == OK and event.number > claim.number]
+    until = min((event.number for event in grants), default=evidence.final.number)
+    if claim.worker is not None:
+        until = min((each.number for each in grants if each.worker == worker), default=evidence.final.number)
     several_workers = len(evidence.of(WorkerStarted)) > 1
     requests: list[StoreRequest | DispatcherCall] = []
     for event in evidence.events:
         if isinstance(event, StoreRequest):
-            own = event.worker == worker if several_workers and worker is not None else event.number < until
+            own = event.number < until
+            if several_workers and worker is not None:
+                own = event.worker == worker and (own or claim.worker is None)
         elif isinstance(event, DispatcherCall) and event.kind in {"heartbeat", "complete"}:
             own = (event.task_id, event.attempt) == (claim.task_id, claim.attempt)
         else:

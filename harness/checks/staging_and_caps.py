@@ -32,7 +32,8 @@ def _attempt_of(evidence: Evidence, task: TaskEvidence, event: CryoStarted) -> i
         claim.attempt
         for claim in evidence.claims
         if claim.task_id == task.task_id and claim.attempt and claim.number < event.number
-    ]
+        and (event.worker is None or claim.worker == event.worker)
+    ]  # fmt: skip
     return attempts[-1] if attempts else task.line.attempt
 
 

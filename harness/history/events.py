@@ -120,7 +120,8 @@ class StagedEntry(BaseModel):
 class CryoStarted(_Event):
     """A Cryo process started.
 
-    `environment` has the names of its variables, `directory` is its working directory, `staged` is the content of the
+    `worker` is the worker that started it, where the harness knows it. `environment` has the names of its variables,
+    `directory` is its working directory, `staged` is the content of the
     staging root at that moment. `locked` are the paths below the staging root that the process holds open and locked,
     including inherited ones. `pool_url_in` says where an address or the key of the RPC pool was found: `arguments`,
     `environment` or `files` (those below its working directory); None means that the harness could not look.
@@ -134,6 +135,7 @@ class CryoStarted(_Event):
     staged: Annotated[tuple[StagedEntry, ...], _volatile]
     locked: Annotated[tuple[str, ...], _volatile] = ()
     pool_url_in: tuple[Literal["arguments", "environment", "files"], ...] | None = None
+    worker: Annotated[int | None, _volatile] = None
 
 
 class CryoEnded(_Event):
@@ -172,7 +174,10 @@ class RpcCall(_Event):
 
 
 class DispatcherCall(_Event):
-    """A claim, heartbeat or completion with its response; `status` is None if no response was sent."""
+    """A claim, heartbeat or completion with its response; `status` is None if no response was sent.
+
+    `worker` is the worker that sent it, where the harness knows it: they all have one address of the dispatcher.
+    """
 
     kind: DispatcherKind
     task_id: str | None
@@ -181,6 +186,7 @@ class DispatcherCall(_Event):
     status: int | None
     response: Annotated[dict[str, Any], _volatile]
     fault: str | None
+    worker: Annotated[int | None, _volatile] = None
 
 
 class MessageReceived(_Event):
@@ -191,10 +197,11 @@ class MessageReceived(_Event):
 
 
 class MessageAcknowledged(_Event):
-    """A worker deleted a wake-up message from the queue."""
+    """A worker deleted a wake-up message from the queue; `worker` is None if the harness does not know which one."""
 
     kind: Literal["message_acknowledged"] = "message_acknowledged"
     task_id: str | None
+    worker: Annotated[int | None, _volatile] = None
 
 
 class StoreRequest(_Event):

@@ -7,53 +7,92 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.simulate.boundary import Crashed
+from harness.simulate.boundary import Call, Crashed
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Iterable, Sequence
     from pathlib import Path
     from random import Random
 
     from harness.simulate.boundary import Boundary
+    from harness.simulate.disk import SimulatedDisk
     from harness.simulate.http import HttpAnswer, SimulatedDispatcher
     from harness.simulate.loop import SimulatedClock
-    from harness.simulate.process import SimulatedCryo
+    from harness.simulate.process import CryoResult, SimulatedCryo
     from harness.simulate.queue import SimulatedQueue
     from harness.simulate.store import SimulatedStore, Write
     from harness.stores.memory import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Doubles:
+    """The doubles that the workers of one run share, and what every worker is configured with."""
+
+    boundary: Boundary
+    clock: SimulatedClock
+    store: SimulatedStore
+    queue: SimulatedQueue
+    dispatcher: SimulatedDispatcher
+    cryo: SimulatedCryo
+    disk: SimulatedDisk
+    worker_token: str
+    bucket: str
+    chain_id: int
+    variables: Mapping[str, str]
 
 
 @dataclass(slots=True)
 class Bench:
     """The doubles for one life of a worker; every call of a dead worker raises `Crashed`.
 
-    `stop` is set when the worker shall end, as by SIGTERM. `on_death` has what the kernel does when a process dies,
-    such as the release of its locks; a target adds to it. `variables` is the worker's environment.
+    A worker gets its signals from `signals`, at first SIGTERM. `on_death` has what the kernel does when a process
+    dies, such as the release of its locks; a target adds to it.
     """
 
     life: int
-    boundary: Boundary
-    clock: SimulatedClock
     random: Random
-    store_double: SimulatedStore
-    queue_double: SimulatedQueue
-    dispatcher_double: SimulatedDispatcher
-    cryo_double: SimulatedCryo
-    staging_root: Path
-    worker_token: str
-    bucket: str
-    chain_id: int
-    variables: Mapping[str, str]
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    doubles: Doubles
+    signals: asyncio.Queue[signal.Signals] = field(default_factory=asyncio.Queue)
     on_death: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def clock(self) -> SimulatedClock:
+        """The time."""
+        return self.doubles.clock
+
+    @property
+    def staging_root(self) -> Path:
+        """An existing directory, which all workers share."""
+        return self.doubles.disk.root
+
+    @property
+    def worker_token(self) -> str:
+        """The workers' secret for the dispatcher."""
+        return self.doubles.worker_token
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self.doubles.bucket
+
+    @property
+    def chain_id(self) -> int:
+        """The chain of the node."""
+        return self.doubles.chain_id
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The worker's environment."""
+        return self.doubles.variables
 
     async def list(self, prefix: str) -> dict[str, Content]:
         """List the objects below a prefix; see `SimulatedStore`."""
-        return await self.store_double.list(prefix, life=self.life)
+        return await self.doubles.store.list(prefix, life=self.life)
 
     async def read(self, key: str) -> Content | None:
         """Return an object."""
-        return await self.store_double.read(key, life=self.life)
+        return await self.doubles.store.read(key, life=self.life)
 
     async def put(self, key: str, write: Write) -> None:
         """Create or replace an object.
@@ -61,41 +100,45 @@ class Bench:
         Raises:
             Conflict: the condition does not hold.
         """
-        await self.store_double.put(key, write, life=self.life)
+        await self.doubles.store.put(key, write, life=self.life)
 
     async def delete(self, key: str) -> None:
         """Delete an object."""
-        await self.store_double.delete(key, life=self.life)
+        await self.doubles.store.delete(key, life=self.life)
 
     async def receive(self, wait_seconds: float) -> tuple[str, str] | None:
         """Return body and receipt of a wake-up; see `SimulatedQueue`."""
-        return await self.queue_double.receive(wait_seconds, life=self.life)
+        return await self.doubles.queue.receive(wait_seconds, life=self.life)
 
     async def hide(self, receipt: str, seconds: float) -> None:
         """Keep a wake-up invisible."""
-        await self.queue_double.hide(receipt, seconds, life=self.life)
+        await self.doubles.queue.hide(receipt, seconds, life=self.life)
 
     async def acknowledge(self, receipt: str) -> None:
         """Delete a wake-up."""
-        await self.queue_double.acknowledge(receipt, life=self.life)
+        await self.doubles.queue.acknowledge(receipt, life=self.life)
 
     async def post(self, path: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         """Send a request to the dispatcher; see `SimulatedDispatcher`."""
-        return await self.dispatcher_double.post(path, headers, body, life=self.life)
+        return await self.doubles.dispatcher.post(path, headers, body, life=self.life)
 
-    async def run_cryo(self, arguments: Sequence[str], directory: Path, variables: Iterable[str]) -> int:
+    async def run_cryo(self, arguments: Sequence[str], directory: Path, variables: Iterable[str]) -> CryoResult:
         """Run Cryo; see `SimulatedCryo`."""
-        return await self.cryo_double.run(arguments, directory, variables, life=self.life)
+        return await self.doubles.cryo.run(arguments, directory, variables, life=self.life)
 
     async def ask_node(self, method: str) -> None:
         """Let a node's answer take its time, or fail; the caller knows what the node would answer."""
-        await self.boundary.carry_out(f"node.{method}", lambda: None, life=self.life)
+        await self.doubles.boundary.carry_out(Call(f"node.{method}", lambda _: None), life=self.life)
 
     def touch_disk(self) -> None:
         """Check, before any change of the local disk, that the worker is alive."""
-        if self.life != self.boundary.life:
+        if not self.doubles.boundary.workers.is_alive(self.life):
             raise Crashed
+
+    def stamp(self, path: Path) -> None:
+        """Give a new file or directory of the worker the virtual time."""
+        self.doubles.disk.stamp(path)
 
 
 Target = Callable[[Bench], Awaitable[None]]
-"""Runs a worker's service until `Bench.stop` is set."""
+"""Runs a worker's service until a signal, which it gets from `Bench.signals`, ends it."""

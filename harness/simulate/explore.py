@@ -1,123 +1,101 @@
-"""Goes through faults: every operation of a clean run with every kind of fault, and pairs of them."""
+"""Which plans a campaign goes through: every fault of every operation, pairs of faults, interleavings, random ones."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
-from harness.history import scenario_started
-from harness.simulate.plan import CRASHES, KINDS, Kind, Operation, PlannedFault
-from harness.simulate.run import Run, simulate
-from harness.simulate.sometimes import reached as situations_of
+from harness.simulate.plan import ASIDE, CRASHES, KINDS, PAIRED, Operation, PlannedFault, Step, Switch
+from harness.simulate.run import simulate
+from harness.simulate.schedule import is_counted
+from harness.simulate.world import stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from random import Random
 
     from harness.scenario import Scenario
     from harness.simulate.bench import Target
+    from harness.simulate.run import Run
 
-Fault = tuple[PlannedFault, ...]
-Cell = tuple[str, str, Kind]
-"""A scenario, the name of an operation, and a kind of fault."""
+Steps = tuple[Step, ...]
 
-
-@dataclass(slots=True)
-class Campaign:
-    """The results of many runs: how many, their attempts and virtual time, and the runs with problems.
-
-    `exercised` and `broken` count, for each cell, the runs in which such a fault fired, and those with problems.
-    `unreached` are plans of which a fault never fired: its operation did not come. `situations` are those of
-    `harness.simulate.sometimes` that came up. `digest` is of all histories.
-    """
-
-    runs: int = 0
-    attempts: int = 0
-    virtual_seconds: float = 0.0
-    reached: set[tuple[str, Kind]] = field(default_factory=set)
-    exercised: Counter[Cell] = field(default_factory=Counter)
-    broken: Counter[Cell] = field(default_factory=Counter)
-    unreached: list[Fault] = field(default_factory=list)
-    failed: list[Run] = field(default_factory=list)
-    situations: set[str] = field(default_factory=set)
-    digest: str = ""
-
-    def add(self, run: Run) -> None:
-        """Count a run."""
-        self.runs += 1
-        self.attempts += run.attempts
-        self.virtual_seconds += run.virtual_seconds
-        scenario = scenario_started(run.events).scenario["name"]
-        cells = {(scenario, fault.operation.name, fault.kind) for fault in run.plan if fault not in run.unfired}
-        self.exercised.update(cells)
-        self.broken.update(cells if run.problems else ())
-        if run.unfired:
-            self.unreached.append(run.plan)
-        else:
-            self.reached |= {(fault.operation.name, fault.kind) for fault in run.plan}
-        if run.problems:
-            self.failed.append(run)
-        self.situations |= situations_of(run.events)
-        self.digest = hashlib.sha256(f"{self.digest} {run.digest}".encode()).hexdigest()
-
-    def include(self, other: Campaign) -> None:
-        """Add another campaign's results; the order of the campaigns must always be the same."""
-        self.runs += other.runs
-        self.attempts += other.attempts
-        self.virtual_seconds += other.virtual_seconds
-        self.reached |= other.reached
-        self.exercised += other.exercised
-        self.broken += other.broken
-        self.unreached += other.unreached
-        self.failed += other.failed
-        self.situations |= other.situations
-        self.digest = hashlib.sha256(f"{self.digest} {other.digest}".encode()).hexdigest()
-
-    def forget_histories(self) -> None:
-        """Drop the events, which are large and can be had again by a replay."""
-        self.failed = [replace(run, events=()) for run in self.failed]
+ONCE = CRASHES | ASIDE
+"""Kinds that never last."""
+MAX_RANDOM_FAULTS = 4
+LASTING_SHARE = 0.25
+LARGEST_NUMBER = 12
+"""Random faults are for the first operations of a name: later ones come only in a recovery."""
+MANY = 1000
+"""More operations than any attempt has."""
 
 
-def single_faults(operations: Iterable[Operation]) -> Iterator[Fault]:
-    """Yield each operation with each fault, once, and from then on; a worker crashes only once."""
+def single_faults(operations: Iterable[Operation]) -> Iterator[Steps]:
+    """Yield each operation with each fault, once, and from then on where it can last."""
     for operation, kind in product(operations, KINDS):
         yield (PlannedFault(operation, kind),)
-        if kind not in CRASHES:
+        if kind not in ONCE:
             yield (PlannedFault(operation, kind, lasting=True),)
 
 
-def pairs_after(scenario: Scenario, target: Target, first: PlannedFault, *, seed: int) -> Iterator[Fault]:
+def first_faults(operations: Iterable[Operation]) -> list[PlannedFault]:
+    """Return the first faults of all pairs."""
+    return [PlannedFault(operation, kind) for operation, kind in product(operations, PAIRED)]
+
+
+def pairs_after(scenario: Scenario, target: Target, first: PlannedFault, *, seed: int) -> Iterator[Steps]:
     """Yield a fault together with each fault of each operation that comes after it, in the recovery from it as well."""
     after = simulate(scenario, target, plan=(first,), seed=seed).operations
     later = after[after.index(first.operation) + 1 :] if first.operation in after else ()
-    for second, kind in product(later, KINDS):
+    for second, kind in product(later, PAIRED):
         yield (first, PlannedFault(second, kind))
 
 
-def explore(
-    scenario: Scenario,
-    target: Target,
-    plans: Iterable[Fault],
-    *,
-    seed: int = 0,
-    progress: Callable[[Campaign], None] = lambda _: None,
-) -> Campaign:
-    """Run a scenario under each plan."""
-    campaign = Campaign()
-    for plan in plans:
-        campaign.add(simulate(scenario, target, plan=plan, seed=seed))
-        progress(campaign)
-    return campaign
+def interleavings(scenario: Scenario, target: Target, until: int, *, seed: int) -> Iterator[Steps]:
+    """Yield the interleavings of two workers in which the first one runs alone until its `until`-th operation.
+
+    Then its lease is taken, without its knowledge, and the second worker runs alone for each possible number of
+    operations, then the first one again, for each possible number, then both. The later turns end only before a worker
+    changes something: what it reads just before is what it acts on, and ending between two reads is left to the first
+    turn.
+    """
+    start = Switch(1, until, takes_leases=True)
+    for second in _turns(simulate(scenario, target, plan=(start, Switch(2, MANY)), seed=seed), 2, _changes):
+        switches = (start, Switch(2, second))
+        following = simulate(scenario, target, plan=(*switches, Switch(1, MANY)), seed=seed)
+        for third in _turns(following, 1, _changes, after=until):
+            yield (*switches, Switch(1, third), Switch(2, MANY))
 
 
-def shrink(scenario: Scenario, target: Target, failed: Run, *, seed: int) -> Run:
-    """Return a failing run with as few faults as possible: each one is left out in turn while the run still fails."""
-    smallest = failed
-    for fault in failed.plan:
-        plan = tuple(each for each in smallest.plan if each is not fault)
-        run = simulate(scenario, target, plan=plan, seed=seed)
-        if run.problems:
-            smallest = run
-    return smallest
+def turns_of_first_worker(run: Run) -> list[int]:
+    """Return after how many operations the first turn of `interleavings` can end: before any that others can notice."""
+    return _turns(run, 1, _is_shared)
+
+
+def _turns(run: Run, worker: int, is_end: Callable[[str], bool], *, after: int = 0) -> list[int]:
+    """Return after how many operations of a worker a turn can end: where the next one is such an end, or is none."""
+    sent = [operation.name for number, operation in zip(run.senders, run.operations, strict=True) if number == worker]
+    names = [name for name in sent if is_counted(name)][after:]
+    return [count for count, name in enumerate(names) if is_end(name)] + [len(names)]
+
+
+def _is_shared(name: str) -> bool:
+    return name.startswith(("store.", "dispatcher."))
+
+
+def _changes(name: str) -> bool:
+    return _is_shared(name) and name not in {"store.list", "store.read"}
+
+
+def random_plan(operations: Sequence[Operation], seed: int) -> Steps:
+    """Return up to `MAX_RANDOM_FAULTS` faults at random operations; one plan in four has none."""
+    random: Random = stream(seed, "plan")
+    names = sorted({operation.name for operation in operations})
+    count = random.randrange(MAX_RANDOM_FAULTS * 2) // 2
+    return tuple(_random_fault(random, names) for _ in range(count))
+
+
+def _random_fault(random: Random, names: list[str]) -> PlannedFault:
+    kind = random.choice(KINDS)
+    operation = Operation(random.choice(names), random.randint(1, LARGEST_NUMBER))
+    return PlannedFault(operation, kind, lasting=kind not in ONCE and random.random() < LASTING_SHARE)

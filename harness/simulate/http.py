@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.fakes.dispatcher import Dispatcher, DispatcherRequest
-from harness.fakes.dispatcher.wire import COMPLETE
+from harness.fakes.dispatcher.wire import CLAIM, COMPLETE
+from harness.faults import DispatcherFault
 from harness.history import DispatcherCall
-from harness.simulate.boundary import Refused
+from harness.simulate.boundary import Call, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from harness.fakes.dispatcher.dispatcher import Delivery
     from harness.simulate.boundary import Boundary
     from harness.simulate.recorder import SimulatedRecorder
 
@@ -32,11 +33,19 @@ class HttpAnswer:
 
 @dataclass(slots=True)
 class SimulatedDispatcher:
-    """The dispatcher as a worker's HTTP client sees it."""
+    """The dispatcher as a worker's HTTP client sees it.
+
+    `progress` is set when a request was handled. `claimed_by` has the worker of each attempt, by task id and attempt,
+    `terminated_at` when workers got SIGTERM; `claims_after_sigterm` has a worker for each claim that it sent later.
+    """
 
     boundary: Boundary
     recorder: SimulatedRecorder
     machine: Dispatcher
+    progress: asyncio.Event
+    claimed_by: dict[tuple[str, int], int] = field(default_factory=dict)
+    terminated_at: dict[int, float] = field(default_factory=dict)
+    claims_after_sigterm: list[int] = field(default_factory=list)
     _recorded: int = 0
     _unseen: dict[tuple[str, int | None], tuple[int, int]] = field(default_factory=dict)
     _seen: set[tuple[str, int | None]] = field(default_factory=set)
@@ -49,21 +58,39 @@ class SimulatedDispatcher:
         """
         lowered = {name.lower(): value for name, value in headers.items()}
         request = DispatcherRequest("POST", path, lowered, body)
+
+        answers_arrived: list[Callable[[], None]] = []
+
+        def effect(is_answered: bool) -> HttpAnswer:  # noqa: FBT001 - as `Call` demands
+            answer = self.machine.handle(request).answer
+            answers_arrived.append(self.machine.withhold_answer(request))
+            attempt = answer.body.get("attempt")
+            if request.kind == CLAIM and attempt is not None:
+                self.claimed_by[json.loads(body)["task_id"], attempt] = life
+            self._record(life, delivered=is_answered)
+            self.progress.set()
+            date = formatdate(answer.date or self.machine.clock.time(), usegmt=True)
+            return HttpAnswer(answer.status, {"date": date}, json.dumps(dict(answer.body)).encode())
+
+        def refuse() -> None:
+            if request.kind is not None:
+                self.machine.add_faults(DispatcherFault(kind=cast("Any", request.kind), do="status", times=1))
+                self.machine.handle(request)
+            self._record(life, delivered=True)
+
+        now = asyncio.get_running_loop().time()
+        if request.kind == CLAIM and now > self.terminated_at.get(life, now):
+            self.claims_after_sigterm.append(life)
         name = f"dispatcher.{request.kind or 'unknown'}"
-        handled: list[Delivery] = []
-        delivered = False
         try:
-            await self.boundary.carry_out(name, lambda: handled.append(self.machine.handle(request)), life=life)
-            delivered = True
+            answer = await self.boundary.carry_out(Call(name, effect, refuse), life=life)
         except Refused:
             return HttpAnswer(503, {}, b"{}")
-        finally:
-            self.record(delivered=delivered)
-        answer = handled[0].answer
-        date = formatdate(answer.date or self.machine.clock.time(), usegmt=True)
-        return HttpAnswer(answer.status, {"date": date}, json.dumps(dict(answer.body)).encode())
+        for arrived in answers_arrived:
+            arrived()
+        return answer
 
-    def record(self, *, delivered: bool) -> None:
+    def _record(self, life: int, *, delivered: bool) -> None:
         """Record the requests since the last call, and their answers if they reached the worker."""
         journal = self.machine.journal
         for exchange in journal[self._recorded :]:
@@ -76,6 +103,7 @@ class SimulatedDispatcher:
                 status=exchange.status if delivered else None,
                 response=dict(exchange.answer),
                 fault=exchange.fault,
+                worker=life,
             )
             if exchange.kind == COMPLETE and exchange.task_id is not None and exchange.status == HTTPStatus.OK:
                 attempt = (exchange.task_id, exchange.attempt)

@@ -1,4 +1,4 @@
-"""Operations of the doubles, and plans: which operations fail, and how."""
+"""Operations of the doubles, and plans: which operations fail and how, and which worker runs when."""
 
 from __future__ import annotations
 
@@ -6,15 +6,43 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Kind = Literal["refused", "unanswered", "slow", "crash-before", "crash-between", "crash-after"]
+Kind = Literal[
+    "refused",
+    "unanswered",
+    "cut-off",
+    "slow",
+    "crash-before",
+    "crash-between",
+    "crash-after",
+    "power-loss",
+    "stopped",
+    "terminated",
+    "lease-taken",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""`refused`: no effect, and an error. `unanswered`: the effect, and no answer. `slow`: the effect after
-`SLOW_SECONDS`. `crash-…`: the worker dies before the effect, after it without the answer, or after the answer."""
+"""What a fault does to its operation; docs/simulation.md explains each."""
 
-SLOW_SECONDS = 90.0
-"""Longer than the lease of a simulated task."""
+LONG_SECONDS = 90.0
+"""How long a slow request is on its way, and how long a stopped worker does not run: longer than the lease."""
 
-CRASHES: frozenset[Kind] = frozenset(("crash-before", "crash-between", "crash-after"))
+CRASHES: frozenset[Kind] = frozenset(("crash-before", "crash-between", "crash-after", "power-loss"))
+"""The worker dies."""
+
+ASIDE: frozenset[Kind] = frozenset(("stopped", "terminated", "lease-taken"))
+"""Something happens to the worker or its lease while the operation itself succeeds; these never last."""
+
+PAIRED: tuple[Kind, ...] = (
+    "refused",
+    "unanswered",
+    "slow",
+    "crash-before",
+    "crash-between",
+    "lease-taken",
+)
+"""The kinds of pairs. Most of the others differ from one of these only in what follows at once: `cut-off` from
+`unanswered` by the time that the worker waits, `crash-after` from `crash-before` at the next operation, `power-loss`
+from a crash by files that the next attempt must not read, `stopped` from `slow` and `lease-taken`. `terminated` ends
+the attempt in an orderly way. Random plans have all kinds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,32 +75,63 @@ class PlannedFault:
         return f"{self.operation} {self.kind}{' from then on' if self.lasting else ''}"
 
 
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Which worker runs alone, and for how many operations; then the next switch applies, or all workers run.
+
+    `worker` is the number of a worker, from 1. Only operations of attempts are counted, not those of its queue. With
+    `takes_leases`, all leases are taken at the end of the turn.
+    """
+
+    worker: int
+    operations: int
+    takes_leases: bool = False
+
+    def __str__(self) -> str:
+        then = ", then its lease is taken" if self.takes_leases else ""
+        return f"worker {self.worker} alone for {self.operations} operations{then}"
+
+
+Step = PlannedFault | Switch
+"""One part of a plan."""
+
 LASTING_SECONDS = 120.0
 """How long a lasting fault lasts, from its first operation; then everything works again."""
 
 
 @dataclass(slots=True)
 class Plan:
-    """The faults of one run, and which of them have fired."""
+    """The faults of one run, and which of them have fired; the switches, and how many of them have applied."""
 
-    faults: tuple[PlannedFault, ...] = ()
+    steps: tuple[Step, ...] = ()
     fired: set[PlannedFault] = field(default_factory=set)
+    switched: int = 0
     _since: dict[PlannedFault, float] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> list[PlannedFault]:
+        """The faults, in the order of the plan."""
+        return [step for step in self.steps if isinstance(step, PlannedFault)]
+
+    @property
+    def switches(self) -> list[Switch]:
+        """The switches, in the order in which they apply."""
+        return [step for step in self.steps if isinstance(step, Switch)]
 
     def fault_of(self, operation: Operation, now: float) -> PlannedFault | None:
         """Return the first fault that matches an operation, and count it as fired."""
         for fault in self.faults:
             if fault.matches(operation) and now - self._since.setdefault(fault, now) <= LASTING_SECONDS:
-                if fault.kind in CRASHES and fault in self.fired:
+                if fault.kind in CRASHES | ASIDE and fault in self.fired:
                     continue
                 self.fired.add(fault)
                 return fault
         return None
 
     @property
-    def unfired(self) -> list[PlannedFault]:
-        """The faults whose operation never came."""
-        return [fault for fault in self.faults if fault not in self.fired]
+    def unfired(self) -> list[Step]:
+        """The faults whose operation never came, and the switches that never applied."""
+        return [fault for fault in self.faults if fault not in self.fired] + self.switches[self.switched :]
 
 
 @dataclass(slots=True)

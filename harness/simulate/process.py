@@ -8,26 +8,34 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from harness.contract import chunks, file_name
-from harness.history import CryoEnded, CryoStarted, CryoWrote, StagedEntry
-from harness.simulate.boundary import Refused, Unanswered
+from harness.history import CryoEnded, CryoStarted, CryoWrote
+from harness.simulate.boundary import Call, CutOff, Refused, Unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from harness.simulate.boundary import Boundary
+    from harness.simulate.disk import SimulatedDisk
     from harness.simulate.recorder import SimulatedRecorder
-
-STAGING_ROOT = "/staging"
-"""The staging root in histories."""
 
 SECONDS_PER_FILE = 15.0
 """Two files take longer than a third of the lease, so heartbeats are sent."""
 FAILED = 1
+DISK_FULL = "Error: No space left on device (os error 28)"
+
+
+@dataclass(frozen=True, slots=True)
+class CryoResult:
+    """How a process ended: its exit code, and the last lines that it wrote."""
+
+    code: int
+    tail: tuple[str, ...] = ()
 
 
 def facts(name: str, chunk: range) -> dict[str, Any]:
@@ -58,48 +66,64 @@ class SimulatedCryo:
     boundary: Boundary
     recorder: SimulatedRecorder
     chain_id: int
-    staging_root: Path
+    disk: SimulatedDisk
+    _world: Context = field(default_factory=copy_context)
 
-    async def run(self, arguments: Sequence[str], directory: Path, variables: Iterable[str], *, life: int) -> int:
-        """Run one process and return its exit code; if the call is cancelled, the process has ended.
+    async def run(
+        self, arguments: Sequence[str], directory: Path, variables: Iterable[str], *, life: int
+    ) -> CryoResult:
+        """Run one process, which ends if the call is cancelled; a stopped worker does not stop it.
 
-        A refused file ends it with exit code 1; one that is not answered is written without its last row.
+        A refused file ends it with exit code 1; one that is not answered is written without its last row; one that is
+        cut off fills the disk.
         """
-        dataset, first, end = parse(arguments)
         started = self.recorder.add(
             CryoStarted,
             arguments=tuple(arguments),
             environment=tuple(sorted(variables)),
-            directory=self._shown(directory),
+            directory=self.disk.shown(directory),
             pid=life,
-            staged=staged(self.staging_root),
-            locked=(self._shown(directory),),
+            staged=self.disk.entries(),
+            locked=self.disk.locked(),
+            worker=life,
+        )
+        process = asyncio.get_running_loop().create_task(
+            self._write_files(arguments, directory, life), name=f"Cryo {started.number}", context=self._world
         )
         try:
-            for chunk in chunks(first, end):
-                path = directory / file_name(self.chain_id, dataset, chunk)
-                if path.exists():
-                    continue  # as Cryo skips a file that is there
-                await asyncio.sleep(SECONDS_PER_FILE)
-                try:
-                    await self.boundary.carry_out("cryo.file", lambda: self._write(path, chunk), life=life)  # noqa: B023 - awaited here
-                except Refused:
-                    return FAILED
-                except Unanswered:
-                    self._write(path, chunk, lost_rows=1)
-            return 0
+            return await process
         finally:
+            process.cancel()
             self.recorder.add(CryoEnded, start_number=started.number)
 
-    def _shown(self, directory: Path) -> str:
-        """Name a directory as every machine does, so that histories can be compared."""
-        return f"{STAGING_ROOT}/{directory.relative_to(self.staging_root)}"
+    async def _write_files(self, arguments: Sequence[str], directory: Path, life: int) -> CryoResult:
+        dataset, first, end = parse(arguments)
+        for chunk in chunks(first, end):
+            path = directory / file_name(self.chain_id, dataset, chunk)
+            if path.exists():
+                continue  # as Cryo skips a file that is there
+            await asyncio.sleep(SECONDS_PER_FILE)
+            write = Call("cryo.file", self._writing(path, chunk), local=True)
+            try:
+                await self.boundary.carry_out(write, life=life)
+            except Refused:
+                return CryoResult(FAILED)
+            except CutOff:
+                path.write_bytes(path.read_bytes()[:-20])
+                return CryoResult(FAILED, (DISK_FULL,))
+            except Unanswered:
+                self._write(path, chunk, lost_rows=1)
+        return CryoResult(0)
+
+    def _writing(self, path: Path, chunk: range) -> Callable[[bool], None]:
+        return lambda _: self._write(path, chunk)
 
     def _write(self, path: Path, chunk: range, *, lost_rows: int = 0) -> None:
         content = facts(path.name, chunk)
         content["rows"] -= lost_rows
         body = json.dumps(content).encode()
         path.write_bytes(body)
+        self.disk.stamp(path, path.parent)
         self.recorder.add(CryoWrote, name=path.name, digest=hashlib.sha256(body).hexdigest())
 
 
@@ -107,13 +131,3 @@ def parse(arguments: Sequence[str]) -> tuple[str, int, int]:
     """Return the dataset and the range of a command line of Cryo."""
     first, _, end = arguments[arguments.index("--blocks") + 1].partition(":")
     return arguments[0], int(first), int(end)
-
-
-def staged(root: Path) -> tuple[StagedEntry, ...]:
-    """List everything below the staging root."""
-    entries = []
-    for path in sorted(root.rglob("*")):
-        kind: Literal["directory", "file"] = "directory" if path.is_dir() else "file"
-        mode = f"{path.lstat().st_mode & 0o7777:o}"
-        entries.append(StagedEntry(path=str(path.relative_to(root)), type=kind, mode=mode))
-    return tuple(entries)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.simulate.explore import Campaign
+    from harness.simulate.campaign import Campaign
 
 
 @dataclass(frozen=True, slots=True)

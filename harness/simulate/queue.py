@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.history import MessageAcknowledged, MessageReceived
+from harness.simulate.boundary import Call
 
 if TYPE_CHECKING:
     from harness.simulate.boundary import Boundary
@@ -29,18 +30,24 @@ class _Held:
 
 @dataclass(slots=True)
 class SimulatedQueue:
-    """One queue, which outlives the workers; implements the wake-ups of `harness.fakes.dispatcher`."""
+    """One queue, which outlives the workers; implements the wake-ups of `harness.fakes.dispatcher`.
+
+    `progress` is set when a message is deleted.
+    """
 
     boundary: Boundary
     recorder: SimulatedRecorder
     clock: SimulatedClock
+    progress: asyncio.Event
     _messages: dict[int, _Held] = field(default_factory=dict)
+    _task_ids: dict[int, str] = field(default_factory=dict)
     _sent: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def send(self, task_id: str) -> None:
         """Enqueue a wake-up."""
         self._sent += 1
+        self._task_ids[self._sent] = task_id
         self._changed.set()
         self._messages[self._sent] = _Held(json.dumps({"task_id": task_id}), self.clock.monotonic())
 
@@ -53,7 +60,7 @@ class SimulatedQueue:
         until = self.clock.monotonic() + wait_seconds
         while True:
             if self._visible() is not None or wait_seconds == 0:
-                found = await self.boundary.carry_out("queue.receive", self._deliver, life=life)
+                found = await self.boundary.carry_out(Call("queue.receive", self._deliver), life=life)
                 if found is not None:
                     return found
             if self.clock.monotonic() >= until:
@@ -63,24 +70,25 @@ class SimulatedQueue:
     async def hide(self, receipt: str, seconds: float, *, life: int) -> None:
         """Keep a delivered message invisible for `seconds` from now."""
 
-        def effect() -> None:
+        def effect(_: bool) -> None:  # noqa: FBT001 - as `Call` demands
             held = self._of(receipt)
             if held is not None:
                 held.visible_at = self.clock.monotonic() + seconds
                 self._changed.set()
 
-        await self.boundary.carry_out("queue.hide", effect, life=life)
+        await self.boundary.carry_out(Call("queue.hide", effect), life=life)
 
     async def acknowledge(self, receipt: str, *, life: int) -> None:
         """Delete a delivered message."""
 
-        def effect() -> None:
+        def effect(_: bool) -> None:  # noqa: FBT001 - as `Call` demands
             number = int(receipt.partition(":")[0])
-            held = self._messages.pop(number, None)
-            if held is not None:
-                self.recorder.add(MessageAcknowledged, task_id=json.loads(held.body)["task_id"])
+            self._messages.pop(number, None)
+            # Also if the message is gone already: the queue answers in the same way.
+            self.recorder.add(MessageAcknowledged, task_id=self._task_ids[number], worker=life)
+            self.progress.set()
 
-        await self.boundary.carry_out("queue.acknowledge", effect, life=life)
+        await self.boundary.carry_out(Call("queue.acknowledge", effect), life=life)
 
     async def _wait_for_a_message(self, until: float) -> None:
         """Wait until a message becomes visible or is sent, at most until a monotonic time."""
@@ -94,7 +102,7 @@ class SimulatedQueue:
         now = self.clock.monotonic()
         return next((number for number, held in self._messages.items() if held.visible_at <= now), None)
 
-    def _deliver(self) -> tuple[str, str] | None:
+    def _deliver(self, _: bool) -> tuple[str, str] | None:  # noqa: FBT001 - as `Call` demands
         number = self._visible()
         if number is None:
             return None

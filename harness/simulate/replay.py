@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.scenario import find
-from harness.simulate.plan import KINDS, Kind, Operation, PlannedFault
+from harness.simulate.plan import KINDS, Kind, Operation, PlannedFault, Step, Switch
+from harness.simulate.worlds import WORLDS, unsupported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,16 +29,12 @@ class Replay:
     target: str
     scenario: str
     seed: int
-    plan: tuple[PlannedFault, ...]
+    plan: tuple[Step, ...]
 
     def save(self, path: Path) -> None:
         """Write a JSON file."""
-        faults = [
-            {"operation": fault.operation.name, "number": fault.operation.number}
-            | {"kind": fault.kind, "lasting": fault.lasting}
-            for fault in self.plan
-        ]
-        content = {"target": self.target, "scenario": self.scenario, "seed": self.seed, "faults": faults}
+        plan = [_written(step) for step in self.plan]
+        content = {"target": self.target, "scenario": self.scenario, "seed": self.seed, "plan": plan}
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -49,15 +46,26 @@ def load(path: Path) -> Replay:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        plan = tuple(
-            PlannedFault(Operation(each["operation"], int(each["number"])), _kind(each["kind"]), bool(each["lasting"]))
-            for each in content["faults"]
-        )
+        plan = tuple(_read(each) for each in content["plan"])
         return Replay(str(content["target"]), str(content["scenario"]), int(content["seed"]), plan)
     except OSError as error:
         raise BadReplay(f"{path} can't be read: {error.strerror}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise BadReplay(f"{path} is not a saved run: {type(error).__name__}: {error}") from None
+
+
+def _written(step: Step) -> dict[str, object]:
+    if isinstance(step, Switch):
+        return {"worker": step.worker, "operations": step.operations, "takes_leases": step.takes_leases}
+    operation = {"operation": step.operation.name, "number": step.operation.number}
+    return operation | {"kind": step.kind, "lasting": step.lasting}
+
+
+def _read(step: dict[str, Any]) -> Step:
+    if "worker" in step:
+        return Switch(int(step["worker"]), int(step["operations"]), bool(step["takes_leases"]))
+    operation = Operation(str(step["operation"]), int(step["number"]))
+    return PlannedFault(operation, _kind(step["kind"]), bool(step["lasting"]))
 
 
 def _kind(value: object) -> Kind:
@@ -81,12 +89,17 @@ def find_target(name: str) -> Target:
 
 
 def find_scenario(name: str) -> Scenario:
-    """Return a scenario by its name.
+    """Return a world or a scenario by its name.
 
     Raises:
-        BadReplay: there is none.
+        BadReplay: there is none, or it has what can't be simulated.
     """
+    if name in WORLDS:
+        return WORLDS[name]
     found = [scenario for scenario in find() if scenario.name == name]
     if not found:
-        raise BadReplay(f"there is no scenario {name!r}; `cryo-harness list` shows all")
+        worlds = ", ".join(WORLDS)
+        raise BadReplay(f"there is no world {name!r} ({worlds}), nor a scenario; `cryo-harness list` shows scenarios")
+    if missing := unsupported(found[0]):
+        raise BadReplay(f"scenario {name!r} can't be simulated: it has {', '.join(missing)}")
     return found[0]

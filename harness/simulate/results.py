@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from harness.simulate.explore import Campaign
+    from harness.simulate.campaign import Campaign
     from harness.simulate.run import Run
 
 MAX_HISTORIES = 20
@@ -24,12 +24,11 @@ def results_of(
     campaign: Campaign,
     *,
     target: str,
-    scenario: str,
     situations: Mapping[str, bool],
     seconds: float,
     saved: Sequence[Path] = (),
 ) -> Results:
-    """Return the results of a campaign on a scenario, with the histories of the simplest failed runs.
+    """Return the results of a campaign, with the histories of the simplest failed runs.
 
     `saved` are the files of the failed runs, in their order. `seconds` is how long the campaign took.
     """
@@ -37,10 +36,10 @@ def results_of(
     with_history = set(simplest[:MAX_HISTORIES])
     failures = []
     for index, failed in enumerate(campaign.failed):
-        run = _again(failed, target, scenario) if index in with_history else failed
+        run = _again(failed, target) if index in with_history else failed
         replay = f"cryo-harness replay {saved[index]}" if index < len(saved) else ""
         plan = tuple(map(str, run.plan))
-        failures.append(Failure(scenario, run.seed, plan, run.problems, run.events, replay))
+        failures.append(Failure(run.scenario, run.seed, plan, run.problems, run.events, replay))
     return Results(
         target=target,
         kinds=KINDS,
@@ -51,13 +50,15 @@ def results_of(
         digest=campaign.digest,
         exercised=campaign.exercised,
         broken=campaign.broken,
-        unfired=tuple(str(plan[0]) for plan in campaign.unreached if len(plan) == 1),
+        unfired=tuple(f"{world}: {'; '.join(map(str, plan))}" for world, plan in campaign.unreached),
         situations=situations,
         failures=tuple(failures),
         failed_runs=len(campaign.failed),
     )
 
 
-def _again(failed: Run, target: str, scenario: str) -> Run:
-    """Return a failed run with its history, which a campaign does not keep."""
-    return simulate(find_scenario(scenario), find_target(target), plan=failed.plan, seed=failed.seed)
+def _again(failed: Run, target: str) -> Run:
+    """Return a failed run with its history, which a campaign keeps of some runs only."""
+    if failed.events:
+        return failed
+    return simulate(find_scenario(failed.scenario), find_target(target), plan=failed.plan, seed=failed.seed)

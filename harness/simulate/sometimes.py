@@ -1,6 +1,6 @@
 """Situations that a campaign must reach at least once: a campaign that never reached one has shown nothing about it.
 
-They are recognised in the history of a run with one task. Whether the worker did the right thing in them is for the
+They are recognised in the history of a run. Whether the worker did the right thing in them is for the
 checks to judge, not for this module.
 """
 
@@ -10,7 +10,18 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from harness.history import CryoEnded, CryoStarted, DispatcherCall, HarnessAction, MessageReceived, StoreResponse, of
+from harness.history import (
+    CryoEnded,
+    CryoStarted,
+    DispatcherCall,
+    FaultFired,
+    HarnessAction,
+    MessageReceived,
+    StoreRequest,
+    StoreResponse,
+    of,
+)
+from harness.simulate.world import BESIDE_LIVE_ATTEMPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +46,11 @@ def _attempts(events: Sequence[Event]) -> list[list[Event]]:
 
 def _stored(events: Sequence[Event]) -> set[str]:
     """Return the keys that were stored, whether or not the worker knows it."""
-    return {put.key for put in of(events, StoreResponse) if put.operation == "PUT" and put.status == HTTPStatus.OK}
+    return {put.key for put in of(events, StoreResponse) if _is_stored(put)}
+
+
+def _is_stored(put: StoreResponse) -> bool:
+    return put.operation == "PUT" and put.status == HTTPStatus.OK
 
 
 def _completed(events: Sequence[Event]) -> int:
@@ -70,7 +85,7 @@ def _own_lost_put(events: Sequence[Event]) -> bool:
     for put in of(events, StoreResponse):
         if put.operation == "PUT" and put.status == HTTPStatus.PRECONDITION_FAILED and put.key in lost:
             return True
-        if put.operation == "PUT" and put.status == HTTPStatus.OK and put.delivered_status is None:
+        if _is_stored(put) and put.delivered_status is None:
             lost.add(put.key)
     return False
 
@@ -96,6 +111,63 @@ def _renewed_after_failure(events: Sequence[Event]) -> bool:
     return False
 
 
+def _replaced(events: Sequence[Event], suffix: str) -> bool:
+    return any(
+        put.if_match is not None and put.status == HTTPStatus.OK and put.key.endswith(suffix)
+        for put in of(events, StoreResponse)
+    )
+
+
+def _others_object(events: Sequence[Event]) -> bool:
+    """Return whether a PUT finds an object that another worker has stored."""
+    senders = {request.number: request.worker for request in of(events, StoreRequest)}
+    stored: dict[str, int | None] = {}
+    for put in of(events, StoreResponse):
+        sender = senders[put.request_number]
+        if _is_stored(put):
+            stored[put.key] = sender
+        elif put.status == HTTPStatus.PRECONDITION_FAILED and stored.get(put.key, sender) != sender:
+            return True
+    return False
+
+
+def _writes_without_lease(events: Sequence[Event]) -> bool:
+    """Return whether a worker stores something after another worker has claimed the task."""
+    senders = {request.number: request.worker for request in of(events, StoreRequest)}
+    claims = [
+        claim
+        for claim in of(events, DispatcherCall)
+        if claim.kind == "claim" and claim.response.get("attempt") is not None
+    ]
+    for put in of(events, StoreResponse):
+        owners = [claim.worker for claim in claims if claim.number < put.number]
+        if owners and _is_stored(put) and senders[put.request_number] != owners[-1]:
+            return True
+    return False
+
+
+def _drained(events: Sequence[Event], outcome: str) -> bool:
+    """Return whether a worker that got SIGTERM during an attempt reports it with an outcome."""
+    draining: set[int | None] = set()
+    for event in events:
+        if isinstance(event, HarnessAction) and event.action == "SIGTERM":
+            draining.add(event.worker)
+        if isinstance(event, DispatcherCall) and event.kind == "complete" and event.worker in draining:
+            return bool(event.request.get("outcome") == outcome)
+    return False
+
+
+def _acted(action: str) -> Callable[[Sequence[Event]], bool]:
+    return lambda events: any(event.action == action for event in of(events, HarnessAction))
+
+
+def _fired(operation: str, kind: str) -> Callable[[Sequence[Event]], bool]:
+    """Return whether a fault of a kind has fired for an operation of a name."""
+    return lambda events: any(
+        event.fault.startswith(f"{operation}#") and f" {kind}" in event.fault for event in of(events, FaultFired)
+    )
+
+
 SITUATIONS: dict[str, Callable[[Sequence[Event]], bool]] = {
     "an attempt ends before Cryo starts, and another takes over": _taken_over(
         lambda attempt: not of(attempt, CryoStarted) and not _completed(attempt)
@@ -119,5 +191,16 @@ SITUATIONS: dict[str, Callable[[Sequence[Event]], bool]] = {
         _completed(attempt) > 1 for attempt in _attempts(events)
     ),
     "a wake-up is delivered again": lambda events: len(of(events, MessageReceived)) > 1,
+    "an object is replaced with If-Match": lambda events: _replaced(events, ".parquet"),
+    "an incomplete manifest is replaced with If-Match": lambda events: _replaced(events, "_manifest.json"),
+    "a PUT finds the object of another worker": _others_object,
+    "a worker writes after another one has claimed its task": _writes_without_lease,
+    "a draining worker finishes its attempt": lambda events: _drained(events, "success"),
+    "a draining worker hands its attempt back": lambda events: _drained(events, "retryable_error"),
+    "a worker starts, and sweeps, beside the locked directory of a live attempt": _acted(BESIDE_LIVE_ATTEMPT),
+    "a lease is taken while its attempt runs": _acted("take-lease"),
+    "the disk is full while Cryo writes": _fired("cryo.file", "cut-off"),
+    "the power fails while Cryo runs": _fired("cryo.file", "power-loss"),
+    "a stopped worker goes on after its lease": _fired("store.create", "stopped"),
 }
 """What shows each situation, by the name under which a campaign reports it."""

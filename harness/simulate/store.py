@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.history import StoreRequest, StoreResponse
-from harness.simulate.boundary import Boundary, Refused, Unanswered
+from harness.simulate.boundary import Boundary, Call
 from harness.stores.memory import Content
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ class Write:
     replaces: str | None = None
 
 
-@dataclass(slots=True)
-class _End:
-    """How a request ended: the number of its arrival, the store's status, and the status that the worker got."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request as it is recorded; `put` has the fields of a PUT."""
 
-    number: int = 0
-    status: HTTPStatus | None = None
-    delivered: HTTPStatus | None = None
-    fault: str | None = None
+    name: str
+    key: str
+    life: int
+    put: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -58,17 +58,22 @@ class SimulatedStore:
     objects: dict[str, Content] = field(default_factory=dict)
     _writes: int = 0
 
+    def preload(self, key: str, content: Content) -> None:
+        """Store an object before the run."""
+        self._writes += 1
+        self.objects[key] = Content(content.body, content.metadata, f'"{self._writes}"')
+
     async def list(self, prefix: str, *, life: int) -> dict[str, Content]:
         """Return the objects below a prefix, by key."""
 
         def effect() -> dict[str, Content]:
             return {key: self.objects[key] for key in sorted(self.objects) if key.startswith(prefix)}
 
-        return await self._request("list", prefix, effect, life=life)
+        return await self._send(_Request("list", prefix, life, {}), effect)
 
     async def read(self, key: str, *, life: int) -> Content | None:
         """Return an object, None if there is none."""
-        return await self._request("read", key, lambda: self.objects.get(key), life=life)
+        return await self._send(_Request("read", key, life, {}), lambda: self.objects.get(key))
 
     async def put(self, key: str, write: Write, *, life: int) -> None:
         """Create an object where there is none, or replace the one with an ETag.
@@ -85,74 +90,59 @@ class SimulatedStore:
             self.objects[key] = Content(write.body, dict(write.metadata), f'"{self._writes}"')
 
         name = "create" if write.replaces is None else "replace"
-        await self._request(name, key, effect, life=life, write=write)
+        await self._send(_Request(name, key, life, _fields(write)), effect)
 
     async def delete(self, key: str, *, life: int) -> None:
         """Delete an object; a missing one is no error."""
-        await self._request("delete", key, lambda: self.objects.pop(key, None), life=life)
+        await self._send(_Request("delete", key, life, {}), lambda: self.objects.pop(key, None))
 
-    async def _request(
-        self, name: str, key: str, effect: Callable[[], T], *, life: int, write: Write | None = None
-    ) -> T:
+    async def _send(self, request: _Request, effect: Callable[[], T]) -> T:
         """Carry out a request, and record its arrival and its end."""
-        end = _End()
 
-        def observed() -> T:
-            end.number = self._arrived(name, key, life)
+        def observed(is_answered: bool) -> T:  # noqa: FBT001 - as `Call` demands
+            number = self._arrived(request)
             try:
                 result = effect()
             except Conflict:
-                end.status = HTTPStatus.PRECONDITION_FAILED
+                self._ended(request, number, HTTPStatus.PRECONDITION_FAILED, is_answered=is_answered)
                 raise
-            end.status = HTTPStatus.OK
+            self._ended(request, number, HTTPStatus.OK, is_answered=is_answered)
             return result
 
-        try:
-            result = await self.boundary.carry_out(f"store.{name}", observed, life=life)
-            end.delivered = end.status
-        except Conflict:
-            end.delivered = end.status
-            raise
-        except Refused:
-            end.number = self._arrived(name, key, life)
-            end.status = end.delivered = HTTPStatus.SERVICE_UNAVAILABLE
-            end.fault = "refused"
-            raise
-        except Unanswered:
-            end.fault = "unanswered"
-            raise
-        finally:
-            if end.number:
-                self._record(name, key, write, end)
-        return result
+        def refuse() -> None:
+            number = self._arrived(request)
+            self._ended(request, number, HTTPStatus.SERVICE_UNAVAILABLE, is_answered=True, fault="refused")
 
-    def _arrived(self, name: str, key: str, life: int) -> int:
-        return self.recorder.add(StoreRequest, operation=_operation(name), key=key, worker=life).number
+        return await self.boundary.carry_out(Call(f"store.{request.name}", observed, refuse), life=request.life)
 
-    def _record(self, name: str, key: str, write: Write | None, end: _End) -> None:
-        put: dict[str, Any] = {}
-        if write is not None:
-            digest = hashlib.sha256(write.body)
-            put = {
-                "create_only": write.replaces is None,
-                "if_match": write.replaces,
-                "checksum": base64.b64encode(digest.digest()).decode(),
-                "metadata": dict(write.metadata),
-                "digest": digest.hexdigest(),
-                "size_bytes": len(write.body),
-            }
+    def _arrived(self, request: _Request) -> int:
+        operation = {"create": "put", "replace": "put", "read": "get"}.get(request.name, request.name)
+        return self.recorder.add(StoreRequest, operation=operation, key=request.key, worker=request.life).number
+
+    def _ended(
+        self, request: _Request, number: int, status: HTTPStatus, *, is_answered: bool, fault: str | None = None
+    ) -> None:
         self.recorder.add(
             StoreResponse,
-            kind=KINDS[name],
-            request_number=end.number,
-            operation=METHODS[name],
-            key=key,
-            status=end.status,
-            delivered_status=end.delivered,
-            fault=end.fault,
-            **put,
+            kind=KINDS[request.name],
+            request_number=number,
+            operation=METHODS[request.name],
+            key=request.key,
+            status=status,
+            delivered_status=status if is_answered else None,
+            fault=fault if is_answered else "unanswered",
+            **request.put,
         )
 
 
-def _operation(name: str) -> str:
-    return {"create": "put", "replace": "put", "read": "get"}.get(name, name)
+def _fields(write: Write) -> dict[str, Any]:
+    """Return what is recorded of a PUT."""
+    digest = hashlib.sha256(write.body)
+    return {
+        "create_only": write.replaces is None,
+        "if_match": write.replaces,
+        "checksum": base64.b64encode(digest.digest()).decode(),
+        "metadata": dict(write.metadata),
+        "digest": digest.hexdigest(),
+        "size_bytes": len(write.body),
+    }

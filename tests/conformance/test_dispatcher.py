@@ -1,17 +1,22 @@
-"""One suite for the dispatcher, in process and over HTTP: the requests of a worker and their answers."""
+"""One suite for the dispatcher, in process, simulated and over HTTP: the requests of a worker and their answers."""
 
 import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from support.simulated import simulated_bench
 
 from harness.contract import dataset_version, prefix
 from harness.fakes.dispatcher import Dispatcher, DispatcherRequest, DispatcherServer, ManualClock, TaskStatus
+from harness.simulate.bench import Bench
+from harness.simulate.http import HttpAnswer
+from harness.simulate.loop import run_virtually
 
 PAYLOAD: dict[str, Any] = {
     "dataset_uuid": "7F3C5C1E-6a0e-4f0e-9d7e-2f6a3b1c9d10",
@@ -77,12 +82,15 @@ class Wakeups:
         self.sent.append(task_id)
 
 
-@pytest.fixture(params=["in process", "http"])
-def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+@pytest.fixture(params=["in process", "simulated", "http"])
+def wire(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
     clock, queue = ManualClock(), Wakeups()
     dispatcher = Dispatcher(queue=queue, clock=clock, lease_seconds=60, max_attempts=2, bucket="trace")
     if request.param == "in process":
         yield Wire(dispatcher, clock, queue.sent, in_process(dispatcher))
+        return
+    if request.param == "simulated":
+        yield Wire(dispatcher, clock, queue.sent, simulated(simulated_bench(tmp_path, dispatcher)))
         return
     with DispatcherServer(dispatcher) as server:
         yield Wire(dispatcher, clock, queue.sent, over_http(server.url))
@@ -93,6 +101,17 @@ def in_process(dispatcher: Dispatcher) -> Post:
         lower = {name.lower(): value for name, value in headers.items()}
         delivery = dispatcher.handle(DispatcherRequest("POST", path, lower, bytes_of(body)))
         return delivery.answer.status, dict(delivery.answer.body), {}
+
+    return post
+
+
+def simulated(bench: Bench) -> Post:
+    def post(path: str, headers: dict[str, str], body: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
+        async def ask() -> HttpAnswer:
+            return await bench.post(path, headers, bytes_of(body))
+
+        answer = run_virtually(ask())
+        return answer.status, json.loads(answer.body), {name.title(): value for name, value in answer.headers.items()}
 
     return post
 

@@ -1,4 +1,4 @@
-"""One suite that every object store passes: in memory, a directory, S3 on moto and on MinIO, and both behind the proxy.
+"""One suite that every object store passes: in memory, simulated, a directory, S3 on moto and MinIO, and both by proxy.
 
 The signing proxy is given no keys by the worker's side that the store knows, as before an external S3 server.
 """
@@ -6,9 +6,11 @@ The signing proxy is given no keys by the worker's side that the store knows, as
 import asyncio
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
+from simulation.adapter import StorePort
+from support.simulated import Bridged, simulated_bench
 
 from cryo_ingest.errors import NoSuchBucket, StoreDenied, StoreUnavailable
 from cryo_ingest.ports import AlreadyStored, Changed, ObjectStore
@@ -38,11 +40,13 @@ S3_STORES = [
 STRANGER = {"AWS_ACCESS_KEY_ID": "stranger", "AWS_SECRET_ACCESS_KEY": "not-the-store's"}
 
 
-@pytest.fixture(params=["memory", "file", *S3_STORES])
+@pytest.fixture(params=["memory", "simulated", "file", *S3_STORES])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     """An empty store of each kind."""
     if request.param == "memory":
         yield MemoryStore(AlreadyStored, Changed)
+    elif request.param == "simulated":
+        yield cast("ObjectStore", Bridged(StorePort(simulated_bench(tmp_path))))
     elif request.param == "file":
         yield open_store(f"file://{tmp_path}/a%20store", S3Settings())
         left = [path for path in tmp_path.glob("a store/*") if path.is_file()]

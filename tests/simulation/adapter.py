@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -41,11 +40,15 @@ from harness.simulate.boundary import Refused, Unanswered
 from harness.simulate.store import Conflict, Write
 
 HEAD = 1_000_000
-POLL_SECONDS = 5
+POLL_SECONDS = 20
+WATCH_SECONDS = 7.0
+"""Twice in the time of a file; the service's own interval would only add equal checks."""
+STAGING_TTL_HOURS = 0.01
+"""Shorter than an attempt, so that a sweep meets directories that are old and locked."""
 
 
 async def worker(bench: Bench) -> None:
-    """Run the service until `bench.stop` is set, then drain it."""
+    """Run the service until a signal, then drain it."""
     await run_service(bench, StorePort(bench))
 
 
@@ -63,7 +66,7 @@ async def run_service(bench: Bench, store: ObjectStore) -> None:
     )
     redactor = Redactor([bench.worker_token])
     ports = WorkerPorts(
-        extractor=CryoExtractor(settings, bench.clock, redactor, RunsCryo(bench)),
+        extractor=CryoExtractor(settings, bench.clock, redactor, RunsCryo(bench), watch_seconds=WATCH_SECONDS),
         staging=SimulatedStaging(bench, settings),
         store=store,
         chain=ChainPort(bench),
@@ -83,16 +86,16 @@ async def run_service(bench: Bench, store: ObjectStore) -> None:
     )
     runner = AttemptRunner(dispatcher, ports, settings, shutdown, bench.clock, bench.random, redactor, status)
     consumer = make_consumer(QueuePort(bench), runner, poll_seconds=POLL_SECONDS)
-    stopping = asyncio.create_task(_stop(bench, shutdown))
+    stopping = asyncio.create_task(_pass_signals_on(bench, shutdown))
     try:
         await Service([consumer], ports.staging, shutdown, bench.clock).run()
     finally:
         stopping.cancel()
 
 
-async def _stop(bench: Bench, shutdown: Shutdown) -> None:
-    await bench.stop.wait()
-    shutdown.begin(signal.SIGTERM)
+async def _pass_signals_on(bench: Bench, shutdown: Shutdown) -> None:
+    while True:
+        shutdown.begin(await bench.signals.get())
 
 
 def _executable(bench: Bench) -> Path:
@@ -113,26 +116,34 @@ class RunsCryo:
     ) -> ProcessResult:
         """Run it; the words before Cryo's own are the wrapper's."""
         arguments = command[command.index(str(_executable(self.bench))) + 1 :]
-        return ProcessResult(await self.bench.run_cryo(arguments, directory, environment), ())
+        ended = await self.bench.run_cryo(arguments, directory, environment)
+        return ProcessResult(ended.code, ended.tail)
 
 
 class SimulatedStaging(DirectoryStaging):
     """The worker's own staging; a dead worker changes nothing on the disk, and the kernel releases its locks."""
 
     def __init__(self, bench: Bench, settings: Settings) -> None:
-        super().__init__(settings.staging_root, settings.staging_ttl_hours, bench.clock)
+        super().__init__(settings.staging_root, STAGING_TTL_HOURS, bench.clock)
         self._bench = bench
         bench.on_death.append(self._release)
 
     async def acquire(self, task_id: str, attempt: int) -> Workspace:
         """Lock and empty the attempt's directory."""
         self._bench.touch_disk()
-        return await super().acquire(task_id, attempt)
+        workspace = await super().acquire(task_id, attempt)
+        self._bench.stamp(workspace.directory)
+        return workspace
 
     async def discard(self, task_id: str, attempt: int) -> None:
         """Delete the attempt's directory."""
         self._bench.touch_disk()
         await super().discard(task_id, attempt)
+
+    async def sweep(self) -> int:
+        """Delete old directories."""
+        self._bench.touch_disk()
+        return await super().sweep()
 
     def _release(self) -> None:
         for lock in self._locks.values():
@@ -153,7 +164,10 @@ class FactsProver:
     async def prove_rows(self, path: Path, chunk: Chunk) -> FileProof:
         """Compare the facts with the chunk."""
         body = path.read_bytes()
-        facts = json.loads(body)
+        try:
+            facts = json.loads(body)
+        except ValueError:
+            raise ProofFailed(file=path.name, evidence="it is incomplete") from None
         if (facts["rows"], facts["first"]) != (chunk.end - chunk.start, chunk.start):
             raise ProofFailed(file=path.name, evidence="rows are missing")
         return FileProof(
@@ -171,7 +185,10 @@ class FactsProver:
 
     def is_fake(self, footer: bytes) -> bool | None:
         """Read the mark."""
-        return bool(json.loads(footer)["fake"])
+        try:
+            return bool(json.loads(footer)["fake"])
+        except ValueError:
+            return None
 
 
 @dataclass

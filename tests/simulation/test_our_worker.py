@@ -8,23 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from harness.scenario import find
-from harness.simulate.campaign import Part, Work, run_part, seed_parts
-from harness.simulate.explore import explore, pairs_after, shrink, single_faults
-from harness.simulate.plan import KINDS, Operation, PlannedFault
-from harness.simulate.replay import BadReplay, Replay, find_target, load
+from harness.scenario import Scenario
+from harness.simulate.campaign import Part, explore, run_part, seed_parts, single_parts
+from harness.simulate.explore import interleavings, pairs_after, single_faults, turns_of_first_worker
+from harness.simulate.plan import Operation, PlannedFault, Switch
+from harness.simulate.replay import BadReplay, Replay, find_scenario, find_target, load
 from harness.simulate.run import Run, simulate
-from harness.simulate.sometimes import SITUATIONS, reached
+from harness.simulate.shrink import shrink
+from harness.simulate.sometimes import reached
+from harness.simulate.worlds import LEFTOVERS, ONE_TASK, THREE_TASKS, TWO_WORKERS, WORLDS
 from simulation.adapter import worker
 
-(SCENARIO,) = find(["straight-service"])
 TARGET = "simulation.adapter:worker"
 TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def clean() -> Run:
-    return simulate(SCENARIO, worker)
+    return simulate(ONE_TASK, worker)
 
 
 def test_an_honest_run_keeps_every_clause(clean: Run):
@@ -35,13 +36,24 @@ def test_an_honest_run_keeps_every_clause(clean: Run):
     assert names >= {"dispatcher.claim", "dispatcher.heartbeat", "dispatcher.complete", "store.create", "cryo.file"}
 
 
-def test_every_fault_of_every_operation_is_survived(clean: Run):
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_every_world_is_survived_without_faults(world: Scenario):
+    """Several tasks, several workers and leftovers of an earlier version end as well as one task."""
+    run = simulate(world, worker)
+    assert run.problems == ()
+    assert run.attempts == len(world.tasks)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("world", [ONE_TASK.name, LEFTOVERS.name, TWO_WORKERS.name])
+def test_every_fault_of_every_operation_is_survived(world: str):
     """Once the faults are over, the task has ended as a success, published once, and no clause is broken."""
-    campaign = explore(SCENARIO, worker, single_faults(clean.operations))
-    assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
-    assert campaign.unreached == []
-    assert campaign.reached == {(operation.name, kind) for operation in clean.operations for kind in KINDS}
-    assert campaign.situations == SITUATIONS.keys()
+    for part in single_parts(TARGET, world):
+        campaign = run_part(part)
+        assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
+        assert campaign.unreached == []
+        firsts = [plan[0] for plan in part.plans if plan]
+        assert {(world, fault.operation.name, fault.kind) for fault in firsts} == campaign.exercised.keys()
 
 
 @pytest.mark.parametrize(
@@ -53,6 +65,8 @@ def test_every_fault_of_every_operation_is_survived(clean: Run):
             "an attempt ends after Cryo has started and before the first file is stored, and another takes over",
         ),
         ("cryo.file#1 crash-before", "a worker is killed while Cryo runs"),
+        ("cryo.file#1 power-loss", "the power fails while Cryo runs"),
+        ("cryo.file#1 cut-off", "the disk is full while Cryo writes"),
         ("cryo.file#1 refused", "Cryo runs again in the same attempt"),
         (
             "store.create#2 crash-between",
@@ -62,7 +76,11 @@ def test_every_fault_of_every_operation_is_survived(clean: Run):
         ("store.create#1 unanswered", "a PUT finds the worker's own object, whose answer was lost"),
         ("store.create#3 crash-between", "an attempt ends after its manifest, and another takes over"),
         ("store.create#3 crash-between", "a complete version of an earlier attempt is published without Cryo"),
+        ("store.create#2 stopped", "a stopped worker goes on after its lease"),
+        ("store.create#2 lease-taken", "a lease is taken while its attempt runs"),
         ("dispatcher.heartbeat#1 unanswered", "a heartbeat fails, and a later one renews the lease"),
+        ("dispatcher.heartbeat#1 terminated", "a draining worker finishes its attempt"),
+        ("dispatcher.claim#1 terminated", "a draining worker hands its attempt back"),
         ("dispatcher.complete#1 unanswered", "a completion is sent again after it was accepted"),
         ("queue.receive#1 unanswered", "a wake-up is delivered again"),
     ],
@@ -70,8 +88,39 @@ def test_every_fault_of_every_operation_is_survived(clean: Run):
 def test_each_situation_is_recognised(fault: str, situation: str, clean: Run):
     """A fault leads to the situation, and a run without faults to none."""
     (plan,) = (plan for plan in single_faults(clean.operations) if str(plan[0]) == fault)
-    assert situation in reached(simulate(SCENARIO, worker, plan=plan).events)
+    assert situation in reached(simulate(ONE_TASK, worker, plan=plan).events)
     assert reached(clean.events) == set()
+
+
+def test_replacements_are_recognised():
+    """The leftovers of an earlier version are replaced under the condition that nobody else has."""
+    found = reached(simulate(LEFTOVERS, worker).events)
+    assert found >= {"an object is replaced with If-Match", "an incomplete manifest is replaced with If-Match"}
+
+
+def test_two_workers_meet_in_every_order():
+    """Some of the interleavings; `make simulate` runs all of them."""
+    operations = [operation.name for operation in simulate(ONE_TASK, worker).operations]
+    before_first_file = [name for name in operations if not name.startswith("queue.")].index("store.create")
+    assert before_first_file in turns_of_first_worker(simulate(TWO_WORKERS, worker))
+    campaign = explore(TWO_WORKERS, worker, interleavings(TWO_WORKERS, worker, before_first_file, seed=0))
+    assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
+    assert campaign.situations >= {
+        "a worker writes after another one has claimed its task",
+        "a PUT finds the object of another worker",
+    }
+
+
+def test_a_switch_lets_one_worker_run_alone():
+    """The first worker stops before its fourth operation, and the second one, which claims the task, goes on alone."""
+    plan = (Switch(1, 3, takes_leases=True), Switch(2, 1000))
+    run = simulate(TWO_WORKERS, worker, plan=plan)
+    attempts = [
+        who for who, operation in zip(run.senders, run.operations, strict=True) if operation.name != "queue.receive"
+    ]
+    assert attempts[:3] == [1, 1, 1]
+    assert set(attempts[3:10]) == {2}
+    assert run.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -85,22 +134,22 @@ def test_each_situation_is_recognised(fault: str, situation: str, clean: Run):
 )
 def test_a_second_fault_during_the_recovery_is_survived(first: PlannedFault):
     """Some of the pairs; `make simulate` runs all of them."""
-    campaign = explore(SCENARIO, worker, list(pairs_after(SCENARIO, worker, first, seed=0))[::7])
+    campaign = explore(ONE_TASK, worker, list(pairs_after(ONE_TASK, worker, first, seed=0))[::7])
     assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
     assert campaign.runs > 5
 
 
 def test_a_random_plan_that_does_not_fit_the_run_is_no_gap():
     """Random faults may be for operations that never come; this leaves no single fault unexercised."""
-    work = Work(TARGET, SCENARIO.name, 0)
-    (part,) = seed_parts(12)
-    campaign = run_part(work, part)
+    (part,) = seed_parts(TARGET, THREE_TASKS.name, 12)
+    campaign = run_part(part)
     assert campaign.runs == 12
     assert campaign.unreached == []
     assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
 
     never = PlannedFault(Operation("store.create", 99), "refused")
-    assert run_part(work, Part(plans=((never,),))).unreached == [(never,)]
+    unreached = run_part(Part(TARGET, ONE_TASK.name, plans=((never,),))).unreached
+    assert unreached == [(ONE_TASK.name, (never,))]
 
 
 def test_a_run_is_a_function_of_its_seed_and_plan():
@@ -108,7 +157,7 @@ def test_a_run_is_a_function_of_its_seed_and_plan():
     program = (
         "from harness.simulate.replay import find_scenario, find_target\n"
         "from harness.simulate.run import simulate\n"
-        f"print(simulate(find_scenario('straight-service'), find_target('{TARGET}'), seed=7).digest)\n"
+        f"print(simulate(find_scenario('three-tasks'), find_target('{TARGET}'), seed=7).digest)\n"
     )
     digests = set()
     for seed in ("0", "1"):
@@ -117,8 +166,8 @@ def test_a_run_is_a_function_of_its_seed_and_plan():
             [sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True
         )
         digests.add(result.stdout)
-    assert digests == {simulate(SCENARIO, worker, seed=7).digest + "\n"}
-    assert simulate(SCENARIO, worker, seed=8).digest + "\n" not in digests
+    assert digests == {simulate(THREE_TASKS, worker, seed=7).digest + "\n"}
+    assert simulate(THREE_TASKS, worker, seed=8).digest + "\n" not in digests
 
 
 async def forgetful(bench: object) -> None:
@@ -134,17 +183,22 @@ async def forgetful(bench: object) -> None:
     await adapter.run_service(bench, Overwriting(bench))  # type: ignore[arg-type]
 
 
-def test_a_planted_bug_is_found_shrunk_and_replayed(tmp_path: Path):
-    """A worker that deletes objects before it writes them breaks a clause; one fault, or none, is enough to show it."""
+def test_a_planted_bug_is_found_and_shrunk():
+    """A worker that deletes objects before it writes them breaks a clause; no fault is needed to show it."""
     plan = (
         PlannedFault(Operation("queue.receive", 1), "refused"),
         PlannedFault(Operation("store.list", 2), "slow"),
     )
-    failed = simulate(SCENARIO, forgetful, plan=plan)
+    failed = simulate(ONE_TASK, forgetful, plan=plan, seed=5)
     assert failed.problems
-    smallest = shrink(SCENARIO, forgetful, failed, seed=0)
-    assert len(smallest.plan) < len(plan)
-    saved = Replay(TARGET, "straight-service", 0, smallest.plan)
+    smallest = shrink(ONE_TASK, forgetful, failed)
+    assert (smallest.plan, smallest.seed) == ((), 0)
+
+
+def test_a_saved_run_is_read_as_it_was_written(tmp_path: Path):
+    """Faults and switches alike."""
+    plan = (PlannedFault(Operation("store.list", 2), "slow", lasting=True), Switch(1, 4, takes_leases=True))
+    saved = Replay(TARGET, TWO_WORKERS.name, 3, plan)
     saved.save(tmp_path / "found.json")
     assert load(tmp_path / "found.json") == saved
 
@@ -153,20 +207,20 @@ def test_a_planted_bug_is_found_shrunk_and_replayed(tmp_path: Path):
     ("content", "words"),
     [
         ("no JSON", "is not a saved run"),
-        (json.dumps({"target": "x", "scenario": "y", "seed": 0}), "faults"),
+        (json.dumps({"target": "x", "scenario": "y", "seed": 0}), "plan"),
         (
             json.dumps(
                 {
                     "target": "x",
                     "scenario": "y",
                     "seed": 0,
-                    "faults": [{"operation": "a", "number": 1, "kind": "odd", "lasting": False}],
+                    "plan": [{"operation": "a", "number": 1, "kind": "odd", "lasting": False}],
                 }
             ),
             "'odd' is not one of refused",
         ),
     ],
-    ids=["not JSON", "no faults", "unknown kind"],
+    ids=["not JSON", "no plan", "unknown kind"],
 )
 def test_a_bad_file_is_named(content: str, words: str, tmp_path: Path):
     """The message says what is wrong."""
@@ -188,4 +242,13 @@ def test_a_success_that_no_worker_has_seen_is_a_success():
         PlannedFault(Operation("store.read", 3), "refused"),
         PlannedFault(Operation("dispatcher.complete", 2), "crash-between"),
     )
-    assert simulate(SCENARIO, worker, plan=plan).problems == ()
+    assert simulate(ONE_TASK, worker, plan=plan).problems == ()
+
+
+def test_a_scenario_that_can_not_be_simulated_is_refused():
+    """The message names what it has, and a wrong name leads to the list of worlds."""
+    with pytest.raises(BadReplay, match="it has delivery = 'run'"):
+        find_scenario("one-block")
+    with pytest.raises(BadReplay, match="one-task, two-workers"):
+        find_scenario("no such scenario")
+    assert find_scenario("straight-service").name == "straight-service"

@@ -11,16 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.scenario import find
-from harness.simulate.explore import Campaign, explore
+from harness.simulate.campaign import Campaign, explore
 from harness.simulate.page import FAULTS, Failure, Results, render
 from harness.simulate.plan import KINDS, Operation, PlannedFault
 from harness.simulate.progress import Progress
 from harness.simulate.results import results_of
 from harness.simulate.run import simulate
+from harness.simulate.worlds import ONE_TASK
 from simulation.planted import rare
 
-(SCENARIO,) = find(["straight-service"])
+SCENARIO = ONE_TASK
 TARGET = "simulation.planted.rare:worker"
 VOID = {"meta", "link", "input", "br"}
 
@@ -68,7 +68,7 @@ def campaign() -> Campaign:
 @pytest.fixture(scope="module")
 def failing() -> Results:
     situations = {"it rained": True, "it <b>snowed</b>": False}
-    return results_of(campaign(), target=TARGET, scenario=SCENARIO.name, situations=situations, seconds=2.0)
+    return results_of(campaign(), target=TARGET, situations=situations, seconds=2.0)
 
 
 def empty(**fields: object) -> Results:
@@ -85,7 +85,7 @@ def test_the_page_names_each_failure_with_its_faults_problems_and_timeline(faili
     assert "LAY-8" in page.text
     assert "wake-up message for task" in page.text
     assert page.text.index("claim") < page.text.index("deletes the wake-up message")
-    assert "straight-service, seed 0: store.create#1 slow" in page.text
+    assert "one-task, seed 0: store.create#1 slow" in page.text
 
 
 def test_the_matrix_counts_runs_and_names_cells_that_were_never_reached(failing: Results):

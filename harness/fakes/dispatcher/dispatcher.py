@@ -177,6 +177,24 @@ class Dispatcher:
         """The faults that have not fired; a scenario with such a fault is an ERROR."""
         return self._script.unfired
 
+    def withhold_answer(self, request: DispatcherRequest) -> Callable[[], None]:
+        """Let an attempt send requests after an answer that ends its lease, as long as the answer is on its way.
+
+        Returns what must be called when the worker has the answer. A transport that sends answers at once needs none
+        of this.
+        """
+        with self._lock:
+            owner = self._owners.get(request.headers.get(TOKEN_HEADERS[HEARTBEAT], ""))
+            status = self._lease_ended_with.pop(owner, None) if owner is not None else None
+        if owner is None or status is None:
+            return lambda: None
+
+        def arrived() -> None:
+            with self._lock:
+                self._lease_ended_with.setdefault(owner, status)
+
+        return arrived
+
     def on_request(self, listener: Callable[[DispatcherRequest], None]) -> None:
         """Register a function that is called with every request before the request has any effect."""
         self._listeners.append(listener)

@@ -348,6 +348,17 @@ def test_hint_block_0_of_a_debug_dataset_suggests_block_1(bench: Bench):
     assert ".." not in str(caught.value)
 
 
+def test_the_first_errors_of_cryo_come_before_its_last_lines(bench: Bench):
+    """Cryo ends with a dozen lines of statistics, which must not push out why it failed."""
+    error = "Deserialization Error: expected value at line 1 column 1. Response: <html>busy</html>"
+    with pytest.raises(CryoFailed) as caught:
+        bench.extract(f"echo '{error}'; for n in $(seq 30); do echo statistic $n; done; exit 1")
+    message = str(caught.value)
+    assert f"Cryo's last lines: {error} | statistic 19 | " in message
+    assert message.endswith("statistic 30")
+    assert "A node answered with something else than JSON" in message
+
+
 def test_stg_5_cryo_dies_with_its_worker_even_on_sigkill(bench: Bench):
     """STG-5: the kernel kills Cryo when its worker is killed."""
     bench.cryo.write_text(f"#!/bin/sh\necho $$ > {bench.notes}/pid.part; mv {bench.notes}/pid.part {bench.notes}/pid\n"

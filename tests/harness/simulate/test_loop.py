@@ -1,10 +1,11 @@
 """The virtual loop: time jumps, nothing waits, and a deadlock is an error."""
 
 import asyncio
+from contextvars import copy_context
 
 import pytest
 
-from harness.simulate.loop import Deadlock, SimulatedClock, run_virtually
+from harness.simulate.loop import LIFE, Deadlock, SimulatedClock, current_loop, run_virtually
 
 
 def test_timers_fire_in_their_order_at_their_times():
@@ -69,3 +70,36 @@ def test_the_wall_clock_can_jump():
         return clock.monotonic() - monotonic, clock.time() - wall
 
     assert run_virtually(main()) == (0, -3600)
+
+
+def test_a_stopped_worker_does_not_run_and_its_timers_fire_when_it_goes_on():
+    """The world goes on meanwhile, and may send to the worker what it receives later."""
+    seen: list[tuple[str, float]] = []
+
+    async def work(inbox: asyncio.Queue[str]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(tick(began))
+            seen.append((await inbox.get(), loop.time() - began))
+
+    async def tick(began: float) -> None:
+        for _ in range(2):
+            await asyncio.sleep(1.0)
+            seen.append(("tick", asyncio.get_running_loop().time() - began))
+
+    async def main() -> None:
+        loop, inbox = current_loop(), asyncio.Queue[str]()
+        context = copy_context()
+        context.run(LIFE.set, 1)
+        task = loop.create_task(work(inbox), context=context)
+        await asyncio.sleep(1.5)
+        loop.stop_life(1)
+        inbox.put_nowait("sent while it was stopped")
+        await asyncio.sleep(8.5)
+        assert len(loop.tasks_of(1)) == 2
+        loop.continue_life(1)
+        await task
+
+    run_virtually(main())
+    assert seen == [("tick", 1.0), ("sent while it was stopped", 10.0), ("tick", 10.0)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.simulate.bench import Bench
-from harness.simulate.run import stream
+from harness.simulate.world import stream
 from simulation.adapter import StorePort, run_service
 
 SEEDS = range(0, 1000, 100)

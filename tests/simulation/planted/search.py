@@ -5,26 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from random import Random
 from typing import TypeVar
 
 from harness.scenario import Scenario
 from harness.simulate.bench import Target
-from harness.simulate.campaign import MAX_RANDOM_FAULTS, _random_fault
-from harness.simulate.explore import Fault, pairs_after, shrink, single_faults
-from harness.simulate.plan import KINDS, PlannedFault
-from harness.simulate.replay import find_scenario, find_target
-from harness.simulate.run import Run, simulate, stream
+from harness.simulate.explore import (
+    Steps,
+    first_faults,
+    interleavings,
+    pairs_after,
+    random_plan,
+    single_faults,
+    turns_of_first_worker,
+)
+from harness.simulate.replay import find_target
+from harness.simulate.run import Run, simulate
+from harness.simulate.shrink import shrink
+from harness.simulate.worlds import LEFTOVERS, ONE_TASK, THREE_TASKS, TWO_WORKERS
 
 T = TypeVar("T")
 
-WORLDS = ("straight-service",)
+SINGLE_WORLDS = (ONE_TASK, LEFTOVERS, TWO_WORKERS)
 TARGET = "simulation.planted.target"
 ORDER = 12
 """The seed of the order of the pairs: neighbours in the campaign's own order show nearly the same."""
 
-Plan = tuple[Scenario, Fault, int]
+Plan = tuple[Scenario, Steps, int]
 """A world, a plan and a seed."""
 
 
@@ -38,7 +46,6 @@ class Finding:
     bug: str
     runs: int
     seconds: float
-    faults_at_first: int = 0
     faults: tuple[str, ...] = ()
     world: str = ""
     problems: tuple[str, ...] = ()
@@ -68,44 +75,41 @@ def search(bug: str, *, max_runs: int) -> Finding:
         failed = simulate(scenario, target, plan=plan, seed=seed)
         if failed.problems:
             seconds = time.monotonic() - started
-            return _finding(bug, runs, seconds, failed, _smallest(scenario, target, failed))
+            return _finding(bug, runs, seconds, shrink(scenario, target, failed))
     return Finding(bug, runs, time.monotonic() - started)
 
 
-def _finding(bug: str, runs: int, seconds: float, first: Run, smallest: tuple[str, Run]) -> Finding:
-    world, run = smallest
-    return Finding(bug, runs, seconds, len(first.plan), tuple(map(str, run.plan)), world, run.problems)
-
-
-def _smallest(scenario: Scenario, target: Target, failed: Run) -> tuple[str, Run]:
-    return scenario.name, shrink(scenario, target, failed, seed=failed.seed)
+def _finding(bug: str, runs: int, seconds: float, smallest: Run) -> Finding:
+    return Finding(bug, runs, seconds, tuple(map(str, smallest.plan)), smallest.scenario, smallest.problems)
 
 
 def plans(target: Target) -> Iterator[Plan]:
-    """Yield the plans of a campaign: no fault, then all single faults, then pairs and random plans in turns."""
-    worlds = [find_scenario(name) for name in WORLDS]
-    for world in worlds:
+    """Yield the plans of a campaign: no fault, all single faults, then orders, pairs and random plans in turns."""
+    for world in (*SINGLE_WORLDS, THREE_TASKS):
         yield world, (), 0
-    for world in worlds:
+    for world in SINGLE_WORLDS:
         yield from ((world, plan, 0) for plan in single_faults(simulate(world, target).operations))
-    yield from in_turns([_pairs(worlds[0], target), random_plans(worlds[-1], target)])
+    yield from in_turns([_interleavings(target), _pairs(target), random_plans(target)])
 
 
-def _pairs(world: Scenario, target: Target) -> Iterator[Plan]:
-    operations = simulate(world, target).operations
-    firsts = [PlannedFault(operation, kind) for operation in operations for kind in KINDS]
+def _interleavings(target: Target) -> Iterator[Plan]:
+    turns = turns_of_first_worker(simulate(TWO_WORKERS, target))
+    Random(ORDER).shuffle(turns)
+    found = (interleavings(TWO_WORKERS, target, turn, seed=0) for turn in turns)
+    return ((TWO_WORKERS, plan, 0) for plan in in_turns(found))
+
+
+def _pairs(target: Target) -> Iterator[Plan]:
+    firsts = first_faults(simulate(ONE_TASK, target).operations)
     Random(ORDER).shuffle(firsts)
-    found = (_shuffled(pairs_after(world, target, first, seed=0)) for first in firsts)
-    return ((world, plan, 0) for plan in in_turns(map(iter, found)))
+    found = (_shuffled(pairs_after(ONE_TASK, target, first, seed=0)) for first in firsts)
+    return ((ONE_TASK, plan, 0) for plan in in_turns(map(iter, found)))
 
 
-def random_plans(world: Scenario, target: Target) -> Iterator[Plan]:
+def random_plans(target: Target) -> Iterator[Plan]:
     """Yield the random plan of each seed, without end."""
-    names = sorted({operation.name for operation in simulate(world, target).operations})
-    for seed in range(1_000_000):
-        random = stream(seed, "plan")
-        count = random.randrange(MAX_RANDOM_FAULTS * 2) // 2
-        yield world, tuple(_random_fault(random, names) for _ in range(count)), seed
+    operations = simulate(THREE_TASKS, target).operations
+    return ((THREE_TASKS, random_plan(operations, seed), seed) for seed in count())
 
 
 def _shuffled(plans: Iterable[T]) -> Iterator[T]:

@@ -1,0 +1,118 @@
+"""What is wrong with a simulated run: the checks of scenarios, and laws about every attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.checks.verdict import check_history
+from harness.history import DispatcherCall, FinalState, of
+from harness.simulate.plan import Switch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.checks.evidence import Violation
+    from harness.history import Event
+    from harness.simulate.plan import Step
+    from harness.simulate.world import World
+
+BY_ATTEMPT = "OUT-1"
+"""Judged here instead of by its check, which expects a report of every attempt: one that was killed or that lost its
+lease need not report."""
+
+NOT_SHOWN = "shows "
+"""An error of a history that shows nothing about a clause: no failure of a run whose faults prevented it."""
+
+
+BY_REQUEST = ("LSE-3", "PUB-5", "PUB-6")
+"""Clauses whose violations name the requests that were sent too late; except for PUB-6, the response is named first."""
+
+ROUNDING_SECONDS = 0.00001
+"""Events have their times in microseconds."""
+SENT_SECONDS = 0.1
+"""A request arrives at most so long after it was sent, if nothing is planned for it."""
+
+
+def problems_of(world: World, events: Sequence[Event]) -> list[str]:
+    """Return what is wrong, each with the clause that it breaks."""
+    if not events or not isinstance(events[-1], FinalState):
+        return [*world.problems, "the run did not come to its end"]
+    checked = check_history(events)
+    found = [
+        f"{each.clause}: expected {each.expected}; seen: {each.seen}"
+        for each in checked.violations
+        if each.clause != BY_ATTEMPT and not _is_excused(each, world, events)
+    ]
+    found += [error for error in checked.errors if NOT_SHOWN not in error]
+    claims = world.doubles.dispatcher.claims_after_sigterm
+    found += [f"LSE-4: expected no claim after SIGTERM; seen: one of worker {life}" for life in claims]
+    return [*world.problems, *found, *_reports(world, events)]
+
+
+def _is_excused(each: Violation, world: World, events: Sequence[Event]) -> bool:
+    """Return whether a violation comes from the plan, so that no worker could avoid it.
+
+    A stopped worker can't stop its Cryo, and sends what it was about to send when it goes on. A request that arrives
+    late is recorded after what the worker did when it had given that request up; and a second wake-up of a task may be
+    deleted while a claim for the first one fails.
+    """
+    resumed_at = world.boundary.resumed_at
+    if each.clause == "LSE-3" and each.expected.startswith("Cryo is stopped within"):
+        return bool(resumed_at)
+    late = [events[number - 1] for number in each.events[each.clause != "PUB-6" :]]
+    if each.clause in BY_REQUEST and late:
+        return all(_was_sent_in_time(world, event) for event in late)
+    if each.clause == "LSE-5" and each.expected == "the message stays in the queue":
+        slow = any(fault.kind == "slow" and fault.operation.name == "dispatcher.claim" for fault in world.plan.faults)
+        return slow or world.scenario.platform.wakeups > 1
+    return False
+
+
+def _was_sent_in_time(world: World, event: Event) -> bool:
+    """Return whether a request that arrived too late was sent, or about to be sent, before that."""
+    at, boundary = event.at + world.started_at, world.boundary
+    resumed = any(-ROUNDING_SECONDS <= at - resumed <= SENT_SECONDS for resumed in boundary.resumed_at)
+    return resumed or any(abs(at - late) <= ROUNDING_SECONDS for late in boundary.late_at)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of one attempt; `is_fenced` means that the dispatcher refused one of its requests."""
+
+    life: int
+    bodies: list[dict[str, object]] = field(default_factory=list)
+    is_accepted: bool = False
+    is_fenced: bool = False
+
+
+def _reports(world: World, events: Sequence[Event]) -> list[str]:
+    """Check OUT-1 for every attempt: one report, repeated to the letter, unless it was killed or lost its lease."""
+    attempts = {key: _Attempt(life) for key, life in world.doubles.dispatcher.claimed_by.items()}
+    for call in of(events, DispatcherCall):
+        attempt = attempts.get((str(call.task_id), call.attempt or 0))
+        if attempt is None or call.kind == "claim" or call.fault is not None:
+            continue
+        attempt.is_fenced |= "error" in call.response
+        if call.kind == "complete":
+            attempt.bodies.append(call.request)
+            attempt.is_accepted |= "error" not in call.response
+    problems = []
+    may_lose_lease = any(map(_may_cost_the_lease, world.plan.steps))
+    for (task_id, number), attempt in attempts.items():
+        name = f"attempt {number} of task {task_id}"
+        if any(body != attempt.bodies[0] for body in attempt.bodies):
+            problems.append(f"OUT-1: expected one report of {name}, repeated to the letter; seen: different reports")
+        lost = may_lose_lease or attempt.is_fenced or attempt.life in world.killed
+        if not attempt.is_accepted and not lost:
+            problems.append(f"OUT-1: expected a report of {name}; seen: none that was accepted")
+    return problems
+
+
+def _may_cost_the_lease(step: Step) -> bool:
+    """Return whether a part of a plan can make a lease end before its attempt has reported."""
+    if isinstance(step, Switch):
+        return True
+    return step.kind in {"slow", "stopped", "unanswered", "lease-taken"} or step.operation.name.startswith(
+        "dispatcher."
+    )

@@ -1,0 +1,142 @@
+"""The worlds of a simulation: scenarios with a platform whose times fit the doubles, and preloaded objects.
+
+A world is a scenario, so that the checks of scenarios judge it. What a simulation does not model is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from harness.contract import MANIFEST_NAME, chunks, dataset_version, file_name, prefix
+from harness.scenario import Platform, PreloadedObject, Scenario, TaskLine
+from harness.simulate.process import facts
+from harness.stores.memory import Content
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLATFORM = Platform(lease_seconds=60.0, max_attempts=12, backoff_seconds=1.0)
+"""Faults last two minutes at most; twelve attempts outlast any two of them."""
+
+CLAUSES = (
+    "OUT-1",
+    "LSE-1",
+    "LSE-3",
+    "PUB-1",
+    "PUB-4",
+    "PUB-6",
+    "STG-3",
+    "SEC-1",
+    "SEC-2",
+    "LAY-5",
+    "LAY-6",
+    "RNG-2",
+    "RNG-4",
+)
+"""Clauses that a world exercises if the plan allows it; the others are judged where they apply."""
+
+ONE_TASK = Scenario(
+    name="one-task", title="One task, one worker", clauses=CLAUSES, delivery="worker", platform=PLATFORM
+)
+"""The world whose faults are paired."""
+
+TWO_WORKERS = ONE_TASK.model_copy(
+    update={
+        "name": "two-workers",
+        "title": "One task, two workers, two wake-ups",
+        "platform": PLATFORM.model_copy(update={"workers": 2, "wakeups": 2}),
+    }
+)
+"""The world of interleavings."""
+
+LEFTOVERS = ONE_TASK.model_copy(
+    update={
+        "name": "leftovers",
+        "title": "The version has a short manifest, a file with a row too few, a broken one and a foreign one",
+        "preloaded_objects": (
+            PreloadedObject(key="{prefix}{chunk}", content="fewer-rows", chunk=0),
+            PreloadedObject(key="{prefix}{chunk}", content="broken", chunk=1),
+            PreloadedObject(key="{prefix}" + MANIFEST_NAME, content="short-manifest"),
+            PreloadedObject(key="{prefix}part-0.parquet", content="text", text="no file of the version"),
+        ),
+    }
+)
+"""The world in which objects are replaced."""
+
+THREE_TASKS = ONE_TASK.model_copy(
+    update={
+        "name": "three-tasks",
+        "title": "Three tasks, two workers",
+        "platform": PLATFORM.model_copy(update={"workers": 2}),
+        "tasks": (
+            TaskLine(),
+            TaskLine(set={"range_start": 1700, "range_end": 2700}),
+            TaskLine(set={"range_start": 2700, "range_end": 5000}),
+        ),
+    }
+)
+"""The world of random plans."""
+
+WORLDS = {world.name: world for world in (ONE_TASK, TWO_WORKERS, LEFTOVERS, THREE_TASKS)}
+
+
+def unsupported(scenario: Scenario) -> list[str]:
+    """Return what a scenario needs and no simulation models; empty if it can be simulated."""
+    expected: dict[str, object] = {"delivery": "worker", "mode": "real", "store": "s3", "level": "rows"}
+    problems = [
+        f"{name} = {getattr(scenario, name)!r}" for name, value in expected.items() if getattr(scenario, name) != value
+    ]
+    tables = ("cryo_faults", "store_faults", "rpc_faults", "dispatcher_faults", "triggers", "preloaded_files")
+    problems += [name for name in tables if getattr(scenario, name)]
+    problems += ["environment"] if scenario.environment or any(line.environment for line in scenario.tasks) else []
+    problems += [f"a task that ends as {line.outcome}" for line in scenario.tasks if line.outcome != "success"]
+    problems += ["platform.form = 'lite'"] if scenario.platform.form == "lite" else []
+    return problems
+
+
+def preloaded(scenario: Scenario) -> dict[str, Content]:
+    """Return the preloaded objects of a scenario, by key, as the simulated Cryo would have written them."""
+    found = {}
+    for item in scenario.preloaded_objects:
+        payload = scenario.tasks[0].payload()
+        payload |= {"cryo_dataset_name": item.dataset} if item.dataset else {}
+        chunk = chunks(payload["range_start"], payload["range_end"])[item.chunk]
+        name = file_name(payload["chain_id"], payload["cryo_dataset_name"], chunk)
+        key = item.key.replace("{prefix}", prefix(payload)).replace("{chunk}", name)
+        body = _body(item, payload, name, chunk)
+        has_metadata = item.content in {"whole", "fake", "other-rows"}
+        found[key] = Content(body, _metadata(body, item.evidence) if has_metadata else {}, "")
+    return found
+
+
+def _body(item: PreloadedObject, payload: Mapping[str, Any], name: str, chunk: range) -> bytes:
+    if item.content == "text":
+        return item.text.encode()
+    if item.content in {"manifest", "short-manifest"}:
+        parts = chunks(payload["range_start"], payload["range_end"])
+        names = [file_name(payload["chain_id"], payload["cryo_dataset_name"], part) for part in parts]
+        keys = sorted(prefix(payload) + each for each in names)
+        keys = keys[: len(keys) if item.content == "manifest" else 1]
+        fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
+        return json.dumps(fields | {"parquet_keys": keys}, separators=(",", ":")).encode() + b"\n"
+    content = facts(name, chunk)
+    if item.content == "fewer-rows":
+        content |= {"rows": len(chunk) - 1, "last": chunk[-2]}
+    if item.content == "other-rows":
+        content["digest"] = hashlib.sha256(b"other rows").hexdigest()
+    content["fake"] = item.content == "fake"
+    body = json.dumps(content).encode()
+    return body[:-20] if item.content == "broken" else body
+
+
+def _metadata(body: bytes, evidence: str) -> dict[str, str]:
+    content = json.loads(body)
+    return {
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "rows": str(content["rows"]),
+        "block-min": str(content["first"]),
+        "block-max": str(content["last"]),
+        "evidence": evidence,
+    }
