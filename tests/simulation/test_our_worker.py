@@ -252,3 +252,15 @@ def test_a_scenario_that_can_not_be_simulated_is_refused():
     with pytest.raises(BadReplay, match="one-task, two-workers"):
         find_scenario("no such scenario")
     assert find_scenario("straight-service").name == "straight-service"
+
+
+REPLAYS = Path(__file__).parent / "replays"
+
+
+@pytest.mark.parametrize("path", sorted(REPLAYS.glob("*.json")), ids=lambda path: path.stem)
+def test_what_was_found_does_not_come_back(path: Path):
+    """Each saved run had a problem once (docs/simulation.md); now it has none, and its whole plan still applies."""
+    saved = load(path)
+    run = simulate(find_scenario(saved.scenario), find_target(saved.target), plan=saved.plan, seed=saved.seed)
+    assert run.problems == ()
+    assert [step for step in run.unfired if isinstance(step, PlannedFault)] == []
