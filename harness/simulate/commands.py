@@ -19,8 +19,11 @@ from harness.simulate.campaign import (
     seed_parts,
     single_parts,
 )
+from harness.simulate.page import render
 from harness.simulate.plan import KINDS
+from harness.simulate.progress import Progress
 from harness.simulate.replay import BadReplay, Replay, find_scenario, find_target, load
+from harness.simulate.results import results_of
 from harness.simulate.run import simulate
 from harness.simulate.sometimes import SITUATIONS
 from harness.simulate.worlds import LEFTOVERS, ONE_TASK, THREE_TASKS, TWO_WORKERS, WORLDS
@@ -44,6 +47,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - each is an option of the comma
     seeds: Annotated[int, typer.Option(min=0, help="Random plans with this many seeds as well.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes. [default: one for each CPU]")] = os.cpu_count() or 1,
     save: Annotated[Path | None, typer.Option(help="A directory for failing runs, to replay them.")] = None,
+    report: Annotated[Path | None, typer.Option(help="An HTML file for the results.")] = None,
 ) -> None:
     """Run a worker on virtual time with every fault at every operation.
 
@@ -53,18 +57,24 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - each is an option of the comma
     sys.path.insert(0, "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
     started = time.monotonic()
+    if report is not None and not report.parent.is_dir():
+        _refuse(BadReplay(f"--report: there is no directory {report.parent}; create it"))
     try:
         parts = _parts(target, scenario, pairs=pairs, interleavings=interleavings, seeds=seeds)
     except BadReplay as problem:
         _refuse(problem)
-    campaign = run_all(parts, jobs=jobs, progress=_show_progress)
+    progress = Progress(sys.stderr, time.monotonic, started)
+    campaign = run_all(parts, jobs=jobs, progress=progress.show)
+    progress.end()
+    seconds = time.monotonic() - started
     is_whole = not scenario and interleavings
     missed = [name for name in SITUATIONS if name not in campaign.situations] if is_whole else []
-    _report(campaign, missed, time.monotonic() - started)
-    if save is not None:
-        save.mkdir(parents=True, exist_ok=True)
-        for number, run in enumerate(campaign.failed, start=1):
-            Replay(target, run.scenario, run.seed, run.plan).save(save / f"{number:03d}.json")
+    _report(campaign, missed, seconds)
+    files = _save(campaign, target, save) if save is not None else []
+    if report is not None:
+        situations = {name: name in campaign.situations for name in SITUATIONS} if is_whole else {}
+        results = results_of(campaign, target=target, situations=situations, seconds=seconds, saved=files)
+        report.write_text(render(results), encoding="utf-8")
     raise typer.Exit(1 if campaign.failed or campaign.unreached or missed else 0)
 
 
@@ -104,9 +114,13 @@ def _refuse(problem: BadReplay) -> None:
     raise typer.Exit(USAGE)
 
 
-def _show_progress(campaign: Campaign) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{campaign.runs} runs, {len(campaign.failed)} with problems")
+def _save(campaign: Campaign, target: str, folder: Path) -> list[Path]:
+    """Write each failing run to a file, and return the files in the order of the runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{number:03d}.json" for number in range(1, len(campaign.failed) + 1)]
+    for run, file in zip(campaign.failed, files, strict=True):
+        Replay(target, run.scenario, run.seed, run.plan).save(file)
+    return files
 
 
 def _report(campaign: Campaign, missed: list[str], seconds: float) -> None:

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from harness.checks.verdict import Verdict
@@ -45,24 +45,15 @@ BAR = 1000
 
 def render(result: RunResult) -> str:
     """Return the page."""
-    style, script = _read("style.css"), _read("script.js")
-    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    engine.filters["printable"] = printable
     counts = result.counts()
     failures = sorted(_failures(result), key=lambda failure: -len(failure["scenarios"]))
     by_name = {scenario.name: scenario for scenario in result.scenarios if scenario.verdict is not Verdict.PASS}
     order = dict.fromkeys([name for failure in failures for name in failure["scenarios"]] + list(by_name))
-    page = engine.from_string(_read("page.html.j2")).render(
+    return render_page(
+        _read("page.html.j2"),
         result=result,
         target=printable(result.target),
         css={str(verdict): css for verdict, css in CSS.items()},
-        lanes=LANES,
-        lane=LANE,
-        version=version("cryo-ingest"),
-        style=Markup(style),  # noqa: S704 - a file of this package
-        script=Markup(script),  # noqa: S704 - as above
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
         counts=counts,
         counts_text=", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count),
         bar=list(_bar(counts)),
@@ -70,6 +61,27 @@ def render(result: RunResult) -> str:
         failed_scenarios=[describe_scenario(result, by_name[name]) for name in order],
         groups=_groups(result),
         complaints=list(map(printable, result.complaints)),
+    )
+
+
+def render_page(template: str, *, more_style: str = "", **values: Any) -> str:
+    """Render a page with the style and the script of this package, which it allows by their hashes.
+
+    `template` is its text, which can import `macros.html.j2`; `more_style` is added to the style.
+    """
+    style, script = _read("style.css") + more_style, _read("script.js")
+    loader = DictLoader({"macros.html.j2": _read("macros.html.j2")})
+    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False, loader=loader)
+    engine.filters["printable"] = printable
+    page = engine.from_string(template).render(
+        lanes=LANES,
+        lane=LANE,
+        version=version("cryo-ingest"),
+        style=Markup(style),  # noqa: S704 - a file of this package
+        script=Markup(script),  # noqa: S704 - as above
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
+        **values,
     )
     return page + "\n"
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.checks.evidence import Violation
-from harness.history import scenario_started
+from harness.history import Event, scenario_started
 from harness.report.groups import short_text
 from harness.report.names import printable, short_names, shorten
 from harness.report.result import RunResult, ScenarioResult
@@ -42,17 +42,7 @@ EXPECTED_ENDS = {"nothing": "end without a report", "success_or_retry": "end as 
 def describe_scenario(result: RunResult, scenario: ScenarioResult) -> dict[str, Any]:
     """Return the values that the template needs for a scenario."""
     names = short_names(scenario.events)
-    citations: dict[int, list[str]] = {}
-    for violation in scenario.violations:
-        for number in violation.events:
-            citations.setdefault(number, []).append(violation.clause)
-    steps = timeline(scenario.events, frozenset(citations))
-    # If several steps show one event, links lead to the first one.
-    anchors = {
-        number: f"e-{scenario.name}-{index}"
-        for index, step in reversed([*enumerate(steps)])
-        for number in step.event_numbers
-    }
+    rows, anchors = timeline_rows(scenario.name, scenario.events, scenario.violations)
     violations = [
         {
             "clause": violation.clause,
@@ -75,9 +65,29 @@ def describe_scenario(result: RunResult, scenario: ScenarioResult) -> dict[str, 
         "more": max(len(violations) - MAX_VIOLATIONS, 0),
         "replay": printable(result.replay(scenario)),
         "history": printable(scenario.history),
-        "rows": [_row(step, f"e-{scenario.name}-{index}", citations, names) for index, step in enumerate(steps)],
+        "rows": rows,
         "names": sorted((short, printable(long)) for long, short in names.items()),
     }
+
+
+def timeline_rows(
+    name: str, events: Sequence[Event], violations: Iterable[Violation]
+) -> tuple[list[dict[str, Any]], dict[int, str]]:
+    """Return the rows of a timeline for the macro `timeline`, and the anchor of each event by its number.
+
+    `name` is the part of the anchors that makes them unique in the page.
+    """
+    names = short_names(events)
+    citations: dict[int, list[str]] = {}
+    for violation in violations:
+        for number in violation.events:
+            citations.setdefault(number, []).append(violation.clause)
+    steps = timeline(events, frozenset(citations))
+    # If several steps show one event, links lead to the first one.
+    anchors = {
+        number: f"e-{name}-{index}" for index, step in reversed([*enumerate(steps)]) for number in step.event_numbers
+    }
+    return [_row(step, f"e-{name}-{index}", citations, names) for index, step in enumerate(steps)], anchors
 
 
 def merge_equal(violations: Iterable[Violation]) -> list[tuple[Violation, set[int]]]:
