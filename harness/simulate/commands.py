@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.explore.files import toml
 from harness.simulate.campaign import (
     Campaign,
     Part,
@@ -26,6 +27,7 @@ from harness.simulate.replay import BadReplay, Replay, find_scenario, find_targe
 from harness.simulate.results import results_of
 from harness.simulate.run import simulate
 from harness.simulate.sometimes import SITUATIONS
+from harness.simulate.wire import Untranslatable, as_scenario
 from harness.simulate.worlds import LEFTOVERS, ONE_TASK, THREE_TASKS, TWO_WORKERS, WORLDS
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 USAGE = 64
 """sysexits.h EX_USAGE."""
+
+WIRE_BASE = "straight-service"
+"""The scenario to which `replay --scenario` adds faults."""
 
 TARGET_HELP = "The worker's adapter, MODULE:FUNCTION; modules of the current directory can be imported."
 
@@ -87,18 +92,26 @@ def _parts(target: str, scenario: str, *, pairs: bool, interleavings: bool, seed
     return parts + seed_parts(target, scenario or THREE_TASKS.name, seeds)
 
 
-def replay_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `simulate --save`.")]) -> None:
+def replay_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `simulate --save`.")],
+    scenario: Annotated[
+        Path | None, typer.Option(help="Write a scenario file that shows the same over the wire, and run nothing.")
+    ] = None,
+) -> None:
     """Run a saved run again, to the letter, and print its history and what is wrong with it.
 
-    Exit codes: 0 nothing is wrong any more, 1 problems, 64 usage.
+    Exit codes: 0 nothing is wrong any more, 1 problems, 64 usage, or a run that no scenario expresses.
     """
+    if scenario is not None:
+        _write_scenario(file, scenario)
+        return
     sys.path.insert(0, "")
     try:
         saved = load(file)
-        scenario, target = find_scenario(saved.scenario), find_target(saved.target)
+        world, target = find_scenario(saved.scenario), find_target(saved.target)
     except BadReplay as problem:
         _refuse(problem)
-    run = simulate(scenario, target, plan=saved.plan, seed=saved.seed)
+    run = simulate(world, target, plan=saved.plan, seed=saved.seed)
     for event in run.events:
         typer.echo(f"{event.at:9.3f} s  {event.kind:22}{_detail(event)}")
     for step in run.plan:
@@ -109,7 +122,19 @@ def replay_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="A 
     raise typer.Exit(1 if run.problems else 0)
 
 
-def _refuse(problem: BadReplay) -> None:
+def _write_scenario(file: Path, path: Path) -> None:
+    """Write the plan of a saved run as a scenario file."""
+    try:
+        written = as_scenario(find_scenario(WIRE_BASE), load(file).plan, name=path.stem)
+        path.write_text(toml(written), encoding="utf-8")
+    except (BadReplay, Untranslatable) as problem:
+        _refuse(problem)
+    except OSError as error:
+        _refuse(BadReplay(f"{path} can't be written: {error.strerror}"))
+    typer.echo(f"{path}: run it with `cryo-harness run {path} --target TARGET`")
+
+
+def _refuse(problem: BadReplay | Untranslatable) -> None:
     typer.echo(f"cryo-harness: {problem}", err=True)
     raise typer.Exit(USAGE)
 
