@@ -26,7 +26,7 @@ from harness.kit.profile import Profile, plan
 from harness.kit.running import check_not_empty, max_jobs
 from harness.runner.run import run
 from harness.runner.stopping import stopped_by_signals
-from harness.scenario import Scenario, find
+from harness.scenario import BadScenario, Scenario, find
 from harness.stores.backends import backends
 from harness.targets import Target
 from harness.targets.image import remove_containers_after
@@ -41,6 +41,7 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
     scenario: Annotated[str, typer.Option(help="The scenario to explore: a name or a file.")] = DEFAULT_SCENARIO,
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     budget: Annotated[str, typer.Option(help="Seconds (`600`) or a number of runs (`50 runs`). [default: all]")] = "",
+    only: Annotated[str, typer.Option(help="A regular expression for the names of the cells to run.")] = "",
     jobs: Annotated[int, typer.Option(min=1, max=128, help="Number of scenarios to run at once.")] = JOBS,
     profile: Annotated[Profile, typer.Option(help="The clauses that count: core or hardened.")] = "hardened",
     bug: Annotated[str | None, typer.Option(help="The bug to switch on in the target `reference`.")] = None,
@@ -55,7 +56,7 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
     """
     started = time.monotonic()
     with usage_errors():
-        limit = _budget(budget)
+        limit, pattern = _budget(budget), _pattern(only)
         check_bug(bug)
         worker = targets.find(target, bug=bug)
         base, clauses = _base(scenario, worker, profile)
@@ -66,7 +67,8 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
         stop = stack.enter_context(stopped_by_signals())
         honest = run(base, worker, stores, stop)
         _check_honest(honest, save)
-        cells, skipped = generate(base, honest)
+        generated, skipped = generate(base, honest)
+        cells = [cell for cell in generated if pattern.search(cell.name)]
         judged = run_all(
             cells,
             lambda cell: _judged_and_saved(judge(cell, run(cell.scenario, worker, stores, stop), clauses), save),
@@ -79,7 +81,7 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
             raise typer.Exit(INTERRUPTED)
     ran = {each.cell.name for each in judged}
     found = report.Exploration(
-        scenario, tuple(judged), tuple(cell for cell in cells if cell.name not in ran), tuple(skipped)
+        scenario, tuple(judged), tuple(cell for cell in generated if cell.name not in ran), tuple(skipped)
     )
     seconds = time.monotonic() - started
     if as_json:
@@ -95,7 +97,7 @@ def _base(name: str, worker: Target, profile: Profile) -> tuple[Scenario, set[st
     """Return the scenario to explore, fitted to the worker and the profile, and the clauses that count."""
     found = find([name])
     if len(found) != 1:
-        raise typer.BadParameter(f"--scenario {name}: write the name of one scenario, not of a clause")
+        raise BadScenario(f"--scenario {name}: write the name of one scenario, not of a clause")
     try:
         planned = plan(worker, profile, [explored(found[0])])
     except Unexplorable as problem:
@@ -115,6 +117,15 @@ def _budget(text: str) -> Budget:
         raise typer.Exit(USAGE)
     number = int(match[1])
     return Budget(runs=number) if (match[2] or "").startswith("run") else Budget(seconds=float(number))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return the regular expression that an option names."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        typer.echo(f"cryo-harness: --only {text!r} is not a regular expression: {error}", err=True)
+        raise typer.Exit(USAGE) from None
 
 
 def _check_honest(events: list[history.Event], save: Path | None) -> None:

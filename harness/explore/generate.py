@@ -8,8 +8,9 @@ from typing import Any
 from harness.explore.cells import SIGNALLED, Cell, Operation, Skipped, breadth_first, cell_name
 from harness.explore.expect import Expectation
 from harness.explore.faults import dispatcher_faults, rpc_faults, store_faults
-from harness.explore.kills import SIGNALS, kill_points, triggers
+from harness.explore.kills import SIGNALS, KillPoint, kill_points, triggers
 from harness.explore.requests import dispatcher_targets, rpc_targets, store_targets
+from harness.faults import Trigger
 from harness.history import Event
 from harness.scenario import Outcome, Scenario
 
@@ -19,6 +20,8 @@ KILLED: dict[str, tuple[Outcome, ...]] = {
     "SIGSTOP": ("success", "retryable_error"),
 }
 """The outcomes of a process for one attempt that gets this signal: it may have ended just before."""
+SIGNAL_SECONDS = 170.0
+"""A message that a killed worker had received is delivered again after its visibility timeout, often a minute."""
 
 
 def generate(scenario: Scenario, events: Sequence[Event]) -> tuple[list[Cell], list[Skipped]]:
@@ -50,7 +53,7 @@ def generate(scenario: Scenario, events: Sequence[Event]) -> tuple[list[Cell], l
             except ValueError as reason:
                 skipped.append(Skipped(cell_name(point.operation, signal), str(reason)))
                 continue
-            cells.append(_with_signal(scenario, point.operation, signal, {"triggers": found}))
+            cells.append(_with_signal(scenario, point, signal, found))
     return breadth_first(cells), skipped
 
 
@@ -66,11 +69,21 @@ def _with_fault(
     return _cell(changed, operation, fault, allowed, expectation.dropped)
 
 
-def _with_signal(scenario: Scenario, operation: Operation, signal: str, added: dict[str, Any]) -> Cell:
+def _with_signal(scenario: Scenario, point: KillPoint, signal: str, found: tuple[Trigger, ...]) -> Cell:
+    """Return a cell with a signal.
+
+    It ends when nothing more happens: the wake-up of a worker that was killed comes back long after another worker has
+    run the task. Only where a paused worker continues at a claim, that claim has to be awaited.
+    """
     allowed: list[tuple[Outcome, ...]] = [("success",) for _ in scenario.tasks]
+    changes: dict[str, Any] = {"triggers": found, "patience_seconds": max(SIGNAL_SECONDS, scenario.patience_seconds)}
     if scenario.delivery == "run":
         allowed = [KILLED[signal]]
-    return _cell(scenario.model_copy(update=added), operation, signal, allowed, SIGNALLED)
+    elif scenario.platform.until == "ended":
+        awaited = [f"{each.event} {each.nth}" for each in found if each.do == "SIGCONT" and each.event == "claim"]
+        until = awaited[0] if awaited else "quiet"
+        changes["platform"] = scenario.platform.model_copy(update={"until": until})
+    return _cell(scenario.model_copy(update=changes), point.operation, signal, allowed, SIGNALLED)
 
 
 def _cell(

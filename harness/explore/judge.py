@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.checks.evidence import Evidence, TaskEvidence, outcome_matches
+from harness.checks.evidence import Evidence, TaskEvidence, Violation, outcome_matches
 from harness.checks.outcomes import ALLOWED_EXIT_CODES
 from harness.checks.verdict import check_history
 from harness.explore.cells import Cell
@@ -46,7 +46,7 @@ def judge(cell: Cell, events: Sequence[Event], clauses: Collection[str]) -> Judg
     """
     adapted = _with_seen_outcomes(cell, events)
     checked = check_history(adapted)
-    counted = [each for each in checked.violations if each.clause in clauses]
+    counted = [each for each in checked.violations if each.clause in clauses and not _is_excused(cell, each)]
     problems = [f"{each.clause}: expected {each.expected}; seen: {each.seen}" for each in counted]
     problems += _not_live(cell, adapted)
     broken = tuple(dict.fromkeys(each.clause for each in counted))
@@ -57,6 +57,11 @@ def judge(cell: Cell, events: Sequence[Event], clauses: Collection[str]) -> Judg
     failed = [each for each in errors if not each.startswith(UNFIRED)]
     status = Status.ERROR if failed else Status.UNFIRED if errors else Status.PASSED
     return Judged(cell, status, errors, (), seconds, tuple(events))
+
+
+def _is_excused(cell: Cell, each: Violation) -> bool:
+    """Return whether no worker could avoid a violation: a paused worker can't stop its Cryo."""
+    return cell.fault == "SIGSTOP" and each.clause == "LSE-3" and each.expected.startswith("Cryo is stopped within")
 
 
 def _with_seen_outcomes(cell: Cell, events: Sequence[Event]) -> list[Event]:

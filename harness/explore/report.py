@@ -13,7 +13,7 @@ from harness.explore.judge import Judged, Status
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """The result of the exploration of one scenario; `not_run` are the cells that the budget left out."""
+    """The result of the exploration of one scenario; `not_run` are the cells that the options left out."""
 
     scenario: str
     judged: tuple[Judged, ...]
@@ -50,7 +50,7 @@ def lines(found: Exploration) -> Iterator[str]:
     yield (
         f"{found.scenario}: {found.generated} cells, {len(found.judged)} run: {found.count(Status.PASSED)} passed, "
         f"{found.count(Status.VIOLATED)} violated, {found.count(Status.UNFIRED)} whose fault never fired, "
-        f"{found.count(Status.ERROR)} errors; {len(found.not_run)} not run (budget), {len(found.skipped)} skipped"
+        f"{found.count(Status.ERROR)} errors; {len(found.not_run)} not run, {len(found.skipped)} skipped"
     )
 
 

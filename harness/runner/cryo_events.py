@@ -31,6 +31,7 @@ class CryoEvents:
     def __init__(self, recorder: Recorder, watch: Watch, staging_root: Path, pool_urls: Iterable[str]) -> None:
         self._recorder, self._watch, self._staging_root = recorder, watch, staging_root
         self._pool_urls = PoolUrls(pool_urls, recorder.secrets)
+        self._started_already: set[tuple[int, tuple[str, ...]]] = set()
 
     def called(self, call: Call) -> None:
         """Record a call to the node; those of the harness's own methods are fake Cryo's reports."""
@@ -59,6 +60,11 @@ class CryoEvents:
         self._started(pid, words[program + 1 :], [name for name in names if name])
 
     def _started(self, pid: int, arguments: list[str], environment: list[str]) -> None:
+        # A gateway may repeat a call whose response is late, even after that Cryo has ended.
+        report = (pid, tuple(arguments))
+        if report in self._started_already:
+            return
+        self._started_already.add(report)
         self._watch.note(pid)
         try:
             directory = str(Path(f"/proc/{pid}/cwd").resolve())

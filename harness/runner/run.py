@@ -15,6 +15,8 @@ from harness.runner.recorder import Recorder
 from harness.runner.world import open_world
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.faults import Trigger
     from harness.history import Event
     from harness.runner.world import World
@@ -120,13 +122,13 @@ def _run_tasks(world: World) -> None:
     _wait_for_workers(world)
 
 
-def _wait_for_workers(world: World) -> None:
+def _wait_for_workers(world: World, ended: Callable[[], bool] | None = None) -> None:
     """Wait until all workers have ended; kill them after the scenario's time limit."""
 
-    def ended() -> bool:
+    def all_ended() -> bool:
         return all(worker.ended.is_set() for worker in world.workers)
 
-    if not world.recorder.wait(ended, world.scenario.patience_seconds):
+    if not world.recorder.wait(ended or all_ended, world.scenario.patience_seconds):
         world.recorder.add(TimedOut, what="a worker did not end")
         for worker in list(world.workers):
             worker.close()
@@ -153,10 +155,22 @@ def _run_service(world: World) -> None:
     if settings.watch_cryo_after_end:
         # After SIGTERM the worker would stop Cryo anyway; the scenario tests whether it stops Cryo without SIGTERM.
         recorder.wait(world.watch.record_cryo_ends, CRYO_END_SECONDS)
-    for worker in list(world.workers):
-        worker.signal("SIGTERM")
-    _wait_for_workers(world)
+    _stop_service(world)
     platform.record_exchanges()
+
+
+def _stop_service(world: World) -> None:
+    """Send SIGTERM to all workers, also to one that a trigger is just starting, and wait until they have ended."""
+    told: set[int] = set()
+
+    def ended() -> bool:
+        for worker in list(world.workers):
+            if worker.number not in told:
+                told.add(worker.number)
+                worker.signal("SIGTERM")
+        return all(worker.ended.is_set() for worker in world.workers)
+
+    _wait_for_workers(world, ended)
 
 
 def _until_reached(world: World) -> bool:
