@@ -193,7 +193,9 @@ def _describe_store_response(event: StoreResponse) -> list[TimelineStep]:
 
 
 def _describe_fault(event: FaultFired) -> list[TimelineStep]:
-    lane = {"rpc": "rpc", "store": "store"}.get(event.fault.partition(" ")[0], "dispatcher")
+    # "store 2nd PUT …" in a scenario, "store.create#2 …" in a simulation
+    component = event.fault.partition(" ")[0].partition(".")[0]
+    lane = {"node": "rpc"}.get(component, component if component in LANES else "dispatcher")
     return _step(event, None, lane, "", mark="fault")
 
 

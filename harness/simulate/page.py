@@ -42,6 +42,8 @@ FAULTS = {
 
 MAX_OTHERS = 6
 """Further runs of a group that are listed; each of them shows nearly the same."""
+MAX_OF_A_CLAUSE = 3
+"""Problems of one clause that are shown; the others mostly are the same of other attempts."""
 THOUSAND = 1000
 
 
@@ -206,7 +208,7 @@ def _group(number: int, failures: list[Failure]) -> dict[str, Any]:
         "world": shown.world,
         "seed": shown.seed,
         "plan": [(printable(step), _explained(step)) for step in shown.plan],
-        "problems": [_problem(text, names) for text in dict.fromkeys(shown.problems)],
+        "problems": list(_problems(shown, names)),
         "names": sorted((short, printable(long)) for long, short in names.items()),
         "rows": rows,
         "replay": printable(shown.replay),
@@ -231,14 +233,27 @@ def _explained(step: str) -> str:
     return next((FAULTS[word] for word in step.split() if word in FAULTS), "")
 
 
-def _problem(text: str, names: dict[str, str]) -> dict[str, str]:
+def _problems(failure: Failure, names: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield the first problems of each clause; `more` of the last one counts those that are not shown."""
+    by_clause: dict[str, list[dict[str, Any]]] = {}
+    for text in dict.fromkeys(failure.problems):
+        problem = _problem(text, names)
+        by_clause.setdefault(problem["clause"], []).append(problem)
+    for problems in by_clause.values():
+        shown = problems[:MAX_OF_A_CLAUSE]
+        shown[-1]["more"] = len(problems) - len(shown)
+        yield from shown
+
+
+def _problem(text: str, names: dict[str, str]) -> dict[str, Any]:
     clause, separator, rest = text.partition(": expected ")
     expected, _, seen = rest.partition("; seen: ")
     if not separator or clause not in clauses():
-        return {"clause": "", "short_text": "", "expected": "", "seen": shorten(text, names)}
+        return {"clause": "", "short_text": "", "expected": "", "seen": shorten(text, names), "more": 0}
     return {
         "clause": clause,
         "short_text": short_text(clause),
         "expected": shorten(expected, names),
         "seen": shorten(seen, names),
+        "more": 0,
     }

@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.history import FaultFired
+from harness.report.steps import describe_event
 from harness.simulate.campaign import Campaign, explore
 from harness.simulate.page import FAULTS, Failure, Results, render
 from harness.simulate.plan import KINDS, Operation, PlannedFault
@@ -121,6 +123,32 @@ def test_a_failure_without_a_history_is_shown_too():
     assert "the worker ended with KeyError" in text
     assert "World one-task, seed 7" in text
     assert FAULTS["slow"] in text
+
+
+def test_the_first_problems_of_each_clause_are_shown():
+    """Many attempts break a clause in the same way."""
+    problems = tuple(f"OUT-1: expected a report of attempt {number}; seen: none" for number in range(12))
+    text = Page(render(empty(failures=(Failure("one-task", 0, (), (*problems, "it did not end")),)))).text
+    assert "attempt 2" in text
+    assert "attempt 3" not in text
+    assert "and 9 more" in text
+    assert "it did not end" in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "lane"),
+    [
+        ("store.create#2 slow", "store"),
+        ("node.eth_chainId#1 refused", "rpc"),
+        ("queue.hide#1 slow", "queue"),
+        ("store 2nd PUT answers 503", "store"),
+        ("claims are refused", "dispatcher"),
+    ],
+)
+def test_a_fault_is_in_the_lane_of_its_component(fault: str, lane: str):
+    """Faults of scenarios and of simulations have different texts."""
+    (step,) = describe_event(FaultFired(number=1, at=0.0, fault=fault))
+    assert step.target == lane
 
 
 def test_text_of_a_run_is_escaped_and_the_page_loads_nothing():
