@@ -17,7 +17,8 @@ detect: $(READY)  ## every bug of the reference worker, with the scenario that c
 	@$(BIN)/python scripts/detect.py
 
 simulate: $(READY)  ## our worker on virtual time: every fault at every operation, and all pairs of them; about three minutes
-	@PYTHONPATH=tests $(BIN)/cryo-harness simulate --target simulation.adapter:worker --pairs --interleavings --seeds 500
+	@mkdir -p out
+	@PYTHONPATH=tests $(BIN)/cryo-harness simulate --target simulation.adapter:worker --pairs --interleavings --seeds 500 --report out/simulation.html
 
 soak: $(READY)  ## 200 tasks on two workers that a seeded schedule kills and restarts; about two minutes
 	$(BIN)/python scripts/soak.py
