@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.checks.verdict import check_history
 from harness.history import DispatcherCall, FinalState, of
-from harness.simulate.plan import Switch
+from harness.simulate.plan import PlannedFault, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,36 @@ def problems_of(world: World, events: Sequence[Event]) -> list[str]:
     found += [error for error in checked.errors if NOT_SHOWN not in error]
     claims = world.doubles.dispatcher.claims_after_sigterm
     found += [f"LSE-4: expected no claim after SIGTERM; seen: one of worker {life}" for life in claims]
-    return [*world.problems, *found, *_reports(world, events)]
+    return [*world.problems, *found, *_reports(world, events), *_needless_attempts(world)]
+
+
+WITHIN_THE_ATTEMPT: dict[tuple[str, str], str] = {
+    ("cryo.file", "refused"): "OUT-5",
+    ("cryo.file", "unanswered"): "OUT-5",
+    ("store.create", "unanswered"): "LAY-10",
+    ("store.create", "cut-off"): "LAY-10",
+    ("dispatcher.heartbeat", "refused"): "LSE-2",
+    ("dispatcher.heartbeat", "unanswered"): "LSE-2",
+    ("dispatcher.heartbeat", "cut-off"): "LSE-2",
+    ("dispatcher.complete", "refused"): "OUT-1",
+    ("dispatcher.complete", "unanswered"): "OUT-1",
+    ("dispatcher.complete", "cut-off"): "OUT-1",
+}
+"""Faults that must not cost the attempt if nothing else goes wrong, with the clause that says how it goes on: Cryo runs
+again, the worker's own object is adopted, the lease is renewed in the next try, the report is repeated."""
+
+
+def _needless_attempts(world: World) -> list[str]:
+    """Find a second attempt after one fault from which the first one must recover."""
+    steps = world.plan.steps
+    if len(steps) != 1 or not isinstance(steps[0], PlannedFault) or steps[0].lasting:
+        return []
+    clause = WITHIN_THE_ATTEMPT.get((steps[0].operation.name, steps[0].kind))
+    return [
+        f"{clause}: expected that one attempt of task {task.task_id} suffices; seen: {task.attempt}"
+        for task in world.machine.tasks
+        if clause is not None and task.attempt > 1
+    ]
 
 
 def _is_excused(each: Violation, world: World, events: Sequence[Event]) -> bool:
@@ -98,7 +127,8 @@ def _reports(world: World, events: Sequence[Event]) -> list[str]:
             attempt.bodies.append(call.request)
             attempt.is_accepted |= "error" not in call.response
     problems = []
-    may_lose_lease = any(map(_may_cost_the_lease, world.plan.steps))
+    calls = [step for step in world.plan.faults if step.operation.name.startswith("dispatcher.")]
+    may_lose_lease = any(map(_may_cost_the_lease, world.plan.steps)) or len(calls) > 1
     for (task_id, number), attempt in attempts.items():
         name = f"attempt {number} of task {task_id}"
         if any(body != attempt.bodies[0] for body in attempt.bodies):
@@ -110,9 +140,11 @@ def _reports(world: World, events: Sequence[Event]) -> list[str]:
 
 
 def _may_cost_the_lease(step: Step) -> bool:
-    """Return whether a part of a plan can make a lease end before its attempt has reported."""
-    if isinstance(step, Switch):
+    """Return whether a part of a plan can make a lease end before its attempt has reported.
+
+    One heartbeat or completion without an answer can't, since the worker sends another one. A claim without an answer
+    begins an attempt that no worker knows.
+    """
+    if isinstance(step, Switch) or step.lasting or step.kind in {"stopped", "lease-taken"}:
         return True
-    return step.kind in {"slow", "stopped", "unanswered", "lease-taken"} or step.operation.name.startswith(
-        "dispatcher."
-    )
+    return step.operation.name == "dispatcher.claim" and step.kind in {"slow", "unanswered", "cut-off"}

@@ -38,17 +38,18 @@ class CryoResult:
     tail: tuple[str, ...] = ()
 
 
-def facts(name: str, chunk: range) -> dict[str, Any]:
-    """Return what a file of a chunk holds, in the form of `harness.world.content.facts_of`."""
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    columns = ["block_number"]
-    rows = len(chunk)
+def facts(name: str, chunk: range, *, lost_rows: int = 0) -> dict[str, Any]:
+    """Return what a file of a chunk holds, in the form of `harness.world.content.facts_of`; its last rows may be lost.
+
+    The digest is that of the rows, so it is another one if some are lost.
+    """
+    rows = len(chunk) - lost_rows
     return {
         "rows": rows,
-        "columns": columns,
+        "columns": ["block_number"],
         "first": chunk[0],
-        "last": chunk[-1],
-        "digest": digest,
+        "last": chunk[rows - 1],
+        "digest": hashlib.sha256(f"{name} {rows}".encode()).hexdigest(),
         "fake": False,
     }
 
@@ -119,9 +120,7 @@ class SimulatedCryo:
         return lambda _: self._write(path, chunk)
 
     def _write(self, path: Path, chunk: range, *, lost_rows: int = 0) -> None:
-        content = facts(path.name, chunk)
-        content["rows"] -= lost_rows
-        body = json.dumps(content).encode()
+        body = json.dumps(facts(path.name, chunk, lost_rows=lost_rows)).encode()
         path.write_bytes(body)
         self.disk.stamp(path, path.parent)
         self.recorder.add(CryoWrote, name=path.name, digest=hashlib.sha256(body).hexdigest())

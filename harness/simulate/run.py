@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.simulate.judge import problems_of
 from harness.simulate.loop import Deadlock, run_virtually
-from harness.simulate.plan import Operation, Plan, Step
+from harness.simulate.plan import Operation, Plan, PlannedFault, Step
 from harness.simulate.world import World
 
 if TYPE_CHECKING:
@@ -43,12 +43,20 @@ class Run:
 def simulate(scenario: Scenario, target: Target, *, plan: tuple[Step, ...] = (), seed: int = 0) -> Run:
     """Run a scenario's tasks through a target."""
     with tempfile.TemporaryDirectory(prefix="simulate-", dir=_memory()) as name:
-        world = World(scenario, target, Plan(plan), seed, Path(name))
+        world = World(judged_by(scenario, plan), target, Plan(plan), seed, Path(name))
         try:
             run_virtually(world.run())
         except Deadlock as deadlock:
             world.problems.append(str(deadlock))
         return _result(world)
+
+
+def judged_by(scenario: Scenario, plan: tuple[Step, ...]) -> Scenario:
+    """Return a scenario with the clause OUT-5 if a plan makes Cryo fail once, and nothing else."""
+    if len(plan) != 1 or not isinstance(plan[0], PlannedFault) or plan[0].lasting or len(scenario.tasks) > 1:
+        return scenario
+    fails = plan[0].operation.name == "cryo.file" and plan[0].kind in {"refused", "unanswered"}
+    return scenario.model_copy(update={"clauses": (*scenario.clauses, "OUT-5")}) if fails else scenario
 
 
 def _memory() -> str | None:

@@ -121,9 +121,7 @@ def _body(item: PreloadedObject, payload: Mapping[str, Any], name: str, chunk: r
         keys = keys[: len(keys) if item.content == "manifest" else 1]
         fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
         return json.dumps(fields | {"parquet_keys": keys}, separators=(",", ":")).encode() + b"\n"
-    content = facts(name, chunk)
-    if item.content == "fewer-rows":
-        content |= {"rows": len(chunk) - 1, "last": chunk[-2]}
+    content = facts(name, chunk, lost_rows=item.content == "fewer-rows")
     if item.content == "other-rows":
         content["digest"] = hashlib.sha256(b"other rows").hexdigest()
     content["fake"] = item.content == "fake"
