@@ -15,7 +15,7 @@ CRYO_DELAY_SECONDS = 5.0
 RPC_TIMEOUT_SECONDS = "7"
 """Longer than the delay, which also passes through a worker's gateway."""
 PATIENCE_SECONDS = 90.0
-EXTRA_CLAUSES = ("LSE-3", "STG-5")
+EXTRA_CLAUSES = ("LSE-3", "STG-5", "RPC-2")
 """Checked only where a scenario names them; a worker can break them in any cell."""
 
 

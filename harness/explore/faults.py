@@ -112,7 +112,8 @@ def dispatcher_faults(
         ahead = lease_seconds + 1
         yield f"clock-ahead{suffix}", DispatcherFault(do="jump", seconds=ahead, when=when, **at), LEASE_LOST
     yield "unknown-fields", DispatcherFault(do="unknown-fields", **at), LIVE
-    yield "delay-2", DispatcherFault(do="delay", seconds=2.0, **at), LIVE
+    # Shorter than any timeout: after a longer one a correct worker repeats a completion that was accepted.
+    yield "delay-0.5", DispatcherFault(do="delay", seconds=0.5, **at), LIVE
     if target.kind != "claim":
         denied = DispatcherFault(do="status", status=403, **at)
         yield "403", denied, LEASE_LOST

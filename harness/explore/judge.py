@@ -10,7 +10,16 @@ from harness.checks.evidence import Evidence, TaskEvidence, Violation, outcome_m
 from harness.checks.outcomes import ALLOWED_EXIT_CODES
 from harness.checks.verdict import check_history
 from harness.explore.cells import Cell
-from harness.history import Event, ScenarioStarted, TimedOut, WorkerExited, final_state, of
+from harness.history import (
+    DispatcherCall,
+    Event,
+    HarnessAction,
+    ScenarioStarted,
+    TimedOut,
+    WorkerExited,
+    final_state,
+    of,
+)
 from harness.scenario import Outcome
 
 NOT_SHOWN = "shows "
@@ -46,7 +55,7 @@ def judge(cell: Cell, events: Sequence[Event], clauses: Collection[str]) -> Judg
     """
     adapted = _with_seen_outcomes(cell, events)
     checked = check_history(adapted)
-    counted = [each for each in checked.violations if each.clause in clauses and not _is_excused(cell, each)]
+    counted = [each for each in checked.violations if each.clause in clauses and not _is_excused(cell, each, events)]
     problems = [f"{each.clause}: expected {each.expected}; seen: {each.seen}" for each in counted]
     problems += _not_live(cell, adapted)
     broken = tuple(dict.fromkeys(each.clause for each in counted))
@@ -59,9 +68,18 @@ def judge(cell: Cell, events: Sequence[Event], clauses: Collection[str]) -> Judg
     return Judged(cell, status, errors, (), seconds, tuple(events))
 
 
-def _is_excused(cell: Cell, each: Violation) -> bool:
-    """Return whether no worker could avoid a violation: a paused worker can't stop its Cryo."""
-    return cell.fault == "SIGSTOP" and each.clause == "LSE-3" and each.expected.startswith("Cryo is stopped within")
+def _is_excused(cell: Cell, each: Violation, events: Sequence[Event]) -> bool:
+    """Return whether no worker could avoid a violation.
+
+    A paused worker can't stop its Cryo, and one that is killed after its completion can't delete its staging directory.
+    """
+    if cell.fault == "SIGSTOP":
+        return each.clause == "LSE-3" and each.expected.startswith("Cryo is stopped within")
+    if cell.fault != "SIGKILL" or each.clause != "STG-3":
+        return False
+    kills = [event.number for event in of(events, HarnessAction) if event.action == "SIGKILL"]
+    completions = [event.number for event in of(events, DispatcherCall) if event.kind == "complete"]
+    return max(completions, default=0) < min(kills, default=0)
 
 
 def _with_seen_outcomes(cell: Cell, events: Sequence[Event]) -> list[Event]:

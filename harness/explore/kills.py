@@ -21,12 +21,11 @@ from harness.history import (
     RpcCall,
     StoreRequest,
     StoreResponse,
-    WorkerStarted,
     of,
 )
 
 SIGNALS = ("SIGKILL", "SIGSTOP", "SIGTERM")
-_PLAIN = (WorkerStarted, CryoStarted, CryoWrote, CryoEnded, MessageReceived, MessageAcknowledged, DispatcherCall)
+_PLAIN = (CryoStarted, CryoWrote, CryoEnded, MessageReceived, MessageAcknowledged, DispatcherCall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class KillPoint:
 
 
 def kill_points(events: Sequence[Event]) -> list[KillPoint]:
-    """Return the events at which a worker can be killed, up to the end of the first worker."""
+    """Return the events at which a worker can be killed, from its first action until the harness stops it."""
     labels, counts = Labels(events), Counter[str]()
     requests = {event.number: event for event in of(events, StoreRequest)}
     points = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.explore.cells import Cell, Skipped
+from harness.explore.faults import LEFT_OUT
 from harness.explore.judge import Judged, Status
 
 
@@ -47,6 +48,7 @@ def lines(found: Exploration) -> Iterator[str]:
         by_reason[left_out.reason].append(left_out.name)
     for reason, names in by_reason.items():
         yield f"skipped {', '.join(names)}: {reason}"
+    yield from (f"never generated: {kind}: {reason}" for kind, reason in LEFT_OUT.items())
     yield (
         f"{found.scenario}: {found.generated} cells, {len(found.judged)} run: {found.count(Status.PASSED)} passed, "
         f"{found.count(Status.VIOLATED)} violated, {found.count(Status.UNFIRED)} whose fault never fired, "
@@ -75,6 +77,7 @@ def as_json(found: Exploration) -> dict[str, Any]:
         "counts": {status.value: found.count(status) for status in Status},
         "not_run": [cell.name for cell in found.not_run],
         "skipped": [{"cell": each.name, "reason": each.reason} for each in found.skipped],
+        "never_generated": LEFT_OUT,
         "cells": [
             {
                 "cell": each.cell.name,

@@ -41,7 +41,7 @@ def test_every_request_and_every_event_has_cells(honest: list[Event]):
     requests = {"put-file-1.1", "put-file-1.2", "put-manifest.1", "list.1", "claim.1", "complete.1"}
     calls = {"eth_chainId.1", "eth_getBlockByNumber.1"}
     events = {
-        "worker_started.1", "message_received.1", "sent-head.1", "done-head.1", "rpc_call-eth_chainId.1",
+        "message_received.1", "sent-head.1", "done-head.1", "rpc_call-eth_chainId.1",
         "rpc_call-eth_getBlockByNumber.1", "rpc_call-eth_getBlockByNumber.2", "cryo_ended.1", "sent-put-file-1.1",
         "done-put-file-1.1", "sent-put-file-1.2", "done-put-file-1.2", "sent-put-manifest.1", "done-put-manifest.1",
         "sent-list.1", "done-list.1", "message_acknowledged.1",
