@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.simulate.boundary import Call, Crashed
+from harness.simulate.process import POOL_KEY
 
 if TYPE_CHECKING:
     import signal
@@ -80,6 +81,11 @@ class Bench:
     def chain_id(self) -> int:
         """The chain of the node."""
         return self.doubles.chain_id
+
+    @property
+    def pool_url(self) -> str:
+        """The URL of the RPC pool, which has a secret; nobody answers there (see `ask_node`)."""
+        return f"http://node.invalid/{POOL_KEY}"
 
     @property
     def variables(self) -> Mapping[str, str]:

@@ -187,7 +187,8 @@ class Boundary:
             if kind == "cut-off":
                 error = CutOff(call.name)
             if kind == "unanswered":
-                error, way_back = Unanswered(call.name), NO_ANSWER_SECONDS
+                error = Unanswered(call.name)
+                way_back = way_back if call.local else NO_ANSWER_SECONDS
         current_loop().call_later(way_back, self._deliver, request, outcome, error, context=self._world)
 
     def _deliver(self, request: _Request, outcome: Any, error: Exception | None) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SECONDS_PER_FILE = 15.0
 """Two files take longer than a third of the lease, so heartbeats are sent."""
 FAILED = 1
+POOL_KEY = "k3y-of-the-rpc-pool"
+SHOWN_KEY = "<secret:the URL of the RPC pool>"
+"""What stands in a history for the key."""
 DISK_FULL = "Error: No space left on device (os error 28)"
 
 
@@ -80,7 +83,7 @@ class SimulatedCryo:
         """
         started = self.recorder.add(
             CryoStarted,
-            arguments=tuple(arguments),
+            arguments=tuple(argument.replace(POOL_KEY, SHOWN_KEY) for argument in arguments),
             environment=tuple(sorted(variables)),
             directory=self.disk.shown(directory),
             pid=life,

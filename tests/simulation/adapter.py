@@ -62,7 +62,7 @@ async def run_service(bench: Bench, store: ObjectStore) -> None:
         confirmations=0,
         configured_proof_level="rows",
         staging_root=bench.staging_root,
-        rpc=RpcPools({"TRACE_CRYO_RPC_URL": "http://node.invalid"}),
+        rpc=RpcPools({"TRACE_CRYO_RPC_URL": bench.pool_url}),
     )
     redactor = Redactor([bench.worker_token])
     ports = WorkerPorts(
