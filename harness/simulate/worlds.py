@@ -28,6 +28,7 @@ CLAUSES = (
     "PUB-4",
     "PUB-6",
     "STG-3",
+    "STG-5",
     "SEC-1",
     "SEC-2",
     "LAY-5",

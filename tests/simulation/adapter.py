@@ -43,7 +43,7 @@ HEAD = 1_000_000
 POLL_SECONDS = 20
 WATCH_SECONDS = 7.0
 """Twice in the time of a file; the service's own interval would only add equal checks."""
-STAGING_TTL_HOURS = 0.01
+STAGING_TTL_HOURS = 0.0002
 """Shorter than an attempt, so that a sweep meets directories that are old and locked."""
 
 
