@@ -1,4 +1,4 @@
-"""The command line of the worker: `cryo-ingest run`, `worker`, `verify`, `gaps` and `gateway`."""
+"""The command line of the worker: `run` and `worker` publish, `verify`, `gaps`, `catalog` and `plan` read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -141,6 +141,37 @@ def gaps(
         raise typer.BadParameter(str(error), param_hint="URL") from None
     settings = from_environment(os.environ)
     raise typer.Exit(gaps_in(url, prefix, blocks=(start, end), settings=settings, like=like))
+
+
+@app.command()
+def catalog(
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="s3://bucket or file:///directory; below it cryo/CHAIN/[DATASET_UUID/]."),
+    ],
+    sql: Annotated[
+        Literal["duckdb", "polars"] | None, typer.Option(help="Print views: SQL for DuckDB, or a module for Polars.")
+    ] = None,
+    config_hash: Annotated[str | None, typer.Option(help="Only versions with this config_hash. [default: all]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's form
+) -> None:
+    """List the published versions of a store, with rows and level of proof; or print views over exactly their files.
+
+    Exit codes: 0 listed, 1 a manifest can't be used, 64 usage, 69 and 75 the store failed.
+    """
+    from cryo_ingest.audit.catalog_command import CatalogRequest  # noqa: PLC0415 - slow to import
+    from cryo_ingest.audit.catalog_command import catalog as print_catalog  # noqa: PLC0415 - as above
+    from cryo_ingest.audit.locations import BadReference, read_catalog_reference  # noqa: PLC0415 - as above
+
+    if sql is not None and as_json:
+        raise typer.BadParameter("can't be combined with --sql", param_hint="--json")
+    settings = from_environment(os.environ)
+    try:
+        store, prefix = read_catalog_reference(url)
+        _open_store(store, settings)
+    except BadReference as error:
+        raise typer.BadParameter(str(error), param_hint="URL") from None
+    raise typer.Exit(print_catalog(CatalogRequest(store, prefix, config_hash, sql, as_json), settings=settings))
 
 
 @app.command()

@@ -81,6 +81,11 @@ class DirectoryStore:
 
             return await self._run("get", stored.key, lambda: _or_none(copy))
 
+    async def metadata(self, stored: StoredObject) -> Mapping[str, str] | None:
+        """Return no metadata: a directory keeps none."""
+        del stored
+        return {}
+
     async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
         """Compare sizes, which suffices: a file is synced before it gets its name."""
         return stored.size_bytes == size_of(body)
