@@ -1,4 +1,4 @@
-"""The command line of the worker: `run` and `worker` publish, `verify`, `gaps`, `catalog` and `plan` read."""
+"""The command line of the worker: one function for each command. Commands of jobs are in `jobs.py`."""
 
 from __future__ import annotations
 
@@ -8,36 +8,21 @@ import sys
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from cryo_ingest.cli import jobs
+from cryo_ingest.cli.common import NO_STORE, StoreOption, open_store_of, print_error
 from cryo_ingest.errors import ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, check_pool_name, parse_task_text
 from cryo_ingest.settings import MAX_PORT, from_environment
 from cryo_ingest.streams import reopen_closed_streams, use_utf8
 
-if TYPE_CHECKING:
-    from cryo_ingest.ports import ObjectStore
-    from cryo_ingest.settings import Settings
-
 USAGE_EXIT_CODE = 64
 """sysexits.h EX_USAGE."""
 
 TYPERS_USAGE_EXIT_CODE = 2
-
-NO_STORE = "must be set if there is no --store"
-
-StoreOption = Annotated[
-    str | None, typer.Option("--store", help="s3://bucket or file:///directory. [default: s3://$S3_BUCKET]")
-]
-JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job's file.")]
-OrgOption = Annotated[
-    str | None,
-    typer.Option(
-        "--org", metavar="ID", help="The organization, a part of dataset ids. [default: $TRACE_ORG_ID, or local]"
-    ),
-]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -69,7 +54,7 @@ def run(
     payload = parse_task_text(_read_task(task))
     assignment = Assignment((task_id or str(uuid.uuid4())).lower(), attempt, payload)
 
-    opened = _open_store(store, settings)
+    opened = open_store_of(store, settings)
 
     from cryo_ingest.run import run as run_one  # noqa: PLC0415 - slow to import, and not needed for usage errors
 
@@ -168,7 +153,7 @@ def catalog(
     settings = from_environment(os.environ)
     try:
         store, prefix = read_catalog_reference(url)
-        _open_store(store, settings)
+        open_store_of(store, settings)
     except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="URL") from None
     raise typer.Exit(print_catalog(CatalogRequest(store, prefix, config_hash, sql, as_json), settings=settings))
@@ -195,58 +180,8 @@ def gateway(
     raise typer.Exit(run_gateway(pool, port=port, settings=settings))
 
 
-@app.command()
-def plan(
-    job_file: JobFile,
-    store: StoreOption = None,
-    org: OrgOption = None,
-    to_block: Annotated[
-        int | None, typer.Option("--to", min=1, help="The end of the plan, exclusive; for a job that follows the head.")
-    ] = None,
-    as_tasks: Annotated[bool, typer.Option("--tasks", help="Print the tasks' payloads as JSON lines.")] = False,  # noqa: FBT002 - typer's form
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - as above
-) -> None:
-    """Compare a job with what is published: what is missing, in how many tasks, and the calls that they will cost.
-
-    It writes nothing and asks no node. The calls are those at the level in TRACE_COVERAGE [default: chain].
-    Exit codes: 0 planned, 64 usage, 65 bad job file, 69 and 75 the store failed, 78 bad configuration.
-    """
-    from cryo_ingest.sync.job import FollowHead  # noqa: PLC0415 - only the commands of jobs need it
-    from cryo_ingest.sync.job_file import read_job  # noqa: PLC0415 - as above
-    from cryo_ingest.sync.settings import sync_from_environment  # noqa: PLC0415 - as above
-
-    settings, sync = sync_from_environment(os.environ)
-    job = read_job(job_file)
-    if isinstance(job.mode, FollowHead):
-        if to_block is None:
-            raise typer.BadParameter("is required for a job that follows the head", param_hint="--to")
-        end = to_block
-    elif to_block is not None:
-        raise typer.BadParameter("is only for a job that follows the head; the job has to_block", param_hint="--to")
-    else:
-        end = job.mode.to_block
-    if end <= job.from_block:
-        raise typer.BadParameter("must be greater than the job's from_block", param_hint="--to")
-
-    from cryo_ingest.sync.plan_command import PlanRequest  # noqa: PLC0415 - slow to import
-    from cryo_ingest.sync.plan_command import plan as print_plan  # noqa: PLC0415 - as above
-
-    request = PlanRequest(job, org or sync.org_id, (job.from_block, end))
-    opened = _open_store(store, settings)
-    raise typer.Exit(print_plan(request, settings=settings, store=opened, as_tasks=as_tasks, as_json=as_json))
-
-
-def _open_store(url: str | None, settings: Settings) -> ObjectStore:
-    """Open the store of `--store`, or the bucket in S3_BUCKET."""
-    if url is None and settings.s3.bucket is None:
-        raise ConfigurationError({"S3_BUCKET": NO_STORE})
-
-    from cryo_ingest.publish.stores import open_store  # noqa: PLC0415 - slow to import, and not needed for usage errors
-
-    try:
-        return open_store(f"s3://{settings.s3.bucket}" if url is None else url, settings.s3)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="S3_BUCKET" if url is None else "--store") from None
+for _command in (jobs.plan, jobs.sync, jobs.status, jobs.pause, jobs.resume):
+    app.command()(_command)
 
 
 def _read_task(task: str) -> bytes:
@@ -274,7 +209,7 @@ def main() -> None:
 
 def _exit_code(closed: frozenset[str]) -> int:
     if "stdout" in closed and sys.argv[1:2] != ["worker"]:
-        _print_error("standard output is closed, so the result can't be printed; open it or redirect it to a file")
+        print_error("standard output is closed, so the result can't be printed; open it or redirect it to a file")
         return USAGE_EXIT_CODE
     try:
         app(obj=closed)
@@ -284,12 +219,6 @@ def _exit_code(closed: frozenset[str]) -> int:
         return 0 if end.code is None else 1
     except IngestError as error:
         # These messages never contain a value, so there is nothing to redact.
-        _print_error(str(error))
+        print_error(str(error))
         return error.exit_code
     return 0
-
-
-def _print_error(message: str) -> None:
-    with suppress(OSError):  # the exit code still shows the failure
-        sys.stderr.write(f"cryo-ingest: {message}\n")
-        sys.stderr.flush()
