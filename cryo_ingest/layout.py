@@ -61,7 +61,13 @@ def network_name(chain_id: int) -> str:
 
 def dataset_version(task: Task) -> str:
     """Return the deterministic version of a task's output: the same for every attempt, machine and day (VER-1)."""
-    name = f"cryo_ingest:{task.dataset_uuid}:{task.config_hash}:{task.chain_id}:{task.range_start}:{task.range_end}"
+    blocks = (task.range_start, task.range_end)
+    return version_of(task.dataset_uuid, task.config_hash, chain_id=task.chain_id, blocks=blocks)
+
+
+def version_of(dataset_uuid: str, config_hash: str, *, chain_id: int, blocks: tuple[int, int]) -> str:
+    """Return the version of a task with these fields (VER-2)."""
+    name = f"cryo_ingest:{dataset_uuid}:{config_hash}:{chain_id}:{blocks[0]}:{blocks[1]}"
     return str(uuid.uuid5(VERSION_NAMESPACE, name))
 
 
@@ -96,10 +102,21 @@ def chunks(task: Task) -> tuple[Chunk, ...]:
     Cryo splits the range into chunks from its start, unaligned; names have the inclusive end, padded to eight
     digits (measured on Cryo 0.3.2).
     """
-    network = network_name(task.chain_id)
-    starts = range(task.range_start, task.range_end, CHUNK_BLOCKS)
-    ends = [min(start + CHUNK_BLOCKS, task.range_end) for start in starts]
     return tuple(
-        Chunk(start, end, f"{network}__{task.cryo_dataset_name}__{start:08d}_to_{end - 1:08d}.parquet")
-        for start, end in zip(starts, ends, strict=True)
+        Chunk(start, end, file_name(task.chain_id, task.cryo_dataset_name, blocks=(start, end)))
+        for start, end in _split(task.range_start, task.range_end)
     )
+
+
+def file_names(chain_id: int, dataset: str, *, blocks: tuple[int, int]) -> tuple[str, ...]:
+    """Return the names of a range's files, in block order."""
+    return tuple(file_name(chain_id, dataset, blocks=chunk) for chunk in _split(*blocks))
+
+
+def file_name(chain_id: int, dataset: str, *, blocks: tuple[int, int]) -> str:
+    """Return the name of the file with one chunk's blocks."""
+    return f"{network_name(chain_id)}__{dataset}__{blocks[0]:08d}_to_{blocks[1] - 1:08d}.parquet"
+
+
+def _split(start: int, end: int) -> list[tuple[int, int]]:
+    return [(first, min(first + CHUNK_BLOCKS, end)) for first in range(start, end, CHUNK_BLOCKS)]

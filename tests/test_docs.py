@@ -50,7 +50,7 @@ def test_out_2_the_table_of_errors_is_the_error_tree():
 
 def test_every_variable_that_is_read_is_documented_and_no_other():
     """A user finds every setting, and none that does nothing."""
-    paths = (ROOT / "cryo_ingest" / "settings.py", ROOT / "cryo_ingest" / "serve" / "settings.py")
+    paths = [ROOT / "cryo_ingest" / package / "settings.py" for package in (".", "serve", "sync")]
     settings = "".join(path.read_text(encoding="utf-8") for path in paths)
     read = set(re.findall(rf'"({VARIABLE}*[A-Z0-9])"', settings)) - {"TRACE_RPC_POOL"}
     documented = set(re.findall(rf"`({VARIABLE}+)`", " ".join(row[0] for row in rows_after("environment"))))

@@ -21,6 +21,7 @@ from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
 from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.endpoint import open_endpoint
+from cryo_ingest.tables import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,10 +50,10 @@ def verify_all(
         rows = [
             (version.prefix, version.files, version.rows, version.evidence, len(version.findings)) for version in found
         ]
-        _print_table("versions", ("prefix", "files", "rows", "evidence", "problems"), rows)
+        print_table("versions", ("prefix", "files", "rows", "evidence", "problems"), rows)
         problems = [(finding.key, finding.problem) for version in found for finding in version.findings]
         if problems:
-            _print_table("findings", ("key", "problem"), problems)
+            print_table("findings", ("key", "problem"), problems)
     return 1 if any(version.findings for version in found) else 0
 
 
@@ -113,18 +114,3 @@ def tasks_for(coverage: Coverage, prefix: str) -> list[dict[str, object]]:
     if coverage.dataset is not None:
         known["cryo_dataset_name"] = coverage.dataset
     return [known | {"range_start": start, "range_end": end} for start, end in coverage.missing()]
-
-
-def _print_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
-    """Print a table on a terminal, and tab-separated lines elsewhere."""
-    if not sys.stdout.isatty():
-        lines = ["\t".join(map(str, row)) for row in (columns, *rows)]
-        sys.stdout.write("\n".join(lines) + "\n")
-        return
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.table import Table  # noqa: PLC0415 - as above
-
-    table = Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*map(str, row))
-    Console().print(table)

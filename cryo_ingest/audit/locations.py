@@ -124,6 +124,20 @@ def read_dataset_reference(text: str) -> tuple[str, str]:
     return store, prefix
 
 
+def read_catalog_reference(text: str) -> tuple[str, str]:
+    """Return the store's URL and a prefix of keys: all of `cryo/`, a chain or a dataset.
+
+    Raises:
+        BadReference: the text is not such a URL.
+    """
+    match = re.fullmatch(rf"((?:s3|file)://.+?)(/cryo(?:/[0-9]{{1,19}}(?:/{_UUID})?)?)?/*", text)
+    if match is None:
+        raise BadReference(
+            "must be s3://bucket or file:///directory, or below it cryo/CHAIN/ or cryo/CHAIN/DATASET_UUID/"
+        )
+    return match[1], (match[2] or "/cryo")[1:] + "/"
+
+
 def split_url(text: str) -> tuple[str, str]:
     """Split a URL into the store's URL and the key.
 

@@ -4,6 +4,7 @@
     IngestError
     ├── FatalError                          outcome fatal_error
     │   ├── BadPayload                      exit 65
+    │   ├── BadJob                          exit 65, of `plan` and `sync` only
     │   ├── ConfigurationError              exit 78, at start-up only
     │   ├── CryoNotRunnable                 exit 69, as are all below
     │   ├── CryoRejectedArguments
@@ -53,6 +54,7 @@ from cryo_ingest.errors.base import (
     first_exception_of,
 )
 from cryo_ingest.errors.payload import (
+    BadJob,
     BadPayload,
     ConfigurationError,
 )
@@ -98,6 +100,7 @@ from cryo_ingest.errors.service import (
 __all__ = [
     "AnswerRefused",
     "AttemptCrashed",
+    "BadJob",
     "BadPayload",
     "CapExceeded",
     "ClockSkewed",

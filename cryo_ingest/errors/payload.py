@@ -1,4 +1,4 @@
-"""Errors of the task payload and of the environment."""
+"""Errors of the task payload, of a job file and of the environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryo_ingest.errors.base import FatalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class BadPayload(FatalError):
@@ -21,6 +21,17 @@ class BadPayload(FatalError):
         super().__init__(
             f"bad task payload: {listed}. Nothing was run or written; correct the payload and submit it again"
         )
+
+
+class BadJob(FatalError):
+    """A job file can't be used; `problems` says what is wrong, each with its line and field."""
+
+    exit_code = 65
+
+    def __init__(self, name: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        listed = "".join(f"\n  {problem}" for problem in self.problems)
+        super().__init__(f"bad job file {name}: correct it and try again. Nothing was run or written{listed}")
 
 
 class ConfigurationError(FatalError):

@@ -81,6 +81,11 @@ class DirectoryStore:
 
             return await self._run("get", stored.key, lambda: _or_none(copy))
 
+    async def metadata(self, stored: StoredObject) -> Mapping[str, str] | None:
+        """Return no metadata: a directory keeps none."""
+        del stored
+        return {}
+
     async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
         """Compare sizes, which suffices: a file is synced before it gets its name."""
         return stored.size_bytes == size_of(body)
@@ -139,14 +144,20 @@ class DirectoryStore:
         return path
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, StoredObject]]:
-        """Yield all but directories; a symbolic link is listed as itself, since readers find it."""
-        for folder, folders, names in os.walk(self._path(prefix), onerror=_raise_unless_gone):
-            links = [name for name in folders if (Path(folder) / name).is_symlink()]
-            for name in (*names, *links):
-                path = Path(folder) / name
+        """Yield all but directories; a symbolic link is listed as itself, since readers find it.
+
+        A dataset can have hundreds of thousands of files, so this works on the system's own entries and strings.
+        """
+        below_root = len(str(self.root).rstrip("/")) + 1
+        folders = [str(self._path(prefix))]
+        while folders:
+            for entry in _entries(folders.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    continue
                 with suppress(FileNotFoundError):
-                    status = path.lstat()
-                    key = str(path.relative_to(self.root))
+                    status = entry.stat(follow_symlinks=False)
+                    key = entry.path[below_root:]
                     yield key, StoredObject(key, status.st_size, _etag(status))
 
     @contextmanager
@@ -229,10 +240,13 @@ def _etag(status: os.stat_result) -> str:
     return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
 
 
-def _raise_unless_gone(error: OSError) -> None:
-    """Fail a listing if a directory can't be read, since it may have files; ignore a deleted one."""
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return a directory's entries, none if it is gone; fail if it can't be read, since it may have files."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _sync_directory(path: Path) -> None:

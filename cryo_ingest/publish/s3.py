@@ -107,11 +107,19 @@ class S3ObjectStore:
                     async for chunk in result.stream(min_chunk_size=READ_BYTES):
                         with writing_copy(into, stored.size_bytes):
                             await asyncio.to_thread(file.write, chunk)
-                    return {name: value for name, value in result.attributes.items() if name[:1].islower()}
+                    return _user_metadata(result)
 
                 return await self._request_object("get", stored.key, get, size_bytes=stored.size_bytes)
 
             return await self._if_match(stored.key, stored.etag, fetch, operation="GET")
+
+    async def metadata(self, stored: StoredObject) -> Mapping[str, str] | None:
+        """Return a listed object's user metadata by a HEAD request, None if it is gone."""
+
+        async def head() -> dict[str, str]:
+            return _user_metadata(await _obstore().get_async(self._store, stored.key, options={"head": True}))
+
+        return await self._request_object("get", stored.key, head, size_bytes=0)
 
     async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
         """Compare sizes and, if the ETag is an MD5, contents; with SSE-KMS, for example, it is not."""
@@ -252,6 +260,11 @@ class S3ObjectStore:
 
 class _PreconditionFailed(Changed):
     """The store answered 412, not 409 or 404."""
+
+
+def _user_metadata(result: Any) -> dict[str, str]:
+    """Return the user metadata of a response; the names of its other attributes begin with a capital letter."""
+    return {name: value for name, value in result.attributes.items() if name[:1].islower()}
 
 
 def _ignored_condition(condition: str) -> StoreUnfit:

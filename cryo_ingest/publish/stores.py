@@ -11,14 +11,13 @@ from cryo_ingest.publish.directory import DirectoryStore
 from cryo_ingest.publish.s3 import S3ObjectStore
 
 if TYPE_CHECKING:
-    from cryo_ingest.ports import ObjectStore
     from cryo_ingest.settings import S3Settings
 
 BUCKET_PATTERN = r"[A-Za-z0-9._-]+"
 """Less strict than S3's rule, which the store checks; strict enough for a URL."""
 
 
-def open_store(url: str, s3: S3Settings) -> ObjectStore:
+def open_store(url: str, s3: S3Settings) -> S3ObjectStore | DirectoryStore:
     """Return the store of `s3://bucket` or `file:///absolute/directory`; sends no request and creates nothing.
 
     Raises:

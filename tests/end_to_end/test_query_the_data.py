@@ -49,6 +49,7 @@ def test_the_snippets_on_files_print_what_the_page_shows(tmp_path: Path):
     assert publications.count("\n") == 6
     report = run(["/bin/sh", "-ec", f"exec 2>&1; {shell_snippet('gaps')}"], tmp_path, {})
     assert report.endswith("exit code 1\n")
+    run(["/bin/sh", "-ec", shell_snippet("views")], tmp_path, {})
     check_python("file", tmp_path, {})
 
 

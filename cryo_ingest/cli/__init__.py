@@ -1,4 +1,4 @@
-"""The command line of the worker: `cryo-ingest run`, `worker`, `verify`, `gaps` and `gateway`."""
+"""The command line of the worker: one function for each command. Commands of jobs are in `jobs.py`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from cryo_ingest.cli import jobs
+from cryo_ingest.cli.common import NO_STORE, StoreOption, open_store_of, print_error
 from cryo_ingest.errors import ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, check_pool_name, parse_task_text
 from cryo_ingest.settings import MAX_PORT, from_environment
@@ -34,9 +36,7 @@ def root() -> None:
 def run(
     context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK.json", help="The payload's file, or - for standard input.")],
-    store: Annotated[
-        str | None, typer.Option(help="Where to publish: s3://bucket or file:///directory. [default: s3://$S3_BUCKET]")
-    ] = None,
+    store: StoreOption = None,
     task_id: Annotated[str | None, typer.Option(help="The task's UUID. [default: a fresh one]")] = None,
     attempt: Annotated[int, typer.Option(min=1, help="The number of this attempt.")] = 1,
 ) -> None:
@@ -48,19 +48,16 @@ def run(
         raise typer.BadParameter("must be a UUID", param_hint="--task-id")
     settings = from_environment(os.environ)
     if store is None and settings.s3.bucket is None:
-        raise ConfigurationError({"S3_BUCKET": "must be set if there is no --store"})
+        raise ConfigurationError({"S3_BUCKET": NO_STORE})
     if task == "-" and "stdin" in (context.obj or ()):
         raise typer.BadParameter("standard input is closed", param_hint="TASK.json")
     payload = parse_task_text(_read_task(task))
     assignment = Assignment((task_id or str(uuid.uuid4())).lower(), attempt, payload)
 
-    from cryo_ingest.publish.stores import open_store  # noqa: PLC0415 - slow to import, and not needed for usage errors
-    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - as above
+    opened = open_store_of(store, settings)
 
-    try:
-        opened = open_store(f"s3://{settings.s3.bucket}" if store is None else store, settings.s3)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="S3_BUCKET" if store is None else "--store") from None
+    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - slow to import, and not needed for usage errors
+
     raise typer.Exit(run_one(assignment, settings=settings, store=opened))
 
 
@@ -132,6 +129,37 @@ def gaps(
 
 
 @app.command()
+def catalog(
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="s3://bucket or file:///directory; below it cryo/CHAIN/[DATASET_UUID/]."),
+    ],
+    sql: Annotated[
+        Literal["duckdb", "polars"] | None, typer.Option(help="Print views: SQL for DuckDB, or a module for Polars.")
+    ] = None,
+    config_hash: Annotated[str | None, typer.Option(help="Only versions with this config_hash. [default: all]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's form
+) -> None:
+    """List the published versions of a store, with rows and level of proof; or print views over exactly their files.
+
+    Exit codes: 0 listed, 1 a manifest can't be used, 64 usage, 69 and 75 the store failed.
+    """
+    from cryo_ingest.audit.catalog_command import CatalogRequest  # noqa: PLC0415 - slow to import
+    from cryo_ingest.audit.catalog_command import catalog as print_catalog  # noqa: PLC0415 - as above
+    from cryo_ingest.audit.locations import BadReference, read_catalog_reference  # noqa: PLC0415 - as above
+
+    if sql is not None and as_json:
+        raise typer.BadParameter("can't be combined with --sql", param_hint="--json")
+    settings = from_environment(os.environ)
+    try:
+        store, prefix = read_catalog_reference(url)
+        open_store_of(store, settings)
+    except BadReference as error:
+        raise typer.BadParameter(str(error), param_hint="URL") from None
+    raise typer.Exit(print_catalog(CatalogRequest(store, prefix, config_hash, sql, as_json), settings=settings))
+
+
+@app.command()
 def gateway(
     pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="The pool whose nodes are read.")],
     port: Annotated[int, typer.Option(min=0, max=MAX_PORT, help="The port on 127.0.0.1; 0 chooses a free one.")] = 0,
@@ -150,6 +178,10 @@ def gateway(
     from cryo_ingest.gateway_command import run_gateway  # noqa: PLC0415 - slow to import, and not needed for usage errors
 
     raise typer.Exit(run_gateway(pool, port=port, settings=settings))
+
+
+for _command in (jobs.plan, jobs.sync, jobs.status, jobs.pause, jobs.resume):
+    app.command()(_command)
 
 
 def _read_task(task: str) -> bytes:
@@ -177,7 +209,7 @@ def main() -> None:
 
 def _exit_code(closed: frozenset[str]) -> int:
     if "stdout" in closed and sys.argv[1:2] != ["worker"]:
-        _print_error("standard output is closed, so the result can't be printed; open it or redirect it to a file")
+        print_error("standard output is closed, so the result can't be printed; open it or redirect it to a file")
         return USAGE_EXIT_CODE
     try:
         app(obj=closed)
@@ -187,12 +219,6 @@ def _exit_code(closed: frozenset[str]) -> int:
         return 0 if end.code is None else 1
     except IngestError as error:
         # These messages never contain a value, so there is nothing to redact.
-        _print_error(str(error))
+        print_error(str(error))
         return error.exit_code
     return 0
-
-
-def _print_error(message: str) -> None:
-    with suppress(OSError):  # the exit code still shows the failure
-        sys.stderr.write(f"cryo-ingest: {message}\n")
-        sys.stderr.flush()

@@ -1,0 +1,249 @@
+"""`cryo-ingest sync`: runs a job's missing ranges until all are published, and says what was not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import sys
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryo_ingest import logs
+from cryo_ingest.attempt import Failure, run_attempt
+from cryo_ingest.errors import BadJob, IngestError, RpcPoolUnresolved
+from cryo_ingest.logs import log
+from cryo_ingest.model import parse_task
+from cryo_ingest.publish.retrying_store import RetryingStore
+from cryo_ingest.redact import Redactor
+from cryo_ingest.signals import on_first_signal
+from cryo_ingest.sync.embedded import EmbeddedEngine
+from cryo_ingest.sync.engine import SetAside
+from cryo_ingest.sync.plan_command import make_plans
+from cryo_ingest.sync.shared_rate import SharedRates
+from cryo_ingest.sync.state import State, exclusive
+from cryo_ingest.tables import print_table
+from cryo_ingest.wiring import make_ports
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+    from cryo_ingest.attempt import Outcome
+    from cryo_ingest.model import Assignment
+    from cryo_ingest.ports import ObjectStore
+    from cryo_ingest.settings import Settings
+    from cryo_ingest.sync.derived import Blocks
+    from cryo_ingest.sync.engine import Engine, Result
+    from cryo_ingest.sync.job import Job
+    from cryo_ingest.sync.plan import StreamPlan
+    from cryo_ingest.sync.plan_command import PlanRequest
+    from cryo_ingest.wiring import WorkerPorts
+
+STATE_FOLDER = ".cryo-sync"
+"""The folder of states in a directory store; it is outside `cryo/`, so readers and listings do not see it."""
+
+INCOMPLETE_EXIT_CODE = 1
+LISTING_PATIENCE_SECONDS = 600.0
+
+
+class AlreadyRunning(Exception):
+    """Another process runs this job with the same state."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """What to run, with which state, and how the summary is printed."""
+
+    plan: PlanRequest
+    state_directory: Path
+    concurrency: int
+    as_json: bool
+
+
+def state_directory(job: Job, *, org_id: str, store: ObjectStore, environment: Mapping[str, str]) -> Path:
+    """Return the default directory of a job's state: beside the data, or for S3 in the user's state directory.
+
+    Raises:
+        ValueError: there is none, because HOME is not set.
+    """
+    root = store.reference("")
+    digest = hashlib.sha256(f"{root.bucket}\0{root.prefix}\0{org_id}\0{job.name}".encode()).hexdigest()[:12]
+    folder = f"{re.sub('[^A-Za-z0-9_-]', '_', job.name)[:40]}-{digest}"
+    if root.scheme == "file":
+        return Path(root.prefix) / STATE_FOLDER / folder
+    base, home = environment.get("XDG_STATE_HOME"), environment.get("HOME")
+    if not base and not home:
+        raise ValueError("is required, since neither XDG_STATE_HOME nor HOME is set")
+    return Path(base or f"{home}/.local/state") / "cryo-ingest" / folder
+
+
+def sync(request: SyncRequest, *, settings: Settings, store: ObjectStore) -> int:
+    """Run a job to its end and print a summary; return the exit code.
+
+    Raises:
+        AlreadyRunning: another process runs it.
+        IngestError: the store failed while it was listed, or the state can't be used.
+    """
+    redactor = Redactor(settings.secrets())
+    logs.configure(settings.log_format, redactor)
+    state = State(request.state_directory)
+    with exclusive(request.state_directory) as is_mine:
+        if not is_mine:
+            raise AlreadyRunning
+        _apply(request.plan, state)
+        state.try_again()
+        ports = make_ports(settings, store, redactor=redactor)
+        return asyncio.run(_sync(request, state, ports, settings))
+
+
+def _apply(plan: PlanRequest, state: State) -> None:
+    """Record the job's identity, and refuse changes that the platform does not define for published ranges.
+
+    Raises:
+        BadJob: a stream has another dataset or a lower first block than when it was first run, or the chain changed.
+    """
+    recorded = state.fact("applied")
+    before: dict[str, Any] = json.loads(recorded) if recorded else {"chain_id": plan.job.chain_id, "streams": {}}
+    problems = []
+    if before["chain_id"] != plan.job.chain_id:
+        problems.append(f"chain_id: was {before['chain_id']} when this job first ran; give the job another name")
+    streams = before["streams"]
+    for stream in plan.job.streams:
+        was = streams.setdefault(
+            stream.dataset_key, {"dataset": stream.cryo_dataset_name, "from_block": plan.job.from_block}
+        )
+        where = f"streams.{stream.dataset_key}"
+        if was["dataset"] != stream.cryo_dataset_name:
+            problems.append(f"{where}.cryo_dataset_name: was {was['dataset']}; give the stream another name")
+        if plan.job.from_block < was["from_block"]:
+            problems.append(f"mode.from_block: was {was['from_block']} for {where}; use another job for lower blocks")
+    if problems:
+        raise BadJob(plan.job.name, problems)
+    state.set_fact("applied", json.dumps(before | {"streams": streams}, sort_keys=True))
+
+
+async def _sync(request: SyncRequest, state: State, ports: WorkerPorts, settings: Settings) -> int:
+    rates = SharedRates(ports, settings)
+
+    async def attempt(assignment: Assignment) -> Outcome:
+        try:
+            with_rate = rates.ports_for(parse_task(assignment.payload).rpc_pool)
+            return await run_attempt(assignment, ports=with_rate, settings=settings)
+        except RpcPoolUnresolved as error:
+            return Failure(error)
+        finally:
+            await ports.staging.discard(assignment.task_id, assignment.attempt)
+
+    engine = EmbeddedEngine(attempt, state, ports.clock, ports.random, request.concurrency)
+    received: list[signal.Signals] = []
+
+    def drain(number: signal.Signals) -> None:
+        received.append(number)
+        log.info("sync.draining", signal=number.name)
+        engine.draining.set()
+
+    on_first_signal(drain)
+    await ports.staging.sweep()
+    await _discard_crashed(state, ports)
+    first, end = request.plan.target
+    log.info("sync.started", job=request.plan.job.name, from_block=first, to_block=end)
+    stores = chain([ports.store], repeat_later(ports))
+
+    async def plan() -> tuple[StreamPlan, ...]:
+        return await make_plans(request.plan, next(stores))
+
+    plans, results = await run_until_published(plan, engine)
+    set_aside = [each for result in results for each in result.set_aside]
+    missing = sum(plan.missing_blocks for plan in plans)
+    log.info("sync.ended", missing_blocks=missing, set_aside=len(set_aside))
+    _print_summary(request, plans, results)
+    if received and missing:
+        return 128 + received[0]
+    return INCOMPLETE_EXIT_CODE if missing else 0
+
+
+def repeat_later(ports: WorkerPorts) -> Iterator[ObjectStore]:
+    """Yield stores whose failed requests are repeated: a sync of days must not end because one listing failed."""
+    while True:
+        deadline = ports.clock.monotonic() + LISTING_PATIENCE_SECONDS
+        yield RetryingStore(ports.store, clock=ports.clock, random=ports.random, deadline=deadline)
+
+
+async def run_until_published(
+    plan: Callable[[], Awaitable[tuple[StreamPlan, ...]]], engine: Engine
+) -> tuple[tuple[StreamPlan, ...], list[Result]]:
+    """Run the engine until the store has all ranges that were not set aside; return the last plans and all results.
+
+    `plan` lists the store again after each run, because it alone decides what is published. A range that a run has
+    published and that is still missing is given up, since another run would end in the same way.
+
+    Raises:
+        IngestError: the store failed.
+    """
+    plans = await plan()
+    results: list[Result] = []
+    given_up: set[tuple[str, Blocks]] = set()
+    while True:
+        left = [_without(plan, given_up) for plan in plans]
+        if not any(plan.tasks for plan in left):
+            return plans, results
+        result = await engine.run(left)
+        results.append(result)
+        plans = await plan()
+        if result.stopped or not result.published:
+            return plans, results
+        missing = {(plan.stream.key, task) for plan in plans for task in plan.tasks}
+        given_up |= {(each.stream, each.blocks) for each in result.set_aside} | (missing & result.published)
+
+
+def _without(plan: StreamPlan, given_up: set[tuple[str, Blocks]]) -> StreamPlan:
+    """Leave out the tasks that share blocks with a range that was given up."""
+    own = [blocks for key, blocks in given_up if key == plan.stream.key]
+    tasks = tuple(
+        (start, end) for start, end in plan.tasks if not any(start < stop and first < end for first, stop in own)
+    )
+    return replace(plan, tasks=tasks)
+
+
+async def _discard_crashed(state: State, ports: WorkerPorts) -> None:
+    """Delete the staging directories of attempts that a killed sync did not end."""
+    for crashed in state.running():
+        try:
+            await ports.staging.acquire(crashed.task_id, crashed.attempt)
+            await ports.staging.discard(crashed.task_id, crashed.attempt)
+        except IngestError as error:
+            log.warning("sync.staging_left", task_id=crashed.task_id, reason=str(error))
+            continue
+        state.ended(crashed.task_id, crashed.attempt)
+
+
+def _print_summary(request: SyncRequest, plans: Sequence[StreamPlan], results: Sequence[Result]) -> None:
+    """Print each stream's blocks on standard output, and what was set aside on standard error."""
+    set_aside: dict[tuple[str, Blocks], SetAside] = {
+        (each.stream, each.blocks): each for result in results for each in result.set_aside
+    }
+    ranges = [key for result in results for key, _ in result.published]
+    rows = [
+        (
+            plan.stream.key,
+            plan.blocks,
+            plan.blocks - plan.missing_blocks,
+            plan.missing_blocks,
+            ranges.count(plan.stream.key),
+            sum(key == plan.stream.key for key, _ in set_aside),
+        )
+        for plan in plans
+    ]
+    columns = ("stream", "blocks", "published", "missing", "ranges now", "set aside")
+    if request.as_json:
+        names = ("stream", "blocks", "published", "missing", "ranges_now", "set_aside")
+        streams = [dict(zip(names, row, strict=True)) for row in rows]
+        sys.stdout.write(json.dumps({"job": request.plan.job.name, "streams": streams}, indent=2) + "\n")
+    else:
+        print_table(request.plan.job.name, columns, rows)
+    for each in set_aside.values():
+        sys.stderr.write(f"{each.stream} {each.blocks[0]}:{each.blocks[1]} set aside: {each.error}: {each.message}\n")
