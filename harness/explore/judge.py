@@ -10,6 +10,7 @@ from harness.checks.evidence import Evidence, TaskEvidence, Violation, outcome_m
 from harness.checks.outcomes import ALLOWED_EXIT_CODES
 from harness.checks.verdict import check_history
 from harness.explore.cells import Cell
+from harness.explore.laws import broken_laws
 from harness.history import (
     DispatcherCall,
     Event,
@@ -57,8 +58,10 @@ def judge(cell: Cell, events: Sequence[Event], clauses: Collection[str]) -> Judg
     checked = check_history(adapted)
     counted = [each for each in checked.violations if each.clause in clauses and not _is_excused(cell, each, events)]
     problems = [f"{each.clause}: expected {each.expected}; seen: {each.seen}" for each in counted]
+    laws = [(clause, text) for clause, text in broken_laws(cell, events) if clause in clauses]
+    problems += [f"{clause}: {text}" for clause, text in laws]
     problems += _not_live(cell, adapted)
-    broken = tuple(dict.fromkeys(each.clause for each in counted))
+    broken = tuple(dict.fromkeys([*(each.clause for each in counted), *(clause for clause, _ in laws)]))
     seconds = events[-1].at
     if problems:
         return Judged(cell, Status.VIOLATED, tuple(problems), broken, seconds, tuple(events))

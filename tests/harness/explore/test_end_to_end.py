@@ -28,9 +28,9 @@ def test_a_correct_worker_passes(tmp_path: Path):
 @pytest.mark.parametrize(
     ("bug", "cell"),
     [
-        ("precondition-failed-is-fatal", "put-manifest.1+503-after"),
-        ("refused-claims-are-acknowledged", "claim.1+503"),
-        ("store-faults-are-fatal", "list.1+500"),
+        ("never-compares-sizes", "put-manifest.1+keep-half"),
+        ("retries-a-stale-completion", "complete.1+take-lease"),
+        ("works-past-the-lease", "heartbeat.1+take-lease"),
     ],
 )
 def test_a_bug_that_only_a_fault_shows_is_found(bug: str, cell: str, tmp_path: Path):
