@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.checks.verdict import check_history
 from harness.history import DispatcherCall, FinalState, of
 from harness.simulate.plan import PlannedFault, Switch
+from harness.simulate.stored import needless_changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def problems_of(world: World, events: Sequence[Event]) -> list[str]:
     found += [error for error in checked.errors if NOT_SHOWN not in error]
     claims = world.doubles.dispatcher.claims_after_sigterm
     found += [f"LSE-4: expected no claim after SIGTERM; seen: one of worker {life}" for life in claims]
-    return [*world.problems, *found, *_reports(world, events), *_needless_attempts(world)]
+    return [*world.problems, *found, *_reports(world, events), *_needless_attempts(world), *needless_changes(events)]
 
 
 WITHIN_THE_ATTEMPT: dict[tuple[str, str], str] = {

@@ -9,9 +9,10 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from harness.contract import MANIFEST_NAME, chunks, dataset_version, file_name, prefix
+from harness.contract import MANIFEST_NAME, chunks, file_name, prefix
 from harness.scenario import Platform, PreloadedObject, Scenario, TaskLine
 from harness.simulate.process import facts
+from harness.simulate.stored import complete_version, manifest
 from harness.stores.memory import Content
 
 if TYPE_CHECKING:
@@ -116,12 +117,8 @@ def _body(item: PreloadedObject, payload: Mapping[str, Any], name: str, chunk: r
     if item.content == "text":
         return item.text.encode()
     if item.content in {"manifest", "short-manifest"}:
-        parts = chunks(payload["range_start"], payload["range_end"])
-        names = [file_name(payload["chain_id"], payload["cryo_dataset_name"], part) for part in parts]
-        keys = sorted(prefix(payload) + each for each in names)
-        keys = keys[: len(keys) if item.content == "manifest" else 1]
-        fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
-        return json.dumps(fields | {"parquet_keys": keys}, separators=(",", ":")).encode() + b"\n"
+        keys = sorted(key for key in complete_version(payload) if key.endswith(".parquet"))
+        return manifest(payload, keys[: len(keys) if item.content == "manifest" else 1])
     content = facts(name, chunk, lost_rows=item.content == "fewer-rows")
     if item.content == "other-rows":
         content["digest"] = hashlib.sha256(b"other rows").hexdigest()
