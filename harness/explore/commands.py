@@ -98,13 +98,16 @@ def _base(name: str, worker: Target, profile: Profile) -> tuple[Scenario, set[st
     found = find([name])
     if len(found) != 1:
         raise BadScenario(f"--scenario {name}: write the name of one scenario, not of a clause")
+    # The plan is that of the file: with a fault, it would leave scenarios out that exercise other clauses too.
+    planned = plan(worker, profile, found)
+    check_not_empty(planned.scenarios, planned.skipped_of(found))
     try:
-        planned = plan(worker, profile, [explored(found[0])])
+        base = explored(planned.scenarios[0])
     except Unexplorable as problem:
         typer.echo(f"cryo-harness: {problem}", err=True)
         raise typer.Exit(USAGE) from None
-    check_not_empty(planned.scenarios, planned.skipped_of(found))
-    return planned.scenarios[0], planned.required
+    named = tuple(clause for clause in base.clauses if clause in planned.required)
+    return base.model_copy(update={"clauses": named}), planned.required
 
 
 def _budget(text: str) -> Budget:
