@@ -257,7 +257,11 @@ def _work_after_loss(evidence: Evidence, clause: str, response: DispatcherCall) 
 
 
 def _cryo_runs_after_loss(evidence: Evidence, clause: str, claim: DispatcherCall, lost_at: float) -> list[Violation]:
-    """Find Cryo processes of a claim's attempt that still ran `STOP_SECONDS` after its lease was lost."""
+    """Find Cryo processes of a claim's attempt that still ran `STOP_SECONDS` after its lease was lost.
+
+    A worker that the harness had paused can stop its Cryo only when it continues.
+    """
+    lost_at = max([lost_at, *(event.at for event in evidence.of(HarnessAction) if event.action == "SIGCONT")])
     ends = {event.start_number: event for event in evidence.of(CryoEnded)}
     several_workers = len(evidence.of(WorkerStarted)) > 1
     grants = [event.number for event in evidence.claims if event.attempt and event.number > claim.number]

@@ -17,7 +17,7 @@ import typer
 from harness import history, targets
 from harness.checks.verdict import check_history
 from harness.explore import files, report
-from harness.explore.base import Unexplorable, explored
+from harness.explore.base import EXTRA_CLAUSES, Unexplorable, explored
 from harness.explore.campaign import Budget, run_all
 from harness.explore.generate import generate
 from harness.explore.judge import NOT_SHOWN, Judged, Status, judge
@@ -66,7 +66,7 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
         stack.enter_context(remove_containers_after(in_container=worker.in_container))
         stop = stack.enter_context(stopped_by_signals())
         honest = run(base, worker, stores, stop)
-        _check_honest(honest, save)
+        _check_honest(honest, clauses, save)
         generated, skipped = generate(base, honest)
         cells = [cell for cell in generated if pattern.search(cell.name)]
         judged = run_all(
@@ -98,13 +98,16 @@ def _base(name: str, worker: Target, profile: Profile) -> tuple[Scenario, set[st
     found = find([name])
     if len(found) != 1:
         raise BadScenario(f"--scenario {name}: write the name of one scenario, not of a clause")
+    # The plan is that of the file: with a fault, it would leave scenarios out that exercise other clauses too.
+    planned = plan(worker, profile, found)
+    check_not_empty(planned.scenarios, planned.skipped_of(found))
     try:
-        planned = plan(worker, profile, [explored(found[0])])
+        base = explored(planned.scenarios[0])
     except Unexplorable as problem:
         typer.echo(f"cryo-harness: {problem}", err=True)
         raise typer.Exit(USAGE) from None
-    check_not_empty(planned.scenarios, planned.skipped_of(found))
-    return planned.scenarios[0], planned.required
+    named = tuple(clause for clause in base.clauses if clause in planned.required)
+    return base.model_copy(update={"clauses": named}), planned.required
 
 
 def _budget(text: str) -> Budget:
@@ -128,10 +131,11 @@ def _pattern(text: str) -> re.Pattern[str]:
         raise typer.Exit(USAGE) from None
 
 
-def _check_honest(events: list[history.Event], save: Path | None) -> None:
+def _check_honest(events: list[history.Event], clauses: set[str], save: Path | None) -> None:
     """Exit if the run without faults has a problem: what a fault adds can't be seen then."""
     checked = check_history(events)
-    problems = [f"{each.clause}: expected {each.expected}; seen: {each.seen}" for each in checked.violations]
+    counted = [each for each in checked.violations if each.clause in clauses]
+    problems = [f"{each.clause}: expected {each.expected}; seen: {each.seen}" for each in counted]
     problems += [error for error in checked.errors if NOT_SHOWN not in error]
     if not problems:
         return
@@ -145,7 +149,10 @@ def _check_honest(events: list[history.Event], save: Path | None) -> None:
 
 def _judged_and_saved(judged: Judged, save: Path | None) -> Judged:
     if save is not None and judged.status is not Status.PASSED and judged.events:
-        files.save(judged.cell.scenario, save)
+        # A run of the file alone would be an error if it named a clause that nothing in it shows.
+        scenario = judged.cell.scenario
+        named = tuple(name for name in scenario.clauses if name not in EXTRA_CLAUSES or name in judged.clauses)
+        files.save(scenario.model_copy(update={"clauses": named}), save)
         history.save(list(judged.events), save / f"{judged.cell.name}.jsonl")
     return judged
 
