@@ -19,7 +19,7 @@ from harness.checks.verdict import check_history
 from harness.explore import files, report
 from harness.explore.base import EXTRA_CLAUSES, Unexplorable, explored
 from harness.explore.campaign import Budget, run_all
-from harness.explore.generate import generate
+from harness.explore.generate import generate, without_defects
 from harness.explore.judge import NOT_SHOWN, Judged, Status, judge
 from harness.kit.commands import FAILED, INTERRUPTED, USAGE, check_bug, check_writable, usage_errors
 from harness.kit.profile import Profile, plan
@@ -67,7 +67,7 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
         stop = stack.enter_context(stopped_by_signals())
         honest = run(base, worker, stores, stop)
         _check_honest(honest, clauses, save)
-        generated, skipped = generate(base, honest)
+        generated, skipped = without_defects(*generate(base, honest), clauses)
         cells = [cell for cell in generated if pattern.search(cell.name)]
         judged = run_all(
             cells,

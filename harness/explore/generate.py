@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from harness.explore.cells import SIGNALLED, Cell, Operation, Skipped, breadth_first, cell_name
@@ -11,8 +11,12 @@ from harness.explore.faults import dispatcher_faults, rpc_faults, store_faults
 from harness.explore.kills import SIGNALS, KillPoint, kill_points, triggers
 from harness.explore.requests import dispatcher_targets, rpc_targets, store_targets
 from harness.faults import Trigger
+from harness.faults.store import DEFECTS
 from harness.history import Event
 from harness.scenario import Outcome, Scenario
+
+PROTECTION = "LAY-5"
+"""The clause by which a worker notices that a store did not keep what it sent."""
 
 KILLED: dict[str, tuple[Outcome, ...]] = {
     "SIGKILL": ("killed", "success"),
@@ -55,6 +59,17 @@ def generate(scenario: Scenario, events: Sequence[Event]) -> tuple[list[Cell], l
                 continue
             cells.append(_with_signal(scenario, point, signal, found))
     return breadth_first(cells), skipped
+
+
+def without_defects(
+    cells: list[Cell], skipped: list[Skipped], clauses: Collection[str]
+) -> tuple[list[Cell], list[Skipped]]:
+    """Leave out the cells in which the store is at fault, unless the clauses ask for protection from that (LAY-5)."""
+    if PROTECTION in clauses:
+        return cells, skipped
+    reason = f"a store that loses bytes or ignores conditions, which only {PROTECTION} asks to survive"
+    left_out = [Skipped(cell.name, reason) for cell in cells if cell.fault in DEFECTS]
+    return [cell for cell in cells if cell.fault not in DEFECTS], [*skipped, *left_out]
 
 
 def _with_fault(

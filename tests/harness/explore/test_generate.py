@@ -7,7 +7,7 @@ import pytest
 from harness.explore import files
 from harness.explore.base import Unexplorable, explored
 from harness.explore.cells import Cell, Skipped, breadth_first
-from harness.explore.generate import generate
+from harness.explore.generate import generate, without_defects
 from harness.history import Event
 from harness.scenario import Scenario, find, problems, read
 from harness.targets import find as find_target
@@ -150,3 +150,12 @@ def test_a_generated_scenario_fits_our_target(cells: dict[str, Cell]):
     """It is a scenario as any other, which `cryo-harness run` accepts."""
     target = find_target("reference")
     assert all(fitted(cell.scenario, target) == cell.scenario for cell in cells.values())
+
+
+def test_defects_of_the_store_are_left_out_where_no_clause_asks_for_protection(honest: list[Event]):
+    """The core profile lacks LAY-5; each cell that is left out is listed with the reason."""
+    cells, skipped = generate(scenario_of("straight-service"), honest)
+    kept, left_out = without_defects(cells, skipped, {"RNG-4"})
+    assert {cell.fault for cell in cells} - {cell.fault for cell in kept} >= {"keep-half", "ignore-conditions"}
+    assert len(kept) + len(left_out) == len(cells) + len(skipped)
+    assert without_defects(cells, skipped, {"LAY-5"}) == (cells, skipped)
