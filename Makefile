@@ -18,7 +18,7 @@ detect: $(READY)  ## every bug of the reference worker, with the scenario that c
 
 simulate: $(READY)  ## our worker on virtual time: every fault at every operation, and all pairs of them; about three minutes
 	@mkdir -p out
-	@PYTHONPATH=tests $(BIN)/cryo-harness simulate --target simulation.adapter:worker --pairs --interleavings --seeds 500 --report out/simulation.html
+	@PYTHONPATH=tests $(BIN)/cryo-harness simulate --target simulation.adapter:worker --pairs --interleavings --seeds 200 --report out/simulation.html
 
 soak: $(READY)  ## 200 tasks on two workers that a seeded schedule kills and restarts; about two minutes
 	$(BIN)/python scripts/soak.py
