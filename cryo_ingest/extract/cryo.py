@@ -51,12 +51,17 @@ NOT_STARTED_EXIT_CODES = (126, 127)
 """Exit codes of `setpriv` if it can't execute its command."""
 
 
+def disk_free_bytes(directory: Path) -> int:
+    """Return the free space of the disk of a directory."""
+    return shutil.disk_usage(directory).free
+
+
 @dataclass(frozen=True, slots=True)
 class CryoExtractor:
     """Runs the executable of the settings with `run`; `redact` removes secrets from its output.
 
     `watch_seconds` is the time between two checks of the staging directory, and so the longest time that Cryo can
-    write past a cap.
+    write past a cap; `free_bytes` returns the free space of the disk of a directory.
     """
 
     settings: Settings
@@ -64,6 +69,7 @@ class CryoExtractor:
     redact: Callable[[str], str]
     run: RunProcess = run_process
     watch_seconds: float = 0.25
+    free_bytes: Callable[[Path], int] = disk_free_bytes
 
     async def extract(self, request: ExtractionRequest, *, prove: ProveFile) -> Extraction:
         """Run Cryo until the range is complete; see `ports.Extractor`."""
@@ -132,7 +138,7 @@ class CryoExtractor:
         while True:
             await self.clock.sleep(self.watch_seconds)
             extracted.check_caps(self.settings.caps)
-            check_free_space(request.directory)
+            check_free_space(request.directory, free_bytes=self.free_bytes(request.directory))
             await extracted.prove_new_files()
             now = self.clock.monotonic()
             if now - reported >= PROGRESS_INTERVAL_SECONDS:
@@ -151,7 +157,7 @@ class CryoExtractor:
         if result.return_code == 0 and not any(request.directory.rglob("*.parquet")):
             raise CryoWroteNothing(block_range=block_range, tail=result.tail)
         if any("No space left on device" in line for line in result.tail):
-            free = shutil.disk_usage(request.directory).free
+            free = self.free_bytes(request.directory)
             raise DiskFull(path=request.directory, free_bytes=free, needed_bytes=extracted.written_bytes())
 
     def _failure(self, result: ProcessResult, request: ExtractionRequest, extracted: ExtractedFiles) -> IngestError:
@@ -221,15 +227,14 @@ def progress(request: ExtractionRequest, extracted: ExtractedFiles, *, elapsed_s
     }
 
 
-def check_free_space(directory: Path) -> None:
+def check_free_space(directory: Path, *, free_bytes: int) -> None:
     """Check that the disk is not nearly full.
 
     Raises:
         DiskFull: less than a quarter of the free space that an attempt needs at its start is left.
     """
-    free = shutil.disk_usage(directory).free
-    if free < MINIMUM_FREE_BYTES // 4:
-        raise DiskFull(path=directory, free_bytes=free, needed_bytes=MINIMUM_FREE_BYTES // 4)
+    if free_bytes < MINIMUM_FREE_BYTES // 4:
+        raise DiskFull(path=directory, free_bytes=free_bytes, needed_bytes=MINIMUM_FREE_BYTES // 4)
 
 
 def executable_sha256(executable: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.simulate.boundary import Call, Crashed
+from harness.simulate.disk import FREE_BYTES
 from harness.simulate.process import POOL_KEY
 
 if TYPE_CHECKING:
@@ -140,6 +141,11 @@ class Bench:
         """Check, before any change of the local disk, that the worker is alive."""
         if not self.doubles.boundary.workers.is_alive(self.life):
             raise Crashed
+
+    def free_bytes(self, directory: Path) -> int:
+        """Return the free space of the staging disk."""
+        del directory
+        return FREE_BYTES
 
     def stamp(self, path: Path) -> None:
         """Give a new file or directory of the worker the virtual time."""

@@ -91,14 +91,15 @@ class _Request:
     kind: Kind | None
     answer: asyncio.Future[Any]
     way_back_seconds: float
+    is_late: bool
 
 
 @dataclass(slots=True)
 class Boundary:
     """Carries out the operations of one run; `senders` has the life of the worker for each.
 
-    `in_flight` counts the requests that have not arrived yet, `resumed_at` has the times at which
-    a stopped worker went on with a request that it was about to send, and `late_at` those at which slow ones arrived.
+    `in_flight` counts the requests that have not arrived yet, `stops` how often a worker was stopped. `late_at` has the
+    times at which requests arrived that were slow, or that a stopped worker was about to send.
     """
 
     plan: Plan
@@ -108,7 +109,7 @@ class Boundary:
     operations: list[Operation] = field(default_factory=list)
     senders: list[int] = field(default_factory=list)
     in_flight: int = 0
-    resumed_at: list[float] = field(default_factory=list)
+    stops: int = 0
     late_at: list[float] = field(default_factory=list)
     _numbering: Numbering = field(default_factory=Numbering)
     _world: Context = field(default_factory=copy_context)
@@ -121,7 +122,8 @@ class Boundary:
             Crashed: the calling worker is dead, or dies here.
         """
         self._check_alive(life)
-        if self.schedule.ends_turn(life, call.name):
+        was_stopped = self.schedule.ends_turn(life, call.name)
+        if was_stopped:
             await self._resumed(life)
         operation = self._numbering.next(call.name)
         self.operations.append(operation)
@@ -132,7 +134,9 @@ class Boundary:
         if fault is not None:
             self.workers.note(fault)
         await self._signal(kind, life)
-        request = _Request(call, life, kind, loop.create_future(), self.random.uniform(*LATENCY_SECONDS) / 2)
+        is_late = was_stopped or kind in {"slow", "stopped"}
+        way_back = self.random.uniform(*LATENCY_SECONDS) / 2
+        request = _Request(call, life, kind, loop.create_future(), way_back, is_late)
         way = self.random.uniform(*LATENCY_SECONDS) / 2 + (LONG_SECONDS if kind == "slow" else 0.0)
         self.in_flight += 1
         loop.call_later(way, self._arrive, request, context=self._world)
@@ -159,12 +163,12 @@ class Boundary:
         """Return when a worker that has just been stopped goes on."""
         await asyncio.sleep(0)
         self._check_alive(life)
-        self.resumed_at.append(current_loop().time())
+        self.stops += 1
 
     def _arrive(self, request: _Request) -> None:
         """Let a request have its effect, and send the answer."""
         self.in_flight -= 1
-        if request.kind == "slow":
+        if request.is_late:
             self.late_at.append(current_loop().time())
         kind, call, answer = request.kind, request.call, request.answer
         is_awaited = not answer.done() and self.workers.is_alive(request.life)

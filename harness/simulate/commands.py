@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.explore.files import toml
+from harness.kit.commands import check_writable, usage_errors
+from harness.scenario import find
 from harness.simulate.campaign import (
     Campaign,
     Part,
@@ -62,9 +64,11 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - each is an option of the comma
     sys.path.insert(0, "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
     started = time.monotonic()
-    if report is not None and not report.parent.is_dir():
-        _refuse(BadReplay(f"--report: there is no directory {report.parent}; create it"))
+    with usage_errors():
+        check_writable([report] if report is not None else None, save)
     try:
+        if interleavings and scenario and find_scenario(scenario).platform.workers == 1:
+            raise BadReplay(f"--interleavings: {scenario} has one worker; choose {TWO_WORKERS.name}")  # noqa: TRY301
         parts = _parts(target, scenario, pairs=pairs, interleavings=interleavings, seeds=seeds)
     except BadReplay as problem:
         _refuse(problem)
@@ -100,7 +104,8 @@ def replay_command(
 ) -> None:
     """Run a saved run again, to the letter, and print its history and what is wrong with it.
 
-    Exit codes: 0 nothing is wrong any more, 1 problems, 64 usage, or a run that no scenario expresses.
+    Exit codes: 0 nothing is wrong any more, 1 problems, or a part of the plan that never came into play, 64 usage, or a
+    run that no scenario expresses.
     """
     if scenario is not None:
         _write_scenario(file, scenario)
@@ -116,16 +121,27 @@ def replay_command(
         typer.echo(f"{event.at:9.3f} s  {event.kind:22}{_detail(event)}")
     for step in run.plan:
         typer.echo(f"plan: {step}")
+    for step in run.unfired:
+        typer.echo(f"NEVER FIRED {step}")
     for text in run.problems:
         typer.echo(f"PROBLEM {text}")
     typer.echo(f"digest {run.digest}")
-    raise typer.Exit(1 if run.problems else 0)
+    raise typer.Exit(1 if run.problems or run.unfired else 0)
+
+
+def _check_translatable(saved: Replay, path: Path) -> None:
+    if saved.scenario != ONE_TASK.name:
+        raise Untranslatable(f"world {saved.scenario}: only runs of {ONE_TASK.name} have a scenario")
+    if path.suffix != ".toml" or path.exists():
+        raise BadReplay(f"{path} exists already, or does not end in .toml; choose another name")
 
 
 def _write_scenario(file: Path, path: Path) -> None:
     """Write the plan of a saved run as a scenario file."""
     try:
-        written = as_scenario(find_scenario(WIRE_BASE), load(file).plan, name=path.stem)
+        saved = load(file)
+        _check_translatable(saved, path)
+        written = as_scenario(find([WIRE_BASE])[0], saved.plan, name=path.stem)
         path.write_text(toml(written), encoding="utf-8")
     except (BadReplay, Untranslatable) as problem:
         _refuse(problem)

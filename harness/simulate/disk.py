@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 STAGING_ROOT = "/staging"
 """The staging root in histories."""
 
+OLD_SECONDS = 60.0
 FREE_BYTES = 10 * 1024**3
 """Free space of a disk that is not full."""
 
@@ -29,7 +30,6 @@ class SimulatedDisk:
     root: Path
     clock: SimulatedClock
     random: Random
-    free_bytes: int = FREE_BYTES
 
     def shown(self, directory: Path) -> str:
         """Name a directory as every machine does, so that histories can be compared."""
@@ -44,6 +44,13 @@ class SimulatedDisk:
     def stamp_all(self) -> None:
         """Give everything below the root the virtual time."""
         self.stamp(*self._paths())
+
+    def age(self) -> None:
+        """Make what has a real modification time older than any time to live: a sweep must look at the locks."""
+        now = self.clock.time()
+        for path in self._paths():
+            if path.stat().st_mtime > now:
+                os.utime(path, (now - OLD_SECONDS, now - OLD_SECONDS))
 
     def entries(self) -> tuple[StagedEntry, ...]:
         """List everything below the staging root."""

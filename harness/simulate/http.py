@@ -14,6 +14,7 @@ from harness.fakes.dispatcher.wire import CLAIM, COMPLETE
 from harness.faults import DispatcherFault
 from harness.history import DispatcherCall
 from harness.simulate.boundary import Call, Refused
+from harness.simulate.disk import STAGING_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ class SimulatedDispatcher:
     recorder: SimulatedRecorder
     machine: Dispatcher
     progress: asyncio.Event
+    staging_root: str
     claimed_by: dict[tuple[str, int], int] = field(default_factory=dict)
     terminated_at: dict[int, float] = field(default_factory=dict)
     claims_after_sigterm: list[int] = field(default_factory=list)
@@ -57,6 +59,8 @@ class SimulatedDispatcher:
             Unanswered: the request may have had its effect.
         """
         lowered = {name.lower(): value for name, value in headers.items()}
+        # Messages may name the staging directory, whose place differs between runs.
+        body = body.replace(self.staging_root.encode(), STAGING_ROOT.encode())
         request = DispatcherRequest("POST", path, lowered, body)
 
         answers_arrived: list[Callable[[], None]] = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.scenario import find
 from harness.simulate.plan import KINDS, Kind, Operation, PlannedFault, Step, Switch
-from harness.simulate.worlds import WORLDS, unsupported
+from harness.simulate.worlds import WORLDS, as_world, unsupported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,11 +48,17 @@ def load(path: Path) -> Replay:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         plan = tuple(_read(each) for each in content["plan"])
-        return Replay(str(content["target"]), str(content["scenario"]), int(content["seed"]), plan)
+        _check_fields(content)
+        return Replay(str(content["target"]), str(content["scenario"]), _number(content["seed"], least=0), plan)
     except OSError as error:
         raise BadReplay(f"{path} can't be read: {error.strerror}") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadReplay(f"{path} is not a saved run: {type(error).__name__}: {error}") from None
+
+
+def _check_fields(content: dict[str, Any]) -> None:
+    if unknown := sorted(content.keys() - {"target", "scenario", "seed", "plan"}):
+        raise ValueError(f"unknown fields: {', '.join(unknown)}")
 
 
 def _written(step: Step) -> dict[str, object]:
@@ -63,9 +70,22 @@ def _written(step: Step) -> dict[str, object]:
 
 def _read(step: dict[str, Any]) -> Step:
     if "worker" in step:
-        return Switch(int(step["worker"]), int(step["operations"]), bool(step["takes_leases"]))
-    operation = Operation(str(step["operation"]), int(step["number"]))
-    return PlannedFault(operation, _kind(step["kind"]), bool(step["lasting"]))
+        worker, operations = _number(step["worker"], least=1), _number(step["operations"], least=0)
+        return Switch(worker, operations, _flag(step["takes_leases"]))
+    operation = Operation(str(step["operation"]), _number(step["number"], least=1))
+    return PlannedFault(operation, _kind(step["kind"]), _flag(step["lasting"]))
+
+
+def _number(value: object, *, least: int) -> int:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{value!r} is not an integer from {least}")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
 
 
 def _kind(value: object) -> Kind:
@@ -83,8 +103,11 @@ def find_target(name: str) -> Target:
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadReplay(f"target {name!r} can't be imported, expected MODULE:FUNCTION: {error}") from None
+    except Exception as error:  # noqa: BLE001 - the target's module is not ours
+        reason = f"{type(error).__name__}: {error}"
+        raise BadReplay(f"target {name!r} can't be imported, expected MODULE:FUNCTION: {reason}") from None
+    if not inspect.iscoroutinefunction(found):
+        raise BadReplay(f"target {name!r} is no async function, expected MODULE:FUNCTION of one that takes a Bench")
     return cast("Target", found)
 
 
@@ -102,4 +125,4 @@ def find_scenario(name: str) -> Scenario:
         raise BadReplay(f"there is no world {name!r} ({worlds}), nor a scenario; `cryo-harness list` shows scenarios")
     if missing := unsupported(found[0]):
         raise BadReplay(f"scenario {name!r} can't be simulated: it has {', '.join(missing)}")
-    return found[0]
+    return as_world(found[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +45,13 @@ def simulate(scenario: Scenario, target: Target, *, plan: tuple[Step, ...] = (),
     """Run a scenario's tasks through a target."""
     with tempfile.TemporaryDirectory(prefix="simulate-", dir=_memory()) as name:
         world = World(judged_by(scenario, plan), target, Plan(plan), seed, Path(name))
+        umask = os.umask(0o022)  # a history has the modes of staged files
         try:
             run_virtually(world.run())
         except Deadlock as deadlock:
             world.problems.append(str(deadlock))
+        finally:
+            os.umask(umask)
         return _result(world)
 
 

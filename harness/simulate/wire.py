@@ -81,6 +81,8 @@ def as_scenario(base: Scenario, plan: tuple[Step, ...], *, name: str) -> Scenari
 def _translated(step: PlannedFault) -> tuple[str, list[Any]]:
     """Return the table of a scenario and what is added to it."""
     name, kind, nth = step.operation.name, step.kind, step.operation.number
+    if kind == "power-loss":
+        raise Untranslatable(f"{step}: a scenario's disk loses nothing")
     if kind in CRASHES or kind in _SIGNALS or kind == "lease-taken":
         return "triggers", _triggers(step)
     if name in _STORE and kind in _ANSWERS:

@@ -49,7 +49,7 @@ RESTART_SECONDS = 1.0
 """After the death of a worker; the first workers start in such intervals too, so the first one gets the first task."""
 POLL_SECONDS = 10.0
 """How often the end of a run is looked for at least; leases, backoffs and requests end at their time."""
-LIMIT_SECONDS = 3600.0
+LIMIT_SECONDS = 900.0
 """Virtual time in which every task must have ended: faults last two minutes at most."""
 STOP_SECONDS = 60.0
 """Virtual time in which a worker without an attempt must have ended after SIGTERM."""
@@ -181,7 +181,7 @@ class World:
             self.clock,
             SimulatedStore(boundary, recorder),
             queue,
-            SimulatedDispatcher(boundary, recorder, machine, self._progress),
+            SimulatedDispatcher(boundary, recorder, machine, self._progress, str(root)),
             SimulatedCryo(boundary, recorder, chain_id, disk),
             disk,
             machine.worker_token,
@@ -250,6 +250,8 @@ class World:
             if self.is_alive(bench.life):
                 code = 1
                 self.problems.append(f"worker {bench.life} ended with {type(error).__name__}: {error}")
+        if code == 0 and self.is_alive(bench.life) and bench.life not in self.doubles.dispatcher.terminated_at:
+            self.problems.append(f"worker {bench.life} ended without a signal")
         worker = self._alive.pop(bench.life, None)
         if worker is not None:
             self.recorder.add(WorkerExited, worker=bench.life, code=code)
@@ -286,7 +288,8 @@ class World:
         """Send SIGTERM to all workers, and wait until they have ended."""
         for life in sorted(self._alive):
             current_loop().continue_life(life)
-            self.terminate(life)
+            if life not in self.doubles.dispatcher.terminated_at:
+                self.terminate(life)
         until = self.clock.monotonic() + STOP_SECONDS
         while self._alive and self.clock.monotonic() < until:
             self._progress.clear()

@@ -94,8 +94,19 @@ def unsupported(scenario: Scenario) -> list[str]:
     problems += [name for name in tables if getattr(scenario, name)]
     problems += ["environment"] if scenario.environment or any(line.environment for line in scenario.tasks) else []
     problems += [f"a task that ends as {line.outcome}" for line in scenario.tasks if line.outcome != "success"]
-    problems += ["platform.form = 'lite'"] if scenario.platform.form == "lite" else []
+    own = {"workers", "wakeups", "lease_seconds", "max_attempts", "backoff_seconds"}
+    platform = scenario.platform.model_dump(exclude=own)
+    usual = Platform().model_dump(exclude=own)
+    problems += [f"platform.{name} = {value!r}" for name, value in platform.items() if value != usual[name]]
     return problems
+
+
+def as_world(scenario: Scenario) -> Scenario:
+    """Return a scenario with the times and clauses of a world: faults last longer than its own leases and attempts."""
+    times = PLATFORM.model_dump(include={"lease_seconds", "max_attempts", "backoff_seconds"})
+    return scenario.model_copy(
+        update={"platform": scenario.platform.model_copy(update=times), "clauses": CLAUSES, "environment": {}}
+    )
 
 
 def preloaded(scenario: Scenario) -> dict[str, Content]:

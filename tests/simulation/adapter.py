@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from cryo_ingest.errors import NodeUnavailable, ProofFailed, StoreUnavailable
+from cryo_ingest.extract.command import INHERITED
 from cryo_ingest.extract.cryo import CryoExtractor
 from cryo_ingest.extract.process import ProcessResult
 from cryo_ingest.extract.staging import DirectoryStaging
@@ -66,7 +67,7 @@ async def run_service(bench: Bench, store: ObjectStore) -> None:
     )
     redactor = Redactor([bench.worker_token])
     ports = WorkerPorts(
-        extractor=CryoExtractor(settings, bench.clock, redactor, RunsCryo(bench), watch_seconds=WATCH_SECONDS),
+        extractor=CryoExtractor(settings, bench.clock, redactor, RunsCryo(bench), WATCH_SECONDS, bench.free_bytes),
         staging=SimulatedStaging(bench, settings),
         store=store,
         chain=ChainPort(bench),
@@ -116,7 +117,9 @@ class RunsCryo:
     ) -> ProcessResult:
         """Run it; the words before Cryo's own are the wrapper's."""
         arguments = command[command.index(str(_executable(self.bench))) + 1 :]
-        ended = await self.bench.run_cryo(arguments, directory, environment)
+        # What Cryo may inherit depends on the machine, and a run must not.
+        variables = [name for name in environment if name not in INHERITED]
+        ended = await self.bench.run_cryo(arguments, directory, variables)
         return ProcessResult(ended.code, ended.tail)
 
 
@@ -124,7 +127,7 @@ class SimulatedStaging(DirectoryStaging):
     """The worker's own staging; a dead worker changes nothing on the disk, and the kernel releases its locks."""
 
     def __init__(self, bench: Bench, settings: Settings) -> None:
-        super().__init__(settings.staging_root, STAGING_TTL_HOURS, bench.clock)
+        super().__init__(settings.staging_root, STAGING_TTL_HOURS, bench.clock, minimum_free_bytes=0)
         self._bench = bench
         bench.on_death.append(self._release)
 
@@ -143,6 +146,7 @@ class SimulatedStaging(DirectoryStaging):
     async def sweep(self) -> int:
         """Delete old directories."""
         self._bench.touch_disk()
+        self._bench.doubles.disk.age()
         return await super().sweep()
 
     def _release(self) -> None:

@@ -210,6 +210,8 @@ def test_a_saved_run_is_read_as_it_was_written(tmp_path: Path):
     [
         ("no JSON", "is not a saved run"),
         (json.dumps({"target": "x", "scenario": "y", "seed": 0}), "plan"),
+        (json.dumps({"target": "x", "scenario": "y", "seed": 1.5, "plan": []}), "1.5 is not an integer from 0"),
+        (json.dumps({"target": "x", "scenario": "y", "seed": 0, "plan": [], "more": 1}), "unknown fields: more"),
         (
             json.dumps(
                 {
@@ -222,7 +224,7 @@ def test_a_saved_run_is_read_as_it_was_written(tmp_path: Path):
             "'odd' is not one of refused",
         ),
     ],
-    ids=["not JSON", "no plan", "unknown kind"],
+    ids=["not JSON", "no plan", "no integer", "unknown field", "unknown kind"],
 )
 def test_a_bad_file_is_named(content: str, words: str, tmp_path: Path):
     """The message says what is wrong."""
@@ -231,7 +233,7 @@ def test_a_bad_file_is_named(content: str, words: str, tmp_path: Path):
         load(tmp_path / "bad.json")
 
 
-@pytest.mark.parametrize("name", ["nothing", "no.such:module", "json:nothing"])
+@pytest.mark.parametrize("name", ["nothing", "no.such:module", "json:nothing", "json:dumps"])
 def test_a_target_that_does_not_exist_is_named(name: str):
     """The message shows the form."""
     with pytest.raises(BadReplay, match="MODULE:FUNCTION"):
@@ -253,7 +255,35 @@ def test_a_scenario_that_can_not_be_simulated_is_refused():
         find_scenario("one-block")
     with pytest.raises(BadReplay, match="one-task, two-workers"):
         find_scenario("no such scenario")
-    assert find_scenario("straight-service").name == "straight-service"
+    with pytest.raises(BadReplay, match=r"platform\.stray"):
+        find_scenario("stray-messages")
+    simulated = find_scenario("straight-service")
+    assert (simulated.name, simulated.platform) == ("straight-service", ONE_TASK.platform)
+
+
+def test_the_machine_does_not_change_a_run():
+    """Neither another umask nor other variables that Cryo inherits, and no message has a real directory."""
+    plan = (PlannedFault(Operation("cryo.file", 1), "cut-off", lasting=True),)
+    before, umask = os.environ.pop("TZ", None), os.umask(0o077)
+    try:
+        os.environ["LC_ALL"] = "C"
+        first = simulate(ONE_TASK, worker, plan=plan)
+    finally:
+        os.umask(umask)
+        del os.environ["LC_ALL"]
+        if before is not None:
+            os.environ["TZ"] = before
+    assert first.digest == simulate(ONE_TASK, worker, plan=plan).digest
+
+
+async def ends_by_itself(bench: object) -> None:
+    """End without a signal, as a service must not."""
+    del bench
+
+
+def test_a_worker_that_ends_without_a_signal_is_reported():
+    """It is started again, as a platform would, but nothing asked it to end."""
+    assert "worker 1 ended without a signal" in simulate(ONE_TASK, ends_by_itself).problems
 
 
 REPLAYS = Path(__file__).parent / "replays"

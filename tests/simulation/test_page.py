@@ -188,7 +188,7 @@ def test_a_report_in_a_directory_that_does_not_exist_is_a_usage_error(tmp_path: 
     arguments = ["simulate", "--target", TARGET, "--report", str(tmp_path / "nothing" / "page.html")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 64
-    assert "nothing; create it" in result.stderr
+    assert "nothing does not exist" in result.stderr
 
 
 class Terminal(io.StringIO):

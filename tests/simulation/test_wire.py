@@ -68,7 +68,10 @@ def test_replay_writes_the_scenario_of_a_saved_run(tmp_path: Path):
     assert f"cryo-harness run {written}" in result.output
     assert find([str(written)])[0].store_faults[0].status == 503
 
+    again = CliRunner().invoke(app, ["replay", str(saved), "--scenario", str(written)])
+    assert again.exit_code == 64
+    assert "exists already" in again.output
     Replay(TARGET, "two-workers", 0, (Switch(1, 3),)).save(saved)
     refused = CliRunner().invoke(app, ["replay", str(saved), "--scenario", str(written)])
     assert refused.exit_code == 64
-    assert "no order of two workers" in refused.output
+    assert "only runs of one-task have a scenario" in refused.output

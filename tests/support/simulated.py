@@ -59,7 +59,7 @@ def simulated_bench(folder: Path, machine: Dispatcher | None = None) -> Bench:
         clock,
         SimulatedStore(boundary, recorder),
         SimulatedQueue(boundary, recorder, clock, progress),
-        SimulatedDispatcher(boundary, recorder, machine, progress),
+        SimulatedDispatcher(boundary, recorder, machine, progress, str(folder)),
         SimulatedCryo(boundary, recorder, 1, disk),
         disk,
         machine.worker_token,
