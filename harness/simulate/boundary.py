@@ -134,7 +134,8 @@ class Boundary:
         if fault is not None:
             self.workers.note(fault)
         await self._signal(kind, life)
-        is_late = was_stopped or kind in {"slow", "stopped"}
+        # What a worker sends in the instant in which it goes on, it was about to send when it was stopped.
+        is_late = was_stopped or kind in {"slow", "stopped"} or loop.continued_at.get(life) == loop.time()
         way_back = self.random.uniform(*LATENCY_SECONDS) / 2
         request = _Request(call, life, kind, loop.create_future(), way_back, is_late)
         way = self.random.uniform(*LATENCY_SECONDS) / 2 + (LONG_SECONDS if kind == "slow" else 0.0)

@@ -55,6 +55,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         self._stopped: dict[int, list[asyncio.Handle]] = {}
+        self.continued_at: dict[int, float] = {}
         self._tasks: dict[int, WeakSet[asyncio.Task[Any]]] = {}
         super().__init__(self._jumping)
         self.set_task_factory(self._make_task)
@@ -90,6 +91,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def continue_life(self, life: int) -> None:
         """Let a stopped worker go on; timers that have expired meanwhile fire at once."""
+        if life in self._stopped:
+            self.continued_at[life] = self.time()
         for handle in self._stopped.pop(life, ()):
             if handle.cancelled():
                 continue
