@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
@@ -63,6 +63,12 @@ def prefix(payload: Mapping[str, Any]) -> str:
     block_range = f"{payload['range_start']}_{payload['range_end']}"
     owner = f"{payload['chain_id']}/{str(payload['dataset_uuid']).lower()}"
     return f"cryo/{owner}/{block_range}/{dataset_version(payload)}/"
+
+
+def manifest(payload: Mapping[str, Any], keys: Iterable[str]) -> bytes:
+    """Return a manifest of a payload's version that lists some keys, in the form of LAY-7."""
+    fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
+    return json.dumps(fields | {"parquet_keys": sorted(keys)}, separators=(",", ":")).encode() + b"\n"
 
 
 @cache

@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at the same time")
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - all_bugs().keys()):
-        parser.error(f"there is no planted bug {', '.join(unknown)}")
+        parser.error(f"unknown planted bug: {', '.join(unknown)}")
     names = options.names or list(all_bugs())
     started = time.monotonic()
     print("| bug | clause | reported | faults after shrinking | runs | seconds |\n|---|---|---|---|---|---|")

@@ -29,7 +29,7 @@ def calls_by_method(dataset: str, tasks: Iterable[Blocks], *, level: Level, log_
     """Return the number of calls of each method for a dataset's tasks, at a level of proof.
 
     Raises:
-        BadPayload: there is no such dataset.
+        BadPayload: Cryo has no such dataset.
     """
     facts = find_dataset(dataset)
     proved_at = facts.attainable(level)

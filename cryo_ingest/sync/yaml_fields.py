@@ -1,7 +1,7 @@
 """Reads the fields of a YAML mapping with their lines, and collects problems instead of stopping at the first.
 
-Scalars are read by the rules of YAML 1.2, as the platform reads them: `on` and `1_000` are text, and `010` is no number
-that two parsers agree on. PyYAML only splits the file into nodes, because it follows YAML 1.1 and drops the lines.
+Scalars follow YAML 1.2, as on the platform: `on` and `1_000` are text, and `010` is rejected, because parsers disagree
+about its value. PyYAML only splits the file into nodes, because it follows YAML 1.1 and drops the lines.
 Messages contain no values: a URL with a key may have been written into a wrong field.
 """
 

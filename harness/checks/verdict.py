@@ -24,6 +24,8 @@ CHECKS: dict[str, Callable[[Evidence], Findings]] = {
 """The check of each clause."""
 
 
+NOT_SHOWN = "shows "
+"""What the error of a history contains that shows nothing about a clause: injected faults may prevent that."""
 MAX_VIOLATIONS = 20
 """Violations of one clause that are reported one by one; one more says how many others there are."""
 
@@ -81,7 +83,7 @@ def check_history(events: Sequence[Event]) -> CheckResult:
     not_shown = [clause for clause in named if clause not in {*passed, *inconclusive}]
     if not_shown and not violations and not errors:
         subject = "no event" if evidence.went_as_expected else "a task did not go as the scenario expects, so no event"
-        errors.append(f"{subject} shows {', '.join(not_shown)}, which the scenario names")
+        errors.append(f"{subject} {NOT_SHOWN}{', '.join(not_shown)}, which the scenario names")
     return CheckResult(evidence.scenario.name, tuple(violations), tuple(passed), inconclusive, tuple(errors))
 
 

@@ -15,12 +15,12 @@ from typing import Annotated
 import typer
 
 from harness import history, targets
-from harness.checks.verdict import check_history
+from harness.checks.verdict import NOT_SHOWN, check_history
 from harness.explore import files, report
 from harness.explore.base import EXTRA_CLAUSES, Unexplorable, explored
 from harness.explore.campaign import Budget, run_all
 from harness.explore.generate import generate, without_defects
-from harness.explore.judge import NOT_SHOWN, Judged, Status, judge
+from harness.explore.judge import Judged, Status, judge
 from harness.kit.commands import FAILED, INTERRUPTED, USAGE, check_bug, check_writable, usage_errors
 from harness.kit.profile import Profile, plan
 from harness.kit.running import check_not_empty, max_jobs

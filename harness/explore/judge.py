@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from harness.checks.evidence import Evidence, TaskEvidence, Violation, outcome_matches
 from harness.checks.outcomes import ALLOWED_EXIT_CODES
-from harness.checks.verdict import check_history
+from harness.checks.verdict import NOT_SHOWN, check_history
 from harness.explore.cells import Cell
 from harness.explore.laws import broken_laws
 from harness.history import (
@@ -23,8 +23,6 @@ from harness.history import (
 )
 from harness.scenario import Outcome
 
-NOT_SHOWN = "shows "
-"""An error of a history that shows nothing about a named clause: a fault may prevent that."""
 UNFIRED = "a fault never fired"
 
 

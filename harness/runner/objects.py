@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.contract import MANIFEST_NAME, chunks, dataset_version, file_name, prefix
+from harness.contract import MANIFEST_NAME, chunks, file_name, manifest, prefix
 from harness.fakes.cryo.write import write_table
 from harness.history import FinalObject
 from harness.world.chain import Chain
@@ -68,8 +67,7 @@ def _content(preloaded: PreloadedObject, scenario: Scenario, payload: dict[str, 
         dataset = payload["cryo_dataset_name"]
         keys = sorted(prefix(payload) + file_name(payload["chain_id"], dataset, chunk) for chunk in names)
         keys = keys[: len(keys) if preloaded.content == "manifest" else 1]
-        fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
-        return json.dumps(fields | {"parquet_keys": keys}, separators=(",", ":")).encode() + b"\n"
+        return manifest(payload, keys)
     import pyarrow as pa  # noqa: PLC0415 - slow, and few scenarios need it
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 

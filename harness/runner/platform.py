@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from harness.fakes.dispatcher import DispatcherRequest
-    from harness.fakes.dispatcher.dispatcher import Delivery
+    from harness.fakes.dispatcher.delivery import Delivery
     from harness.runner.recorder import Recorder
     from harness.scenario import Scenario
     from harness.stores.bucket import S3Endpoint

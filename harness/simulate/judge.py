@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from harness.checks.verdict import check_history
+from harness.checks.verdict import NOT_SHOWN, check_history
 from harness.history import DispatcherCall, FinalState, of
 from harness.simulate.plan import PlannedFault, Switch
 from harness.simulate.stored import needless_changes
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 BY_ATTEMPT = "OUT-1"
 """Judged here instead of by its check, which expects a report of every attempt: one that was killed or that lost its
 lease need not report."""
-
-NOT_SHOWN = "shows "
-"""An error of a history that shows nothing about a clause: no failure of a run whose faults prevented it."""
-
 
 MANY_REQUESTS = 2000
 """Far more than any honest run sends: repeated without a pause, one request becomes thousands."""
@@ -87,10 +83,13 @@ def _needless_attempts(world: World) -> list[str]:
 def _is_excused(each: Violation, world: World, events: Sequence[Event]) -> bool:
     """Return whether a violation comes from the plan, so that no worker could avoid it.
 
-    A stopped worker can't stop its Cryo, and sends what it was about to send when it goes on. A request that arrives
-    late is recorded after what the worker did when it had given that request up; and a second wake-up of a task may be
-    deleted while a claim for the first one fails.
+    Cryo must run again (OUT-5) only if the fault that makes it fail fired. A stopped worker can't stop its Cryo, and
+    sends what it was about to send when it goes on. A request that arrives late is recorded after what the worker did
+    when it had given that request up; and a second wake-up of a task may be deleted while a claim for the first one
+    fails.
     """
+    if each.clause == "OUT-5":
+        return bool(world.plan.unfired)
     if each.clause == "LSE-3" and each.expected.startswith("Cryo is stopped within"):
         return world.boundary.stops > 0
     late = [events[number - 1] for number in each.events[each.clause != "PUB-6" :]]

@@ -107,7 +107,7 @@ def find_target(name: str) -> Target:
         reason = f"{type(error).__name__}: {error}"
         raise BadReplay(f"target {name!r} can't be imported, expected MODULE:FUNCTION: {reason}") from None
     if not inspect.iscoroutinefunction(found):
-        raise BadReplay(f"target {name!r} is no async function, expected MODULE:FUNCTION of one that takes a Bench")
+        raise BadReplay(f"target {name!r} must be MODULE:FUNCTION of an async function that takes a Bench")
     return cast("Target", found)
 
 
@@ -122,7 +122,9 @@ def find_scenario(name: str) -> Scenario:
     found = [scenario for scenario in find() if scenario.name == name]
     if not found:
         worlds = ", ".join(WORLDS)
-        raise BadReplay(f"there is no world {name!r} ({worlds}), nor a scenario; `cryo-harness list` shows scenarios")
+        raise BadReplay(
+            f"unknown world or scenario {name!r}; the worlds are {worlds}, and `cryo-harness list` shows the scenarios"
+        )
     if missing := unsupported(found[0]):
         raise BadReplay(f"scenario {name!r} can't be simulated: it has {', '.join(missing)}")
     return as_world(found[0])

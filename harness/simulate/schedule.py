@@ -83,7 +83,7 @@ class Schedule:
             self.finish()
 
     def finish(self) -> None:
-        """Let all workers go on, whatever the plan says: the end of a run, or of a worker, is no operation."""
+        """Let all workers continue for the rest of the run, whatever the plan says."""
         self._is_over = True
         for life in sorted(self.lives.values()):
             current_loop().continue_life(life)

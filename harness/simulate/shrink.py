@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.simulate.explore import MANY
 from harness.simulate.plan import Operation, PlannedFault, Step
 from harness.simulate.run import Run, simulate
 
@@ -56,5 +57,6 @@ def _simpler(step: Step) -> Iterator[Step]:
         for number in range(1, step.operation.number):
             yield replace(step, operation=Operation(step.operation.name, number))
     else:
-        for operations in range(step.operations if step.operations < 100 else 0):  # noqa: PLR2004 - `MANY` is no turn to shorten
+        # A turn of `MANY` operations lasts until the worker is idle; shorter ones are other turns, and not simpler.
+        for operations in range(step.operations if step.operations < MANY else 0):
             yield replace(step, operations=operations)

@@ -10,7 +10,7 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from harness.contract import MANIFEST_NAME, chunks, dataset_version, file_name, prefix
+from harness.contract import MANIFEST_NAME, chunks, file_name, manifest, prefix
 from harness.history import CryoStarted, DispatcherCall, StoreResponse, TaskCreated, of
 from harness.simulate.process import facts
 
@@ -25,14 +25,8 @@ def complete_version(payload: Mapping[str, Any]) -> dict[str, str]:
     parts = chunks(payload["range_start"], payload["range_end"])
     names = {file_name(payload["chain_id"], payload["cryo_dataset_name"], part): part for part in parts}
     bodies = {prefix(payload) + name: json.dumps(facts(name, part)).encode() for name, part in names.items()}
-    bodies[prefix(payload) + MANIFEST_NAME] = manifest(payload, sorted(bodies))
+    bodies[prefix(payload) + MANIFEST_NAME] = manifest(payload, bodies)
     return {key: hashlib.sha256(body).hexdigest() for key, body in bodies.items()}
-
-
-def manifest(payload: Mapping[str, Any], keys: Sequence[str]) -> bytes:
-    """Return a manifest in the form of LAY-7 that lists some keys."""
-    fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
-    return json.dumps(fields | {"parquet_keys": list(keys)}, separators=(",", ":")).encode() + b"\n"
 
 
 def needless_changes(events: Sequence[Event]) -> list[str]:

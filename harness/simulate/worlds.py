@@ -9,10 +9,10 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from harness.contract import MANIFEST_NAME, chunks, file_name, prefix
+from harness.contract import MANIFEST_NAME, chunks, file_name, manifest, prefix
 from harness.scenario import Platform, PreloadedObject, Scenario, TaskLine
 from harness.simulate.process import facts
-from harness.simulate.stored import complete_version, manifest
+from harness.simulate.stored import complete_version
 from harness.stores.memory import Content
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ def test_an_empty_queue_has_no_message(run: Callable[[Act], None]):
 
 
 def test_a_delivered_message_is_invisible_until_it_is_returned(run: Callable[[Act], None]):
-    """At least once: whoever hides a message for no time gives it back, with another receipt."""
+    """Hiding a message for 0 s returns it to the queue; the next delivery has another receipt."""
 
     async def act(queue: WakeupQueue, send: Send) -> None:
         send(TASK)
@@ -79,7 +79,7 @@ def test_a_delivered_message_is_invisible_until_it_is_returned(run: Callable[[Ac
 
 
 def test_a_message_that_is_deleted_never_comes_back(run: Callable[[Act], None]):
-    """Deleting twice is no error, as SQS documents it."""
+    """Deleting a message a second time succeeds, as SQS documents it."""
 
     async def act(queue: WakeupQueue, send: Send) -> None:
         send(TASK)

@@ -253,7 +253,7 @@ def test_a_scenario_that_can_not_be_simulated_is_refused():
     """The message names what it has, and a wrong name leads to the list of worlds."""
     with pytest.raises(BadReplay, match="it has delivery = 'run'"):
         find_scenario("one-block")
-    with pytest.raises(BadReplay, match="one-task, two-workers"):
+    with pytest.raises(BadReplay, match="the worlds are one-task, two-workers"):
         find_scenario("no such scenario")
     with pytest.raises(BadReplay, match=r"platform\.stray"):
         find_scenario("stray-messages")
@@ -296,3 +296,9 @@ def test_what_was_found_does_not_come_back(path: Path):
     run = simulate(find_scenario(saved.scenario), find_target(saved.target), plan=saved.plan, seed=saved.seed)
     assert run.problems == ()
     assert [step for step in run.unfired if isinstance(step, PlannedFault)] == []
+
+
+def test_cryo_need_not_run_again_if_its_fault_never_fires():
+    """OUT-5 applies to a run in which Cryo fails; the third file never comes here."""
+    run = simulate(ONE_TASK, worker, plan=(PlannedFault(Operation("cryo.file", 3), "refused"),))
+    assert (run.problems, len(run.unfired)) == ((), 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from simulation.adapter import worker
 
-from harness.checks.verdict import check_history
+from harness.checks.verdict import NOT_SHOWN, check_history
 from harness.history import TimedOut, of
 from harness.runner.run import run
 from harness.scenario import find
@@ -17,9 +17,6 @@ from harness.simulate.wire import Untranslatable, as_scenario
 from harness.simulate.worlds import ONE_TASK
 from harness.stores.backends import Backends
 from harness.targets import find as find_worker
-
-NOT_SHOWN = "shows "
-"""An error of a history that shows nothing about a named clause: a fault may prevent that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from typing import Any, Literal
 from harness.contract import dataset_version
 from harness.fakes.dispatcher.clock import HarnessClock, SystemClock
 from harness.fakes.dispatcher.completion import check_completion
+from harness.fakes.dispatcher.delivery import LEASE_ENDING_STATUSES, TRANSPORT_ACTIONS, Delivery, TransportAction
 from harness.fakes.dispatcher.outbox import Outbox, Wakeups
 from harness.fakes.dispatcher.state import Report, TaskState, TaskStatus
 from harness.fakes.dispatcher.tokens import Tokens
@@ -41,19 +41,6 @@ from harness.fakes.dispatcher.wire import (
 from harness.faults import DispatcherFault, Script
 
 ClaimForm = Literal["documented", "lite"]
-TransportAction = Literal["answer", "hang", "reset"]
-_TRANSPORT_ACTIONS: dict[str, TransportAction] = {"hang": "hang", "reset": "reset"}
-LEASE_ENDING_STATUSES = {401, 403, 409}
-"""The statuses after which an attempt has lost its lease and must send no more requests (LSE-3, LSE-5)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A response, and what the transport does: send it after a delay, send nothing, or reset the connection."""
-
-    answer: Answer
-    action: TransportAction = "answer"
-    delay_seconds: float = 0.0
 
 
 class Dispatcher:
@@ -178,16 +165,12 @@ class Dispatcher:
         return self._script.unfired
 
     def withhold_answer(self, request: DispatcherRequest) -> Callable[[], None]:
-        """Let an attempt send requests after an answer that ends its lease, as long as the answer is on its way.
-
-        Returns what must be called when the worker has the answer. A transport that sends answers at once needs none
-        of this.
-        """
+        """Treat an answer that ends an attempt's lease as on its way, until the returned function is called."""
         with self._lock:
             owner = self._owners.get(request.headers.get(TOKEN_HEADERS[HEARTBEAT], ""))
-            status = self._lease_ended_with.pop(owner, None) if owner is not None else None
-        if owner is None or status is None:
-            return lambda: None
+            if owner is None or owner not in self._lease_ended_with:
+                return lambda: None
+            status = self._lease_ended_with.pop(owner)
 
         def arrived() -> None:
             with self._lock:
@@ -257,7 +240,7 @@ class Dispatcher:
                     answer = Answer(200, {**answer.body, "x_unknown": {"nested": [1]}, "note": None}, answer.date)
                 if response_fault is not None and response_fault.do == "status":
                     answer = self._answer(response_fault.status, {"error": "injected by the scenario"})
-            action = _TRANSPORT_ACTIONS.get(response_fault.do, "answer") if response_fault else "answer"
+            action = TRANSPORT_ACTIONS.get(response_fault.do, "answer") if response_fault else "answer"
             self._record(number, request, answer, action, [f"{fault.do} {fault.when}" for fault in fired])
             # The request has been executed; if the queue fails here, the next `tick` sends the wake-ups.
             with suppress(Exception):

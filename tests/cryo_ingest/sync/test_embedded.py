@@ -163,7 +163,7 @@ def test_nine_times_the_same_error_is_no_reason_to_give_up(tmp_path: Path, count
 
 
 def test_what_every_attempt_on_this_machine_would_get_is_tried_without_an_end(tmp_path: Path):
-    """A wrong clock is no fault of the range."""
+    """A wrong clock does not count as a failure of the range."""
     skewed = ClockSkewed(difference_seconds=3600)
     result, _, _ = run(tmp_path, lambda _key, _blocks, number: skewed if number <= 15 else None, end=1000)
     assert (len(result.published), result.set_aside) == (2, ())
