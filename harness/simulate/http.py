@@ -63,7 +63,7 @@ class SimulatedDispatcher:
         body = body.replace(self.staging_root.encode(), STAGING_ROOT.encode())
         request = DispatcherRequest("POST", path, lowered, body)
 
-        answers_arrived: list[Callable[[], None]] = []
+        answers_arrived: list[Callable[[], object]] = []
 
         def effect(is_answered: bool) -> HttpAnswer:  # noqa: FBT001 - as `Call` demands
             answer = self.machine.handle(request).answer

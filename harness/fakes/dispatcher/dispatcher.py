@@ -164,7 +164,7 @@ class Dispatcher:
         """The faults that have not fired; a scenario with such a fault is an ERROR."""
         return self._script.unfired
 
-    def withhold_answer(self, request: DispatcherRequest) -> Callable[[], None]:
+    def withhold_answer(self, request: DispatcherRequest) -> Callable[[], object]:
         """Treat an answer that ends an attempt's lease as on its way, until the returned function is called."""
         with self._lock:
             owner = self._owners.get(request.headers.get(TOKEN_HEADERS[HEARTBEAT], ""))
@@ -172,11 +172,7 @@ class Dispatcher:
                 return lambda: None
             status = self._lease_ended_with.pop(owner)
 
-        def arrived() -> None:
-            with self._lock:
-                self._lease_ended_with.setdefault(owner, status)
-
-        return arrived
+        return lambda: self._lease_ended_with.setdefault(owner, status)
 
     def on_request(self, listener: Callable[[DispatcherRequest], None]) -> None:
         """Register a function that is called with every request before the request has any effect."""
