@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import signal
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from harness.simulate.sometimes import reached as situations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from threading import Event
 
     from harness.scenario import Scenario
     from harness.simulate.bench import Target
@@ -131,15 +133,27 @@ def seed_parts(target: str, world: str, count: int) -> list[Part]:
     ]
 
 
-def run_all(parts: list[Part], *, jobs: int, progress: Callable[[Campaign], None]) -> Campaign:
-    """Run all parts, and return one campaign; the failed runs in it are shrunk."""
+def run_all(parts: list[Part], *, jobs: int, stop: Event, progress: Callable[[Campaign], None]) -> Campaign:
+    """Run all parts, and return one campaign; the failed runs in it are shrunk.
+
+    When `stop` is set, parts that have begun are run to their end, and the results so far are returned.
+    """
     total = Campaign()
     context = multiprocessing.get_context("spawn")  # a fork would copy the state of this process's imports and threads
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=without_collections) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare) as pool:
         for part in pool.map(run_part, parts):
             total.include(part)
             progress(total)
+            if stop.is_set():
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
     return total
+
+
+def _prepare() -> None:
+    """Prepare a process: a terminal sends SIGINT to all of them, but only the first one decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    without_collections()
 
 
 def run_part(part: Part) -> Campaign:

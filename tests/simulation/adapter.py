@@ -133,19 +133,19 @@ class SimulatedStaging(DirectoryStaging):
 
     async def acquire(self, task_id: str, attempt: int) -> Workspace:
         """Lock and empty the attempt's directory."""
-        self._bench.touch_disk()
+        self._bench.touch_disk("acquire")
         workspace = await super().acquire(task_id, attempt)
         self._bench.stamp(workspace.directory)
         return workspace
 
     async def discard(self, task_id: str, attempt: int) -> None:
         """Delete the attempt's directory."""
-        self._bench.touch_disk()
+        self._bench.touch_disk("discard")
         await super().discard(task_id, attempt)
 
     async def sweep(self) -> int:
         """Delete old directories."""
-        self._bench.touch_disk()
+        self._bench.touch_disk("sweep")
         self._bench.doubles.disk.age()
         return await super().sweep()
 
@@ -228,7 +228,7 @@ class StorePort:
             return None
         if content.etag != stored.etag:
             raise Changed
-        self.bench.touch_disk()
+        self.bench.touch_disk("download")
         into.write_bytes(content.body)
         return dict(content.metadata)
 
