@@ -313,7 +313,8 @@ def _accepted(event: StoreResponse) -> bool:
 def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
     """Return the JSON objects among the lines of a worker's output, at most `MAX_PUBLICATIONS`."""
     publications: list[dict[str, Any]] = []
-    for line in stdout.splitlines():
+    # Not splitlines: it also splits at characters such as U+2028, which JSON allows within a string.
+    for line in stdout.split("\n"):
         value = json_object(line)
         if value is not None:
             publications.append(value)

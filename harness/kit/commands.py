@@ -20,13 +20,14 @@ from rich.console import Console
 from harness import history, report, targets
 from harness.checks.verdict import Verdict
 from harness.containers.engine import EngineError
+from harness.kit import generated
 from harness.kit.progress import Progress
 from harness.kit.running import NothingToRun, check_not_empty, max_jobs, run_all, run_and_judge, runnable
 from harness.reference.bugs import BUGS
 from harness.report import saved, text
 from harness.report.result import RunResult, ScenarioResult, in_order, run_result, scenario_result
 from harness.runner.stopping import stopped_by_signals
-from harness.scenario import BadScenario, find
+from harness.scenario import BadScenario, Scenario, find
 from harness.stores.backends import BadStore, backends
 from harness.targets import BadTarget
 from harness.targets.image import remove_containers_after
@@ -74,6 +75,9 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     jobs: Jobs = JOBS,
     save: Annotated[Path | None, typer.Option(help="A folder in which to save the histories.")] = None,
+    count: Annotated[int, typer.Option("--generated", min=0, help="Generated scenarios to run as well.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which generated scenarios, and in which order.")] = 0,
+    about: Annotated[str, typer.Option(help="Only generated scenarios about this clause's group.")] = "",
     bug: Annotated[str | None, typer.Option(help="The bug to switch on in the target `reference`.")] = None,
     reports: Reports = None,
 ) -> None:
@@ -82,7 +86,8 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     with usage_errors():
         check_bug(bug)
         chosen = targets.find(target, bug=bug)
-        scenarios, skipped = runnable(find(names or ()), chosen)
+        selected = generated.chosen(names or (), count=count, seed=seed, about=about)
+        scenarios, skipped = runnable(selected, chosen)
         check_not_empty(scenarios, skipped)
         check_writable(reports, save)
     console = Console()
@@ -90,16 +95,16 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         stores = stack.enter_context(backends(store))
         stack.enter_context(remove_containers_after(in_container=chosen.in_container))
         stop = stack.enter_context(stopped_by_signals())
-        progress = stack.enter_context(Progress(console, len(scenarios)))
         file_of = {Path(name).stem: name for name in names or () if name.endswith(".toml")}
-        results = run_all(
-            scenarios,
-            lambda scenario: run_and_judge(scenario, chosen, stores, save, stop, file=file_of.get(scenario.name, "")),
-            jobs=max_jobs(chosen, jobs),
-            progress=progress,
-        )
+
+        def run_one(scenario: Scenario) -> ScenarioResult:
+            return run_and_judge(scenario, chosen, stores, save, stop, file=file_of.get(scenario.name, ""))
+
+        with Progress(console, len(scenarios)) as progress:
+            results = run_all(scenarios, run_one, jobs=max_jobs(chosen, jobs), progress=progress)
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
+        generated.show(results, run_one, seed=seed)
     result = replace(
         run_result(results),
         target=f"{chosen.name} ({bug})" if bug else chosen.name,
