@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +27,7 @@ from harness.history import (
 from harness.json_utils import json_object
 from harness.resources import clauses
 from harness.scenario import Scenario, TaskLine
+from harness.scenario.expectations import STATE_MESSAGES, STATE_WHETHER_CRYO_RUNS
 from harness.world.chain import Chain
 from harness.world.content import oracle
 from harness.world.quirks import Quirks
@@ -227,7 +227,8 @@ class Evidence:
         return all(self._task_went_as_expected(task) for task in self.tasks)
 
     def _task_went_as_expected(self, task: TaskEvidence) -> bool:
-        if task.line.cryo is not None and bool(self.cryo_starts(task)) is not task.line.cryo:
+        states_cryo = not STATE_WHETHER_CRYO_RUNS.isdisjoint(self.scenario.clauses)
+        if states_cryo and task.line.cryo not in {None, bool(self.cryo_starts(task))}:
             return False
         if task.line.outcome == "nothing":
             return not any(end.outcome == "success" for end in task.ends)
@@ -366,7 +367,7 @@ def _check_cryo_runs(evidence: Evidence, clause: str, task: TaskEvidence) -> lis
 
 
 def check_outcomes(evidence: Evidence, clause: str, outcome: str | None = None) -> Findings:
-    """Check a clause by how tasks end: the outcome, the text of the message, whether Cryo ran.
+    """Check a clause by how tasks end: the outcome and, if the clause states them, the message and whether Cryo ran.
 
     The clause is exercised where the scenario names it; with `outcome`, only by tasks that should end so.
     """
@@ -378,7 +379,8 @@ def check_outcomes(evidence: Evidence, clause: str, outcome: str | None = None) 
             continue
         exercised = True
         end = task.ends[-1] if task.ends else None
-        violations += _check_cryo_runs(evidence, clause, task)
+        if clause in STATE_WHETHER_CRYO_RUNS:
+            violations += _check_cryo_runs(evidence, clause, task)
         if line.outcome == "nothing":
             if end is not None and end.outcome == "success":
                 violations.append(violation(clause, "no success is reported", end.outcome, end.number))
@@ -388,8 +390,8 @@ def check_outcomes(evidence: Evidence, clause: str, outcome: str | None = None) 
             numbers = [end.number] if end else []
             violations.append(violation(clause, f"task {task.index} ends as {line.outcome}", seen, *numbers))
             continue
-        missing = [text for text in line.message_contains if not re.search(re.escape(text), end.message)]
-        if missing:
+        missing = [text for text in line.message_contains if text not in end.message]
+        if missing and clause in STATE_MESSAGES:
             expected = f"the message contains {', '.join(missing)}"
             violations.append(violation(clause, expected, end.message[-300:], end.number))
     return violations if exercised else NOT_EXERCISED
