@@ -16,7 +16,7 @@ from cryo_ingest.cli import jobs
 from cryo_ingest.cli.common import NO_STORE, StoreOption, open_store_of, print_error
 from cryo_ingest.errors import ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, check_pool_name, parse_task_text
-from cryo_ingest.settings import MAX_PORT, from_environment
+from cryo_ingest.settings import MAX_PORT, check_mode_is_chosen, from_environment
 from cryo_ingest.streams import reopen_closed_streams, use_utf8
 
 USAGE_EXIT_CODE = 64
@@ -47,6 +47,7 @@ def run(
     if task_id is not None and not re.fullmatch(UUID_PATTERN, task_id):
         raise typer.BadParameter("must be a UUID", param_hint="--task-id")
     settings = from_environment(os.environ)
+    check_mode_is_chosen(os.environ)
     if store is None and settings.s3.bucket is None:
         raise ConfigurationError({"S3_BUCKET": NO_STORE})
     if task == "-" and "stdin" in (context.obj or ()):
@@ -71,6 +72,7 @@ def worker() -> None:
     from cryo_ingest.serve.settings import service_from_environment  # noqa: PLC0415 - only this command needs it
 
     settings, service = service_from_environment(os.environ)
+    check_mode_is_chosen(os.environ)
 
     from cryo_ingest.serve.start import serve  # noqa: PLC0415 - slow to import, and not needed for a configuration error
 

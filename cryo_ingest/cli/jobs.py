@@ -11,6 +11,7 @@ import typer
 
 from cryo_ingest.cli.common import StoreOption, open_store_of, print_error
 from cryo_ingest.errors import RetryableError
+from cryo_ingest.settings import check_mode_is_chosen
 
 if TYPE_CHECKING:
     from cryo_ingest.ports import ObjectStore
@@ -75,6 +76,7 @@ def sync(  # noqa: PLR0913, PLR0917 - typer's form
     or another sync runs the job, 78 bad configuration, 130/143 stopped by a signal.
     """
     del engine, once  # the only engine so far, and a fixed target always ends
+    check_mode_is_chosen(os.environ)
     job = _Job.open(job_file, store=store, org=org)
     directory = job.state_directory(state)
 
