@@ -80,9 +80,11 @@ def sync(  # noqa: PLR0913, PLR0917 - typer's form
     job = _Job.open(job_file, store=store, org=org)
     directory = job.state_directory(state)
 
-    from cryo_ingest.sync.sync_command import AlreadyRunning, SyncRequest  # noqa: PLC0415 - slow to import
+    from cryo_ingest.publish.stores import check_writable  # noqa: PLC0415 - slow to import
+    from cryo_ingest.sync.sync_command import AlreadyRunning, SyncRequest  # noqa: PLC0415 - as above
     from cryo_ingest.sync.sync_command import sync as run_sync  # noqa: PLC0415 - as above
 
+    check_writable(job.store)
     request = SyncRequest(job.request, directory, job.sync.concurrency, as_json)
     try:
         raise typer.Exit(run_sync(request, settings=job.settings, store=job.store))
