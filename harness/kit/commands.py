@@ -20,13 +20,14 @@ from rich.console import Console
 from harness import history, report, targets
 from harness.checks.verdict import Verdict
 from harness.containers.engine import EngineError
+from harness.kit.profile import Profile, plan
 from harness.kit.progress import Progress
 from harness.kit.running import NothingToRun, check_not_empty, max_jobs, run_all, run_and_judge, runnable
 from harness.reference.bugs import BUGS
 from harness.report import saved, text
 from harness.report.result import RunResult, ScenarioResult, in_order, run_result, scenario_result
 from harness.runner.stopping import stopped_by_signals
-from harness.scenario import BadScenario, find
+from harness.scenario import BadScenario, Scenario, find
 from harness.stores.backends import BadStore, backends
 from harness.targets import BadTarget
 from harness.targets.image import remove_containers_after
@@ -75,6 +76,9 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     jobs: Jobs = JOBS,
     save: Annotated[Path | None, typer.Option(help="A folder in which to save the histories.")] = None,
     bug: Annotated[str | None, typer.Option(help="The bug to switch on in the target `reference`.")] = None,
+    profile: Annotated[
+        Profile | None, typer.Option(help="Judge only the clauses of this profile. [default: all clauses]")
+    ] = None,
     reports: Reports = None,
 ) -> None:
     """Run scenarios and judge the worker clause by clause; exit code 0 only without FAIL and ERROR."""
@@ -82,7 +86,12 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     with usage_errors():
         check_bug(bug)
         chosen = targets.find(target, bug=bug)
-        scenarios, skipped = runnable(find(names or ()), chosen)
+        found = find(names or ())
+        profile_plan = plan(chosen, profile, found) if profile is not None else None
+        if profile_plan is None:
+            scenarios, skipped = runnable(found, chosen)
+        else:
+            scenarios, skipped = list(profile_plan.scenarios), profile_plan.skipped_of(found)
         check_not_empty(scenarios, skipped)
         check_writable(reports, save)
     console = Console()
@@ -92,9 +101,14 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         stop = stack.enter_context(stopped_by_signals())
         progress = stack.enter_context(Progress(console, len(scenarios)))
         file_of = {Path(name).stem: name for name in names or () if name.endswith(".toml")}
+
+        def run_one(scenario: Scenario) -> ScenarioResult:
+            ran = run_and_judge(scenario, chosen, stores, save, stop, file=file_of.get(scenario.name, ""))
+            return ran if profile_plan is None else profile_plan.without_excluded(ran)
+
         results = run_all(
             scenarios,
-            lambda scenario: run_and_judge(scenario, chosen, stores, save, stop, file=file_of.get(scenario.name, "")),
+            run_one,
             jobs=max_jobs(chosen, jobs),
             progress=progress,
         )
@@ -106,7 +120,12 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         store=store,
         skipped=skipped,
         clauses=in_order(clause for scenario in scenarios for clause in scenario.clauses),
-        options=("--target", target, *(("--bug", bug) if bug else ()), "--store", store),
+        options=(
+            *("--target", target),
+            *(("--bug", bug) if bug else ()),
+            *(("--profile", profile) if profile else ()),
+            *("--store", store),
+        ),
         began_at=began_at,
         seconds=time.monotonic() - started,
     )

@@ -106,7 +106,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         skipped=skipped,
         known=failures,
         complaints=complaints,
-        options=("--target", target, "--store", store),
+        options=("--target", target, "--profile", profile, "--store", store),
         began_at=began_at,
         seconds=time.monotonic() - started,
     )
