@@ -45,8 +45,7 @@ OUTCOMES = {
 """The outcome that each exit code means."""
 STOPPED = {130, 143}
 """Exit codes for SIGINT and SIGTERM."""
-OK, FIRST_ERROR_STATUS = 200, 300
-MAX_PUBLICATIONS = 100
+OK, FIRST_ERROR_STATUS, MAX_PUBLICATIONS = 200, 300, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +219,7 @@ class Evidence:
 
     @property
     def went_as_expected(self) -> bool:
-        """Whether each task went as the scenario says and each success stored the right rows.
-
-        Otherwise the history does not show that the worker meets a clause.
-        """
+        """Whether each task went as the scenario says, with the right rows; otherwise no clause can pass."""
         return all(self._task_went_as_expected(task) for task in self.tasks)
 
     def _task_went_as_expected(self, task: TaskEvidence) -> bool:
@@ -283,11 +279,11 @@ class Evidence:
             return starts
         if self.scenario.delivery == "run" and len(self.tasks) > 1:
             return [event for event in starts if self._task_of_start(event) == task.index]
-        return [event for event in starts if task.task_id in event.directory or len(self.tasks) == 1]
+        return [event for event in starts if len(self.tasks) == 1 or task.task_id in _paths_of(event)]
 
     def _task_of_start(self, cryo: CryoStarted) -> int | None:
         """Return the task for which Cryo ran: by its paths, else by the last worker that started before it."""
-        paths = f"{cryo.directory} {' '.join(cryo.arguments)}"
+        paths = _paths_of(cryo)
         by_path = [task.index for task in self.tasks if f"{task.task_id}/{task.line.attempt}" in paths]
         if len(by_path) == 1:
             return by_path[0]
@@ -305,6 +301,11 @@ class Evidence:
     def store_has_limitation(self, name: str) -> bool:
         """Return whether a limitation of the store is known."""
         return name in self.start.limitations
+
+
+def _paths_of(cryo: CryoStarted) -> str:
+    """Return the directory and the arguments of a Cryo; one of them names its task's staging directory."""
+    return f"{cryo.directory} {' '.join(cryo.arguments)}"
 
 
 def _accepted(event: StoreResponse) -> bool:
@@ -351,7 +352,7 @@ def violation(clause: str, expected: object, seen: object, *events: int) -> Viol
 
 
 def times(count: int) -> str:
-    """Return a count as text: `once`, or `3 times`."""
+    """Return a count as text."""
     return "once" if count == 1 else f"{count} times"
 
 

@@ -33,6 +33,7 @@ _TABLE = (
     ("runs-aliases", "PAY-4", "Runs Cryo for an alias such as txs.", None),
     ("decrements-the-end", "RNG-1", "Passes the decremented end of the range to Cryo.", None),
     ("blocks-before-dataset", "RNG-1", "Puts the dataset after --blocks in Cryo's arguments.", None),
+    ("publishes-part-of-the-range", "OUT-2", "Publishes the files that there are after Cryo's exit code 1.", None),
     ("pads-the-range", "RNG-2", "Publishes one block past the end of the range.", None),
     ("extracts-a-second-dataset", "RNG-3", "Also runs Cryo for the dataset blocks.", None),
     (

@@ -12,5 +12,5 @@ STATE_WHETHER_CRYO_RUNS = frozenset(
 """Clauses that say when Cryo must not run, or that apply only while it runs."""
 STATE_MESSAGES = frozenset({"PAY-2", "PAY-4", "MOD-4", "LAY-11", "LAY-12", "OUT-4", "OUT-6"})
 """Clauses that say what the message of an error contains."""
-CHANGE_NO_OUTCOME = frozenset({"OUT-6"})
+CHANGE_NO_OUTCOME = frozenset({"STG-8", "OUT-6", "SEC-2"})
 """Clauses that a worker can violate without any effect on how its tasks end."""
