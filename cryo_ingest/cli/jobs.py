@@ -11,6 +11,7 @@ import typer
 
 from cryo_ingest.cli.common import StoreOption, open_store_of, print_error
 from cryo_ingest.errors import RetryableError
+from cryo_ingest.settings import check_mode_is_chosen
 
 if TYPE_CHECKING:
     from cryo_ingest.ports import ObjectStore
@@ -75,12 +76,15 @@ def sync(  # noqa: PLR0913, PLR0917 - typer's form
     or another sync runs the job, 78 bad configuration, 130/143 stopped by a signal.
     """
     del engine, once  # the only engine so far, and a fixed target always ends
+    check_mode_is_chosen(os.environ)
     job = _Job.open(job_file, store=store, org=org)
     directory = job.state_directory(state)
 
-    from cryo_ingest.sync.sync_command import AlreadyRunning, SyncRequest  # noqa: PLC0415 - slow to import
+    from cryo_ingest.publish.stores import check_writable  # noqa: PLC0415 - slow to import
+    from cryo_ingest.sync.sync_command import AlreadyRunning, SyncRequest  # noqa: PLC0415 - as above
     from cryo_ingest.sync.sync_command import sync as run_sync  # noqa: PLC0415 - as above
 
+    check_writable(job.store)
     request = SyncRequest(job.request, directory, job.sync.concurrency, as_json)
     try:
         raise typer.Exit(run_sync(request, settings=job.settings, store=job.store))

@@ -14,6 +14,7 @@ from harness.generated.surroundings import Impossible
 from harness.model import Allowed, allowed, bad_fields, evidence_of
 from harness.model.payload import parsed
 from harness.scenario import Scenario, problems
+from harness.scenario.expectations import STATE_WHETHER_CRYO_RUNS
 
 Row = Mapping[str, str]
 """The name of a value for each dimension."""
@@ -93,14 +94,15 @@ def _draft(row: Row, name: str) -> Scenario:
 
 
 def _cryo(scenario: Scenario, each: Allowed) -> bool | None:
-    """Return whether Cryo must run; a made-up version is known by its data, not by a process."""
-    return each.cryo if scenario.mode == "real" else None
+    """Return False if Cryo must not run, by a clause that says so; a made-up version comes without a process."""
+    says_so = STATE_WHETHER_CRYO_RUNS & _clauses(each)
+    return False if each.cryo is False and scenario.mode == "real" and says_so else None
 
 
 def _clauses(each: Allowed) -> set[str]:
     """Return the clauses that a task exercises by its end."""
     if each.outcome == "success":
-        return {"RNG-2", "LAY-6"}
+        return {"RNG-2", "LAY-6", *({"LAY-10"} & set(each.clauses))}
     if each.outcome == "success_or_retry":
         return {"OUT-1"}
     return set(each.clauses) if each.outcome == "bad_configuration" else {"PUB-3", *each.clauses}
