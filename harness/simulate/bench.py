@@ -43,6 +43,7 @@ class Doubles:
     worker_token: str
     bucket: str
     chain_id: int
+    head: int
     variables: Mapping[str, str]
 
 
@@ -84,6 +85,11 @@ class Bench:
     def chain_id(self) -> int:
         """The chain of the node."""
         return self.doubles.chain_id
+
+    @property
+    def head(self) -> int:
+        """The node's newest block."""
+        return self.doubles.head
 
     @property
     def pool_url(self) -> str:

@@ -18,6 +18,7 @@ from harness.scenario import find
 from harness.simulate.campaign import (
     Campaign,
     Part,
+    generated_parts,
     interleaving_parts,
     pair_parts,
     run_all,
@@ -63,6 +64,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - each is an option of the comma
     pairs: Annotated[bool, typer.Option(help="All ordered pairs of faults as well.")] = False,  # noqa: FBT002 - typer's form
     interleavings: Annotated[bool, typer.Option(help="All orders of two workers as well.")] = False,  # noqa: FBT002 - as above
     seeds: Annotated[int, typer.Option(min=0, help="Random plans with this many seeds as well.")] = 0,
+    generated: Annotated[int, typer.Option(min=0, help="This many generated worlds as well.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes. [default: one for each CPU]")] = os.cpu_count() or 1,
     save: Annotated[Path | None, typer.Option(help="A directory for failing runs, to replay them.")] = None,
     report: Annotated[Path | None, typer.Option(help="An HTML file for the results.")] = None,
@@ -81,6 +83,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - each is an option of the comma
         if interleavings and scenario and find_scenario(scenario).platform.workers == 1:
             raise BadReplay(f"--interleavings: {scenario} has one worker; choose {TWO_WORKERS.name}")  # noqa: TRY301
         parts = _parts(target, scenario, pairs=pairs, interleavings=interleavings, seeds=seeds)
+        parts += generated_parts(target, generated)
     except BadReplay as problem:
         _refuse(problem)
     progress = Progress(sys.stderr, time.monotonic, started)
@@ -122,10 +125,12 @@ def _parts(target: str, scenario: str, *, pairs: bool, interleavings: bool, seed
 def _explored(parts: list[Part], *, is_interrupted: bool) -> tuple[str, ...]:
     """Return what a campaign consisted of, in words."""
     found = []
+    generated = {part.world for part in parts if part.world not in WORLDS}
     for name in ("plans", "first_faults", "first_turns", "seeds"):
-        for world in dict.fromkeys(part.world for part in parts if getattr(part, name)):
+        for world in dict.fromkeys(part.world for part in parts if getattr(part, name) and part.world in WORLDS):
             count = sum(len(getattr(part, name)) for part in parts if part.world == world)
             found.append(EXPLORED[name].format(world=world, count=f"{count:,}"))
+    found += [f"{len(generated):,} other worlds or scenarios"] if generated else []
     return (*found, "interrupted before its end") if is_interrupted else tuple(found)
 
 

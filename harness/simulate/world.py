@@ -191,6 +191,7 @@ class World:
             machine.worker_token,
             BUCKET,
             chain_id,
+            self.scenario.node.head,
             {"TRACE_COVERAGE": "rows", "TRACE_CRYO_MODE": "real"},
         )
         self._fill()

@@ -40,7 +40,6 @@ from harness.simulate.bench import Bench
 from harness.simulate.boundary import Refused, Unanswered
 from harness.simulate.store import Conflict, Write
 
-HEAD = 1_000_000
 POLL_SECONDS = 20
 WATCH_SECONDS = 7.0
 """Twice in the time of a file; the service's own interval would only add equal checks."""
@@ -346,7 +345,7 @@ class NodePort:
 
     async def request(self, calls: Sequence[Call], **_: Any) -> list[Any]:
         """Answer what is asked before Cryo starts."""
-        answers = {"eth_chainId": hex(self.bench.chain_id), "eth_blockNumber": hex(HEAD)}
+        answers = {"eth_chainId": hex(self.bench.chain_id), "eth_blockNumber": hex(self.bench.head)}
         for call in calls:
             try:
                 await self.bench.ask_node(call.method)

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import pytest
 
 from harness.scenario import Scenario
-from harness.simulate.campaign import Part, explore, run_all, run_part, seed_parts, single_parts
+from harness.simulate.campaign import Part, explore, generated_parts, run_all, run_part, seed_parts, single_parts
 from harness.simulate.explore import interleavings, pairs_after, single_faults, turns_of_first_worker
 from harness.simulate.plan import Operation, PlannedFault, Switch
 from harness.simulate.replay import BadReplay, Replay, find_scenario, find_target, load
@@ -139,6 +140,17 @@ def test_a_second_fault_during_the_recovery_is_survived(first: PlannedFault):
     campaign = explore(ONE_TASK, worker, list(pairs_after(ONE_TASK, worker, first, seed=0))[::7])
     assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
     assert campaign.runs > 5
+
+
+def test_generated_worlds_are_survived():
+    """A sample: a world is made from its name, and others have other ranges, objects and tasks."""
+    parts = generated_parts(TARGET, 6)
+    assert find_scenario(parts[3].world).title == find_scenario(parts[3].world).title
+    assert len({find_scenario(part.world).title for part in parts}) > 3
+    for part in parts:
+        campaign = run_part(replace(part, seeds=(0, 1)))
+        assert campaign.runs == 3
+        assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
 
 
 def test_a_campaign_that_is_stopped_keeps_its_results():
