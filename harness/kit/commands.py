@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -79,6 +80,9 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     count: Annotated[int, typer.Option("--generated", min=0, help="Generated scenarios to run as well.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Which generated scenarios, and in which order.")] = 0,
     about: Annotated[str, typer.Option(help="Only generated scenarios about this clause's group.")] = "",
+    coverage: Annotated[
+        Path | None, typer.Option(help="A JSON file for the values and clauses that generated scenarios covered.")
+    ] = None,
     bug: Annotated[str | None, typer.Option(help="The bug to switch on in the target `reference`.")] = None,
     profile: Annotated[
         Profile | None, typer.Option(help="Judge only the clauses of this profile. [default: all clauses]")
@@ -97,6 +101,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
             scenarios, skipped = list(profile_plan.scenarios), profile_plan.skipped_of(found)
         check_not_empty(scenarios, skipped)
         check_writable(reports, save)
+        generated.check_coverage(coverage)
     console = Console()
     with usage_errors(), ExitStack() as stack:
         stores = stack.enter_context(backends(store))
@@ -113,6 +118,8 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
         generated.show(results, run_one, seed=seed)
+        if coverage is not None:
+            coverage.write_text(json.dumps(generated.coverage(results), indent=2) + "\n", encoding="utf-8")
     result = replace(
         run_result(results),
         target=f"{chosen.name} ({bug})" if bug else chosen.name,

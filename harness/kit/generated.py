@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import typer
 
 from harness.checks.verdict import Verdict
 from harness.generated import Impossible, by_name, compose, generate, is_generated, row_of_name
 from harness.generated.compose import dimensions, usual_row
-from harness.generated.cover import cover, pairs_of
-from harness.report.result import ScenarioResult
+from harness.generated.cover import Pair, cover, pairs_of
+from harness.report.result import ScenarioResult, in_order
 from harness.resources import clause_ids
 from harness.scenario import BadScenario, Scenario, find
 
@@ -74,6 +76,51 @@ def summary(results: Sequence[ScenarioResult]) -> Iterator[str]:
         f"{len(known.covered):,} possible pairs ({len(known.impossible):,} are impossible), "
         f"{len(with_clauses):,} pairs of a value and a clause"
     )
+
+
+def coverage(results: Sequence[ScenarioResult]) -> dict[str, Any]:
+    """Return what generated scenarios have covered, as JSON.
+
+    `values` has each value of each dimension, with the number of scenarios that had it and the clauses that they
+    exercised; `uncovered` the pairs of values that came together in none, and `impossible` those that can't, with the
+    reason.
+    """
+    values: dict[str, dict[str, Any]] = {
+        name: {value: {"scenarios": 0, "clauses": set()} for value in known} for name, known in dimensions().items()
+    }
+    seen = set()
+    for result in results:
+        if not is_generated(result.name):
+            continue
+        row = row_of_name(result.name)
+        seen |= set(pairs_of(row))
+        exercised = {*result.checks.passed, *(violation.clause for violation in result.violations)}
+        for name, value in row.items():
+            values[name][value]["scenarios"] += 1
+            values[name][value]["clauses"] |= exercised
+    for known in values.values():
+        for value in known.values():
+            value["clauses"] = list(in_order(value["clauses"]))
+    possible = cover()
+    return {
+        "values": values,
+        "uncovered": [_texts(pair) for pair in sorted(possible.covered - seen)],
+        "impossible": [{"pair": _texts(pair), "reason": reason} for pair, reason in possible.impossible.items()],
+    }
+
+
+def check_coverage(path: Path | None) -> None:
+    """Check that a file can be written, before anything runs.
+
+    Raises:
+        BadScenario: its folder does not exist.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise BadScenario(f"--coverage {path}: the folder {path.parent} does not exist")
+
+
+def _texts(pair: Pair) -> list[str]:
+    return [f"{name}: {value}" for name, value in pair]
 
 
 def show(results: Sequence[ScenarioResult], run_one: RunOne, *, seed: int) -> None:

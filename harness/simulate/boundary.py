@@ -180,10 +180,10 @@ class Boundary:
             await self._resumed(life)
 
     async def _resumed(self, life: int) -> None:
-        """Return when a worker that has just been stopped goes on."""
+        """Return when a worker that has just been stopped goes on, unless it dies meanwhile."""
+        self.stops += 1
         await asyncio.sleep(0)
         self._check_alive(life)
-        self.stops += 1
 
     def _arrive(self, request: _Request) -> None:
         """Let a request have its effect, and send the answer."""

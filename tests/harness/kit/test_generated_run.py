@@ -8,7 +8,8 @@ from harness.checks.evidence import Violation
 from harness.checks.verdict import CheckResult
 from harness.generated import row_of_name
 from harness.generated.compose import usual_row
-from harness.kit.generated import chosen, seed_of_week, shrink, summary
+from harness.generated.cover import cover
+from harness.kit.generated import chosen, coverage, seed_of_week, shrink, summary
 from harness.report.result import ScenarioResult
 from harness.scenario import BadScenario, Scenario, find
 
@@ -62,6 +63,16 @@ def test_the_summary_counts_values_pairs_and_clauses():
     assert line.startswith(f"1 generated scenarios: {len(row_of_name(scenario.name))} of ")
     assert f"{len(usual_row())} pairs of a value and a clause" in line
     assert list(summary([])) == []
+
+
+def test_the_coverage_says_what_came_together():
+    """A pair is covered, uncovered or impossible."""
+    (scenario,) = chosen(["generated-3-5"], count=0, seed=0, about="")
+    found = coverage([result(scenario)])
+    for name, value in row_of_name(scenario.name).items():
+        assert found["values"][name][value] == {"scenarios": 1, "clauses": ["RNG-2"]}
+    assert len(found["uncovered"]) == len(cover().covered) - len(usual_row()) * (len(usual_row()) - 1) // 2
+    assert len(found["impossible"]) == len(cover().impossible)
 
 
 def test_the_seed_is_another_one_each_week():
