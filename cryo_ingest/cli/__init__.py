@@ -62,10 +62,8 @@ def run(
 
     opened = open_store_of(store, settings)
 
-    from cryo_ingest.publish.stores import check_writable  # noqa: PLC0415 - slow to import, and not needed before
-    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - as above
+    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - slow to import, and not needed for usage errors
 
-    check_writable(opened)
     raise typer.Exit(run_one(assignment, settings=settings, store=opened))
 
 
@@ -114,15 +112,20 @@ def gaps(
     start: Annotated[int, typer.Option("--from", min=0, help="The first block.")],
     end: Annotated[int, typer.Option("--to", min=1, help="The block after the last one.")],
     like: Annotated[
-        Path | None, typer.Option(help="A payload's file, for fields that a listing does not have.")
+        Path | None,
+        typer.Option(metavar="TASK.json", help="A payload of the dataset; print tasks like it for the missing ranges."),
+    ] = None,
+    task_blocks: Annotated[
+        int | None,
+        typer.Option(min=1, help="The blocks of a printed task. [default: the most frequent size of what is there]"),
     ] = None,
 ) -> None:
     """Find missing, overlapping, unpublished, incomplete and duplicate ranges, from listings alone.
 
-    Findings go to standard error. Tasks for the missing ranges go to standard output, as JSON lines.
+    Findings go to standard error. With --like, tasks for the missing ranges go to standard output, as JSON lines.
     Exit codes: 0 no findings, 1 findings, 64 usage, 69 and 75 the store failed.
     """
-    from cryo_ingest.audit.commands import gaps_in  # noqa: PLC0415 - slow to import, and not needed for usage errors
+    from cryo_ingest.audit.commands import BadTemplate, GapsRequest, gaps_in  # noqa: PLC0415 - slow to import
     from cryo_ingest.audit.locations import BadReference, read_dataset_reference  # noqa: PLC0415 - as above
 
     if end <= start:
@@ -132,7 +135,11 @@ def gaps(
     except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="URL") from None
     settings = from_environment(os.environ)
-    raise typer.Exit(gaps_in(url, prefix, blocks=(start, end), settings=settings, like=like))
+    request = GapsRequest(url, prefix, (start, end), like, task_blocks)
+    try:
+        raise typer.Exit(gaps_in(request, settings=settings))
+    except BadTemplate as error:
+        raise typer.BadParameter(str(error), param_hint="--like") from None
 
 
 @app.command()
