@@ -64,7 +64,7 @@ def cryo_binary() -> Path | None:
 def what_is_missing(item: pytest.Item) -> str | None:
     """Return what a test needs and this machine lacks, and how to get it; None if nothing is missing."""
     if item.get_closest_marker("real_cryo") and cryo_binary() is None:
-        return "needs the real Cryo: PyPI has its wheel for CPython 3.11 (pip install 'cryo-ingest[cryo]')"
+        return "needs the real Cryo: PyPI has its wheel for CPython 3.11 (pip install 'cryo==0.3.2')"
     if item.get_closest_marker("docker"):
         from harness.containers.engine import engine_problem  # noqa: PLC0415 - asked only where a test needs it
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 
@@ -88,5 +89,7 @@ def _problem(name: str, known: dict[str, Dataset]) -> str:
     members = [dataset.name for dataset in known.values() if dataset.group == name]
     if members:
         return f"{name} is a group: use one of {', '.join(sorted(members))}"
-    usable = ", ".join(sorted(dataset.name for dataset in known.values() if not dataset.requires))
-    return f"Cryo 0.3.2 has no such dataset; use one of {usable}"
+    usable = sorted(dataset.name for dataset in known.values() if not dataset.requires)
+    similar = get_close_matches(name, usable, n=1)
+    hint = f": did you mean {similar[0]}?" if similar else "."
+    return f"Cryo 0.3.2 has no dataset {name}{hint} It has {', '.join(usable)}"

@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
         return USAGE
     if genuine_binary() is None:
         sys.stderr.write(
-            "cryo-from-wheel: the wheel of Cryo 0.3.2 is not installed: pip install 'cryo-ingest[cryo]', CPython 3.11\n"
+            "cryo-from-wheel: the wheel of Cryo 0.3.2 is not installed: pip install 'cryo==0.3.2' (CPython 3.11)\n"
         )
         return NOT_INSTALLED
     import asyncio  # noqa: PLC0415 - only needed with a wheel

@@ -30,6 +30,10 @@ NAME_PATTERN = r"^[a-z0-9_]{1,64}\Z"
 MAX_KEY = 64
 """Characters of an unknown key that a message repeats."""
 
+MAX_SHOWN = 10**20
+PLAIN_WORD = re.compile(r"[A-Za-z0-9_. -]{0,24}")
+"""A bad value that a message may repeat; a URL has other characters, and keys are longer."""
+
 _STRICT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, regex_engine="python-re")
 
 
@@ -135,7 +139,7 @@ def parse_task(payload: object) -> Task:
     """Check a payload (a parsed JSON value) and return the task.
 
     Raises:
-        BadPayload: it breaks PAY-1 or PAY-5; the message names every bad field and repeats no value.
+        BadPayload: it breaks PAY-1 or PAY-5; the message names every bad field, and shows values that can't be secrets.
     """
     if not isinstance(payload, dict):
         raise BadPayload({"payload": "must be a JSON object"})
@@ -216,13 +220,25 @@ def _reject_constant(name: str) -> object:
 
 
 def _problems(error: ValidationError) -> dict[str, str]:
-    """Return one problem for each bad field, without its value."""
+    """Return one problem for each bad field, with its value where `_seen` shows it."""
     problems: dict[str, str] = {}
-    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+    for detail in error.errors(include_url=False, include_context=False):
         message = detail["msg"].removeprefix("Value error, ")
         field, separator, problem = message.partition(": ")
         if not detail["loc"] and separator:
             problems[field] = problem
         else:
-            problems.setdefault(str(detail["loc"][0]) if detail["loc"] else "payload", message)
+            field = str(detail["loc"][0]) if detail["loc"] else "payload"
+            problems.setdefault(field, message + ("" if detail["type"] == "missing" else _seen(field, detail["input"])))
     return problems
+
+
+def _seen(field: str, value: object) -> str:
+    """Return a bad value for a message: a number, or a short plain word; other text, and a pool, might be a secret."""
+    if value is None or (isinstance(value, bool | int | float) and -MAX_SHOWN < value < MAX_SHOWN):
+        return f", but it is {json.dumps(value)}"
+    if isinstance(value, list | dict):
+        return f", but it is {'a list' if isinstance(value, list) else 'an object'}"
+    if isinstance(value, str) and field != "rpc_pool" and PLAIN_WORD.fullmatch(value):
+        return f', but it is "{value}"'
+    return ""

@@ -10,8 +10,10 @@ import structlog
 
 from cryo_ingest import logs
 from cryo_ingest.attempt import Failure, Success, log_fields, run_attempt
-from cryo_ingest.errors import MachineFailed, RetryableError
+from cryo_ingest.errors import BadPayload, IngestError, MachineFailed, RetryableError
 from cryo_ingest.logs import log
+from cryo_ingest.model import parse_task
+from cryo_ingest.publish.stores import check_writable
 from cryo_ingest.redact import Redactor
 from cryo_ingest.signals import on_first_signal
 from cryo_ingest.wiring import make_ports
@@ -37,6 +39,9 @@ def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> in
 
 async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings: Settings) -> int:
     """Run the attempt; the first SIGTERM or SIGINT cancels it, the second ends the process at once."""
+    unusable = problem_of_store(assignment, ports.store)
+    if unusable is not None:
+        return report(Failure(unusable))
     await ports.staging.sweep()
     attempt = asyncio.ensure_future(run_attempt(assignment, ports=ports, settings=settings))
     received: list[signal.Signals] = []
@@ -56,6 +61,18 @@ async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings
         return RetryableError.exit_code
     finally:
         await ports.staging.discard(assignment.task_id, assignment.attempt)
+
+
+def problem_of_store(assignment: Assignment, store: ObjectStore) -> IngestError | None:
+    """Return why a directory can't be published to; the attempt itself reports a bad payload, which touches nothing."""
+    try:
+        parse_task(assignment.payload)
+        check_writable(store)
+    except BadPayload:
+        return None
+    except IngestError as error:
+        return error
+    return None
 
 
 def report(outcome: Outcome) -> int:

@@ -76,11 +76,18 @@ class RpcPools:
         Raises:
             RpcPoolUnresolved: the pool's variable and the default one are not set.
         """
+        return tuple(self.urls_by_variable[self.variable_of(pool)].split())
+
+    def variable_of(self, pool: str) -> str:
+        """Return the variable that has the URLs of a pool.
+
+        Raises:
+            RpcPoolUnresolved: the pool's variable and the default one are not set.
+        """
         variable = pool_variable(pool)
         for name in (variable, DEFAULT_RPC_VARIABLE):
-            urls = self.urls_by_variable.get(name, "").split()
-            if urls:
-                return tuple(urls)
+            if self.urls_by_variable.get(name, "").split():
+                return name
         raise RpcPoolUnresolved(pool_variable=variable, default_variable=DEFAULT_RPC_VARIABLE)
 
 

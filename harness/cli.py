@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from harness.containers.cli import images
@@ -20,7 +23,14 @@ from harness.stores.commands import probe_command
 
 TYPERS_USAGE_EXIT_CODE = 2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: cryo-harness smoke --target 'cmd:./my-worker'. docs/check-your-worker.md of the repository is a "
+    "tutorial, docs/harness-reference.md describes all commands.",
+)
 serving = typer.Typer(
     no_args_is_help=True, help="Start a server that runs until SIGTERM; its URL is the first line of stdout."
 )
@@ -43,8 +53,20 @@ app.command("clauses")(clauses_command)
 app.command("bugs")(bugs)
 
 
+def print_version(*, wanted: bool) -> None:
+    """Print the version of the distribution and exit, if that is wanted."""
+    if wanted:
+        typer.echo(f"cryo-harness {metadata.version('cryo-ingest')}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Run a worker in a simulated platform, inject faults, and judge it clause by clause."""
 
 

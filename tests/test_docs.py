@@ -28,7 +28,7 @@ from harness.world.quirks import Quirks
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "\n".join(
     (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    for page in ("reference", "harness-reference", "scenarios")
+    for page in ("reference", "harness-reference", "scenarios", "check-your-worker")
 )
 SCENARIOS = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "cryo_ingest").rglob("*.py")))
@@ -56,6 +56,15 @@ def test_every_variable_that_is_read_is_documented_and_no_other():
     read = set(re.findall(rf'"({VARIABLE}*[A-Z0-9])"', settings)) - {"TRACE_RPC_POOL"}
     documented = set(re.findall(rf"`({VARIABLE}+)`", " ".join(row[0] for row in rows_after("environment"))))
     assert documented == read
+
+
+def test_every_variable_that_a_worker_gets_from_the_harness_is_documented_and_no_other():
+    """Who writes a worker needs the whole environment, and finds it on one page."""
+    sources = ("runner/worker_environment", "runner/world", "stores/bucket", "stores/queue", "fakes/dispatcher/server")
+    code = "".join((ROOT / "harness" / f"{name}.py").read_text(encoding="utf-8") for name in sources)
+    given = set(re.findall(rf'"({VARIABLE}*[A-Z0-9])"', code))
+    documented = set(re.findall(rf"`({VARIABLE}+)`", " ".join(row[0] for row in rows_after("worker environment"))))
+    assert documented == given
 
 
 def test_every_kind_of_report_is_documented_and_no_other():

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ from cryo_ingest.audit.gaps import check_coverage
 from cryo_ingest.audit.verify import Verified, verify
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.errors import IngestError
+from cryo_ingest.errors import BadPayload, IngestError
+from cryo_ingest.model import parse_task
 from cryo_ingest.prove.level import make_prover
 from cryo_ingest.prove.rows import RowsProver
 from cryo_ingest.publish.stores import open_store
@@ -110,30 +111,78 @@ def _rows_prover(task: Task) -> Prover:
     return RowsProver(task, all_datasets()[task.cryo_dataset_name], executable="another Cryo")
 
 
-def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Settings, like: Path | None) -> int:
-    """Survey one dataset, print findings on standard error and tasks on standard output; return 1 for findings.
+@dataclass(frozen=True, slots=True)
+class GapsRequest:
+    """What `gaps` is asked for: blocks `[start, end)` of the dataset at `prefix` in the store at `url`.
 
-    `like` is the file of a payload. It provides the fields that a listing does not contain (`dataset_key`, `rpc_pool`,
-    `config_hash`).
+    `like` is the file of a payload. It has the fields that a listing does not contain (`dataset_key`, `rpc_pool`,
+    `config_hash`). `task_blocks` is the size of the printed tasks; None means the most frequent size of what is there.
+    """
+
+    url: str
+    prefix: str
+    blocks: tuple[int, int]
+    like: Path | None = None
+    task_blocks: int | None = None
+
+
+class BadTemplate(ValueError):
+    """The payload of `--like` can't be the template of the dataset's tasks; the message says why."""
+
+
+def gaps_in(request: GapsRequest, *, settings: Settings) -> int:
+    """Survey one dataset, print findings on standard error and tasks on standard output; return 1 for findings.
 
     Raises:
         IngestError: the store failed.
+        BadTemplate: the file of `--like` is not a payload of this dataset.
     """
     logs.configure(settings.log_format, Redactor(settings.secrets()))
-    listed = asyncio.run(open_store(url, settings.s3).list(prefix))
-    coverage = check_coverage(listed.values(), start=blocks[0], end=blocks[1])
+    listed = asyncio.run(open_store(request.url, settings.s3).list(request.prefix))
+    coverage = check_coverage(listed.values(), start=request.blocks[0], end=request.blocks[1])
+    template = None if request.like is None else _template(request.like, coverage, request.prefix)
     for finding in coverage.findings:
         sys.stderr.write(f"{finding.kind} {finding.start}:{finding.end} {finding.detail}\n")
-    template = json.loads(like.read_bytes()) if like is not None else {}
-    for task in tasks_for(coverage, prefix):
-        sys.stdout.write(json.dumps(template | task, separators=(",", ":")) + "\n")
+    if not listed:
+        sys.stderr.write(
+            f"nothing is stored below {request.prefix}: check the chain and the dataset's UUID in the URL\n"
+        )
+    tasks = tasks_for(coverage, request.prefix, task_blocks=request.task_blocks)
+    if tasks and template is None:
+        sys.stderr.write(f"{len(tasks)} tasks would fill the gaps: --like TASK.json prints them\n")
+        return 1
+    for task in tasks:
+        sys.stdout.write(json.dumps((template or {}) | task, separators=(",", ":")) + "\n")
     return 1 if coverage.findings else 0
 
 
-def tasks_for(coverage: Coverage, prefix: str) -> list[dict[str, object]]:
+def _template(file: Path, coverage: Coverage, prefix: str) -> dict[str, object]:
+    """Return the payload in a file, after a check that it is one of this dataset.
+
+    Raises:
+        BadTemplate: it is not.
+    """
+    try:
+        task = parse_task(json.loads(file.read_bytes()))
+    except OSError as error:
+        raise BadTemplate(f"{file} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise BadTemplate(f"{file} is not JSON") from None
+    except BadPayload as error:
+        raise BadTemplate(f"{file} is not a payload: {without_attempt(str(error))}") from None
+    _, chain_id, dataset_uuid, _ = prefix.split("/")
+    known = {"dataset_uuid": dataset_uuid, "chain_id": int(chain_id)}
+    known |= {"cryo_dataset_name": coverage.dataset} if coverage.dataset is not None else {}
+    for field, expected in known.items():
+        if (seen := getattr(task, field)) != expected:
+            raise BadTemplate(f"{file} is a task of another dataset: its {field} is {seen}, not {expected}")
+    return task.model_dump()
+
+
+def tasks_for(coverage: Coverage, prefix: str, *, task_blocks: int | None = None) -> list[dict[str, object]]:
     """Return payloads for the missing ranges, with the fields that a listing contains."""
     _, chain_id, dataset_uuid, _ = prefix.split("/")
     known: dict[str, object] = {"dataset_uuid": dataset_uuid, "chain_id": int(chain_id)}
     if coverage.dataset is not None:
         known["cryo_dataset_name"] = coverage.dataset
-    return [known | {"range_start": start, "range_end": end} for start, end in coverage.missing()]
+    return [known | {"range_start": start, "range_end": end} for start, end in coverage.missing(task_blocks)]

@@ -42,9 +42,9 @@ class Coverage:
         sizes = [location.range_end - location.range_start for location in self.published]
         return max(set(sizes), key=sizes.count) if sizes else DEFAULT_TASK_BLOCKS
 
-    def missing(self) -> list[tuple[int, int]]:
-        """Return the block ranges that no complete version covers, split into tasks."""
-        size = self.task_blocks
+    def missing(self, task_blocks: int | None = None) -> list[tuple[int, int]]:
+        """Return the block ranges that no complete version covers, split into tasks of at most `task_blocks` blocks."""
+        size = task_blocks or self.task_blocks
         spans = [(finding.start, finding.end) for finding in self.findings if finding.kind == "missing"]
         return [(start, min(start + size, end)) for first, end in spans for start in range(first, end, size)]
 

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from cryo_ingest.cli import jobs
-from cryo_ingest.cli.common import NO_STORE, StoreOption, open_store_of, print_error
-from cryo_ingest.errors import ConfigurationError, IngestError
+from cryo_ingest.cli import examples, jobs
+from cryo_ingest.cli.common import NO_STORE, StoreOption, open_store_of, print_error, print_version
+from cryo_ingest.errors import BadPayload, ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, check_pool_name, parse_task_text
 from cryo_ingest.settings import MAX_PORT, check_mode_is_chosen, from_environment
 from cryo_ingest.streams import reopen_closed_streams, use_utf8
@@ -24,20 +24,33 @@ USAGE_EXIT_CODE = 64
 
 TYPERS_USAGE_EXIT_CODE = 2
 
+MANY = 2
+
 REFERENCE_HELP = (
     "A version's s3:// or file:// prefix; a publication as `run` prints it; a file with such lines, or - for "
     "standard input."
 )
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="docs/reference.md of the repository describes commands, variables, errors and log events.",
+)
 
 
 @app.callback()
-def root() -> None:
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Extract a range of chain data with Cryo, prove that it is complete, and publish it once."""
 
 
-@app.command()
+@app.command(epilog=examples.RUN)
 def run(
     context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK.json", help="The payload's file, or - for standard input.")],
@@ -57,19 +70,17 @@ def run(
         raise ConfigurationError({"S3_BUCKET": NO_STORE})
     if task == "-" and "stdin" in (context.obj or ()):
         raise typer.BadParameter("standard input is closed", param_hint="TASK.json")
-    payload = parse_task_text(_read_task(task))
+    payload = _read_task(task)
     assignment = Assignment((task_id or str(uuid.uuid4())).lower(), attempt, payload)
 
     opened = open_store_of(store, settings)
 
-    from cryo_ingest.publish.stores import check_writable  # noqa: PLC0415 - slow to import, and not needed before
-    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - as above
+    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - slow to import, and not needed for usage errors
 
-    check_writable(opened)
     raise typer.Exit(run_one(assignment, settings=settings, store=opened))
 
 
-@app.command()
+@app.command(epilog=examples.WORKER)
 def worker() -> None:
     """Run tasks from the wake-up queue and the dispatcher until a signal; the environment configures both.
 
@@ -86,7 +97,7 @@ def worker() -> None:
     raise typer.Exit(serve(settings, service))
 
 
-@app.command()
+@app.command(epilog=examples.VERIFY)
 def verify(
     references: Annotated[list[str], typer.Argument(metavar="REF…", help=REFERENCE_HELP)],
     against: Annotated[
@@ -108,21 +119,26 @@ def verify(
     raise typer.Exit(verify_all(locations, settings=from_environment(os.environ), against=against, as_json=as_json))
 
 
-@app.command()
+@app.command(epilog=examples.GAPS)
 def gaps(
     dataset: Annotated[str, typer.Argument(metavar="URL", help="s3://bucket/cryo/CHAIN/DATASET_UUID/, or file://.")],
     start: Annotated[int, typer.Option("--from", min=0, help="The first block.")],
     end: Annotated[int, typer.Option("--to", min=1, help="The block after the last one.")],
     like: Annotated[
-        Path | None, typer.Option(help="A payload's file, for fields that a listing does not have.")
+        Path | None,
+        typer.Option(metavar="TASK.json", help="A payload of the dataset; print tasks like it for the missing ranges."),
+    ] = None,
+    task_blocks: Annotated[
+        int | None,
+        typer.Option(min=1, help="The blocks of a printed task. [default: the most frequent size of what is there]"),
     ] = None,
 ) -> None:
     """Find missing, overlapping, unpublished, incomplete and duplicate ranges, from listings alone.
 
-    Findings go to standard error. Tasks for the missing ranges go to standard output, as JSON lines.
+    Findings go to standard error. With --like, tasks for the missing ranges go to standard output, as JSON lines.
     Exit codes: 0 no findings, 1 findings, 64 usage, 69 and 75 the store failed.
     """
-    from cryo_ingest.audit.commands import gaps_in  # noqa: PLC0415 - slow to import, and not needed for usage errors
+    from cryo_ingest.audit.commands import BadTemplate, GapsRequest, gaps_in  # noqa: PLC0415 - slow to import
     from cryo_ingest.audit.locations import BadReference, read_dataset_reference  # noqa: PLC0415 - as above
 
     if end <= start:
@@ -132,10 +148,14 @@ def gaps(
     except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="URL") from None
     settings = from_environment(os.environ)
-    raise typer.Exit(gaps_in(url, prefix, blocks=(start, end), settings=settings, like=like))
+    request = GapsRequest(url, prefix, (start, end), like, task_blocks)
+    try:
+        raise typer.Exit(gaps_in(request, settings=settings))
+    except BadTemplate as error:
+        raise typer.BadParameter(str(error), param_hint="--like") from None
 
 
-@app.command()
+@app.command(epilog=examples.CATALOG)
 def catalog(
     url: Annotated[
         str,
@@ -166,7 +186,7 @@ def catalog(
     raise typer.Exit(print_catalog(CatalogRequest(store, prefix, config_hash, sql, as_json), settings=settings))
 
 
-@app.command()
+@app.command(epilog=examples.GATEWAY)
 def gateway(
     pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="The pool whose nodes are read.")],
     port: Annotated[int, typer.Option(min=0, max=MAX_PORT, help="The port on 127.0.0.1; 0 chooses a free one.")] = 0,
@@ -188,11 +208,31 @@ def gateway(
 
 
 for _command in (jobs.plan, jobs.sync, jobs.status, jobs.pause, jobs.resume):
-    app.command()(_command)
+    app.command(epilog=examples.JOBS[_command.__name__])(_command)
 
 
-def _read_task(task: str) -> bytes:
-    return _read_file(task, param_hint="TASK.json")
+def _read_task(task: str) -> object:
+    """Return the payload in a file.
+
+    Raises:
+        BadPayload: it is not JSON.
+        typer.BadParameter: the file has several tasks.
+    """
+    content = _read_file(task, param_hint="TASK.json")
+    try:
+        payload = parse_task_text(content)
+    except BadPayload:
+        count = len(content.split(b"\n{")) if content.lstrip().startswith(b"{") else 1
+        if count == 1:
+            raise
+    else:
+        if not isinstance(payload, list) or len(payload) < MANY or not all(isinstance(item, dict) for item in payload):
+            return payload
+        count = len(payload)
+    raise typer.BadParameter(
+        f"has {count} tasks, and `run` takes one: write each to its own file, or use `sync` with a job",
+        param_hint="TASK.json",
+    )
 
 
 def _read_file(name: str, *, param_hint: str) -> bytes:

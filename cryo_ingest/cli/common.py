@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from importlib import metadata
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +33,13 @@ def open_store_of(url: str | None, settings: Settings) -> ObjectStore:
         return open_store(f"s3://{settings.s3.bucket}" if url is None else url, settings.s3)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="S3_BUCKET" if url is None else "--store") from None
+
+
+def print_version(*, wanted: bool) -> None:
+    """Print the version of the distribution and exit, if that is wanted."""
+    if wanted:
+        sys.stdout.write(f"cryo-ingest {metadata.version('cryo-ingest')}\n")
+        raise typer.Exit
 
 
 def print_error(message: str) -> None:

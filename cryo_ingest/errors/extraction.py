@@ -60,13 +60,14 @@ class RpcPoolUnresolved(FatalError):
 class EndpointUnusable(FatalError):
     """A pool's endpoint can't be used at all: it is not an HTTP URL, or it redirects to another host.
 
-    `endpoint_name` is the endpoint's position in the pool, such as "endpoint 1 of 2"; `problem` is a predicate, such as
+    `endpoint_name` is the endpoint's position in the pool, such as "endpoint 1 of 2 in
+    TRACE_RPC_POOL_ETH_URL"; `problem` is a predicate, such as
     "redirects to another host".
     """
 
     def __init__(self, *, endpoint_name: str, problem: str = "is not an http:// or https:// URL with a host") -> None:
         super().__init__(
-            f"{endpoint_name} of the RPC pool {problem}, so it can't be used: correct the URL in the pool's variable. "
+            f"{endpoint_name} {problem}, so it can't be used: correct the URL in the pool's variable. "
             "Nothing was published"
         )
 
@@ -77,7 +78,7 @@ class WrongChain(FatalError):
     def __init__(self, *, endpoint_name: str, expected: int, actual: int) -> None:
         self.expected, self.actual = expected, actual
         super().__init__(
-            f"{endpoint_name} of the RPC pool serves chain {actual}, but the task is for chain {expected}: correct the "
+            f"{endpoint_name} serves chain {actual}, but the task is for chain {expected}: correct the "
             "pool's variable or the payload's rpc_pool. Nothing was published"
         )
 
@@ -151,7 +152,7 @@ class EndpointsDisagree(RetryableError):
     def __init__(self, *, endpoint_name: str, block: int) -> None:
         self.block = block
         super().__init__(
-            f"{endpoint_name} of the RPC pool has another block {block} than the endpoint that served before: one of "
+            f"{endpoint_name} has another block {block} than the endpoint that served before: one of "
             "them follows another branch of the chain. Nothing was published; another attempt starts with one of them"
         )
 
@@ -165,7 +166,7 @@ class AnswerRefused(RetryableError):
     def __init__(self, *, endpoint_name: str, method: str, problem: str, same: bool) -> None:
         again = "gave the same answer twice" if same else "gave other answers to the same call, which are no better"
         super().__init__(
-            f"{endpoint_name} of the RPC pool gives no usable answer to {method}: {problem}. The same node {again}. "
+            f"{endpoint_name} gives no usable answer to {method}: {problem}. The same node {again}. "
             "Nothing was published"
         )
 
@@ -183,7 +184,7 @@ class RangeNotFinal(RetryableError):
 
     def __init__(self, *, endpoint_name: str, last_block: int, reason: str) -> None:
         super().__init__(
-            f"{endpoint_name} of the RPC pool does not have block {last_block} as final: {reason}. Try again later, or "
+            f"{endpoint_name} does not have block {last_block} as final: {reason}. Try again later, or "
             "set TRACE_CRYO_CONFIRMATIONS=N to accept blocks that are N below the head; Cryo was not started"
         )
 
@@ -196,8 +197,8 @@ class NodeUnavailable(RetryableError):
 
     def __init__(self, *, endpoint_name: str, method: str, reason: str, out_of_time: bool = False) -> None:
         self.out_of_time = out_of_time
-        self.progress = f"before {endpoint_name} of the RPC pool answered {method} ({reason})"
-        super().__init__(f"{endpoint_name} of the RPC pool: {method} failed: {reason}. Nothing was published")
+        self.progress = f"before {endpoint_name} answered {method} ({reason})"
+        super().__init__(f"{endpoint_name}: {method} failed: {reason}. Nothing was published")
 
 
 class DiskFull(RetryableError):

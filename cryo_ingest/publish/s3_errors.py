@@ -72,7 +72,8 @@ def mapped_error(error: BaseException, request: StoreRequest) -> IngestError:
     if code in CLOCK_CODES | EXPIRED_CODES | DENIED_CODES or status in {"401", "403"}:
         return _rejected(request, reason, code, text)
     if not reason:
-        reason = "no connection" if "sending request" in text else "the request failed"
+        no_connection = f"no connection to {request.endpoint}: check S3_ENDPOINT and the network"
+        reason = no_connection if "sending request" in text else "the request failed"
     return _unavailable(request, reason)
 
 

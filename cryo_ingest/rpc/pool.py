@@ -91,7 +91,10 @@ class Pool:
                 return self
             urls = self.settings.rpc.resolve(self.name_of_pool)
             self._limiter = RateLimiter(self.clock, self.settings.requests_per_second)
-            self._members = [Member(f"endpoint {index} of {len(urls)}", url) for index, url in enumerate(urls, start=1)]
+            variable = self.settings.rpc.variable_of(self.name_of_pool)
+            self._members = [
+                Member(f"endpoint {index} of {len(urls)} in {variable}", url) for index, url in enumerate(urls, start=1)
+            ]
             problems: list[IngestError] = []
             for member in self._members:
                 try:

@@ -90,7 +90,7 @@ def _by_position_and_method(meter: RpcMeter) -> dict[tuple[str, str], MethodCoun
     """Return the counts by the values of the labels: equal positions of different pools are added up."""
     found: dict[tuple[str, str], MethodCounts] = {}
     for name, endpoint in list(meter.endpoints.items()):
-        position = re.fullmatch(r"endpoint (\d+) of \d+", name)
+        position = re.fullmatch(r"endpoint (\d+) of \d+( in \w+)?", name)
         for method, counts in list(endpoint.methods.items()):
             key = (key_of(method), position[1] if position else OTHER)
             _add(found.setdefault(key, MethodCounts()), counts)

@@ -141,7 +141,7 @@ def _client(service: ServiceSettings, s3: S3Settings, certificates: IO[bytes] | 
         import boto3  # noqa: PLC0415 - only in a service
         from botocore.config import Config  # noqa: PLC0415 - as above
     except ImportError:
-        problem = "needs boto3: install this package with its extra, cryo-ingest[sqs]"
+        problem = "needs boto3: pip install 'boto3>=1.40', or install this package with its extra sqs"
         raise ConfigurationError({"TASK_WAKEUP_QUEUE": problem}) from None
     keys: dict[str, Any] = {}
     if s3.access_key_id and s3.secret_access_key:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from harness.checks.publications import printed_publications, publications_of
 from harness.contract import MANIFEST_NAME, chunks, dataset_version, file_name, prefix
 from harness.history import (
     CryoStarted,
@@ -45,7 +48,7 @@ OUTCOMES = {
 """The outcome that each exit code means."""
 STOPPED = {130, 143}
 """Exit codes for SIGINT and SIGTERM."""
-OK, FIRST_ERROR_STATUS, MAX_PUBLICATIONS = 200, 300, 100
+OK, FIRST_ERROR_STATUS = 200, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +198,11 @@ class Evidence:
         return tasks
 
     def _end_of_process(self, event: WorkerExited) -> AttemptEnd:
-        outcome = OUTCOMES.get(event.code, "stopped" if event.code in STOPPED else "killed" if event.code < 0 else "?")
-        return AttemptEnd(outcome, self.log_of(event.worker), _publications(event.stdout), event.number)
+        unknown = f"exit code {event.code}, which stands for no outcome (docs/reference.md has the list)"
+        outcome = (
+            "stopped" if event.code in STOPPED else "killed" if event.code < 0 else OUTCOMES.get(event.code, unknown)
+        )
+        return AttemptEnd(outcome, self.log_of(event.worker), printed_publications(event.stdout), event.number)
 
     def sole_worker_before(self, number: int) -> int | None:
         """Return the worker that started before an event, or None if none or several did."""
@@ -312,27 +318,6 @@ def _accepted(event: StoreResponse) -> bool:
     return event.status is not None and event.status < FIRST_ERROR_STATUS
 
 
-def _publications(stdout: str) -> tuple[dict[str, Any], ...]:
-    """Return the JSON objects among the lines of a worker's output, at most `MAX_PUBLICATIONS`."""
-    publications: list[dict[str, Any]] = []
-    # Not splitlines: it also splits at characters such as U+2028, which JSON allows within a string.
-    for line in stdout.split("\n"):
-        value = json_object(line)
-        if value is not None:
-            publications.append(value)
-        if len(publications) >= MAX_PUBLICATIONS:
-            break
-    return tuple(publications)
-
-
-def publications_of(request: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Return the publications of a completion; a value of the wrong type becomes an object that describes it."""
-    published = request.get("datasets_published")
-    if not isinstance(published, list | tuple | None):
-        return ({"not a list": published},)
-    return tuple(item if isinstance(item, dict) else {"not an object": item} for item in published or ())
-
-
 def _add_completion(task: TaskEvidence, call: DispatcherCall) -> None:
     """Add the end that a completion reports, unless the same attempt has already reported the same outcome."""
     request = call.request
@@ -348,8 +333,14 @@ def _add_completion(task: TaskEvidence, call: DispatcherCall) -> None:
 
 
 def violation(clause: str, expected: object, seen: object, *events: int) -> Violation:
-    """Return a violation, with `expected` and `seen` as text."""
-    return Violation(clause, str(expected), str(seen), events)
+    """Return a violation, with `expected` and `seen` as text: words as a command line, other sequences as JSON."""
+    return Violation(clause, _as_text(expected), _as_text(seen), events)
+
+
+def _as_text(value: object) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    return shlex.join(value) if all(isinstance(word, str) for word in value) else json.dumps(value, default=str)
 
 
 def times(count: int) -> str:

@@ -10,9 +10,9 @@ from harness.checks.evidence import (
     Findings,
     TaskEvidence,
     check_outcomes,
-    publications_of,
     violation,
 )
+from harness.checks.publications import publications_of
 from harness.contract import MANIFEST_NAME
 
 BLOCKS = "--blocks"
@@ -60,10 +60,13 @@ def rng_1(evidence: Evidence) -> Findings:
     for task in evidence.tasks:
         for event in evidence.cryo_starts(task)[:1] if task.may_start_cryo else ():
             exercised = True
-            expected = (task.payload["cryo_dataset_name"], f"{task.payload['range_start']}:{task.payload['range_end']}")
-            seen = (event.arguments[0] if event.arguments else "", _blocks(event.arguments))
-            if seen != expected:
-                violations.append(violation("RNG-1", expected, seen, event.number))
+            dataset, blocks = (
+                task.payload["cryo_dataset_name"],
+                f"{task.payload['range_start']}:{task.payload['range_end']}",
+            )
+            if event.arguments[:1] != (dataset,) or _blocks(event.arguments) != blocks:
+                expected = f"Cryo's arguments begin with {dataset} and have --blocks {blocks}"
+                violations.append(violation("RNG-1", expected, event.arguments, event.number))
     return violations if exercised else NOT_EXERCISED
 
 

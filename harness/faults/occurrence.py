@@ -72,9 +72,20 @@ class Script(Generic[_Fault]):
         return [entry.fault for entry in self._entries if not entry.fired]
 
     def extend(self, faults: Iterable[_Fault]) -> None:
-        """Add faults; their counts begin now."""
+        """Add faults; their counts begin now.
+
+        Raises:
+            TypeError: one of them is not a fault that does something; none is added.
+        """
+        added = list(faults)
+        for fault in list[object](added):
+            # A class with subclasses only has what its faults share.
+            if not isinstance(fault, Occurrence) or type(fault).__subclasses__():
+                raise TypeError(
+                    f"{fault!r} is not a fault: docs/scenarios.md lists them, each has a class in harness.faults"
+                )
         with self._lock:
-            self._entries = (*self._entries, *(_Entry(fault) for fault in faults))
+            self._entries = (*self._entries, *(_Entry(fault) for fault in added))
 
     def fire(self, matches: Callable[[_Fault], bool]) -> list[_Fault]:
         """Count a match for each fault that `matches` accepts, and return those that apply, in the script's order."""

@@ -66,10 +66,12 @@ def world(
         bool | None,
         typer.Option(help="With --real: in containers, or as processes. [default: containers where an engine answers]"),
     ] = None,
+    env: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the environment to a file to source.")] = None,
 ) -> None:
     """Start a node, a store, a queue and a dispatcher; print the environment to export and commands to try.
 
-    The first line is the node's URL.
+    The first line is the node's URL. With --env FILE the lines that export the environment are also written to a file:
+    `. FILE` in another terminal.
     """
     handle_signals()
     try:
@@ -85,6 +87,8 @@ def world(
             )
             # Anvil's own `finalized` is behind its head, and nobody mines on.
             variables = worker.environment() | {"TRACE_CRYO_CONFIRMATIONS": "0"}
+            if env is not None:
+                _write_environment(env, variables)
             print_lines([parts.url, *exports(variables), *_advice(parts)])
             wait_for_stop()
     except EngineError as error:
@@ -92,6 +96,13 @@ def world(
         raise typer.Exit(FAILED) from None
     except StopRequested:
         return
+
+
+def _write_environment(path: Path, variables: dict[str, str]) -> None:
+    try:
+        path.write_text("".join(f"{line}\n" for line in exports(variables)), encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"can't be written: {error.strerror}", param_hint="--env") from None
 
 
 def _node_and_store(*, real: bool, docker: bool | None) -> AbstractContextManager[_NodeAndStore]:

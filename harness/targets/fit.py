@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from typing import TYPE_CHECKING
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 
 REPORTED = {"success", "retryable_error", "fatal_error", "success_or_retry"}
 """Outcomes that are reported to a dispatcher, so that a service can run a scenario of single runs."""
+
+
+REAL_CRYO = "cryo-from-wheel"
+"""The executable of scenarios that need real Cryo; it is part of the worker's package and runs the wheel of Cryo."""
+NO_REAL_CRYO = "needs real Cryo: pip install 'cryo==0.3.2' (CPython 3.11), or install the package with its extra `cryo`"
 
 
 class Unfit(Exception):
@@ -27,6 +33,8 @@ def fitted(scenario: Scenario, target: Target) -> Scenario:
     """
     if target.in_container and scenario.cryo == CONTAINER:
         raise Unfit("a worker in a container can't start another container")
+    if scenario.cryo == REAL_CRYO and not target.in_container and not has_real_cryo():
+        raise Unfit(NO_REAL_CRYO)
     if any(file.owner is not None for file in scenario.preloaded_files) and os.geteuid() != 0:
         raise Unfit("only root can create a directory of another user")
     if scenario.delivery == "worker" and "sqs" not in target.delivery:
@@ -37,6 +45,14 @@ def fitted(scenario: Scenario, target: Target) -> Scenario:
         platform = scenario.platform.model_copy(update={"form": target.claim})
         scenario = scenario.model_copy(update={"platform": platform})
     return scenario
+
+
+def has_real_cryo() -> bool:
+    """Return whether the wheel of Cryo is installed."""
+    try:
+        return importlib.util.find_spec("cryo._cryo_rust") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _as_service(scenario: Scenario) -> Scenario:

@@ -123,8 +123,8 @@ def worker(tmp_path: Path) -> Worker:
     return Worker(tmp_path)
 
 
-def test_verify_finds_no_problem_in_a_new_version(worker: Worker, moto_bucket: Bucket):
-    """Exit code 0: a publication is a valid reference, and the node confirms the rows."""
+def test_verify_and_gaps_of_a_new_version(worker: Worker, moto_bucket: Bucket, tmp_path: Path):
+    """A publication is a valid reference, the node confirms the rows, and gaps prints tasks that can be used."""
     target = bucket_target(moto_bucket)
     with RpcPool(Node(Chain(CHAIN_ID), head=1_000_000)) as pool:
         mode = real_mode(pool.url) | {"TRACE_CRYO_BIN": "fake-cryo"}
@@ -142,9 +142,23 @@ def test_verify_finds_no_problem_in_a_new_version(worker: Worker, moto_bucket: B
         assert cryo_ingest(["verify", url], environment).returncode == 0
         assert len(pool.journal) == calls
         dataset = f"s3://{moto_bucket.name}/cryo/{CHAIN_ID}/{PAYLOAD['dataset_uuid']}/"
-        found = cryo_ingest(["gaps", dataset, "--from", "0", "--to", "3000"], environment)
+        words = ["gaps", dataset, "--from", "0", "--to", "3000"]
+        found = cryo_ingest(words, environment)
+        assert (found.returncode, found.stdout) == (1, "")
+        assert "2 tasks would fill the gaps: --like TASK.json prints them" in found.stderr
+        (tmp_path / "task.json").write_text(json.dumps(payload))
+        found = cryo_ingest([*words, "--like", f"{tmp_path}/task.json", "--task-blocks", "250"], environment)
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps(payload | {"cryo_dataset_name": "blocks"}))
+        mistaken = cryo_ingest([*words, "--like", str(other)], environment)
+        mistyped = cryo_ingest([words[0], dataset.replace("0f8f", "0f8e"), *words[2:]], environment)
     assert found.returncode == 1
-    assert [json.loads(line)["range_start"] for line in found.stdout.splitlines()] == [0, 2700]
+    tasks = [json.loads(line) for line in found.stdout.splitlines()]
+    assert [task["range_start"] for task in tasks] == [0, 250, 2700, 2950]
+    assert {task["dataset_key"] for task in tasks} == {payload["dataset_key"]}
+    assert (mistaken.returncode, mistaken.stdout) == (64, "")
+    assert "its cryo_dataset_name is blocks, not logs" in " ".join(mistaken.stderr.replace("│", " ").split())
+    assert "nothing is stored below" in mistyped.stderr
 
 
 def rewritten(**fields: Any) -> Callable[[Path, list[Path]], object]:

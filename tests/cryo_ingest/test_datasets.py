@@ -38,7 +38,8 @@ def test_pay_4_25_of_36_datasets_need_only_a_range():
         ("txs", "canonical name transactions"),
         ("events", "canonical name logs"),
         ("state_diffs", "balance_diffs, code_diffs, nonce_diffs, storage_diffs"),
-        ("nonsense", "no such dataset"),
+        ("nonsense", "has no dataset nonsense. It has"),
+        ("log", "did you mean logs?"),
     ],
 )
 def test_pay_4_an_unusable_name_is_rejected_with_advice(name: str, words: str):

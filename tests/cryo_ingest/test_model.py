@@ -58,12 +58,29 @@ def test_pay_1_each_field_is_required(field: str):
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field in BAD_VALUES for value in BAD_VALUES[field]])
-def test_pay_5_each_bad_value_is_rejected_without_repeating_it(field: str, value: Any):
-    """PAY-2, PAY-5: the message names the field but not the value, which may be a secret."""
+def test_pay_5_each_bad_value_is_rejected_without_repeating_a_secret(field: str, value: Any):
+    """PAY-2, PAY-5: the message names the field; it does not repeat a long text, or the pool, which may be a secret."""
     with pytest.raises(BadPayload) as caught:
         parse_task(GOOD | {field: value})
     assert field in caught.value.problems
     assert not isinstance(value, str) or len(value) < 8 or value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("chain_id", "1", 'but it is "1"'),
+        ("chain_id", True, "but it is true"),
+        ("range_end", -4, "but it is -4"),
+        ("dataset_key", "Eth-Logs", 'but it is "Eth-Logs"'),
+        ("config_hash", ["x"], "but it is a list"),
+    ],
+)
+def test_pay_2_the_message_shows_the_bad_value(field: str, value: Any, shown: str):
+    """PAY-2: what was seen says what to correct."""
+    with pytest.raises(BadPayload) as caught:
+        parse_task(GOOD | {field: value})
+    assert caught.value.problems[field].endswith(shown)
 
 
 def test_pay_2_all_bad_fields_are_named_at_once():

@@ -134,7 +134,7 @@ def test_mod_7_the_first_endpoint_that_answers_serves(pool: RpcPool):
         assert post(served.url, call("eth_chainId"))["result"] == hex(CHAIN_ID)
         log = served.stop()
     (chosen,) = [event for event in log if event["event"] == "endpoint.chosen"]
-    assert chosen["endpoint"] == "endpoint 2 of 2"
+    assert chosen["endpoint"] == "endpoint 2 of 2 in TRACE_RPC_POOL_LOCAL_URL"
 
 
 @pytest.mark.parametrize(("chain_id", "takes_over"), [(CHAIN_ID, True), (CHAIN_ID + 1, False)])

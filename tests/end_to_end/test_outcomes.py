@@ -184,5 +184,7 @@ def test_out_3_a_deadline_that_passes_during_the_proof_is_named(file_target: Tar
     with RpcPool(NODE, [hang]) as pool:
         result = worker.run(file_target, payload, **real_mode(pool.url) | settings)
     assert (result.returncode, failure(result)["error"]) == (75, "DeadlineExceeded")
-    assert "before endpoint 1 of 1 of the RPC pool answered eth_getBlockReceipts" in failure(result)["message"]
+    assert (
+        "before endpoint 1 of 1 in TRACE_RPC_POOL_LOCAL_URL answered eth_getBlockReceipts" in failure(result)["message"]
+    )
     assert file_target.contents() == {}

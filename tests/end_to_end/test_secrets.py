@@ -87,7 +87,8 @@ def test_sec_1_no_part_of_the_url_is_in_any_output_file_object_or_argument(
 def test_sec_1_fake_mode_does_not_even_look_at_the_url(file_target: Target, worker: Worker):
     """SEC-1, MOD-1: the variables may be set; their values are in no output and no file."""
     url = secret_url("http://127.0.0.1:9")
-    result = worker.run(file_target, TRACE_RPC_POOL_LOCAL_URL=url, TRACE_CRYO_RPC_URL=url)
+    urls = {"TRACE_RPC_POOL_LOCAL_URL": url, "TRACE_CRYO_RPC_URL": url}
+    result = worker.run(file_target, TRACE_CRYO_MODE="fake", **urls)
     assert result.returncode == 0, result.stderr
     text = result.stdout + result.stderr + repr(file_target.contents())
     assert not any(canary in text for canary in CANARIES)

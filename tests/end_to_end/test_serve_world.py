@@ -156,3 +156,21 @@ def test_serve_s3_prints_its_url_first_and_an_environment_to_publish_with(tmp_pa
     host, _, port = lines[0].removeprefix("http://").partition(":")
     with socket.socket() as probe:
         assert probe.connect_ex((host, int(port))) != 0
+
+
+def test_the_environment_of_a_world_can_be_sourced(tmp_path: Path):
+    """`--env FILE` has the lines to export, and nothing else, such as the node's URL of the first line."""
+    with served("world", "--env", str(tmp_path / "world.env")) as (_, lines):
+        shell = f'. {tmp_path}/world.env && echo "$TRACE_RPC_POOL_LOCAL_URL"'
+        assert subprocess.check_output(["sh", "-euc", shell], text=True).strip() == lines[0]
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "nope", '[{"do": "statu"}]', "[" * 100_000])
+def test_a_bad_file_of_faults_is_a_usage_error(text: str, tmp_path: Path):
+    """`serve rpc --faults` names the option and the problem; there is no traceback."""
+    (tmp_path / "faults.json").write_text(text)
+    command = [BIN / "cryo-harness", "serve", "rpc", "--chain-id", "1", "--faults", tmp_path / "faults.json"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 64
+    assert "Invalid value for --faults" in ended.stderr
+    assert "Traceback" not in ended.stderr

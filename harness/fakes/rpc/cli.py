@@ -52,7 +52,9 @@ def _read(path: Path) -> list[RpcFault]:
         raise typer.BadParameter(f"can't be read: {error.strerror}", param_hint="--faults") from None
     except ValidationError as error:
         problem = error.errors(include_input=False)[0]
-        where = ".".join(map(str, problem["loc"]))
+        where = ".".join(map(str, problem["loc"])) or "the file"
         raise typer.BadParameter(f"{where}: {problem['msg']}", param_hint="--faults") from None
+    except RecursionError:
+        raise typer.BadParameter("is nested too deeply", param_hint="--faults") from None
     except ValueError as error:
         raise typer.BadParameter(f"is not valid JSON: {error}", param_hint="--faults") from None

@@ -100,9 +100,7 @@ def test_no_retry_goes_past_the_deadline():
 def test_a_permanent_fault_raises_our_own_error_without_the_url():
     """SEC-1: the endpoint is named by its position."""
     with RpcPool(Node(CHAIN, head=10_000), [do.Status(500, method=BLOCK)]) as pool:
-        with pytest.raises(
-            NodeUnavailable, match="endpoint 1 of 1 of the RPC pool: eth_getBlockByNumber failed"
-        ) as caught:
+        with pytest.raises(NodeUnavailable, match="endpoint 1 of 1: eth_getBlockByNumber failed") as caught:
             ask(pool)
         assert str(pool.url).rpartition(":")[2] not in str(caught.value)
 

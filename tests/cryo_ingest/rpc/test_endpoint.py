@@ -64,7 +64,7 @@ def test_rng_5_the_last_block_must_be_final_on_the_right_chain(
     with RpcPool(node) as pool:
         settings = settings_of(pool.url, confirmations=confirmations)
         if error is None:
-            assert choose(settings) == ("endpoint 1 of 1", pool.url)
+            assert choose(settings) == ("endpoint 1 of 1 in TRACE_CRYO_RPC_URL", pool.url)
         else:
             with pytest.raises(error, match="endpoint 1 of 1"):
                 choose(settings)
@@ -105,7 +105,10 @@ def test_mod_7_the_first_endpoint_that_passes_is_chosen_and_no_url_is_logged(cap
     ]
     with RpcPool(nodes) as pool:
         urls = [f"{url}/v2/k3y-canary" for url in pool.urls]
-        assert choose(settings_of(" \n".join(["ws://127.0.0.1:1/k3y-canary", *urls]))) == ("endpoint 4 of 5", urls[2])
+        assert choose(settings_of(" \n".join(["ws://127.0.0.1:1/k3y-canary", *urls]))) == (
+            "endpoint 4 of 5 in TRACE_CRYO_RPC_URL",
+            urls[2],
+        )
         assert "never asked" not in {call.node for call in pool.journal}
     captured = capsys.readouterr()
     output = captured.out + captured.err

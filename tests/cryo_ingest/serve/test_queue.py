@@ -170,4 +170,4 @@ def test_without_boto3_the_error_names_the_extra():
     }
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (78, "")
-    assert "cryo-ingest[sqs]" in ran.stderr
+    assert "pip install 'boto3>=1.40'" in ran.stderr

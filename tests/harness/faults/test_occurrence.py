@@ -1,5 +1,7 @@
 """Which matches a fault applies to, and what a script counts."""
 
+from typing import Any
+
 import pytest
 
 from harness.faults import Occurrence, Script, StoreFault
@@ -73,3 +75,12 @@ def test_a_store_fault_matches_requests_of_its_operation(
 ):
     """The operation, the key and the conditions decide; the bucket's name does not matter."""
     assert fault.matches(method, path, query, {"If-None-Match": "*"}) is matched
+
+
+@pytest.mark.parametrize("wrong", [{"do": "status"}, Occurrence(), None])
+def test_what_is_not_a_fault_is_rejected_when_it_is_added(wrong: Any):
+    """Otherwise it would fail in the server, at some later request."""
+    script: Script[Any] = Script()
+    with pytest.raises(TypeError, match="is not a fault"):
+        script.extend([Status(code=503), wrong])
+    assert script.faults == []

@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def test_every_clause_of_a_profile_has_a_scenario():
 
 
 def test_core_has_no_faults_that_only_hardened_requires_to_survive():
-    """A scenario with faults is not in a profile if it exercises clauses outside the profile."""
+    """A scenario with faults is not in a profile if its outcome depends on clauses outside the profile."""
     complete = {scenario.name: scenario for scenario in SCENARIOS}
     for scenario in plan(REFERENCE_WORKER, "core", SCENARIOS).scenarios:
         about_more = set(complete[scenario.name].clauses) - set(clauses_of("core")) - CHANGE_NO_OUTCOME
@@ -121,3 +123,15 @@ def test_the_command_to_run_a_scenario_again_keeps_the_profile(tmp_path: Path):
     assert CliRunner().invoke(app, [*shlex.split(scenario["replay"])[1:], "--report", str(report)]).exit_code == 0
     (again,) = json.loads(report.read_text())["scenarios"]
     assert (again["clauses"], again["replay"]) == (scenario["clauses"], scenario["replay"])
+
+
+WITHOUT_CRYO = "import sys; sys.modules['cryo'] = None; from harness.cli import main; main()"
+
+
+def test_without_real_cryo_its_scenarios_are_left_out_with_the_command_that_installs_it():
+    """The extra `harness` alone is enough for a green run: what is missing is skipped, not failed."""
+    words = ["conformance", "real-cryo", "unknown-mode", "--target", REFERENCE, "--profile", "core"]
+    command = [sys.executable, "-c", WITHOUT_CRYO, *words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "skipped       real-cryo: needs real Cryo: pip install 'cryo==0.3.2'" in ended.stdout
