@@ -27,6 +27,7 @@ from mutation.population import OURS, REFERENCE, all_mutants, sample
 from mutation.reach import Recorded
 from mutation.verdict import Verdict, explanations
 
+from harness.scenario import Scenario
 from harness.stores.backends import Backends, backends
 
 USAGE = 64
@@ -45,19 +46,7 @@ class Parser(argparse.ArgumentParser):
 def main() -> int:
     """Judge the chosen mutants and print the tables."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worker", action="append", choices=[OURS, REFERENCE], help="only this worker's mutants")
-    parser.add_argument("--sample", type=int, help="so many mutants of each worker; 0 for all")
-    parser.add_argument("--seed", type=int, default=0, help="chooses the sample")
-    parser.add_argument("--module", help="only modules whose name starts so")
-    parser.add_argument("--name", action="append", help="only this mutant; repeatable")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants judged at the same time")
-    parser.add_argument("--max-simulated", type=int, default=100, help="at most so many simulated runs for a mutant")
-    parser.add_argument("--max-scenarios", type=int, default=8, help="at most so many scenarios for a mutant")
-    parser.add_argument("--json", type=Path, help="write the verdicts to this file")
-    parser.add_argument("--list", action="store_true", help="print the chosen mutants, and judge none")
-    options = parser.parse_args()
-    if options.jobs < 1 or (options.sample or 0) < 0:
-        parser.error("--jobs is at least 1, --sample at least 0")
+    options = parse(parser)
     chosen = {worker: choose(worker, options) for worker in options.worker or (OURS, REFERENCE)}
     missing = set(options.name or ()) - {mutant.name for mutants in chosen.values() for mutant in mutants}
     if missing or not any(chosen.values()):
@@ -71,7 +60,7 @@ def main() -> int:
             if mutants:
                 found[worker] = judge_all(worker, mutants, stores, options)
     for worker, verdicts in found.items():
-        print(f"\n## {worker}: {len(verdicts)} of {len(all_mutants(worker))} mutants, seed {options.seed}\n")
+        print(f"\n## {worker}: {len(verdicts)} mutants, seed {options.seed}\n")
         print("\n".join(report.lines(verdicts)))
     if options.json:
         content = {worker: [asdict(verdict) for verdict in verdicts] for worker, verdicts in found.items()}
@@ -79,11 +68,32 @@ def main() -> int:
     return 0
 
 
+def parse(parser: Parser) -> argparse.Namespace:
+    """Declare the options and read them."""
+    option = parser.add_argument
+    option("--worker", action="append", choices=[OURS, REFERENCE], help="only this worker's mutants")
+    option("--sample", type=int, help="so many mutants of each worker; 0 for all")
+    option("--seed", type=int, default=0, help="chooses the sample")
+    option("--module", help="only modules whose name starts so")
+    option("--name", action="append", help="only this mutant; repeatable")
+    option("--jobs", type=int, default=os.cpu_count() or 1, help="mutants judged at the same time")
+    option("--max-simulated", type=int, default=100, help="at most so many simulated runs for a mutant")
+    option("--max-scenarios", type=int, default=8, help="at most so many scenarios for a mutant; 0 for none")
+    option("--json", type=Path, help="write the verdicts to this file")
+    option("--list", action="store_true", help="print the chosen mutants, and judge none")
+    options = parser.parse_args()
+    if options.jobs < 1 or min(options.sample or 0, options.max_simulated, options.max_scenarios) < 0:
+        parser.error("--jobs is at least 1, and no number is negative")
+    return options
+
+
 def choose(worker: str, options: argparse.Namespace) -> list[Mutant]:
     """Return the mutants that the options name, or a sample of them."""
-    mutants = [mutant for mutant in all_mutants(worker) if mutant.module.startswith(options.module or "")]
     if options.name:
-        return [mutant for mutant in mutants if mutant.name in options.name]
+        modules = {name.partition(":")[0] for name in options.name if name.startswith(f"{worker}.")}
+        found = {mutant.name: mutant for module in sorted(modules) for mutant in all_mutants(worker, module)}
+        return [mutant for name, mutant in found.items() if name in options.name]
+    mutants = all_mutants(worker, options.module or "")
     count = SAMPLE[worker] if options.sample is None else options.sample
     return sample(mutants, count or len(mutants), options.seed)
 
@@ -94,10 +104,10 @@ def judge_all(worker: str, mutants: list[Mutant], stores: Backends, options: arg
     plans: list[Recorded[simulated.Planned]] = []
     if worker == OURS:
         plans = recording.simulated_runs(recorded, jobs=jobs, progress=note)
-    scenarios = recording.scenarios(worker, stores, recorded, jobs=jobs, progress=note)
-    judge = Judge(
-        worker, plans, scenarios, stores, explanations(), options.max_simulated, options.max_scenarios
-    )  # fmt: skip
+    scenarios: list[Recorded[Scenario]] = []
+    if options.max_scenarios:
+        scenarios = recording.scenarios(worker, stores, recorded, jobs=jobs, progress=note)
+    judge = Judge(worker, plans, scenarios, stores, explanations(), options.max_simulated, options.max_scenarios)
     started, found = time.monotonic(), []
     with ThreadPoolExecutor(options.jobs) as pool:
         for verdict in pool.map(judge.judge, mutants):

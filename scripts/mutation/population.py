@@ -64,11 +64,12 @@ def inner_lines(source: str) -> frozenset[int]:
 
 
 @cache
-def all_mutants(package: str) -> tuple[Mutant, ...]:
-    """Return all mutants of a worker, by module and position."""
+def all_mutants(package: str, prefix: str = "") -> tuple[Mutant, ...]:
+    """Return the mutants of a worker's modules whose name starts so, by module and position."""
     modules = modules_of(package)
     fields = fields_of([ast.parse(module.source) for module in modules])
-    return tuple(mutant for module in modules for mutant in mutants_of(module.name, module.source, fields))
+    chosen = [module for module in modules if module.name.startswith(prefix)]
+    return tuple(mutant for module in chosen for mutant in mutants_of(module.name, module.source, fields))
 
 
 def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:

@@ -15,10 +15,8 @@ def test_a_mutant_is_killed_by_a_simulated_run():
     discard = "await self.ports.staging.discard("
     killed = next(
         mutant
-        for mutant in all_mutants(OURS)
-        if mutant.module == "cryo_ingest.serve.attempt_runner"
-        and mutant.operator == "dropped"
-        and discard in mutant.diff(source_of(mutant.module))
+        for mutant in all_mutants(OURS, "cryo_ingest.serve.attempt_runner")
+        if mutant.operator == "dropped" and discard in mutant.diff(source_of(mutant.module))
     )
     plans = [Planned("one-task", (), 0)]
     with pool(1) as processes:
@@ -34,7 +32,7 @@ def source_of(module: str) -> str:
 
 def test_a_mutant_is_listed_by_its_name_with_its_diff():
     """`--list` prints the mutant that `--name` selects, and runs nothing."""
-    mutant = next(each for each in all_mutants(OURS) if each.module == "cryo_ingest.caps")
+    mutant = all_mutants(OURS, "cryo_ingest.caps")[0]
     command = [sys.executable, str(SCRIPT), "--worker", OURS, "--name", mutant.name, "--list"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
