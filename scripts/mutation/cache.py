@@ -12,7 +12,15 @@ from typing import TypeVar
 from mutation.population import ROOT
 
 T = TypeVar("T")
-SOURCES = ("cryo_ingest/**/*.py", "harness/**/*.py", "tests/simulation/*.py", "fixtures/scenarios/*.toml")
+SOURCES = (
+    "cryo_ingest/**/*.py",
+    "harness/**/*.py",
+    "tests/simulation/*.py",
+    "fixtures/scenarios/*.toml",
+    "scripts/mutation/simulated.py",
+    "scripts/mutation/wire.py",
+    "scripts/mutation/worker.py",
+)
 
 
 @dataclass(frozen=True, slots=True)

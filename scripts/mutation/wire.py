@@ -64,6 +64,12 @@ def record(scenario: Scenario, package: str, backends: Backends) -> Recorded[Sce
     return Recorded(scenario, seconds, scenario.clauses, problems_of(check_history(events)), lines)
 
 
+def record_twice(scenario: Scenario, package: str, backends: Backends) -> Recorded[Scenario]:
+    """Record a scenario, once more if it has problems: a machine under load can be too slow for it."""
+    found = record(scenario, package, backends)
+    return record(scenario, package, backends) if found.problems else found
+
+
 def lines_in(folder: Path, package: str) -> dict[str, frozenset[int]]:
     """Return the lines in functions that a worker's processes have recorded in a folder, by module."""
     modules = {str(path_of(module.name)): module for module in modules_of(package)}
