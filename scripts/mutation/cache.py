@@ -30,13 +30,15 @@ class Cache:
     folder: Path
     digest: str
 
-    def kept(self, name: str, make: Callable[[], T]) -> T:
-        """Return what was made before, or make it and keep it."""
+    def kept(self, name: str, make: Callable[[], T], *, is_worth_it: Callable[[T], bool] = lambda _: True) -> T:
+        """Return what was made before, or make it, and keep it if it is worth it."""
         path = self.folder / self.digest / f"{name}.pickle"
         if path.exists():
             content: T = pickle.loads(path.read_bytes())  # noqa: S301 - this program wrote it
             return content
         content = make()
+        if not is_worth_it(content):
+            return content
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
         unfinished.write_bytes(pickle.dumps(content))

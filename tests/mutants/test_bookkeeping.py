@@ -143,6 +143,13 @@ def test_recorded_runs_are_kept_until_a_source_changes(tmp_path: Path):
     assert get() == 2
 
 
+def test_a_failed_recording_is_not_kept(tmp_path: Path):
+    """It is made again next time."""
+    cache = current(tmp_path)
+    assert cache.kept("run", lambda: 1, is_worth_it=lambda _: False) == 1
+    assert cache.kept("run", lambda: 2) == 2
+
+
 def test_a_mutant_is_the_same_after_it_was_saved(tmp_path: Path):
     """Another process gets the whole mutant."""
     MUTANT.save(tmp_path / "mutant.json")
