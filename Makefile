@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := cryo_ingest harness tests scripts benchmarks .ci conftest.py
 
-.PHONY: demo test detect simulate soak fidelity lint check format coverage images benchmark lock clean
+.PHONY: demo test detect simulate mutants soak fidelity lint check format coverage images benchmark lock clean
 
 demo: $(READY)  ## real Cryo on a local chain, into ./out
 	@$(BIN)/python scripts/demo.py
@@ -19,6 +19,9 @@ detect: $(READY)  ## every bug of the reference worker, with the scenario that c
 simulate: $(READY)  ## our worker on virtual time: every fault at every operation, and all pairs of them; about three minutes
 	@mkdir -p out
 	@PYTHONPATH=tests $(BIN)/cryo-harness simulate --target simulation.adapter:worker --pairs --interleavings --seeds 200 --report out/simulation.html
+
+mutants: $(READY)  ## small changes of the workers' source, of which simulated runs and scenarios must notice most
+	@$(BIN)/python scripts/mutants.py
 
 soak: $(READY)  ## 200 tasks on two workers that a seeded schedule kills and restarts; about two minutes
 	$(BIN)/python scripts/soak.py

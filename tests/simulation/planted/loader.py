@@ -8,14 +8,26 @@ from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
+from typing import Protocol
 
-from simulation.planted.table import BadPatch, Bug, Edit, all_bugs
+from simulation.planted.table import BadPatch, all_bugs
+
+
+class Patch(Protocol):
+    """A change of one module's source."""
+
+    @property
+    def module(self) -> str:
+        """The module's name."""
+
+    def apply(self, source: str) -> str:
+        """Return the patched source."""
 
 
 class PatchingLoader(SourceFileLoader):
     """Compiles a patched source, and neither reads nor writes a compiled file."""
 
-    def __init__(self, name: str, path: str, edits: Sequence[Edit]) -> None:
+    def __init__(self, name: str, path: str, edits: Sequence[Patch]) -> None:
         super().__init__(name, path)
         self._edits = edits
 
@@ -29,12 +41,12 @@ class PatchingLoader(SourceFileLoader):
 
 
 class PatchingFinder(MetaPathFinder):
-    """Finds the modules that a bug patches."""
+    """Finds the modules that a bug patches; `name` is the bug's."""
 
-    def __init__(self, bug: Bug) -> None:
-        self.bug = bug
-        self._edits: dict[str, list[Edit]] = defaultdict(list)
-        for edit in bug.edits:
+    def __init__(self, name: str, edits: Sequence[Patch]) -> None:
+        self.name = name
+        self._edits: dict[str, list[Patch]] = defaultdict(list)
+        for edit in edits:
             self._edits[edit.module].append(edit)
 
     def find_spec(
@@ -57,9 +69,9 @@ def plant(name: str) -> None:
     """
     if name not in all_bugs():
         raise BadPatch(f"there is no planted bug {name!r}; tests/simulation/planted/*.toml has all of them")
-    planted = [finder.bug.name for finder in sys.meta_path if isinstance(finder, PatchingFinder)]
+    planted = [finder.name for finder in sys.meta_path if isinstance(finder, PatchingFinder)]
     if planted == [name]:
         return
     if planted or any(module.partition(".")[0] == "cryo_ingest" for module in sys.modules):
         raise BadPatch(f"{name}: the worker is imported already; plant one bug, in a process of its own")
-    sys.meta_path.insert(0, PatchingFinder(all_bugs()[name]))
+    sys.meta_path.insert(0, PatchingFinder(name, all_bugs()[name].edits))
