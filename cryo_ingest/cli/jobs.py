@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from cryo_ingest.sync.plan_command import PlanRequest
     from cryo_ingest.sync.settings import SyncSettings
 
-ONLY_PLANNED = (
-    "follows the head, which only `plan --to N` supports so far: plan up to a block, or use mode fixed_target"
-)
+NEEDS_END = "is required for a job that follows the head: `plan` asks no node"
 ONCE = "End when nothing more can be planned, as a job with a fixed target always does."
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job's file.")]
 OrgOption = Annotated[
@@ -51,6 +49,8 @@ def plan(
     Exit codes: 0 planned, 64 usage, 65 bad job file, 69 and 75 the store failed, 78 bad configuration.
     """
     job = _Job.open(job_file, store=store, org=org, to_block=to_block)
+    if job.follows and to_block is None:
+        raise typer.BadParameter(NEEDS_END, param_hint="--to")
 
     from cryo_ingest.sync.plan_command import plan as print_plan  # noqa: PLC0415 - slow to import
 
@@ -69,19 +69,19 @@ def sync(  # noqa: PLR0913, PLR0917 - typer's form
 ) -> None:
     """Publish all missing ranges of a job in this process, up to TRACE_WORKER_CONCURRENCY at once.
 
-    It can be stopped at any moment, even by SIGKILL, and started again. The first SIGTERM or SIGINT lets running
-    attempts end, the second ends the process at once.
+    A job that follows the head goes on until it is stopped. It can be stopped at any moment, even by SIGKILL, and
+    started again. The first SIGTERM or SIGINT lets running attempts end, the second ends the process at once.
     Exit codes: 0 all is published, 1 some ranges were set aside, 64 usage, 65 bad job file, 69 and 75 the store failed
     or another sync runs the job, 78 bad configuration, 130/143 stopped by a signal.
     """
-    del engine, once  # the only engine so far, and a fixed target always ends
+    del engine  # the only one so far
     job = _Job.open(job_file, store=store, org=org)
     directory = job.state_directory(state)
 
     from cryo_ingest.sync.sync_command import AlreadyRunning, SyncRequest  # noqa: PLC0415 - slow to import
     from cryo_ingest.sync.sync_command import sync as run_sync  # noqa: PLC0415 - as above
 
-    request = SyncRequest(job.request, directory, job.sync.concurrency, as_json)
+    request = SyncRequest(job.request, directory, job.sync.concurrency, as_json, once)
     try:
         raise typer.Exit(run_sync(request, settings=job.settings, store=job.store))
     except AlreadyRunning:
@@ -139,7 +139,7 @@ class _Job:
 
     @classmethod
     def open(cls, job_file: Path, *, store: str | None, org: str | None, to_block: int | None = None) -> _Job:
-        """Read a job; one that follows the head needs the end of its blocks in `to_block`."""
+        """Read a job; one that follows the head has no blocks to plan without `to_block`."""
         from cryo_ingest.sync.job import FollowHead  # noqa: PLC0415 - only the commands of jobs need it
         from cryo_ingest.sync.job_file import read_job  # noqa: PLC0415 - as above
         from cryo_ingest.sync.plan_command import PlanRequest  # noqa: PLC0415 - as above
@@ -148,17 +148,22 @@ class _Job:
         settings, sync_settings = sync_from_environment(os.environ)
         job = read_job(job_file)
         if isinstance(job.mode, FollowHead):
-            if to_block is None:
-                raise typer.BadParameter(ONLY_PLANNED, param_hint="JOB.yaml")
-            end = to_block
+            end = job.from_block if to_block is None else to_block
         elif to_block is not None:
             raise typer.BadParameter("is only for a job that follows the head; the job has to_block", param_hint="--to")
         else:
             end = job.mode.to_block
-        if end <= job.from_block:
+        if to_block is not None and end <= job.from_block:
             raise typer.BadParameter("must be greater than the job's from_block", param_hint="--to")
         request = PlanRequest(job, org or sync_settings.org_id, (job.from_block, end))
         return cls(request, settings, sync_settings, open_store_of(store, settings))
+
+    @property
+    def follows(self) -> bool:
+        """Whether the job follows the head."""
+        from cryo_ingest.sync.job import FollowHead  # noqa: PLC0415 - only the commands of jobs need it
+
+        return isinstance(self.request.job.mode, FollowHead)
 
     def state_directory(self, given: Path | None) -> Path:
         """Return the directory of `--state`, or the default one."""

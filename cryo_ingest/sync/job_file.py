@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 MAX_BYTES = 1024**2
 """A job of a thousand streams has a tenth of this."""
 
+FOLLOW_HEAD_FIELDS = (
+    *("kind", "from_block", "tail_lag", "head_poll_interval_seconds", "max_head_age_seconds"),
+    "max_wait_seconds",
+)
+"""All but the last one, which is optional, are the platform's."""
+
 MAX_COUNT = 2**32 - 1
 """The largest number of blocks or tasks that a field may have."""
 
@@ -92,12 +98,13 @@ def _mode(fields: Fields) -> FixedTarget | FollowHead:
     kind = fields.choice("kind", ("fixed_target", "follow_head"))
     from_block = fields.integer("from_block", minimum=0, maximum=MAX_BLOCK_NUMBER - 1)
     if kind == "follow_head":
-        fields.reject_unknown(("kind", "from_block", "tail_lag", "head_poll_interval_seconds", "max_head_age_seconds"))
+        fields.reject_unknown(FOLLOW_HEAD_FIELDS)
         return FollowHead(
             from_block=from_block,
             tail_lag=fields.integer("tail_lag", minimum=0, maximum=MAX_COUNT),
             head_poll_interval_seconds=fields.seconds("head_poll_interval_seconds"),
             max_head_age_seconds=fields.seconds("max_head_age_seconds"),
+            max_wait_seconds=fields.seconds("max_wait_seconds") if "max_wait_seconds" in fields.nodes else None,
         )
     if kind is None:
         return FixedTarget(from_block, from_block + 1)
