@@ -184,6 +184,7 @@ class _Run:
     def _failed(self, item: Item, error: IngestError, before: RangeFailure | None) -> None:
         """Split the range, set it aside, or try it again later."""
         name, key = type(error).__name__, self.plans[item.place].stream.key
+        self.state.count_error(key, error=name, message=str(error), at=self.engine.clock.time())
         repeats = 1 + (before.repeats if before is not None and before.error == name else 0)
         attempts = 1 + (before.attempts if before else 0)
         parts = halves(item.blocks) if isinstance(error, CapExceeded | DeadlineExceeded) else None

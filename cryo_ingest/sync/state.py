@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS splits (
 CREATE TABLE IF NOT EXISTS progress (
     stream TEXT PRIMARY KEY, blocks INTEGER, missing_blocks INTEGER, next_block INTEGER, rows INTEGER, at REAL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE IF NOT EXISTS errors (
+    stream TEXT, error TEXT, attempts INTEGER, message TEXT, at REAL, PRIMARY KEY (stream, error));
 CREATE TABLE IF NOT EXISTS heads (
     pool TEXT PRIMARY KEY, head INTEGER, final INTEGER, end_block INTEGER, at REAL, problem TEXT);
 CREATE TABLE IF NOT EXISTS anchors (pool TEXT, block INTEGER, hash BLOB, PRIMARY KEY (pool, block));
@@ -64,6 +66,17 @@ class RangeFailure:
     message: str
     at: float
     set_aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCount:
+    """How many attempts of a stream have ended with an error since the state exists, and when the last one did."""
+
+    stream: str
+    error: str
+    attempts: int
+    message: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +162,19 @@ class State:
         self._write(
             "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *row, failure.at, failure.set_aside
         )
+
+    def count_error(self, stream: str, *, error: str, message: str, at: float) -> None:
+        """Count an attempt that failed; unlike its range's failure it is not forgotten."""
+        sql = (
+            "INSERT INTO errors VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE "
+            "SET attempts = attempts + 1, message = excluded.message, at = excluded.at"
+        )
+        self._write(sql, stream, error, message, at)
+
+    def errors(self) -> list[ErrorCount]:
+        """Return the errors of all attempts, the last one first."""
+        rows = self._connection.execute("SELECT * FROM errors ORDER BY at DESC").fetchall()
+        return [ErrorCount(*row) for row in rows]
 
     def failure(self, stream: str, blocks: Blocks) -> RangeFailure | None:
         """Return a range's failures, None without one."""

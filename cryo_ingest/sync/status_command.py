@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Settings
     from cryo_ingest.sync.plan import StreamPlan
     from cryo_ingest.sync.plan_command import PlanRequest
-    from cryo_ingest.sync.state import HeadRecord, Progress, RangeFailure, Reorg
+    from cryo_ingest.sync.state import ErrorCount, HeadRecord, Progress, RangeFailure, Reorg
 
 WATCH_SECONDS = 2.0
 LISTED_PROBLEMS = 20
@@ -55,13 +55,16 @@ class StreamStatus:
 class Status:
     """A job: `running`, `paused` or `not running`, its streams, and the ranges that failed.
 
-    A job that follows the head also has the last reading of each pool's head, and the reorgs that were seen.
+    `errors` counts all failed attempts, also of ranges that are published since, and `traffic` has the RPC calls of the
+    last sync. A job that follows the head also has the last reading of each pool's head, and the reorgs that were seen.
     """
 
     job: str
     state: str
     streams: tuple[StreamStatus, ...]
     problems: tuple[RangeFailure, ...]
+    errors: tuple[ErrorCount, ...] = ()
+    traffic: dict[str, int] = field(default_factory=dict)
     heads: tuple[HeadRecord, ...] = ()
     reorgs: tuple[Reorg, ...] = ()
 
@@ -90,7 +93,9 @@ async def read_status(request: PlanRequest, directory: Path, store: ObjectStore)
         streams = tuple(_stream_status(key, numbers[key], running.count(key), failures) for key in keys)
         own = tuple(each for each in failures if each.stream in keys)
         heads = tuple(state.heads().values()) if isinstance(request.job.mode, FollowHead) else ()
-        return Status(request.job.name, word, streams, own, heads, tuple(state.reorgs()))
+        errors = tuple(each for each in state.errors() if each.stream in keys)
+        traffic = json.loads(state.fact("traffic") or "{}")
+        return Status(request.job.name, word, streams, own, errors, traffic, heads, tuple(state.reorgs()))
     finally:
         state.close()
 
@@ -181,6 +186,12 @@ def _print(found: Status, *, as_json: bool) -> None:
         for each in found.streams
     ]
     print_table("streams", columns, rows)
+    if found.errors:
+        failed = [(each.stream, each.error, each.attempts, _shown(each.at)) for each in found.errors]
+        print_table("failed attempts so far", ("stream", "error", "attempts", "last at"), failed)
+    if found.traffic.get("calls"):
+        counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found.traffic.items())
+        sys.stdout.write(f"RPC of the last sync: {counts}\n")
     if found.heads:
         print_table("heads", HEAD_COLUMNS, [_head_row(each) for each in found.heads])
     for reorg in found.reorgs:

@@ -144,6 +144,7 @@ async def _sync(request: SyncRequest, state: State, ports: WorkerPorts, settings
             return Failure(error)
         finally:
             await ports.staging.discard(assignment.task_id, assignment.attempt)
+            state.set_fact("traffic", json.dumps(ports.chain.meter.totals()))
 
     engine = EmbeddedEngine(attempt, state, ports.clock, ports.random, request.concurrency)
     received: list[signal.Signals] = []

@@ -83,18 +83,5 @@ def events_in(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-def extracted_again(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return the ranges for which Cryo was started although their version was published."""
-    published: set[tuple[str, str]] = set()
-    again = []
-    for event in events:
-        key = (event.get("dataset", ""), event.get("range", ""))
-        if event["event"] == "version.published":
-            published.add(key)
-        elif event["event"] == "cryo.started" and key in published:
-            again.append(key)
-    return again
-
-
 def manifests(sync: SyncRun) -> list[str]:
     return [key for key in sync.target.contents() if key.endswith("_manifest.json")]
