@@ -19,7 +19,7 @@ from harness.stores.commands import probe_command
 
 TYPERS_USAGE_EXIT_CODE = 2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 serving = typer.Typer(
     no_args_is_help=True, help="Start a server that runs until SIGTERM; its URL is the first line of stdout."
 )

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,29 +22,31 @@ from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
 from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.endpoint import open_endpoint
+from cryo_ingest.screen import Screen
 from cryo_ingest.tables import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cryo_ingest.audit.gaps import Coverage
     from cryo_ingest.audit.locations import Location
     from cryo_ingest.audit.verify import Verified
     from cryo_ingest.model import Task
     from cryo_ingest.ports import Prover
+    from cryo_ingest.screen import Show
     from cryo_ingest.settings import Settings
 
 
 def verify_all(
-    locations: Sequence[tuple[str, Location]], *, settings: Settings, against: str | None, as_json: bool
+    locations: Sequence[tuple[str, Location]], *, settings: Settings, against: str | None, as_json: bool, show: Show
 ) -> int:
     """Verify versions one after another, print the results, and return 1 if there are findings.
 
     Raises:
         IngestError: a store or the node failed.
     """
-    logs.configure(settings.log_format, Redactor(settings.secrets()))
-    found = asyncio.run(_verify_all(locations, settings, against))
+    with screen_of("verify", settings, show) as screen:
+        found = asyncio.run(_verify_all(locations, settings, against, screen))
     if as_json:
         sys.stdout.write(json.dumps([asdict(version) for version in found], indent=2) + "\n")
     else:
@@ -57,17 +60,39 @@ def verify_all(
     return 1 if any(version.findings for version in found) else 0
 
 
+@contextmanager
+def screen_of(command: str, settings: Settings, show: Show) -> Iterator[Screen | None]:
+    """Configure the log; on a terminal, provide a screen and write the log to a file."""
+    redactor = Redactor(settings.secrets())
+    if not show.is_live(has_log_format=settings.log_format is not None):
+        logs.configure(settings.log_format, redactor, quiet=show.quiet)
+        yield None
+        return
+    with logs.open_log_file(logs.default_log_file(command)) as file, Screen() as screen:
+        logs.configure(None, redactor, file=file)
+        yield screen
+
+
 async def _verify_all(
-    locations: Sequence[tuple[str, Location]], settings: Settings, against: str | None
+    locations: Sequence[tuple[str, Location]], settings: Settings, against: str | None, screen: Screen | None
 ) -> list[Verified]:
-    clock, found = SystemClock(), []
+    clock = SystemClock()
+    found: list[Verified] = []
+
+    def on_file(done: int, files: int, rows: int) -> None:
+        if screen is not None:
+            screen.update("versions", "versions", done=len(found), total=len(locations))
+            screen.update("files", "files of this one", done=done, total=files, rows=rows)
+
     # The node is used in both modes: `verify` checks the data, whatever the mode of a worker.
     real = replace(settings, mode="real")
     with tempfile.TemporaryDirectory(prefix="cryo-ingest-verify-") as scratch:
         for url, location in locations:
             store = open_store(url, settings.s3)
             if against is None:
-                found.append(await verify(store, location, make_prover=_rows_prover, scratch=Path(scratch)))
+                found.append(
+                    await verify(store, location, make_prover=_rows_prover, scratch=Path(scratch), on_file=on_file)
+                )
                 continue
             task = location.task("blocks", rpc_pool=against)
             async with open_endpoint(task, settings=real, chain=HttpChain(real, clock), clock=clock) as endpoint:
@@ -78,7 +103,13 @@ async def _verify_all(
                     return make_prover(task, dataset, settings=real, endpoint=endpoint)
 
                 found.append(
-                    await verify(store, location, make_prover=by_chain, scratch=Path(scratch), rpc_pool=against)
+                    await verify(
+                        *(store, location),
+                        make_prover=by_chain,
+                        scratch=Path(scratch),
+                        rpc_pool=against,
+                        on_file=on_file,
+                    )
                 )
     return found
 
@@ -87,17 +118,22 @@ def _rows_prover(task: Task) -> Prover:
     return RowsProver(task, all_datasets()[task.cryo_dataset_name], executable="another Cryo")
 
 
-def gaps_in(url: str, prefix: str, *, blocks: tuple[int, int], settings: Settings, like: Path | None) -> int:
+def gaps_in(
+    location: tuple[str, str], *, blocks: tuple[int, int], settings: Settings, like: Path | None, show: Show
+) -> int:
     """Survey one dataset, print findings on standard error and tasks on standard output; return 1 for findings.
 
-    `like` is the file of a payload. It provides the fields that a listing does not contain (`dataset_key`, `rpc_pool`,
-    `config_hash`).
+    `location` is the URL of the store and the dataset's prefix. `like` is the file of a payload, which provides the
+    fields that a listing does not contain (`dataset_key`, `rpc_pool`, `config_hash`).
 
     Raises:
         IngestError: the store failed.
     """
-    logs.configure(settings.log_format, Redactor(settings.secrets()))
-    listed = asyncio.run(open_store(url, settings.s3).list(prefix))
+    url, prefix = location
+    with screen_of("gaps", settings, show) as screen:
+        if screen is not None:
+            screen.update("listing", "keys", done=0, total=0)
+        listed = asyncio.run(open_store(url, settings.s3).list(prefix))
     coverage = check_coverage(listed.values(), start=blocks[0], end=blocks[1])
     for finding in coverage.findings:
         sys.stderr.write(f"{finding.kind} {finding.start}:{finding.end} {finding.detail}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,17 @@ from cryo_ingest.publish.ownership import MAX_MANIFEST_BYTES
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cryo_ingest.audit.locations import Location
     from cryo_ingest.layout import Chunk
     from cryo_ingest.model import Manifest, Task
     from cryo_ingest.ports import FileProof, ObjectStore, Prover, StoredObject
+
+
+OnFile = Callable[[int, int, int], None]
+"""Gets the number of a version's files that are verified, the number of all, and the rows so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,12 @@ async def verify(
     make_prover: Callable[[Task], Prover],
     scratch: Path,
     rpc_pool: str = "none",
+    on_file: OnFile = lambda *_: None,
 ) -> Verified:
     """Verify one version: its manifest and keys, then each file's checksum, footer, schema and coverage.
 
     `make_prover` returns a task's prover: one that checks the rows alone, or one that also asks a node. Files are
-    copied to `scratch` one at a time.
+    copied to `scratch` one at a time. `on_file` is called before the first file and after each.
 
     Raises:
         IngestError: the store or the node failed.
@@ -86,12 +92,15 @@ async def verify(
         set(stored) - {manifest_key}, listed=listed, expected=set(chunks), has_manifest=manifest is not None
     )
     prover, rows, levels = make_prover(task), 0, []
-    for key in sorted(chunks.keys() & stored.keys()):
+    keys = sorted(chunks.keys() & stored.keys())
+    on_file(0, len(keys), 0)
+    for number, key in enumerate(keys, start=1):
         file_proof, problems = await _verify_file(store, stored[key], chunks[key], prover=prover, scratch=scratch)
         findings += [KeyProblem(key, problem) for problem in problems]
         if file_proof is not None:
             rows += file_proof.rows
             levels.append(file_proof.evidence)
+        on_file(number, len(keys), rows)
     evidence = min(levels, key=LEVELS.index, default="none")
     return Verified(location.prefix, len(names), rows, evidence, tuple(findings))
 

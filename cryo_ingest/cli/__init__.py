@@ -13,9 +13,17 @@ from typing import Annotated, Literal
 import typer
 
 from cryo_ingest.cli import jobs
-from cryo_ingest.cli.common import NO_STORE, StoreOption, open_store_of, print_error
+from cryo_ingest.cli.common import (
+    NO_STORE,
+    QuietOption,
+    StoreOption,
+    VerboseOption,
+    open_store_of,
+    print_error,
+)
 from cryo_ingest.errors import ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, check_pool_name, parse_task_text
+from cryo_ingest.screen import Show
 from cryo_ingest.settings import MAX_PORT, from_environment
 from cryo_ingest.streams import reopen_closed_streams, use_utf8
 
@@ -24,7 +32,7 @@ USAGE_EXIT_CODE = 64
 
 TYPERS_USAGE_EXIT_CODE = 2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -33,12 +41,14 @@ def root() -> None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913, PLR0917 - typer's form
     context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK.json", help="The payload's file, or - for standard input.")],
     store: StoreOption = None,
     task_id: Annotated[str | None, typer.Option(help="The task's UUID. [default: a fresh one]")] = None,
     attempt: Annotated[int, typer.Option(min=1, help="The number of this attempt.")] = 1,
+    quiet: QuietOption = False,  # noqa: FBT002 - typer's form
+    verbose: VerboseOption = False,  # noqa: FBT002 - as above
 ) -> None:
     """Run one attempt without a dispatcher; the publication is one JSON line on standard output.
 
@@ -58,7 +68,7 @@ def run(
 
     from cryo_ingest.run import run as run_one  # noqa: PLC0415 - slow to import, and not needed for usage errors
 
-    raise typer.Exit(run_one(assignment, settings=settings, store=opened))
+    raise typer.Exit(run_one(assignment, settings=settings, store=opened, show=Show(quiet, verbose)))
 
 
 @app.command()
@@ -86,6 +96,8 @@ def verify(
         str | None, typer.Option(metavar="POOL", help="Compare with the nodes of this RPC pool too.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's form
+    quiet: QuietOption = False,  # noqa: FBT002 - as above
+    verbose: VerboseOption = False,  # noqa: FBT002 - as above
 ) -> None:
     """Verify published versions from their stored files and, with --against, with a node.
 
@@ -98,7 +110,8 @@ def verify(
         locations = [read_reference(text) for text in references]
     except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="REF") from None
-    raise typer.Exit(verify_all(locations, settings=from_environment(os.environ), against=against, as_json=as_json))
+    show, settings = Show(quiet, verbose), from_environment(os.environ)
+    raise typer.Exit(verify_all(locations, settings=settings, against=against, as_json=as_json, show=show))
 
 
 @app.command()
@@ -109,6 +122,8 @@ def gaps(
     like: Annotated[
         Path | None, typer.Option(help="A payload's file, for fields that a listing does not have.")
     ] = None,
+    quiet: QuietOption = False,  # noqa: FBT002 - typer's form
+    verbose: VerboseOption = False,  # noqa: FBT002 - as above
 ) -> None:
     """Find missing, overlapping, unpublished, incomplete and duplicate ranges, from listings alone.
 
@@ -121,11 +136,12 @@ def gaps(
     if end <= start:
         raise typer.BadParameter("must be greater than --from", param_hint="--to")
     try:
-        url, prefix = read_dataset_reference(dataset)
+        location = read_dataset_reference(dataset)
     except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="URL") from None
     settings = from_environment(os.environ)
-    raise typer.Exit(gaps_in(url, prefix, blocks=(start, end), settings=settings, like=like))
+    show = Show(quiet, verbose)
+    raise typer.Exit(gaps_in(location, blocks=(start, end), settings=settings, like=like, show=show))
 
 
 @app.command()

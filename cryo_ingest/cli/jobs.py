@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cryo_ingest.cli.common import StoreOption, open_store_of, print_error
+from cryo_ingest.cli.common import QuietOption, StoreOption, VerboseOption, open_store_of, print_error
 from cryo_ingest.errors import RetryableError
+from cryo_ingest.screen import Show
 
 if TYPE_CHECKING:
     from cryo_ingest.ports import ObjectStore
@@ -66,6 +67,8 @@ def sync(  # noqa: PLR0913, PLR0917 - typer's form
     engine: Annotated[Literal["embedded"], typer.Option(help="What runs the tasks.")] = "embedded",
     once: Annotated[bool, typer.Option("--once", help=ONCE)] = False,  # noqa: FBT002 - typer's form
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,  # noqa: FBT002 - typer's form
+    quiet: QuietOption = False,  # noqa: FBT002 - typer's form
+    verbose: VerboseOption = False,  # noqa: FBT002 - as above
 ) -> None:
     """Publish all missing ranges of a job in this process, up to TRACE_WORKER_CONCURRENCY at once.
 
@@ -81,7 +84,7 @@ def sync(  # noqa: PLR0913, PLR0917 - typer's form
     from cryo_ingest.sync.sync_command import AlreadyRunning, SyncRequest  # noqa: PLC0415 - slow to import
     from cryo_ingest.sync.sync_command import sync as run_sync  # noqa: PLC0415 - as above
 
-    request = SyncRequest(job.request, directory, job.sync.concurrency, as_json, once)
+    request = SyncRequest(job.request, directory, job.sync.concurrency, as_json, once, Show(quiet, verbose))
     try:
         raise typer.Exit(run_sync(request, settings=job.settings, store=job.store))
     except AlreadyRunning:

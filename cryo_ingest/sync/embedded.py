@@ -97,6 +97,7 @@ class _Run:
         self.set_aside: list[SetAside] = []
         self.missing = [plan.missing_blocks for plan in plans]
         self.rows: Counter[int] = Counter()
+        self.size_bytes: Counter[int] = Counter()
         for place, plan in enumerate(plans):
             self.queue.add(place, apply_splits(plan.tasks, self.state.splits(plan.stream.key)))
             self._record_progress(place)
@@ -174,6 +175,7 @@ class _Run:
                 case Success(written=written):
                     self.published.add((stream.key, item.blocks))
                     self.rows[item.place] += 0 if written is None else written.rows
+                    self.size_bytes[item.place] += 0 if written is None else written.size_bytes
                     self.missing[item.place] -= item.blocks[1] - item.blocks[0]
                     self.state.forget_failure(stream.key, item.blocks)
                     self.queue.finish(item)
@@ -223,7 +225,8 @@ class _Run:
         next_block = min([self.queue.next_block(place, end=plan.target[1]), *own])
         now = self.engine.clock.time()
         missing = self.missing[place]
-        self.state.set_progress(Progress(plan.stream.key, plan.blocks, missing, next_block, self.rows[place], now))
+        written = (self.rows[place], self.size_bytes[place])
+        self.state.set_progress(Progress(plan.stream.key, plan.blocks, missing, next_block, *written, now))
 
 
 async def _until_set(event: asyncio.Event) -> None:

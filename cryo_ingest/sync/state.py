@@ -42,8 +42,9 @@ CREATE TABLE IF NOT EXISTS running (
     PRIMARY KEY (task_id, attempt));
 CREATE TABLE IF NOT EXISTS splits (
     stream TEXT, start_block INTEGER, end_block INTEGER, PRIMARY KEY (stream, start_block, end_block));
-CREATE TABLE IF NOT EXISTS progress (
-    stream TEXT PRIMARY KEY, blocks INTEGER, missing_blocks INTEGER, next_block INTEGER, rows INTEGER, at REAL);
+CREATE TABLE IF NOT EXISTS stream_progress (
+    stream TEXT PRIMARY KEY, blocks INTEGER, missing_blocks INTEGER, next_block INTEGER, rows INTEGER, bytes INTEGER,
+    at REAL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS errors (
     stream TEXT, error TEXT, attempts INTEGER, message TEXT, at REAL, PRIMARY KEY (stream, error));
@@ -92,13 +93,14 @@ class RunningAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running sync is with the `blocks` of a stream's target; `rows` are those that it has published."""
+    """How far a running sync is with the `blocks` of a stream's target, and what it has published itself."""
 
     stream: str
     blocks: int
     missing_blocks: int
     next_block: int
     rows: int
+    size_bytes: int
     at: float
 
 
@@ -205,12 +207,13 @@ class State:
 
     def set_progress(self, progress: Progress) -> None:
         """Record how far a stream is."""
-        row = (progress.stream, progress.blocks, progress.missing_blocks, progress.next_block, progress.rows)
-        self._write("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?)", *row, progress.at)
+        row = (progress.stream, progress.blocks, progress.missing_blocks, progress.next_block)
+        written = (progress.rows, progress.size_bytes, progress.at)
+        self._write("INSERT OR REPLACE INTO stream_progress VALUES (?, ?, ?, ?, ?, ?, ?)", *row, *written)
 
     def progress(self) -> dict[str, Progress]:
         """Return the last recorded progress by stream."""
-        rows = self._connection.execute("SELECT * FROM progress").fetchall()
+        rows = self._connection.execute("SELECT * FROM stream_progress").fetchall()
         return {row[0]: Progress(*row) for row in rows}
 
     def set_head(self, record: HeadRecord) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,14 @@ from cryo_ingest.logs import log
 from cryo_ingest.model import parse_task
 from cryo_ingest.publish.retrying_store import RetryingStore
 from cryo_ingest.redact import Redactor
+from cryo_ingest.screen import Screen, Show, refresh_while
 from cryo_ingest.signals import on_first_signal
 from cryo_ingest.sync.embedded import EmbeddedEngine
 from cryo_ingest.sync.follow_run import Collaborators, FollowRequest, follow_head
 from cryo_ingest.sync.head import NodeHeads
 from cryo_ingest.sync.job import FollowHead
 from cryo_ingest.sync.plan_command import make_plans
+from cryo_ingest.sync.progress import SyncProgress
 from cryo_ingest.sync.shared_rate import SharedRates
 from cryo_ingest.sync.state import State, exclusive
 from cryo_ingest.sync.summary import Summary
@@ -48,6 +50,9 @@ STATE_FOLDER = ".cryo-sync"
 """The folder of states in a directory store; it is outside `cryo/`, so readers and listings do not see it."""
 
 LISTING_PATIENCE_SECONDS = 600.0
+LOG_FILE = "sync.log"
+PROGRESS_SECONDS = 1.0
+"""How often the progress of each Cryo is logged if a screen shows it."""
 
 
 class AlreadyRunning(Exception):
@@ -66,6 +71,7 @@ class SyncRequest:
     concurrency: int
     as_json: bool
     once: bool = False
+    show: Show = field(default_factory=Show)
 
 
 def state_directory(job: Job, *, org_id: str, store: ObjectStore, environment: Mapping[str, str]) -> Path:
@@ -96,15 +102,41 @@ def sync(request: SyncRequest, *, settings: Settings, store: ObjectStore) -> int
     if isinstance(request.plan.job.mode, FollowHead) and settings.mode == "fake":
         raise ConfigurationError({"TRACE_CRYO_MODE": "must be real for a job that follows the head of a chain"})
     redactor = Redactor(settings.secrets())
-    logs.configure(settings.log_format, redactor)
+    logs.configure(settings.log_format, redactor, quiet=request.show.quiet)
     state = State(request.state_directory)
     with exclusive(request.state_directory) as is_mine:
         if not is_mine:
             raise AlreadyRunning
         _apply(request.plan, state)
         state.try_again()
+        if request.show.is_live(has_log_format=settings.log_format is not None):
+            return _sync_on_screen(request, state, store, settings)
         ports = make_ports(settings, store, redactor=redactor)
-        return asyncio.run(_sync(request, state, ports, settings))
+        summary, received = asyncio.run(_sync(request, state, ports, settings))
+    return _finish(summary, received, as_json=request.as_json)
+
+
+def _sync_on_screen(request: SyncRequest, state: State, store: ObjectStore, settings: Settings) -> int:
+    """Run a job with its progress on the screen and its log in a file."""
+    redactor, log_file = Redactor(settings.secrets()), request.state_directory / LOG_FILE
+    with logs.open_log_file(log_file) as file:
+        ports = make_ports(settings, store, redactor=redactor, progress_seconds=PROGRESS_SECONDS)
+        progress = SyncProgress(Screen(), state, ports.chain.meter.totals)
+        logs.configure(None, redactor, file=file, listener=progress.on_event)
+
+        async def on_screen() -> tuple[Summary, list[signal.Signals]]:
+            return await refresh_while(_sync(request, state, ports, settings), progress.tick)
+
+        with progress.screen:
+            summary, received = asyncio.run(on_screen())
+    code = _finish(summary, received, as_json=request.as_json)
+    progress.print_summary(log_file)
+    return code
+
+
+def _finish(summary: Summary, received: list[signal.Signals], *, as_json: bool) -> int:
+    summary.print(as_json=as_json)
+    return summary.exit_code(received[0] if received else None)
 
 
 def _apply(plan: PlanRequest, state: State) -> None:
@@ -133,7 +165,10 @@ def _apply(plan: PlanRequest, state: State) -> None:
     state.set_fact("applied", json.dumps(before | {"streams": streams}, sort_keys=True))
 
 
-async def _sync(request: SyncRequest, state: State, ports: WorkerPorts, settings: Settings) -> int:
+async def _sync(
+    request: SyncRequest, state: State, ports: WorkerPorts, settings: Settings
+) -> tuple[Summary, list[signal.Signals]]:
+    """Run a job; return what was done, and the signal that stopped it."""
     rates = SharedRates(ports, settings)
 
     async def attempt(assignment: Assignment) -> Outcome:
@@ -170,8 +205,7 @@ async def _sync(request: SyncRequest, state: State, ports: WorkerPorts, settings
         log.info("sync.started", job=job.name, from_block=job.from_block, to_block=job.mode.to_block)
         summary = await _run_to_target(request, engine, ports)
     log.info("sync.ended", missing_blocks=summary.missing_blocks, set_aside=len(summary.set_aside))
-    summary.print(as_json=request.as_json)
-    return summary.exit_code(received[0] if received else None)
+    return summary, received
 
 
 async def _run_to_target(request: SyncRequest, engine: Engine, ports: WorkerPorts) -> Summary:
