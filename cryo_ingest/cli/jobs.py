@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryo_ingest.sync.settings import SyncSettings
 
 NEEDS_END = "is required for a job that follows the head: `plan` asks no node"
+SAMPLE = "Extract and prove a few blocks at some heights, and estimate the rows and bytes of the rest."
 ONCE = "End when nothing more can be planned, as a job with a fixed target always does."
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job's file.")]
 OrgOption = Annotated[
@@ -34,7 +35,7 @@ StateOption = Annotated[
 ]
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - typer's form
     job_file: JobFile,
     store: StoreOption = None,
     org: OrgOption = None,
@@ -42,21 +43,35 @@ def plan(
         int | None, typer.Option("--to", min=1, help="The end of the plan, exclusive; for a job that follows the head.")
     ] = None,
     as_tasks: Annotated[bool, typer.Option("--tasks", help="Print the tasks' payloads as JSON lines.")] = False,  # noqa: FBT002 - typer's form
+    sample: Annotated[bool, typer.Option("--sample", help=SAMPLE)] = False,  # noqa: FBT002 - as above
+    prices: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A YAML file with the credits of a call, by method.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - as above
+    quiet: QuietOption = False,  # noqa: FBT002 - as above
+    verbose: VerboseOption = False,  # noqa: FBT002 - as above
 ) -> None:
     """Compare a job with what is published: what is missing, in how many tasks, and the calls that they will cost.
 
-    It writes nothing and asks no node. The calls are those at the level in TRACE_COVERAGE [default: chain].
-    Exit codes: 0 planned, 64 usage, 65 bad job file, 69 and 75 the store failed, 78 bad configuration.
+    It writes nothing to the store and, without --sample, asks no node. The calls are those at the level in
+    TRACE_COVERAGE [default: chain].
+    Exit codes: 0 planned, 64 usage, 65 bad job file or prices, 69 and 75 the store or a sample failed, 78 bad
+    configuration.
     """
+    if as_tasks and (as_json or sample or prices):
+        raise typer.BadParameter("can't be combined with --json, --sample or --prices", param_hint="--tasks")
     job = _Job.open(job_file, store=store, org=org, to_block=to_block)
     if job.follows and to_block is None:
         raise typer.BadParameter(NEEDS_END, param_hint="--to")
 
-    from cryo_ingest.sync.plan_command import plan as print_plan  # noqa: PLC0415 - slow to import
+    from cryo_ingest.sync.plan_command import PlanOptions  # noqa: PLC0415 - slow to import
+    from cryo_ingest.sync.plan_command import plan as print_plan  # noqa: PLC0415 - as above
+    from cryo_ingest.sync.prices import read_prices  # noqa: PLC0415 - as above
 
-    done = print_plan(job.request, settings=job.settings, store=job.store, as_tasks=as_tasks, as_json=as_json)
-    raise typer.Exit(done)
+    form: Literal["tasks", "json", "tables"] = "tasks" if as_tasks else "json" if as_json else "tables"
+    table = None if prices is None else read_prices(prices)
+    options = PlanOptions(form, sample, table, Show(quiet, verbose))
+    raise typer.Exit(print_plan(job.request, settings=job.settings, store=job.store, options=options))
 
 
 def sync(  # noqa: PLR0913, PLR0917 - typer's form
