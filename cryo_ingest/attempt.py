@@ -172,7 +172,10 @@ def check_mode(extraction: Extraction, mode: str) -> None:
 def log_warnings(task: Task, mode: str) -> None:
     """Log what users of the data have to know."""
     if mode == "fake":
-        log.warning("data.fake", advice="set TRACE_CRYO_MODE=real for the chain's own data")
+        log.warning(
+            "data.fake",
+            advice="the data are made up, and no RPC pool is used; TRACE_CRYO_MODE=real extracts the chain's",
+        )
     if has_known_defect(task):
         log.warning("data.known_defect", defect=KNOWN_DEFECT, below_block=BYZANTIUM_BLOCK)
 

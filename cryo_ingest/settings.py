@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from cryo_ingest.errors import ConfigurationError, RpcPoolUnresolved
 from cryo_ingest.levels import LEVELS, Level
 from cryo_ingest.network import Proxies
+from cryo_ingest.variables import unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,6 +145,22 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+def check_mode_is_chosen(environment: Mapping[str, str]) -> None:
+    """Check that a command that extracts data does not fall back to fake mode although an RPC pool is configured.
+
+    Raises:
+        ConfigurationError: a pool has a URL, and `TRACE_CRYO_MODE` is not set.
+    """
+    pools = [name for name, value in sorted(environment.items()) if _is_rpc_variable(name) and value.strip()]
+    if pools and "TRACE_CRYO_MODE" not in environment:
+        raise ConfigurationError(
+            {
+                "TRACE_CRYO_MODE": f"must be set, because {pools[0]} is: `real` extracts data from that node, and the "
+                "default `fake` makes data up"
+            }
+        )
+
+
 def read_settings(reader: Reader) -> Settings:
     """Read an attempt's settings.
 
@@ -228,9 +245,11 @@ class Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
         self.problems: dict[str, str] = {}
+        self._names = {DEFAULT_RPC_VARIABLE}
 
     def read(self, name: str, variable_type: VariableType[V], *, default: T) -> V | T:
         """Return the value of a variable, or the default if the variable is not set or invalid."""
+        self._names.add(name)
         value = self.environment.get(name)
         if value is None or (variable_type.empty_is_unset and not value):
             return default
@@ -248,9 +267,10 @@ class Reader:
         return value
 
     def raise_if_bad(self) -> None:
-        """Raise ConfigurationError if any variable that was read is invalid."""
-        if self.problems:
-            raise ConfigurationError(self.problems)
+        """Raise ConfigurationError if any variable that was read is invalid, or if one has a misspelt name."""
+        problems = self.problems | unknown_variables(self.environment, self._names)
+        if problems:
+            raise ConfigurationError(problems)
 
 
 def one_of(*choices: C) -> VariableType[C]:

@@ -7,6 +7,7 @@ import typer
 from harness.containers.cli import images
 from harness.explore.commands import explore_command
 from harness.fakes.rpc.cli import rpc
+from harness.kit.clauses import clauses_command
 from harness.kit.commands import USAGE, judge_command, list_command, run_command
 from harness.kit.conformance import conformance_command
 from harness.kit.smoke import smoke_command
@@ -38,6 +39,7 @@ app.command("explore")(explore_command)
 app.command("simulate")(simulate_command)
 app.command("replay")(replay_command)
 app.command("probe-store")(probe_command)
+app.command("clauses")(clauses_command)
 app.command("bugs")(bugs)
 
 

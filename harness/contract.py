@@ -67,7 +67,8 @@ def prefix(payload: Mapping[str, Any]) -> str:
 
 def manifest(payload: Mapping[str, Any], keys: Iterable[str]) -> bytes:
     """Return a manifest of a payload's version that lists some keys, in the form of LAY-7."""
-    fields = {"version": 1, "dataset_uuid": payload["dataset_uuid"], "dataset_version": dataset_version(payload)}
+    owner = str(payload["dataset_uuid"]).lower()
+    fields = {"version": 1, "dataset_uuid": owner, "dataset_version": dataset_version(payload)}
     return json.dumps(fields | {"parquet_keys": sorted(keys)}, separators=(",", ":")).encode() + b"\n"
 
 

@@ -22,6 +22,8 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--jobs", type=int, default=8, help="cells at once")
 parser.add_argument("--every", type=int, default=1, help="only every Nth cell")
 options = parser.parse_args()
+if options.jobs < 1 or options.every < 1:
+    parser.error("--jobs and --every are at least 1")
 
 started = time.monotonic()
 cells, refused = translatable()

@@ -39,6 +39,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=MAX_RUNS, help="at most so many runs for each bug")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at the same time")
     options = parser.parse_args()
+    if options.jobs < 1 or options.runs < 1:
+        parser.error("--jobs and --runs are at least 1")
     if unknown := sorted(set(options.names) - all_bugs().keys()):
         parser.error(f"unknown planted bug: {', '.join(unknown)}")
     names = options.names or list(all_bugs())

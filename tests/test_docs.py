@@ -19,6 +19,7 @@ from cryo_ingest.serve.status import Status
 from harness import report
 from harness.faults.rpc import ACTIONS, RejectionForm
 from harness.faults.store import Defect, Refusal
+from harness.scenario.expectations import STATE_MESSAGES, STATE_WHETHER_CRYO_RUNS
 from harness.scenario.model import NodeSettings, Platform, PreloadedFile, PreloadedObject, Scenario, TaskLine
 from harness.scenario.rules import problems
 from harness.targets.file import TargetFile
@@ -103,6 +104,12 @@ def test_every_key_of_a_scenario_is_documented_and_no_other(marker: str, model: 
     """The author of a scenario finds every key; the name of a scenario is that of its file."""
     documented = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows_after(marker)))
     assert sorted(documented) == sorted(name for name in model.model_fields if name != "name")
+
+
+def test_the_clauses_that_expectations_rest_on_are_documented():
+    """The table has exactly the clauses that state messages, and those that state whether Cryo runs."""
+    documented = [set(row[1].split(", ")) for row in rows_after("expectations")]
+    assert documented == [STATE_MESSAGES, STATE_WHETHER_CRYO_RUNS]
 
 
 def test_the_example_scenario_of_the_page_is_valid():

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryo_ingest import logs
 from cryo_ingest.audit.gaps import check_coverage
-from cryo_ingest.audit.verify import verify
+from cryo_ingest.audit.verify import Verified, verify
 from cryo_ingest.clock import SystemClock
 from cryo_ingest.datasets import all_datasets
+from cryo_ingest.errors import IngestError
 from cryo_ingest.prove.level import make_prover
 from cryo_ingest.prove.rows import RowsProver
 from cryo_ingest.publish.stores import open_store
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 
     from cryo_ingest.audit.gaps import Coverage
     from cryo_ingest.audit.locations import Location
-    from cryo_ingest.audit.verify import Verified
     from cryo_ingest.model import Task
     from cryo_ingest.ports import Prover
     from cryo_ingest.screen import Show
@@ -42,18 +44,29 @@ def verify_all(
 ) -> int:
     """Verify versions one after another, print the results, and return 1 if there are findings.
 
-    Raises:
-        IngestError: a store or the node failed.
+    If a store or the node failed, return the exit code of the error.
     """
-    with screen_of("verify", settings, show) as screen:
-        found = asyncio.run(_verify_all(locations, settings, against, screen))
+    try:
+        with screen_of("verify", settings, show) as screen:
+            found = asyncio.run(_verify_all(locations, settings, against, screen))
+    except IngestError as error:
+        sys.stderr.write(f"cryo-ingest: {without_attempt(str(error))}\n")
+        return error.exit_code
     if as_json:
         sys.stdout.write(json.dumps([asdict(version) for version in found], indent=2) + "\n")
     else:
         rows = [
-            (version.prefix, version.files, version.rows, version.evidence, len(version.findings)) for version in found
+            (
+                version.prefix,
+                version.files,
+                version.rows,
+                version.evidence,
+                f"{version.checksums} of {version.files}",
+                len(version.findings),
+            )
+            for version in found
         ]
-        print_table("versions", ("prefix", "files", "rows", "evidence", "problems"), rows)
+        print_table("versions", ("prefix", "files", "rows", "evidence", "checksums compared", "problems"), rows)
         problems = [(finding.key, finding.problem) for version in found for finding in version.findings]
         if problems:
             print_table("findings", ("key", "problem"), problems)
@@ -73,11 +86,19 @@ def screen_of(command: str, settings: Settings, show: Show) -> Iterator[Screen |
         yield screen
 
 
+OF_AN_ATTEMPT = re.compile(r"[.;] (Nothing was (published|uploaded|replaced or deleted)|Cryo was not started)[^.;]*")
+"""What errors say about an attempt; a verification changes nothing anyway, and what it reads is published."""
+
+
+def without_attempt(message: str) -> str:
+    """Return an error's message without what it says about the effects of an attempt."""
+    return OF_AN_ATTEMPT.sub("", message)
+
+
 async def _verify_all(
     locations: Sequence[tuple[str, Location]], settings: Settings, against: str | None, screen: Screen | None
 ) -> list[Verified]:
-    clock = SystemClock()
-    found: list[Verified] = []
+    clock, found = SystemClock(), list[Verified]()
 
     def on_file(done: int, files: int, rows: int) -> None:
         if screen is not None:
@@ -89,10 +110,11 @@ async def _verify_all(
     with tempfile.TemporaryDirectory(prefix="cryo-ingest-verify-") as scratch:
         for url, location in locations:
             store = open_store(url, settings.s3)
+            verify_at = partial(
+                verify, store, location, scratch=Path(scratch), metadata_required=url.startswith("s3://")
+            )
             if against is None:
-                found.append(
-                    await verify(store, location, make_prover=_rows_prover, scratch=Path(scratch), on_file=on_file)
-                )
+                found.append(await verify_at(make_prover=_rows_prover, on_file=on_file))
                 continue
             task = location.task("blocks", rpc_pool=against)
             async with open_endpoint(task, settings=real, chain=HttpChain(real, clock), clock=clock) as endpoint:
@@ -102,15 +124,7 @@ async def _verify_all(
                     dataset = all_datasets()[task.cryo_dataset_name]
                     return make_prover(task, dataset, settings=real, endpoint=endpoint)
 
-                found.append(
-                    await verify(
-                        *(store, location),
-                        make_prover=by_chain,
-                        scratch=Path(scratch),
-                        rpc_pool=against,
-                        on_file=on_file,
-                    )
-                )
+                found.append(await verify_at(make_prover=by_chain, rpc_pool=against, on_file=on_file))
     return found
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from cryo_ingest import layout
 from cryo_ingest.errors import BadPayload
@@ -154,7 +155,11 @@ def _from_publication(text: str) -> tuple[str, Location]:
     try:
         fields: dict[str, Any] = json.loads(text)
         where = fields["storage_ref"]
-        url = f"s3://{where['bucket']}/{where['prefix']}" if where["scheme"] == "s3" else f"file://{where['prefix']}"
+        url = (
+            f"s3://{where['bucket']}/{where['prefix']}"
+            if where["scheme"] == "s3"
+            else f"file://{quote(where['prefix'])}"
+        )
         store, location = read_reference(url)
         values = (fields["dataset_uuid"], fields["dataset_version"], fields["range_start"], fields["range_end"])
         config_hash = str(fields["config_hash"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryo_ingest import layout
 from cryo_ingest.audit.locations import BadReference, dataset_of
 from cryo_ingest.datasets import all_datasets
-from cryo_ingest.errors import ProofFailed, UnexpectedSchema, WrongChain
+from cryo_ingest.errors import ProofFailed, UnexpectedSchema
 from cryo_ingest.levels import LEVELS
 from cryo_ingest.model import parse_manifest
 from cryo_ingest.ports import Changed
@@ -41,28 +41,34 @@ class KeyProblem:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The result for one version, which is complete if `findings` is empty."""
+    """The result for one version, which is complete if `findings` is empty.
+
+    `checksums` counts the files whose bytes were compared with the SHA-256 that was recorded when they were published.
+    """
 
     prefix: str
     files: int
     rows: int
     evidence: str
+    checksums: int
     findings: tuple[KeyProblem, ...]
 
 
-async def verify(
+async def verify(  # noqa: PLR0913 - two options of a command, and what shows its progress
     store: ObjectStore,
     location: Location,
     *,
     make_prover: Callable[[Task], Prover],
     scratch: Path,
     rpc_pool: str = "none",
+    metadata_required: bool = True,
     on_file: OnFile = lambda *_: None,
 ) -> Verified:
     """Verify one version: its manifest and keys, then each file's checksum, footer, schema and coverage.
 
     `make_prover` returns a task's prover: one that checks the rows alone, or one that also asks a node. Files are
-    copied to `scratch` one at a time. `on_file` is called before the first file and after each.
+    copied to `scratch` one at a time. Without `metadata_required` a file without metadata is no problem: one that was
+    copied into a directory has none. `on_file` is called before the first file and after each.
 
     Raises:
         IngestError: the store or the node failed.
@@ -80,29 +86,34 @@ async def verify(
     usable = sorted(name for name in datasets if name in all_datasets() and not all_datasets()[name].requires)
     if len(usable) != 1:
         findings.append(KeyProblem(location.prefix, f"contains files of {', '.join(sorted(datasets)) or 'no dataset'}"))
-        return Verified(location.prefix, len(names), 0, "none", tuple(findings))
+        return Verified(location.prefix, len(names), 0, "none", 0, tuple(findings))
     try:
         task = location.task(usable[0], rpc_pool=rpc_pool)
     except BadReference as error:
-        return Verified(location.prefix, len(names), 0, "none", (*findings, KeyProblem(location.prefix, str(error))))
+        findings.append(KeyProblem(location.prefix, str(error)))
+        return Verified(location.prefix, len(names), 0, "none", 0, tuple(findings))
     if location.config_hash is not None and layout.dataset_version(task) != location.dataset_version:
         findings.append(KeyProblem(location.prefix, "is not the version of its payload (VER-2)"))
     chunks = {location.prefix + chunk.name: chunk for chunk in layout.chunks(task)}
     findings += key_problems(
         set(stored) - {manifest_key}, listed=listed, expected=set(chunks), has_manifest=manifest is not None
     )
-    prover, rows, levels = make_prover(task), 0, []
+    prover, rows, levels, checksums = make_prover(task), 0, [], 0
     keys = sorted(chunks.keys() & stored.keys())
     on_file(0, len(keys), 0)
     for number, key in enumerate(keys, start=1):
-        file_proof, problems = await _verify_file(store, stored[key], chunks[key], prover=prover, scratch=scratch)
+        checked = await _verify_file(store, stored[key], chunks[key], prover=prover, scratch=scratch)
+        problems = list(checked.problems)
+        if checked.proof is not None and (checked.metadata or metadata_required):
+            problems += metadata_problems(checked.proof, checked.metadata)
         findings += [KeyProblem(key, problem) for problem in problems]
-        if file_proof is not None:
-            rows += file_proof.rows
-            levels.append(file_proof.evidence)
+        checksums += checked.proof is not None and "sha256" in checked.metadata
+        if checked.proof is not None:
+            rows += checked.proof.rows
+            levels.append(checked.proof.evidence)
         on_file(number, len(keys), rows)
     evidence = min(levels, key=LEVELS.index, default="none")
-    return Verified(location.prefix, len(names), rows, evidence, tuple(findings))
+    return Verified(location.prefix, len(names), rows, evidence, checksums, tuple(findings))
 
 
 def manifest_problems(content: bytes | None, manifest: Manifest | None, *, location: Location) -> list[str]:
@@ -127,31 +138,53 @@ def key_problems(stored: set[str], *, listed: set[str], expected: set[str], has_
     return problems
 
 
+@dataclass(frozen=True, slots=True)
+class _CheckedFile:
+    """A file's proof, or the problems because of which there is none, and its metadata."""
+
+    proof: FileProof | None
+    problems: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
 async def _verify_file(
     store: ObjectStore, stored: StoredObject, chunk: Chunk, *, prover: Prover, scratch: Path
-) -> tuple[FileProof | None, list[str]]:
+) -> _CheckedFile:
     if stored.size_bytes > SINGLE_PUT_LIMIT_BYTES:
-        return None, ["is larger than an attempt can store"]
-    copy = scratch / "audited.parquet"
+        return _CheckedFile(None, ("is larger than an attempt can store",))
+    copy = scratch / chunk.name
     copy.unlink(missing_ok=True)
     try:
         metadata = await store.download(stored, copy)
         if metadata is None:
-            return None, ["was deleted during the verification"]
+            return _CheckedFile(None, ("was deleted during the verification",))
         file_proof = await prover.prove_rows(copy, chunk)
         file_proof = await prover.confirm_with_node(copy, chunk, rows_proof=file_proof)
     except Changed:
-        return None, ["changed during the verification"]
-    except (ProofFailed, UnexpectedSchema, WrongChain) as error:
-        return None, [str(error).replace("audited.parquet", "it")]
+        return _CheckedFile(None, ("changed during the verification",))
+    except ProofFailed as error:
+        return _CheckedFile(None, (f"fails its proof: {error.evidence}",))
+    except UnexpectedSchema as error:
+        return _CheckedFile(None, (f"does not match Cryo 0.3.2's schema: {'; '.join(error.differences)}",))
     finally:
         copy.unlink(missing_ok=True)
-    return file_proof, metadata_problems(file_proof, metadata) if store.keeps_metadata else []
+    return _CheckedFile(file_proof, (), metadata)
 
 
 def metadata_problems(file_proof: FileProof, metadata: Mapping[str, str]) -> list[str]:
     """Return the problems of an object's metadata (LAY-8)."""
+    if not metadata:
+        return ["has no metadata: it can't be compared with what was published"]
     wrong = wrong_metadata(metadata, file_proof)
+    problems = []
+    if "sha256" in wrong:
+        wrong.remove("sha256")
+        recorded = metadata.get("sha256", "")
+        problems.append(
+            f"has changed since it was published: its SHA-256 is {file_proof.sha256}, and {recorded} was recorded"
+            if recorded
+            else "its metadata have no sha256"
+        )
     if metadata.get("evidence") not in LEVELS:
         wrong.append("evidence")
-    return [f"its metadata {', '.join(wrong)} are wrong"] if wrong else []
+    return problems + ([f"its metadata have another value of {', '.join(wrong)}"] if wrong else [])

@@ -24,13 +24,18 @@ from cryo_ingest.cli.common import (
 from cryo_ingest.errors import ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, check_pool_name, parse_task_text
 from cryo_ingest.screen import Show
-from cryo_ingest.settings import MAX_PORT, from_environment
+from cryo_ingest.settings import MAX_PORT, check_mode_is_chosen, from_environment
 from cryo_ingest.streams import reopen_closed_streams, use_utf8
 
 USAGE_EXIT_CODE = 64
 """sysexits.h EX_USAGE."""
 
 TYPERS_USAGE_EXIT_CODE = 2
+
+REFERENCE_HELP = (
+    "A version's s3:// or file:// prefix; a publication as `run` prints it; a file with such lines, or - for "
+    "standard input."
+)
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -57,6 +62,7 @@ def run(  # noqa: PLR0913, PLR0917 - typer's form
     if task_id is not None and not re.fullmatch(UUID_PATTERN, task_id):
         raise typer.BadParameter("must be a UUID", param_hint="--task-id")
     settings = from_environment(os.environ)
+    check_mode_is_chosen(os.environ)
     if store is None and settings.s3.bucket is None:
         raise ConfigurationError({"S3_BUCKET": NO_STORE})
     if task == "-" and "stdin" in (context.obj or ()):
@@ -66,8 +72,10 @@ def run(  # noqa: PLR0913, PLR0917 - typer's form
 
     opened = open_store_of(store, settings)
 
-    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - slow to import, and not needed for usage errors
+    from cryo_ingest.publish.stores import check_writable  # noqa: PLC0415 - slow to import, and not needed before
+    from cryo_ingest.run import run as run_one  # noqa: PLC0415 - as above
 
+    check_writable(opened)
     raise typer.Exit(run_one(assignment, settings=settings, store=opened, show=Show(quiet, verbose)))
 
 
@@ -81,6 +89,7 @@ def worker() -> None:
     from cryo_ingest.serve.settings import service_from_environment  # noqa: PLC0415 - only this command needs it
 
     settings, service = service_from_environment(os.environ)
+    check_mode_is_chosen(os.environ)
 
     from cryo_ingest.serve.start import serve  # noqa: PLC0415 - slow to import, and not needed for a configuration error
 
@@ -89,9 +98,7 @@ def worker() -> None:
 
 @app.command()
 def verify(
-    references: Annotated[
-        list[str], typer.Argument(metavar="REF…", help="A version's s3:// or file:// prefix, or a publication's JSON.")
-    ],
+    references: Annotated[list[str], typer.Argument(metavar="REF…", help=REFERENCE_HELP)],
     against: Annotated[
         str | None, typer.Option(metavar="POOL", help="Compare with the nodes of this RPC pool too.")
     ] = None,
@@ -107,7 +114,7 @@ def verify(
     from cryo_ingest.audit.locations import BadReference, read_reference  # noqa: PLC0415 - as above
 
     try:
-        locations = [read_reference(text) for text in references]
+        locations = [read_reference(line) for text in references for line in _reference_lines(text)]
     except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="REF") from None
     show, settings = Show(quiet, verbose), from_environment(os.environ)
@@ -201,10 +208,26 @@ for _command in (jobs.plan, jobs.sync, jobs.status, jobs.pause, jobs.resume):
 
 
 def _read_task(task: str) -> bytes:
+    return _read_file(task, param_hint="TASK.json")
+
+
+def _read_file(name: str, *, param_hint: str) -> bytes:
+    """Return a file's content, that of standard input for `-`."""
     try:
-        return sys.stdin.buffer.read() if task == "-" else Path(task).read_bytes()
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise typer.BadParameter(f"can't be read: {error.strerror}", param_hint="TASK.json") from None
+        raise typer.BadParameter(f"{name} can't be read: {error.strerror}", param_hint=param_hint) from None
+
+
+def _reference_lines(text: str) -> list[str]:
+    """Return the references in an argument: itself, or the lines of the file that it names."""
+    if text != "-" and (text.lstrip().startswith("{") or "://" in text):
+        return [text]
+    lines = _read_file(text, param_hint="REF").decode(errors="replace").splitlines()
+    found = [line for line in lines if line.strip()]
+    if not found:
+        raise typer.BadParameter(f"{text} has no reference", param_hint="REF")
+    return found
 
 
 def main() -> None:

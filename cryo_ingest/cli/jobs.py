@@ -12,6 +12,7 @@ import typer
 from cryo_ingest.cli.common import QuietOption, StoreOption, VerboseOption, open_store_of, print_error
 from cryo_ingest.errors import RetryableError
 from cryo_ingest.screen import Show
+from cryo_ingest.settings import check_mode_is_chosen
 
 if TYPE_CHECKING:
     from cryo_ingest.ports import ObjectStore
@@ -60,6 +61,8 @@ def plan(  # noqa: PLR0913, PLR0917 - typer's form
     """
     if as_tasks and (as_json or sample or prices):
         raise typer.BadParameter("can't be combined with --json, --sample or --prices", param_hint="--tasks")
+    if sample:
+        check_mode_is_chosen(os.environ)
     job = _Job.open(job_file, store=store, org=org, to_block=to_block)
     if job.follows and to_block is None:
         raise typer.BadParameter(NEEDS_END, param_hint="--to")
@@ -93,12 +96,15 @@ def sync(  # noqa: PLR0913, PLR0917 - typer's form
     or another sync runs the job, 78 bad configuration, 130/143 stopped by a signal.
     """
     del engine  # the only one so far
+    check_mode_is_chosen(os.environ)
     job = _Job.open(job_file, store=store, org=org)
     directory = job.state_directory(state)
 
-    from cryo_ingest.sync.sync_command import AlreadyRunning, SyncRequest  # noqa: PLC0415 - slow to import
+    from cryo_ingest.publish.stores import check_writable  # noqa: PLC0415 - slow to import
+    from cryo_ingest.sync.sync_command import AlreadyRunning, SyncRequest  # noqa: PLC0415 - as above
     from cryo_ingest.sync.sync_command import sync as run_sync  # noqa: PLC0415 - as above
 
+    check_writable(job.store)
     request = SyncRequest(job.request, directory, job.sync.concurrency, as_json, once, Show(quiet, verbose))
     try:
         raise typer.Exit(run_sync(request, settings=job.settings, store=job.store))

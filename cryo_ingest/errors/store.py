@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryo_ingest.errors.base import FatalError, RetryableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ModeMismatch(FatalError):
@@ -29,13 +34,23 @@ class DatasetMismatch(FatalError):
 
 
 class StoreDenied(FatalError):
-    """The object store rejected the credentials, or a permission is missing."""
+    """The object store rejected the credentials, or a permission is missing; or a directory can't be used as a store.
 
-    def __init__(self, *, operation: str, key: str, reason: str) -> None:
-        super().__init__(
-            f"the object store denied {operation} on {key}: {reason}. Check the credentials and that the policy grants "
-            "what docs/reference.md lists"
-        )
+    `directory` is the root of such a directory.
+    """
+
+    def __init__(self, *, operation: str, key: str, reason: str, directory: Path | None = None) -> None:
+        if directory is None:
+            message = (
+                f"the object store denied {operation} on {key}: {reason}. Check the credentials and that the policy "
+                "grants what docs/reference.md lists"
+            )
+        else:
+            message = (
+                f"the directory {directory} can't be used as the store: {operation} on {key} failed: {reason}. Choose "
+                "another directory with --store, or make this one writable on a file system with hard links and locks"
+            )
+        super().__init__(message)
 
 
 class NoSuchBucket(FatalError):

@@ -1,7 +1,8 @@
 """The `ObjectStore` port on a local directory: keys are paths of files, with create-only and replace-if-unchanged.
 
 A write goes to a hidden file at the root, which is then linked or renamed to its key, so no reader sees an incomplete
-file. A lock on the root makes check and rename atomic between processes. User metadata are not kept (LAY-8).
+file. A lock on the root makes check and rename atomic between processes. `directory_metadata` says where user metadata
+are.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from cryo_ingest.errors import IngestError, StoreDenied, StoreUnavailable, StoreUnfit
+from cryo_ingest.errors import IngestError, StoreDenied, StoreUnavailable
 from cryo_ingest.model import StorageRef
 from cryo_ingest.ports import AlreadyStored, Changed, StoredObject
+from cryo_ingest.publish.directory_metadata import FOLDER, metadata_key, read_metadata, to_bytes
 from cryo_ingest.publish.local import size_of, writing_copy
 
 if TYPE_CHECKING:
@@ -31,13 +33,41 @@ PARTIAL = ".cryo_ingest-"
 """Prefix of unfinished writes: hidden files at the root, outside all version prefixes."""
 
 
+UNUSABLE = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.EEXIST),
+        *(errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV),
+    }
+)
+"""Errors of the file system that another attempt would meet too."""
+
+
 class DirectoryStore:
     """The files below one directory; see `ports.ObjectStore`."""
 
-    keeps_metadata = False
+    keeps_metadata = True
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.normpath(root))
+
+    def check_writable(self) -> None:
+        """Create the root, and check that it takes files, hard links and locks; nothing else is left in it.
+
+        Raises:
+            StoreDenied: it does not.
+            StoreUnavailable: the file system failed otherwise, for example because it is full.
+        """
+        try:
+            with self._partial_file(b"") as partial, self._locked():
+                link = partial.with_name(f"{partial.name}.link")
+                os.link(partial, link)
+                link.unlink()
+        except FileNotFoundError as error:  # below /proc, which has no new directories
+            raise _mapped_error(
+                OSError(errno.EPERM, error.strerror), operation="mkdir", key=str(self.root), root=self.root
+            ) from None
+        except OSError as error:
+            raise _mapped_error(error, operation="a test write", key=str(self.root), root=self.root) from None
 
     def reference(self, prefix: str) -> StorageRef:
         """Return the reference to a prefix, with its absolute path (PUB-2)."""
@@ -67,7 +97,7 @@ class DirectoryStore:
         return await self._run("get", stored.key, lambda: _or_none(read))
 
     async def download(self, stored: StoredObject, into: Path) -> Mapping[str, str] | None:
-        """Copy a file; its metadata are always empty."""
+        """Copy a file and return its metadata."""
         with into.open("xb") as target:
 
             def copy() -> dict[str, str]:
@@ -77,14 +107,17 @@ class DirectoryStore:
                     with writing_copy(into, stored.size_bytes):
                         shutil.copyfileobj(source, target)
                         target.flush()
-                return {}
+                return read_metadata(self.root, stored.key)
 
             return await self._run("get", stored.key, lambda: _or_none(copy))
 
     async def metadata(self, stored: StoredObject) -> Mapping[str, str] | None:
-        """Return no metadata: a directory keeps none."""
-        del stored
-        return {}
+        """Return a file's metadata."""
+
+        def read() -> dict[str, str] | None:
+            return read_metadata(self.root, stored.key) if self._path(stored.key).exists() else None
+
+        return await self._run("get", stored.key, read)
 
     async def matches(self, stored: StoredObject, body: Path | bytes) -> bool | None:
         """Compare sizes, which suffices: a file is synced before it gets its name."""
@@ -95,10 +128,11 @@ class DirectoryStore:
 
     async def create(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str]) -> None:
         """Link a finished file to the key, which fails if the key exists."""
-        del metadata
 
         def create() -> None:
             with self._partial_file(body) as partial, self._locked(), self._created_parent(key) as path:
+                if not os.path.lexists(path):
+                    self._record(key, metadata)
                 try:
                     os.link(partial, path)
                 except FileExistsError:
@@ -108,7 +142,6 @@ class DirectoryStore:
 
     async def replace(self, key: str, body: Path | bytes, *, metadata: Mapping[str, str], etag: str) -> None:
         """Rename a finished file to the key if the key still has the file that `etag` names."""
-        del metadata
 
         def replace() -> None:
             with self._partial_file(body) as partial, self._locked(), self._created_parent(key) as path:
@@ -118,6 +151,7 @@ class DirectoryStore:
                     raise Changed from None
                 if stat.S_ISDIR(found.st_mode) or _etag(found) != etag:
                     raise Changed
+                self._record(key, metadata)
                 partial.rename(path)
 
         await self._run("put", key, replace)
@@ -128,12 +162,12 @@ class DirectoryStore:
         def delete() -> None:
             with self._locked():
                 for key in keys:
-                    path = self._path(key)
-                    with suppress(NotADirectoryError):
-                        path.unlink(missing_ok=True)
-                    with suppress(OSError):
-                        for parent in path.relative_to(self.root).parents[:-1]:
-                            (self.root / parent).rmdir()
+                    for path in (self._path(key), self._path(metadata_key(key))):
+                        with suppress(NotADirectoryError):
+                            path.unlink(missing_ok=True)
+                        with suppress(OSError):
+                            for parent in path.relative_to(self.root).parents[:-1]:
+                                (self.root / parent).rmdir()
 
         await self._run("delete", "files", delete)
 
@@ -149,11 +183,13 @@ class DirectoryStore:
         A dataset can have hundreds of thousands of files, so this works on the system's own entries and strings.
         """
         below_root = len(str(self.root).rstrip("/")) + 1
+        hidden = str(self.root / FOLDER)
         folders = [str(self._path(prefix))]
         while folders:
             for entry in _entries(folders.pop()):
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
+                    if entry.path != hidden:
+                        folders.append(entry.path)
                     continue
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
@@ -180,6 +216,14 @@ class DirectoryStore:
         finally:
             partial.unlink(missing_ok=True)
             os.close(descriptor)
+
+    def _record(self, key: str, metadata: Mapping[str, str]) -> None:
+        """Write a key's metadata, or delete those of an earlier file; only used under the lock."""
+        if not metadata:
+            self._path(metadata_key(key)).unlink(missing_ok=True)
+            return
+        with self._partial_file(to_bytes(metadata)) as partial, self._created_parent(metadata_key(key)) as path:
+            partial.rename(path)
 
     @contextmanager
     def _created_parent(self, key: str) -> Iterator[Path]:
@@ -258,9 +302,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def _mapped_error(error: OSError, *, operation: str, key: str, root: Path) -> IngestError:
-    reason = f"{error.strerror or 'the file system failed'} (below {root})"
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP}:
-        return StoreDenied(operation=operation, key=key, reason=reason)
-    if error.errno in {errno.EOPNOTSUPP, errno.ENOSYS}:
-        return StoreUnfit(operation=f"{operation} below {root}", reason="its file system has no hard links or locks")
-    return StoreUnavailable(operation=operation, key=key, reason=reason)
+    reason = error.strerror or "the file system failed"
+    if error.errno in UNUSABLE:
+        return StoreDenied(operation=operation, key=key, reason=reason, directory=root)
+    return StoreUnavailable(operation=operation, key=key, reason=f"{reason} (below {root})")

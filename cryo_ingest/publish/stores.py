@@ -11,6 +11,7 @@ from cryo_ingest.publish.directory import DirectoryStore
 from cryo_ingest.publish.s3 import S3ObjectStore
 
 if TYPE_CHECKING:
+    from cryo_ingest.ports import ObjectStore
     from cryo_ingest.settings import S3Settings
 
 BUCKET_PATTERN = r"[A-Za-z0-9._-]+"
@@ -32,3 +33,13 @@ def open_store(url: str, s3: S3Settings) -> S3ObjectStore | DirectoryStore:
             return DirectoryStore(Path(path))
     message = "must be s3://bucket or file:///absolute/directory, without a key"
     raise ValueError(message)
+
+
+def check_writable(store: ObjectStore) -> None:
+    """Check that a directory can be published to, before Cryo runs. An S3 store is first listed in the attempt.
+
+    Raises:
+        StoreDenied, StoreUnavailable: it can't.
+    """
+    if isinstance(store, DirectoryStore):
+        store.check_writable()

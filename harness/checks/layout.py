@@ -313,12 +313,16 @@ def lay_11(evidence: Evidence) -> Findings:
     violations = check_outcomes(evidence, "LAY-11", "fatal_error")
     if violations is NOT_EXERCISED:
         return NOT_EXERCISED
-    last = max((event.number for event in evidence.of(WorkerStarted)), default=0)
-    return violations + [
-        violation("LAY-11", "no object is changed", f"{event.kind} {event.key}", event.number)
-        for event in evidence.writes
-        if event.number > last
-    ]
+    for task in evidence.tasks:
+        if task.line.outcome != "fatal_error" or not payload_is_valid(task.payload):
+            continue
+        prefix, start = evidence.prefix(task), _first_attempt_start(evidence, task)
+        violations += [
+            violation("LAY-11", "no object is changed", f"{event.kind} {event.key}", event.number)
+            for event in evidence.writes
+            if event.number > start and event.key.startswith(prefix)
+        ]
+    return violations
 
 
 def lay_12(evidence: Evidence) -> Findings:

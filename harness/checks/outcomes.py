@@ -118,6 +118,11 @@ def out_3(evidence: Evidence) -> Findings:
     ]
 
 
+def out_6(evidence: Evidence) -> Findings:
+    """Check OUT-6: the message of an error has the words that the scenario expects."""
+    return check_outcomes(evidence, "OUT-6")
+
+
 def lse_1(evidence: Evidence) -> Findings:
     """Check LSE-1: no work starts before a claim; the message of a task that can't be claimed is acknowledged."""
     if evidence.scenario.delivery != "worker" or not evidence.claims:
@@ -376,6 +381,6 @@ def sec_2(evidence: Evidence) -> Findings:
 
 
 CHECKS = {
-    "OUT-1": out_1, "OUT-2": out_2, "OUT-4": out_4, "OUT-5": out_5, "OUT-3": out_3, "LSE-1": lse_1, "LSE-5": lse_5,
-    "LSE-2": lse_2, "LSE-3": lse_3, "LSE-4": lse_4, "SEC-1": sec_1, "SEC-2": sec_2,
+    "OUT-1": out_1, "OUT-2": out_2, "OUT-4": out_4, "OUT-5": out_5, "OUT-3": out_3, "OUT-6": out_6, "LSE-1": lse_1,
+    "LSE-5": lse_5, "LSE-2": lse_2, "LSE-3": lse_3, "LSE-4": lse_4, "SEC-1": sec_1, "SEC-2": sec_2,
 }  # fmt: skip

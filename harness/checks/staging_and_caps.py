@@ -15,7 +15,7 @@ def stg_1(evidence: Evidence) -> Findings:
         for event in evidence.cryo_starts(task)[:1]:
             exercised = True
             below = f"{task.task_id}/{_attempt_of(evidence, task, event)}"
-            expected, directory = PurePosixPath(evidence.start.staging_root) / below, _output_directory(event)
+            expected, directory = PurePosixPath(evidence.start.staging_root) / below, output_directory(event)
             if not directory.is_relative_to(expected):
                 violations.append(violation("STG-1", f"Cryo writes to {expected}", directory, event.number))
             leftovers = [entry.path for entry in event.staged if entry.path == f"{below}/left.parquet"]
@@ -37,7 +37,8 @@ def _attempt_of(evidence: Evidence, task: TaskEvidence, event: CryoStarted) -> i
     return attempts[-1] if attempts else task.line.attempt
 
 
-def _output_directory(event: CryoStarted) -> PurePosixPath:
+def output_directory(event: CryoStarted) -> PurePosixPath:
+    """Return the directory that Cryo writes to: that of its option, or its working directory."""
     arguments, directory = list(event.arguments), PurePosixPath(event.directory)
     for flag in ("--output-dir", "-o"):
         if flag in arguments[:-1]:

@@ -19,6 +19,7 @@ from harness.checks.verdict import NOT_SHOWN, check_history
 from harness.explore import files, report
 from harness.explore.base import EXTRA_CLAUSES, Unexplorable, explored
 from harness.explore.campaign import Budget, run_all
+from harness.explore.cells import Cell
 from harness.explore.generate import generate, without_defects
 from harness.explore.judge import Judged, Status, judge
 from harness.kit.commands import FAILED, INTERRUPTED, USAGE, check_bug, check_writable, usage_errors
@@ -68,7 +69,7 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
         honest = run(base, worker, stores, stop)
         _check_honest(honest, clauses, save)
         generated, skipped = without_defects(*generate(base, honest), clauses)
-        cells = [cell for cell in generated if pattern.search(cell.name)]
+        cells = chosen(generated, pattern)
         judged = run_all(
             cells,
             lambda cell: _judged_and_saved(judge(cell, run(cell.scenario, worker, stores, stop), clauses), save),
@@ -129,6 +130,19 @@ def _pattern(text: str) -> re.Pattern[str]:
     except re.error as error:
         typer.echo(f"cryo-harness: --only {text!r} is not a regular expression: {error}", err=True)
         raise typer.Exit(USAGE) from None
+
+
+def chosen(cells: list[Cell], pattern: re.Pattern[str]) -> list[Cell]:
+    """Return the cells whose names match, and exit if there is none."""
+    chosen = [cell for cell in cells if pattern.search(cell.name)]
+    if not chosen:
+        typer.echo(
+            f"cryo-harness: --only {pattern.pattern!r} matches none of the {len(cells)} cells; names are like "
+            f"{cells[0].name} and {cells[-1].name}",
+            err=True,
+        )
+        raise typer.Exit(USAGE)
+    return chosen
 
 
 def _check_honest(events: list[history.Event], clauses: set[str], save: Path | None) -> None:

@@ -49,6 +49,8 @@ class StoreFault(Occurrence):
     - a defect: the store answers PUTs like a correct store but stores wrong bytes (`keep-empty`, `keep-half`,
       `keep-framed`: with the framing of a streamed upload), ignores If-Match and If-None-Match (`ignore-conditions`),
       or answers an If-Match in quotes with 412 (`refuse-quoted-etags`).
+
+    With `may_miss`, the scenario is valid even if the fault never applies.
     """
 
     operation: Operation
@@ -58,6 +60,7 @@ class StoreFault(Occurrence):
     status: Annotated[int, Field(ge=400, le=599)] = 500
     code: str = "InternalError"
     replacing: bool = False
+    may_miss: bool = False
 
     def matches(self, method: str, path: str, query: str, headers: Container[str]) -> bool:
         """Return whether an S3 request with a path-style address matches, in any bucket; `path` is decoded."""

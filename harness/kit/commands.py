@@ -20,13 +20,15 @@ from rich.console import Console
 from harness import history, report, targets
 from harness.checks.verdict import Verdict
 from harness.containers.engine import EngineError
+from harness.kit import generated
+from harness.kit.profile import Profile, plan
 from harness.kit.progress import Progress
 from harness.kit.running import NothingToRun, check_not_empty, max_jobs, run_all, run_and_judge, runnable
 from harness.reference.bugs import BUGS
 from harness.report import saved, text
 from harness.report.result import RunResult, ScenarioResult, in_order, run_result, scenario_result
 from harness.runner.stopping import stopped_by_signals
-from harness.scenario import BadScenario, find
+from harness.scenario import BadScenario, Scenario, find
 from harness.stores.backends import BadStore, backends
 from harness.targets import BadTarget
 from harness.targets.image import remove_containers_after
@@ -74,7 +76,13 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     store: Annotated[str, typer.Option(help="moto, minio, or the URL of an S3 server.")] = "moto",
     jobs: Jobs = JOBS,
     save: Annotated[Path | None, typer.Option(help="A folder in which to save the histories.")] = None,
+    count: Annotated[int, typer.Option("--generated", min=0, help="Generated scenarios to run as well.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which generated scenarios, and in which order.")] = 0,
+    about: Annotated[str, typer.Option(help="Only generated scenarios about this clause's group.")] = "",
     bug: Annotated[str | None, typer.Option(help="The bug to switch on in the target `reference`.")] = None,
+    profile: Annotated[
+        Profile | None, typer.Option(help="Judge only the clauses of this profile. [default: all clauses]")
+    ] = None,
     reports: Reports = None,
 ) -> None:
     """Run scenarios and judge the worker clause by clause; exit code 0 only without FAIL and ERROR."""
@@ -82,7 +90,11 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     with usage_errors():
         check_bug(bug)
         chosen = targets.find(target, bug=bug)
-        scenarios, skipped = runnable(find(names or ()), chosen)
+        found = generated.chosen(names or (), count=count, seed=seed, about=about)
+        profile_plan = plan(chosen, profile, found) if profile is not None else None
+        scenarios, skipped = runnable(found, chosen)
+        if profile_plan is not None:
+            scenarios, skipped = list(profile_plan.scenarios), profile_plan.skipped_of(found)
         check_not_empty(scenarios, skipped)
         check_writable(reports, save)
     console = Console()
@@ -90,27 +102,33 @@ def run_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         stores = stack.enter_context(backends(store))
         stack.enter_context(remove_containers_after(in_container=chosen.in_container))
         stop = stack.enter_context(stopped_by_signals())
-        progress = stack.enter_context(Progress(console, len(scenarios)))
         file_of = {Path(name).stem: name for name in names or () if name.endswith(".toml")}
-        results = run_all(
-            scenarios,
-            lambda scenario: run_and_judge(scenario, chosen, stores, save, stop, file=file_of.get(scenario.name, "")),
-            jobs=max_jobs(chosen, jobs),
-            progress=progress,
-        )
+
+        def run_one(scenario: Scenario) -> ScenarioResult:
+            ran = run_and_judge(scenario, chosen, stores, save, stop, file=file_of.get(scenario.name, ""))
+            return ran if profile_plan is None else profile_plan.without_excluded(ran)
+
+        with Progress(console, len(scenarios)) as progress:
+            results = run_all(scenarios, run_one, jobs=max_jobs(chosen, jobs), progress=progress)
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
+        generated.show(results, run_one, seed=seed)
     result = replace(
         run_result(results),
         target=f"{chosen.name} ({bug})" if bug else chosen.name,
         store=store,
         skipped=skipped,
         clauses=in_order(clause for scenario in scenarios for clause in scenario.clauses),
-        options=("--target", target, *(("--bug", bug) if bug else ()), "--store", store),
+        options=_options(target=target, bug=bug, profile=profile, store=store),
         began_at=began_at,
         seconds=time.monotonic() - started,
     )
     finish(result, console, reports)
+
+
+def _options(**values: str | None) -> tuple[str, ...]:
+    """Return the options of the command line that have a value."""
+    return tuple(word for name, value in values.items() if value for word in (f"--{name}", value))
 
 
 def check_bug(bug: str | None) -> None:

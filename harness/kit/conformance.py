@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 
 from harness import targets
-from harness.kit import known
+from harness.kit import generated, known
 from harness.kit.commands import INTERRUPTED, JOBS, USAGE, Jobs, Reports, check_writable, finish, usage_errors
 from harness.kit.detect import with_time_limit
 from harness.kit.profile import Profile, plan
@@ -31,6 +32,10 @@ IDLE_WAIT_SECONDS = 3.0
 """The time limit of a scenario after that."""
 ACTIVITY_KINDS = {"rpc_call", "claim", "message_received", "store_request", "cryo_started"}
 """A worker was idle in a scenario that timed out without an event of these kinds."""
+
+
+GENERATED = 100
+"""Generated scenarios of a run of profile hardened."""
 
 
 Names = Annotated[
@@ -61,6 +66,11 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
     jobs: Jobs = JOBS,
     patience_seconds: PatienceSeconds = 300.0,
     save: Annotated[Path | None, typer.Option(help="A folder in which to save the histories.")] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--generated", min=0, help=f"Generated scenarios as well. [default: {GENERATED} for hardened]"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which ones. [default: others each week]")] = None,
     reports: Reports = None,
 ) -> None:
     """Check a worker against all clauses of a profile; exit with 0 if there is no new FAIL and no ERROR.
@@ -70,7 +80,8 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
     started, began_at = time.monotonic(), datetime.now(UTC)
     with usage_errors():
         worker = targets.find(target)
-        found = find(names or ())
+        seed = generated.seed_of_week(began_at) if seed is None else seed
+        found = _chosen(names or (), profile=profile, count=count, seed=seed)
         profile_plan = plan(worker, profile, found)
         skipped = profile_plan.skipped_of(found) if names else profile_plan.skipped
         check_not_empty(profile_plan.scenarios, skipped)
@@ -93,6 +104,8 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
+    for line in generated.summary(results):
+        typer.echo(f"{line}; seed {seed}")
     failures, complaints = known.compare(known_failures, results) if known_file is not None else ({}, ())
     result = replace(
         run_result(results),
@@ -106,11 +119,19 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         skipped=skipped,
         known=failures,
         complaints=complaints,
-        options=("--target", target, "--store", store),
+        options=("--target", target, "--profile", profile, "--store", store),
         began_at=began_at,
         seconds=time.monotonic() - started,
     )
     finish(result, console, reports)
+
+
+def _chosen(names: Sequence[str], *, profile: Profile, count: int | None, seed: int) -> list[Scenario]:
+    """Return the scenarios of a run: those that are named, or all of ours with a share of generated ones."""
+    if names:
+        return generated.chosen(names, count=count or 0, seed=seed, about="")
+    share = (GENERATED if profile == "hardened" else 0) if count is None else count
+    return [*find(), *generated.chosen((), count=share, seed=seed, about="")] if share else find()
 
 
 class TimeLimit:

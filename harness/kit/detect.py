@@ -53,6 +53,7 @@ TRIED_FIRST = {
     "other-schema-is-retryable": "wrong-schema",
     "passes-the-pool-on": "pool-url-hidden",
     "precondition-failed-is-fatal": "store-file-after",
+    "publishes-part-of-the-range": "cryo-exit-1-some-files",
     "publishes-twice": "straight-service",
     "quotes-etags-only": "store-etags-without-quotes",
     "refuses-block-logs": "block-logs",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness import targets
+from harness.checks.staging_and_caps import output_directory
 from harness.history import CryoStarted, DispatcherCall, Event, StoreResponse, WorkerExited, of, scenario_started
 from harness.kit.commands import FAILED, usage_errors
 from harness.report.names import printable
@@ -71,7 +72,7 @@ def _rejections(*kinds: str) -> Callable[[list[Event]], str]:
 
 def _staged_below_root(events: list[Event]) -> bool:
     root = scenario_started(events).staging_root
-    return any(event.directory.startswith(root) for event in of(events, CryoStarted))
+    return any(output_directory(event).is_relative_to(root) for event in of(events, CryoStarted))
 
 
 def _published(events: list[Event]) -> bool:

@@ -97,7 +97,8 @@ class ClauseTest(pytest.Item):
 
     def _report(self, result: ScenarioResult) -> str:
         option = self.config.getoption
-        options = ("--target", option("--cryo-target"), "--store", option("--cryo-store"))
+        target, profile, store = (option(f"--cryo-{name}") for name in ("target", "profile", "store"))
+        options = ("--target", target, "--profile", profile, "--store", store)
         return text.render(replace(run_result([result]), clauses=(self.name,), options=options))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.reference import chain
 from harness.reference.bugs import has_bug
 from harness.reference.cryo import check_caps
-from harness.reference.errors import AttemptError, BadPayload, FailedProof, Fatal, Retryable
+from harness.reference.errors import AttemptError, BadPayload, Conflict, FailedProof, Fatal, Retryable
 from harness.reference.extract import extract
 from harness.reference.gateway import Gateway
 from harness.reference.payload import parse
@@ -114,7 +114,8 @@ class Attempt:
         if has_bug("uploads-before-the-caps"):
             check_caps(self._staging.path / "out", self._settings)
         if has_bug("manifest-is-a-stub"):
-            self._store.create(prefix.manifest_key, b"{}\n", {})
+            with suppress(Conflict):  # another attempt's manifest
+                self._store.create(prefix.manifest_key, b"{}\n", {})
         elif not (has_bug("manifest-comes-first") or has_bug("manifest-is-late")):
             prefix.write_manifest(existing)
         self._late = (prefix, existing)

@@ -1,4 +1,4 @@
-"""The bugs of the reference worker; `HARNESS_REFERENCE_BUG` switches on one of them.
+"""The bugs of the reference worker; `HARNESS_REFERENCE_BUG` switches on one of them, or several with commas.
 
 Each bug has the clause whose check must catch it. The switch is in the code next to the correct behaviour, so that a
 reader sees both. `source` is the public thread of a real incident of this kind; a bug without it is a mistake that a
@@ -8,6 +8,7 @@ reader of contract.md could make.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 BUG_VARIABLE = "HARNESS_REFERENCE_BUG"
@@ -32,6 +33,7 @@ _TABLE = (
     ("runs-aliases", "PAY-4", "Runs Cryo for an alias such as txs.", None),
     ("decrements-the-end", "RNG-1", "Passes the decremented end of the range to Cryo.", None),
     ("blocks-before-dataset", "RNG-1", "Puts the dataset after --blocks in Cryo's arguments.", None),
+    ("publishes-part-of-the-range", "OUT-2", "Publishes the files that there are after Cryo's exit code 1.", None),
     ("pads-the-range", "RNG-2", "Publishes one block past the end of the range.", None),
     ("extracts-a-second-dataset", "RNG-3", "Also runs Cryo for the dataset blocks.", None),
     (
@@ -151,6 +153,12 @@ _TABLE = (
     ("failed-proof-is-fatal", "OUT-4", "Reports a failed proof as fatal.", None),
     ("clock-skew-is-fatal", "OUT-4", "Reports a wrong clock as a denied access.", None),
     ("expired-token-is-fatal", "OUT-4", "Reports an expired token as a denied access.", None),
+    (
+        "messages-name-no-variable",
+        "OUT-6",
+        "Leaves the names of variables out of its messages, except those of the RPC pool's URL.",
+        None,
+    ),
     ("runs-cryo-once", "OUT-5", "Fails the attempt after one run with a missing chunk.", "paradigmxyz/cryo/issues/5"),
     ("keeps-broken-chunks", "OUT-5", "Does not delete broken chunk files, which Cryo then skips.", None),
     ("no-deadline", "OUT-3", "Waits for Cryo without a deadline.", None),
@@ -248,4 +256,9 @@ def has_bug(name: str) -> bool:
     """
     if name not in _NAMES:
         raise KeyError(name)
-    return os.environ.get(BUG_VARIABLE) == name
+    return name in chosen_bugs(os.environ)
+
+
+def chosen_bugs(environment: Mapping[str, str]) -> list[str]:
+    """Return the names in the variable, which are separated by commas."""
+    return [name for name in environment.get(BUG_VARIABLE, "").split(",") if name]

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
+from harness.reference.bugs import has_bug
+
+VARIABLE = re.compile(r"\b(MAX|TRACE)_(?!RPC|CRYO_RPC)[A-Z_]+")
+"""A variable of the worker, except those that MOD-4 requires in a message."""
+
 
 class AttemptError(Exception):
     """The attempt failed and is reported with this outcome."""
 
     outcome = "retryable_error"
     exit_code = 75
+
+    def __str__(self) -> str:
+        """Return the message."""
+        message = super().__str__()
+        return VARIABLE.sub("a variable", message) if has_bug("messages-name-no-variable") else message
 
 
 class Retryable(AttemptError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from harness.reference.bugs import BUG_VARIABLE, BUGS, has_bug
+from harness.reference.bugs import BUG_VARIABLE, BUGS, chosen_bugs, has_bug
 from harness.reference.errors import BadConfiguration
 
 T = TypeVar("T")
@@ -84,9 +84,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     )
     if settings.max_file_bytes > MAX_PUT_BYTES:
         problems.append(f"MAX_PARQUET_BYTES_PER_FILE must be at most {MAX_PUT_BYTES}")
-    chosen = environment.get(BUG_VARIABLE)
-    if chosen and chosen not in {known.name for known in BUGS}:
-        problems.append(f"{BUG_VARIABLE} must be a bug that `cryo-harness bugs` lists")
+    if set(chosen_bugs(environment)) - {known.name for known in BUGS}:
+        problems.append(f"{BUG_VARIABLE} must be a bug that `cryo-harness bugs` lists, or several with commas")
     if problems:
         raise BadConfiguration("the environment can't be used: " + "; ".join(problems))
     return settings

@@ -20,8 +20,13 @@ TITLES = {
     "LSE": "Leases",
     "SEC": "Secrets",
 }
-SOURCES = {"S": "the specification", "W": "the platform", "+": "hardened"}
-SHORT = 150
+SOURCES = {
+    "S": "required by the specification",
+    "W": "required by the platform",
+    "+": "added by this project",
+}
+"""What the letter of a clause says; docs/contract.md explains it."""
+SHORT, TOO_SHORT = 150, 20
 
 
 def grouped(ids: Iterable[str]) -> dict[str, list[str]]:
@@ -34,10 +39,19 @@ def grouped(ids: Iterable[str]) -> dict[str, list[str]]:
 
 
 def short_text(clause: str) -> str:
-    """Return the first sentence of a clause, or its beginning where that is long."""
+    """Return the first sentence of a clause, or its beginning where that is long or a few words and a colon."""
     text = clauses()[clause]["text"].replace("`", "")
     end = next(
-        (at for at, character in enumerate(text) if character in ".:;" and text[at + 1 : at + 2] in {" ", ""}),
+        (
+            at
+            for at, character in enumerate(text)
+            if at > TOO_SHORT and character in ".:;" and text[at + 1 : at + 2] in {" ", ""}
+        ),
         len(text),
     )
     return text[:end] if end <= SHORT else text[:SHORT].rsplit(" ", 1)[0] + " …"
+
+
+def profiles_of(clause: str) -> tuple[str, ...]:
+    """Return the profiles that have a clause."""
+    return ("hardened",) if clauses()[clause]["source"] == "+" else ("core", "hardened")

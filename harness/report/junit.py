@@ -90,7 +90,7 @@ def _details(result: RunResult, scenario: ScenarioResult, clause: str, clause_re
         lines += [f"expected: {violation.expected}", f"seen: {violation.seen}", f"events: {events}"]
     if scenario.history:
         lines.append(f"history: {scenario.history}")
-    return "\n".join([*lines, f"run again: {result.replay(scenario)}"])
+    return "\n".join([*lines, f"run again: {result.replay(scenario)}", f"the clause: cryo-harness clauses {clause}"])
 
 
 def _count(element: ET.Element) -> None:

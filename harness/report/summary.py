@@ -11,6 +11,8 @@ from harness.report.names import printable
 from harness.report.result import RunResult, lines_by_reason
 from harness.report.text import simplest_first
 
+MAX_NAMES = 3
+"""Scenarios that are named for each clause; the JSON report has all."""
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
 
@@ -36,11 +38,16 @@ def _lines(result: RunResult) -> Iterator[str]:
         yield ""
     for clause in not_passed:
         names = [scenario.name for scenario in simplest_first(result, clause)]
-        reason = f"in {', '.join(names)}" if verdicts[clause] is Verdict.FAIL else result.reason(clause)
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        found = f"in {', '.join(names[:MAX_NAMES])}{more}"
+        reason = found if verdicts[clause] is Verdict.FAIL else result.reason(clause)
         yield f"- **{verdicts[clause]}** {clause} ({_escaped(short_text(clause))}): {_escaped(reason)}"
     yield from (f"- skipped: {_escaped(line)}" for line in lines_by_reason(result.skipped))
     for complaint in result.complaints:
         yield f"- **FAIL** {_escaped(complaint)}"
+    if not_passed:
+        yield ""
+        yield "`cryo-harness clauses ID` prints the text of a clause, its scenarios and who requires it."
 
 
 def _escaped(text: str) -> str:

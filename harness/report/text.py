@@ -96,6 +96,7 @@ def _failure(result: RunResult, clause: str) -> Iterator[Text]:
         if scenario.history:
             yield Text(f"    history   {scenario.history}")
         yield Text(f"    run again {printable(result.replay(scenario))}")
+    yield Text(f"  clause    cryo-harness clauses {clause}")
     if len(scenarios) > MAX_SHOWN:
         yield Text(f"  and in {', '.join(scenario.name for scenario in scenarios[MAX_SHOWN:])}")
     yield Text()

@@ -194,7 +194,7 @@ def _conclude(world: World, triggers: Triggers) -> None:
     world.watch.find_detached(world.process_markers)
     recorder.wait(lambda: not world.watch.survivors(), CHILD_EXIT_SECONDS)
     world.watch.record_cryo_ends()
-    unfired = [str(fault) for fault in world.proxy.unfired]
+    unfired = [str(fault) for fault in world.proxy.unfired if not fault.may_miss]
     if world.node.pool is not None:
         unfired += [str(fault) for fault in world.node.pool.unfired_faults if not fault.may_miss]
     registered: dict[str, int] = {}

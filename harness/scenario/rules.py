@@ -14,6 +14,7 @@ from harness.contract import chunks
 from harness.faults.store import DEFECTS
 from harness.history import KINDS
 from harness.resources import clause_ids
+from harness.scenario.expectations import STATE_MESSAGES, STATE_WHETHER_CRYO_RUNS
 from harness.scenario.messages import Problem, unknown
 from harness.scenario.model import PAYLOAD, Platform, Scenario, TaskLine
 from harness.scenario.payloads import extractable, json_problem, names_files
@@ -56,8 +57,19 @@ def _tasks(scenario: Scenario) -> Iterator[Problem]:
     for at, line in enumerate(scenario.tasks):
         for place, message in (*_fields(line), *_payload(line, service=service)):
             yield Problem(("tasks", at, *place), message)
+        for key, message in _without_basis(line, scenario.clauses):
+            yield Problem(("tasks", at, key), message)
         if service and line.environment != scenario.tasks[0].environment:
             yield Problem(("tasks", at, "environment"), "in a service the environment belongs to the first task")
+
+
+def _without_basis(line: TaskLine, clauses: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the expectations that rest on no clause of the scenario: no verdict could ever depend on them."""
+    states = {"message_contains": STATE_MESSAGES, "cryo": STATE_WHETHER_CRYO_RUNS, "runs": STATE_WHETHER_CRYO_RUNS}
+    for key, stating in states.items():
+        if getattr(line, key) not in {None, ()} and stating.isdisjoint(clauses):
+            possible = ", ".join(clause for clause in clause_ids() if clause in stating)
+            yield key, f"rests on no clause of the scenario: add one of {possible} to `clauses`, or remove it"
 
 
 def _fields(line: TaskLine) -> Iterator[Problem]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.simulate.boundary import Call, Crashed
+from harness.simulate.boundary import Call, Refused
 from harness.simulate.disk import FREE_BYTES
 from harness.simulate.process import POOL_KEY
 
@@ -41,6 +43,7 @@ class Doubles:
     worker_token: str
     bucket: str
     chain_id: int
+    head: int
     variables: Mapping[str, str]
 
 
@@ -82,6 +85,11 @@ class Bench:
     def chain_id(self) -> int:
         """The chain of the node."""
         return self.doubles.chain_id
+
+    @property
+    def head(self) -> int:
+        """The node's newest block."""
+        return self.doubles.head
 
     @property
     def pool_url(self) -> str:
@@ -137,10 +145,16 @@ class Bench:
         """Let a node's answer take its time, or fail; the caller knows what the node would answer."""
         await self.doubles.boundary.carry_out(Call(f"node.{method}", lambda _: None), life=self.life)
 
-    def touch_disk(self) -> None:
-        """Check, before any change of the local disk, that the worker is alive."""
-        if not self.doubles.boundary.workers.is_alive(self.life):
-            raise Crashed
+    def touch_disk(self, operation: str) -> None:
+        """Let a change of the local disk fail as planned; `operation` is a word for what changes it.
+
+        Raises:
+            OSError: there is no space left.
+        """
+        try:
+            self.doubles.boundary.pass_disk(operation, life=self.life)
+        except Refused:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
     def free_bytes(self, directory: Path) -> int:
         """Return the free space of the staging disk."""

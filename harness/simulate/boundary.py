@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from harness.simulate.loop import current_loop
-from harness.simulate.plan import LONG_SECONDS, Kind, Numbering, Operation, Plan
+from harness.simulate.plan import DISK, LONG_SECONDS, Kind, Numbering, Operation, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,13 +72,14 @@ class Call(Generic[T]):
     """One operation: what it does.
 
     `effect` is called with whether the answer will arrive, and may raise an exception, which is then the answer.
-    `refuse` is called instead if the operation is refused. A `local` operation is one of a process on the worker's
-    machine, which dies with it.
+    `refuse` is called instead if the operation is refused, and `overtake` before an operation that is overtaken. A
+    `local` operation is one of a process on the worker's machine, which dies with it.
     """
 
     name: str
     effect: Callable[[bool], T]
     refuse: Callable[[], None] = lambda: None
+    overtake: Callable[[], None] = lambda: None
     local: bool = False
 
 
@@ -134,6 +135,8 @@ class Boundary:
         if fault is not None:
             self.workers.note(fault)
         await self._signal(kind, life)
+        if kind == "overtaken":
+            call.overtake()
         # What a worker sends in the instant in which it goes on, it was about to send when it was stopped.
         is_late = was_stopped or kind in {"slow", "stopped"} or loop.continued_at.get(life) == loop.time()
         way_back = self.random.uniform(*LATENCY_SECONDS) / 2
@@ -144,6 +147,22 @@ class Boundary:
         result: T = await request.answer
         self._check_alive(life)
         return result
+
+    def pass_disk(self, name: str, *, life: int) -> None:
+        """Number an operation of a worker's own disk, which takes no time.
+
+        Raises:
+            Refused: as planned.
+            Crashed: the worker is dead.
+        """
+        self._check_alive(life)
+        operation = self._numbering.next(f"{DISK}{name}")
+        self.operations.append(operation)
+        self.senders.append(life)
+        fault = self.plan.fault_of(operation, current_loop().time())
+        if fault is not None:
+            self.workers.note(fault)
+            raise Refused(operation.name)
 
     async def _signal(self, kind: Kind | None, life: int) -> None:
         """Do to the worker what is planned before its request is sent."""

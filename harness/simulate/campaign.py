@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import signal
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from harness.generated.worlds import world_name
 from harness.simulate.explore import (
     first_faults,
     interleavings,
@@ -26,12 +28,17 @@ from harness.simulate.sometimes import reached as situations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from threading import Event
 
     from harness.scenario import Scenario
     from harness.simulate.bench import Target
     from harness.simulate.explore import Steps
 
 PLANS_IN_A_PART = 50
+SEEDS_OF_A_WORLD = 10
+"""Random plans in each generated world."""
+KEPT_RUNS = 16
+"""Clean runs that a process keeps: plans of one world follow each other."""
 Cell = tuple[str, str, Kind]
 """A world, the name of an operation, and a kind of fault."""
 
@@ -131,15 +138,33 @@ def seed_parts(target: str, world: str, count: int) -> list[Part]:
     ]
 
 
-def run_all(parts: list[Part], *, jobs: int, progress: Callable[[Campaign], None]) -> Campaign:
-    """Run all parts, and return one campaign; the failed runs in it are shrunk."""
+def generated_parts(target: str, count: int) -> list[Part]:
+    """Return the parts of generated worlds, each without faults and with some random plans."""
+    names = [world_name(number, seed=0) for number in range(count)]
+    return [Part(target, name, plans=((),), seeds=tuple(range(SEEDS_OF_A_WORLD))) for name in names]
+
+
+def run_all(parts: list[Part], *, jobs: int, stop: Event, progress: Callable[[Campaign], None]) -> Campaign:
+    """Run all parts, and return one campaign; the failed runs in it are shrunk.
+
+    When `stop` is set, parts that have begun are run to their end, and the results so far are returned.
+    """
     total = Campaign()
     context = multiprocessing.get_context("spawn")  # a fork would copy the state of this process's imports and threads
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=without_collections) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare) as pool:
         for part in pool.map(run_part, parts):
             total.include(part)
             progress(total)
+            if stop.is_set():
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
     return total
+
+
+def _prepare() -> None:
+    """Prepare a process: a terminal sends SIGINT to all of them, but only the first one decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    without_collections()
 
 
 def run_part(part: Part) -> Campaign:
@@ -182,13 +207,13 @@ def _smallest(scenario: Scenario, target: Target, failed: list[Run]) -> list[Run
     return [*shrunk.values(), *(replace(run, events=()) for run in failed[MAX_SHRUNK:])]
 
 
-@cache
+@lru_cache(KEPT_RUNS)
 def _scenario(name: str) -> Scenario:
     """Return a scenario; finding one reads the files of all, which takes longer than many runs."""
     return find_scenario(name)
 
 
-@cache
+@lru_cache(KEPT_RUNS)
 def _clean(target: str, world: str) -> Run:
     """Return a run without faults, which is the same for every plan."""
     return simulate(_scenario(world), find_target(target))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING
 
-from harness.simulate.plan import ASIDE, CRASHES, KINDS, PAIRED, Operation, PlannedFault, Step, Switch
+from harness.simulate.plan import ASIDE, CRASHES, Operation, PlannedFault, Step, Switch, kinds_of, paired_kinds
 from harness.simulate.run import simulate
 from harness.simulate.schedule import is_counted
 from harness.simulate.world import stream
@@ -32,23 +31,25 @@ MANY = 1000
 
 def single_faults(operations: Iterable[Operation]) -> Iterator[Steps]:
     """Yield each operation with each fault, once, and from then on where it can last."""
-    for operation, kind in product(operations, KINDS):
-        yield (PlannedFault(operation, kind),)
-        if kind not in ONCE:
-            yield (PlannedFault(operation, kind, lasting=True),)
+    for operation in operations:
+        for kind in kinds_of(operation.name):
+            yield (PlannedFault(operation, kind),)
+            if kind not in ONCE:
+                yield (PlannedFault(operation, kind, lasting=True),)
 
 
 def first_faults(operations: Iterable[Operation]) -> list[PlannedFault]:
     """Return the first faults of all pairs."""
-    return [PlannedFault(operation, kind) for operation, kind in product(operations, PAIRED)]
+    return [PlannedFault(operation, kind) for operation in operations for kind in paired_kinds(operation.name)]
 
 
 def pairs_after(scenario: Scenario, target: Target, first: PlannedFault, *, seed: int) -> Iterator[Steps]:
     """Yield a fault together with each fault of each operation that comes after it, in the recovery from it as well."""
     after = simulate(scenario, target, plan=(first,), seed=seed).operations
     later = after[after.index(first.operation) + 1 :] if first.operation in after else ()
-    for second, kind in product(later, PAIRED):
-        yield (first, PlannedFault(second, kind))
+    for second in later:
+        for kind in paired_kinds(second.name):
+            yield (first, PlannedFault(second, kind))
 
 
 def interleavings(scenario: Scenario, target: Target, until: int, *, seed: int) -> Iterator[Steps]:
@@ -96,6 +97,6 @@ def random_plan(operations: Sequence[Operation], seed: int) -> Steps:
 
 
 def _random_fault(random: Random, names: list[str]) -> PlannedFault:
-    kind = random.choice(KINDS)
     operation = Operation(random.choice(names), random.randint(1, LARGEST_NUMBER))
+    kind = random.choice(kinds_of(operation.name))
     return PlannedFault(operation, kind, lasting=kind not in ONCE and random.random() < LASTING_SHARE)

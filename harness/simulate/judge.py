@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.checks.verdict import NOT_SHOWN, check_history
 from harness.history import DispatcherCall, FinalState, of
 from harness.simulate.plan import PlannedFault, Switch
+from harness.simulate.secrets import told_tokens
 from harness.simulate.stored import needless_changes
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def problems_of(world: World, events: Sequence[Event]) -> list[str]:
         if each.clause != BY_ATTEMPT and not _is_excused(each, world, events)
     ]
     found += [error for error in checked.errors if NOT_SHOWN not in error]
+    found += [f"{BY_ATTEMPT}: {each.detail}" for each in world.machine.violations if each.clause == BY_ATTEMPT]
+    found += told_tokens(events, world.machine.worker_token)
     claims = world.doubles.dispatcher.claims_after_sigterm
     found += [f"LSE-4: expected no claim after SIGTERM; seen: one of worker {life}" for life in claims]
     if len(world.boundary.operations) > MANY_REQUESTS:

@@ -37,6 +37,7 @@ FAULTS = {
     "stopped": "the worker is stopped before it, and goes on after its lease has ended",
     "terminated": "the worker gets SIGTERM",
     "lease-taken": "the dispatcher ends the lease, and the worker does not know",
+    "overtaken": "just before it, somebody else completes the version in the store",
 }
 """What each kind of fault does to its operation."""
 
@@ -66,8 +67,9 @@ class Failure:
 class Results:
     """What the page shows: `exercised` and `broken` count the runs of each cell, with and without a problem.
 
-    `seconds` are those of the campaign, `unfired` are parts of plans that never came into play, `situations` tells of
-    each whether it came up. `failed_runs` may be more than the `failures`, of which each was made smaller.
+    `explored` says what was run. `seconds` are those of the campaign, `unfired` are parts of plans that never came into
+    play, `situations` tells of each whether it came up. `failed_runs` may be more than the `failures`, of which each
+    was made smaller.
     """
 
     target: str
@@ -83,6 +85,7 @@ class Results:
     situations: Mapping[str, bool] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     failed_runs: int = 0
+    explored: tuple[str, ...] = ()
 
     @property
     def has_passed(self) -> bool:
@@ -103,7 +106,6 @@ def render(results: Results) -> str:
         headline=_headline(results),
         facts=list(_facts(results)),
         rows=rows,
-        worlds=sorted({world for world, _, _ in results.exercised}),
         cells=cells,
         bar=list(_bar(cells)),
         faults={kind: FAULTS.get(kind, "") for kind in results.kinds},

@@ -18,6 +18,7 @@ Kind = Literal[
     "stopped",
     "terminated",
     "lease-taken",
+    "overtaken",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What a fault does to its operation; docs/simulation.md explains each."""
@@ -28,8 +29,24 @@ LONG_SECONDS = 90.0
 CRASHES: frozenset[Kind] = frozenset(("crash-before", "crash-between", "crash-after", "power-loss"))
 """The worker dies."""
 
-ASIDE: frozenset[Kind] = frozenset(("stopped", "terminated", "lease-taken"))
-"""Something happens to the worker or its lease while the operation itself succeeds; these never last."""
+ASIDE: frozenset[Kind] = frozenset(("stopped", "terminated", "lease-taken", "overtaken"))
+"""Something happens to the worker, its lease or its version while the operation itself is left alone; these never last.
+"""
+
+
+def kinds_of(name: str) -> tuple[Kind, ...]:
+    """Return the kinds of faults that an operation can have, by its name.
+
+    Only what asks the store can be overtaken there. An operation of the worker's own disk fails or does not: it is no
+    request, and the requests around it have the crashes.
+    """
+    if name.startswith(DISK):
+        return ("refused",)
+    return KINDS if name.startswith("store.") else tuple(kind for kind in KINDS if kind != "overtaken")
+
+
+DISK = "disk."
+"""The first part of the names of operations of the worker's own disk."""
 
 PAIRED: tuple[Kind, ...] = (
     "refused",
@@ -42,7 +59,21 @@ PAIRED: tuple[Kind, ...] = (
 """The kinds of pairs. Most of the others differ from one of these only in what follows at once: `cut-off` from
 `unanswered` by the time that the worker waits, `crash-after` from `crash-before` at the next operation, `power-loss`
 from a crash by files that the next attempt must not read, `stopped` from `slow` and `lease-taken`. `terminated` ends
-the attempt in an orderly way. Random plans have all kinds."""
+the attempt in an orderly way, and `overtaken` matters only where the worker is about to write. Random plans have all
+kinds."""
+
+
+READS = ("store.list", "store.read", "node.", "queue.receive")
+"""Operations that change nothing, or, for `queue.receive`, something that comes back by itself."""
+
+WITHOUT_EFFECT: frozenset[Kind] = frozenset(("unanswered", "crash-between"))
+"""Kinds that differ from `slow` and `crash-before` only by the effect, which a read does not have."""
+
+
+def paired_kinds(name: str) -> tuple[Kind, ...]:
+    """Return the kinds of faults of an operation that pairs have, by its name."""
+    left_out = WITHOUT_EFFECT if name.startswith(READS) else frozenset[Kind]()
+    return tuple(kind for kind in kinds_of(name) if kind in PAIRED and kind not in left_out)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from harness.generated.worlds import world_by_name
 from harness.scenario import find
 from harness.simulate.plan import KINDS, Kind, Operation, PlannedFault, Step, Switch
 from harness.simulate.worlds import WORLDS, as_world, unsupported
@@ -119,6 +120,8 @@ def find_scenario(name: str) -> Scenario:
     """
     if name in WORLDS:
         return WORLDS[name]
+    if (generated := world_by_name(name)) is not None:
+        return as_world(generated)
     found = [scenario for scenario in find() if scenario.name == name]
     if not found:
         worlds = ", ".join(WORLDS)

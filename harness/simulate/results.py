@@ -24,13 +24,15 @@ def results_of(
     campaign: Campaign,
     *,
     target: str,
+    explored: Sequence[str] = (),
     situations: Mapping[str, bool],
     seconds: float,
     saved: Sequence[Path] = (),
 ) -> Results:
     """Return the results of a campaign, with the histories of the simplest failed runs.
 
-    `saved` are the files of the failed runs, in their order. `seconds` is how long the campaign took.
+    `explored` says what was run. `saved` are the files of the failed runs, in their order. `seconds` is how long the
+    campaign took.
     """
     simplest = sorted(range(len(campaign.failed)), key=lambda index: len(campaign.failed[index].plan))
     with_history = set(simplest[:MAX_HISTORIES])
@@ -42,6 +44,7 @@ def results_of(
         failures.append(Failure(run.scenario, run.seed, plan, run.problems, run.events, replay))
     return Results(
         target=target,
+        explored=tuple(explored),
         kinds=KINDS,
         runs=campaign.runs,
         attempts=campaign.attempts,

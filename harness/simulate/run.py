@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from harness.simulate.judge import problems_of
 from harness.simulate.loop import Deadlock, run_virtually
 from harness.simulate.plan import Operation, Plan, PlannedFault, Step
+from harness.simulate.watchdog import ENDLESS, PROCESSOR_SECONDS, Endless, watched
 from harness.simulate.world import World
 
 if TYPE_CHECKING:
@@ -41,15 +42,23 @@ class Run:
     problems: tuple[str, ...]
 
 
-def simulate(scenario: Scenario, target: Target, *, plan: tuple[Step, ...] = (), seed: int = 0) -> Run:
-    """Run a scenario's tasks through a target."""
+def simulate(
+    scenario: Scenario,
+    target: Target,
+    *,
+    plan: tuple[Step, ...] = (),
+    seed: int = 0,
+    processor_seconds: float = PROCESSOR_SECONDS,
+) -> Run:
+    """Run a scenario's tasks through a target; a run that uses `processor_seconds` is ended, and has a problem."""
     with tempfile.TemporaryDirectory(prefix="simulate-", dir=_memory()) as name:
         world = World(judged_by(scenario, plan), target, Plan(plan), seed, Path(name))
         umask = os.umask(0o022)  # a history has the modes of staged files
         try:
-            run_virtually(world.run())
-        except Deadlock as deadlock:
-            world.problems.append(str(deadlock))
+            with watched(processor_seconds) as watchdog:
+                run_virtually(world.run())
+        except (Deadlock, Endless) as problem:
+            world.problems.append(ENDLESS if watchdog.is_endless else str(problem))
         finally:
             os.umask(umask)
         return _result(world)

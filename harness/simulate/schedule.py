@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.simulate.loop import current_loop
+from harness.simulate.plan import DISK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,8 @@ PATIENCE_SECONDS = 300.0
 
 
 def is_counted(name: str) -> bool:
-    """Return whether an operation belongs to an attempt: an idle worker polls its queue."""
-    return not name.startswith("queue.")
+    """Return whether an operation is a request of an attempt: an idle worker polls its queue and sweeps its disk."""
+    return not name.startswith(("queue.", DISK))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.history import StoreRequest, StoreResponse
+from harness.history import HarnessAction, StoreRequest, StoreResponse
 from harness.simulate.boundary import Boundary, Call
 from harness.stores.memory import Content
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 KINDS = {"list": "object_listed", "read": "object_read", "create": "object_put", "replace": "object_put"} | {
     "delete": "object_deleted"
 }
+COMPLETE = "complete "
+"""How the action begins by which somebody else completes a version; its prefix follows."""
 METHODS = {"list": "GET", "read": "GET", "create": "PUT", "replace": "PUT", "delete": "DELETE"}
 
 
@@ -51,17 +53,32 @@ class _Request:
 
 @dataclass(slots=True)
 class SimulatedStore:
-    """One bucket, which outlives the workers."""
+    """One bucket, which outlives the workers.
+
+    `versions` has the objects of each complete version, by prefix and key: what another worker would have published.
+    """
 
     boundary: Boundary
     recorder: SimulatedRecorder
     objects: dict[str, Content] = field(default_factory=dict)
+    versions: dict[str, dict[str, Content]] = field(default_factory=dict)
     _writes: int = 0
 
     def preload(self, key: str, content: Content) -> None:
-        """Store an object before the run."""
+        """Store an object that no worker of the run has sent."""
         self._writes += 1
         self.objects[key] = Content(content.body, content.metadata, f'"{self._writes}"')
+
+    def complete(self, key: str) -> None:
+        """Let a worker of somebody else complete the version to which a key or prefix belongs, at once."""
+        for prefix, version in self.versions.items():
+            if not key.startswith(prefix):
+                continue
+            self.recorder.add(HarnessAction, action=f"{COMPLETE}{prefix}")
+            for name, content in version.items():
+                existing = self.objects.get(name)
+                if existing is None or existing.body != content.body:
+                    self.preload(name, content)
 
     async def list(self, prefix: str, *, life: int) -> dict[str, Content]:
         """Return the objects below a prefix, by key."""
@@ -113,7 +130,8 @@ class SimulatedStore:
             number = self._arrived(request)
             self._ended(request, number, HTTPStatus.SERVICE_UNAVAILABLE, is_answered=True, fault="refused")
 
-        return await self.boundary.carry_out(Call(f"store.{request.name}", observed, refuse), life=request.life)
+        call = Call(f"store.{request.name}", observed, refuse, overtake=lambda: self.complete(request.key))
+        return await self.boundary.carry_out(call, life=request.life)
 
     def _arrived(self, request: _Request) -> int:
         operation = {"create": "put", "replace": "put", "read": "get"}.get(request.name, request.name)

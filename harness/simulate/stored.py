@@ -11,8 +11,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from harness.contract import MANIFEST_NAME, chunks, file_name, manifest, prefix
-from harness.history import CryoStarted, DispatcherCall, StoreResponse, TaskCreated, of
+from harness.history import CryoStarted, DispatcherCall, HarnessAction, StoreResponse, TaskCreated, of
 from harness.simulate.process import facts
+from harness.simulate.store import COMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
     from harness.history import Event
 
 
-def complete_version(payload: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of each object of a task's complete version, by key."""
+def complete_version(payload: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the body of each object of a task's complete version, by key."""
     parts = chunks(payload["range_start"], payload["range_end"])
     names = {file_name(payload["chain_id"], payload["cryo_dataset_name"], part): part for part in parts}
     bodies = {prefix(payload) + name: json.dumps(facts(name, part)).encode() for name, part in names.items()}
     bodies[prefix(payload) + MANIFEST_NAME] = manifest(payload, bodies)
-    return {key: hashlib.sha256(body).hexdigest() for key, body in bodies.items()}
+    return bodies
 
 
 def needless_changes(events: Sequence[Event]) -> list[str]:
     """Find complete objects that were replaced or deleted, and runs of Cryo for a version that was complete before."""
     versions = {event.task_id: complete_version(event.payload) for event in of(events, TaskCreated)}
-    expected = {key: digest for version in versions.values() for key, digest in version.items()}
+    expected = {key: hashlib.sha256(body).hexdigest() for version in versions.values() for key, body in version.items()}
     stored: set[str] = set()
     complete_at_claim: dict[int | None, bool] = {}
     problems = []
@@ -42,6 +43,8 @@ def needless_changes(events: Sequence[Event]) -> list[str]:
                 problems.append(f"LAY-10: expected that {event.key} stays, which is complete; seen: {event.operation}")
             if event.operation == "PUT" and event.digest == expected.get(event.key):
                 stored.add(event.key)
+        elif isinstance(event, HarnessAction) and event.action.startswith(COMPLETE):
+            stored |= {key for key in expected if key.startswith(event.action.removeprefix(COMPLETE))}
         elif isinstance(event, DispatcherCall) and event.kind == "claim" and event.task_id is not None:
             complete_at_claim[event.worker] = versions[event.task_id].keys() <= stored
         elif isinstance(event, CryoStarted) and complete_at_claim.get(event.worker):

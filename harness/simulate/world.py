@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from harness.contract import prefix
 from harness.fakes.dispatcher import Dispatcher
 from harness.history import (
     FaultFired,
@@ -33,7 +34,8 @@ from harness.simulate.queue import SimulatedQueue
 from harness.simulate.recorder import SimulatedRecorder
 from harness.simulate.schedule import Schedule
 from harness.simulate.store import SimulatedStore
-from harness.simulate.worlds import preloaded
+from harness.simulate.watchdog import Endless
+from harness.simulate.worlds import preloaded, published
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from harness.simulate.plan import Plan, PlannedFault
 
 BUCKET = "simulated"
+DISCARD, SWEEP = "disk.discard", "disk.sweep"
+"""The operations in which a worker deletes the directory of its attempt, and those of dead attempts."""
 BESIDE_LIVE_ATTEMPT = "started beside the locked directory of a live attempt"
 RESTART_SECONDS = 1.0
 """After the death of a worker; the first workers start in such intervals too, so the first one gets the first task."""
@@ -187,6 +191,7 @@ class World:
             machine.worker_token,
             BUCKET,
             chain_id,
+            self.scenario.node.head,
             {"TRACE_COVERAGE": "rows", "TRACE_CRYO_MODE": "real"},
         )
         self._fill()
@@ -218,6 +223,7 @@ class World:
             oracle=expected,
         )
         for index, line in enumerate(self.scenario.tasks):
+            self.doubles.store.versions[prefix(line.payload())] = published(line.payload())
             payload = line.value()
             task_id = self.machine.add_task(payload)
             self.recorder.add(TaskCreated, task=index, task_id=task_id, payload=payload)
@@ -246,6 +252,8 @@ class World:
         code = 0
         try:
             await self.target(bench)
+        except Endless:
+            raise
         except BaseException as error:  # noqa: BLE001 - a service must not end by itself, and a killed one ends somehow
             if self.is_alive(bench.life):
                 code = 1
@@ -307,7 +315,8 @@ class World:
         self._start_now(1)
         await asyncio.sleep(SWEEP_SECONDS)
         await self._stop_workers()
-        if left := [entry.path for entry in self.doubles.disk.entries()]:
+        could_sweep = not any(fault.operation.name == SWEEP for fault in self.plan.fired)
+        if could_sweep and (left := [entry.path for entry in self.doubles.disk.entries()]):
             self.problems.append(f"STG-4: what dead attempts left is deleted by the next sweep; still there: {left}")
 
     def _conclude(self) -> None:
@@ -323,13 +332,15 @@ class World:
         self.recorder.add(
             FinalState,
             objects=objects,
-            staged=tuple(entry for entry in self.attempts_before_sweep if not self._is_of_killed(entry)),
+            staged=tuple(entry for entry in self.attempts_before_sweep if not self._could_not_delete(entry)),
             registered={version: len(times) for version, times in self.machine.registered.items()},
             rejected_requests=tuple((each.clause, each.detail) for each in self.machine.violations),
         )
 
-    def _is_of_killed(self, entry: StagedEntry) -> bool:
-        """Return whether a killed worker left an entry: it could delete nothing, and the sweep is judged instead."""
+    def _could_not_delete(self, entry: StagedEntry) -> bool:
+        """Return whether an entry's worker was killed, or its disk failed; then the sweep is judged instead."""
+        if any(fault.operation.name == DISCARD for fault in self.plan.fired):
+            return True
         task_id, _, rest = entry.path.partition("/")
         attempt = rest.partition("/")[0]
         claimed_by = self.doubles.dispatcher.claimed_by

@@ -81,7 +81,19 @@ THREE_TASKS = ONE_TASK.model_copy(
 )
 """The world of random plans."""
 
-WORLDS = {world.name: world for world in (ONE_TASK, TWO_WORKERS, LEFTOVERS, THREE_TASKS)}
+LONG_TASK = ONE_TASK.model_copy(
+    update={
+        "name": "long-task",
+        "title": "One task of five files, which takes longer than a lease",
+        "tasks": (TaskLine(set={"range_end": 5500}),),
+    }
+)
+"""The world in which an attempt lives only by its heartbeats."""
+
+WORLDS = {world.name: world for world in (ONE_TASK, TWO_WORKERS, LEFTOVERS, LONG_TASK, THREE_TASKS)}
+
+SINGLE_WORLDS = (ONE_TASK, LEFTOVERS, LONG_TASK, TWO_WORKERS)
+"""The worlds of single faults."""
 
 
 def unsupported(scenario: Scenario) -> list[str]:
@@ -122,6 +134,14 @@ def preloaded(scenario: Scenario) -> dict[str, Content]:
         has_metadata = item.content in {"whole", "fake", "other-rows"}
         found[key] = Content(body, _metadata(body, item.evidence) if has_metadata else {}, "")
     return found
+
+
+def published(payload: Mapping[str, Any]) -> dict[str, Content]:
+    """Return the objects of a task's complete version, by key, as another worker would have stored them."""
+    return {
+        key: Content(body, {} if key.endswith(MANIFEST_NAME) else _metadata(body, "rows"), "")
+        for key, body in complete_version(payload).items()
+    }
 
 
 def _body(item: PreloadedObject, payload: Mapping[str, Any], name: str, chunk: range) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import shutil
 import subprocess
 import uuid
@@ -17,10 +18,12 @@ from support.proving import task_of
 from support.worker import BIN, CHAIN_ID, PAYLOAD, Target, Worker, bucket_target, prefix_of, real_mode
 
 from cryo_ingest import layout
-from cryo_ingest.audit.commands import tasks_for
+from cryo_ingest.audit.commands import tasks_for, without_attempt
 from cryo_ingest.audit.gaps import check_coverage
 from cryo_ingest.audit.locations import BadReference, read_dataset_reference, read_reference
+from cryo_ingest.errors import ModeMismatch, NodeUnavailable, RpcPoolUnresolved, WrongChain
 from cryo_ingest.ports import StoredObject
+from cryo_ingest.publish.directory_metadata import FOLDER
 from harness.fakes.rpc import Node, RpcPool
 from harness.stores.bucket import Bucket
 from harness.world.chain import Chain
@@ -191,6 +194,86 @@ def test_verify_finds_each_of_ten_defects_and_names_its_key(worker: Worker, tmp_
         keys = {finding["key"] for finding in verified["findings"]}
         assert keys, defect
         assert all(key.endswith(where) for key in keys), (defect, keys)
+
+
+LOGS = PAYLOAD | {"cryo_dataset_name": "logs", "range_end": 1500}
+FLIPS = 12
+
+
+def flip_a_byte(path: Path, place: int) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_lay_8_verify_finds_any_flipped_byte_of_a_directory(worker: Worker, tmp_path: Path):
+    """LAY-8: the rows alone don't show a flipped byte in a log's data; the recorded checksum does."""
+    target = Target(f"file://{tmp_path}/out", {}, directory=tmp_path / "out")
+    assert worker.run(target, LOGS).returncode == 0
+    references = []
+    for number in range(FLIPS):
+        shutil.copytree(tmp_path / "out", tmp_path / str(number))
+        (file,) = (tmp_path / str(number) / prefix_of(LOGS)).glob("*.parquet")
+        flip_a_byte(file, file.stat().st_size * (2 * number + 1) // (3 * FLIPS))
+        references.append(f"file://{file.parent}/")
+    result = cryo_ingest(["verify", *references], worker.variables(target, {}))
+    assert result.returncode == 1, result.stdout + result.stderr
+    versions = result.stdout.splitlines()[1 : FLIPS + 1]
+    assert [line.rpartition("\t")[2] for line in versions] == ["1"] * FLIPS
+    assert "published: its SHA-256 is " in result.stdout
+    assert "Nothing was published" not in result.stdout
+
+
+def test_lay_10_a_rerun_replaces_a_rotten_file_of_a_directory(worker: Worker, tmp_path: Path):
+    """LAY-10: data that differ from their checksum are not adopted; Cryo runs again, and the file is replaced."""
+    target = Target(f"file://{tmp_path}/out", {}, directory=tmp_path / "out")
+    assert worker.run(target, LOGS).returncode == 0
+    (file,) = (tmp_path / "out" / prefix_of(LOGS)).glob("*.parquet")
+    original = file.read_bytes()
+    flip_a_byte(file, len(original) // 2)
+    assert worker.run(target, LOGS).returncode == 0
+    assert file.read_bytes() == original
+    result = cryo_ingest(["verify", f"file://{file.parent}/"], worker.variables(target, {}))
+    assert "\t1 of 1\t0" in result.stdout
+
+
+def test_verify_says_how_many_checksums_it_compared(worker: Worker, tmp_path: Path):
+    """Files that were copied without their checksums are verified by their rows, and the output says so."""
+    target = Target(f"file://{tmp_path}/out", {}, directory=tmp_path / "out")
+    assert worker.run(target).returncode == 0
+    shutil.rmtree(tmp_path / "out" / FOLDER)
+    result = cryo_ingest(["verify", f"file://{tmp_path}/out/{prefix_of(PAYLOAD)}"], worker.variables(target, {}))
+    assert result.returncode == 0
+    assert "\t0 of 3\t0" in result.stdout
+
+
+def test_verify_reads_what_run_printed(worker: Worker, tmp_path: Path):
+    """The output of `run` is a reference: from a file, and from standard input, also for a directory with a space."""
+    target = Target(f"file://{tmp_path}/a%20store", {}, directory=tmp_path / "a store")
+    (tmp_path / "published.jsonl").write_text(worker.run(target).stdout)
+    environment = worker.variables(target, {})
+    found = cryo_ingest(["verify", f"{tmp_path}/published.jsonl"], environment)
+    assert found.returncode == 0, found.stderr
+    assert "\t3 of 3\t0" in found.stdout
+    with (tmp_path / "published.jsonl").open() as lines:
+        command = [BIN / "cryo-ingest", "verify", "-"]
+        assert subprocess.run(command, env=environment, stdin=lines, check=False).returncode == 0
+    missing = cryo_ingest(["verify", "no-such-file"], environment)
+    assert missing.returncode == 64
+    assert "no-such-file can't be read" in missing.stderr
+
+
+def test_a_message_of_verify_says_nothing_about_an_attempt():
+    """What is verified is published already, and Cryo is never started."""
+    errors = [
+        WrongChain(endpoint_name="endpoint 1 of 1", expected=1, actual=2),
+        NodeUnavailable(endpoint_name="endpoint 1 of 1", method="eth_chainId", reason="HTTP 500"),
+        RpcPoolUnresolved(pool_variable="A", default_variable="B"),
+        ModeMismatch(name="a", found="fake", mode="real"),
+    ]
+    for error in errors:
+        assert not re.search("Nothing was|Cryo was", without_attempt(str(error))), error
 
 
 def test_pub_1_an_inconsistent_publication_is_an_invalid_reference():

@@ -6,7 +6,7 @@ import pytest
 
 from cryo_ingest.errors import ConfigurationError, RpcPoolUnresolved
 from cryo_ingest.serve.settings import service_from_environment
-from cryo_ingest.settings import Caps, Settings, from_environment, pool_variable
+from cryo_ingest.settings import Caps, Settings, check_mode_is_chosen, from_environment, pool_variable
 
 
 def test_mod_1_an_empty_environment_is_fake_mode_with_the_documented_defaults():
@@ -116,3 +116,41 @@ def test_sec_1_an_endpoint_with_credentials_is_rejected_without_repeating_them(n
     assert name in caught.value.problems
     assert "s3cret" not in str(caught.value)
     assert "k3y" not in str(caught.value)
+
+
+MISSPELT = {
+    "TRACE_CRYO_MODEE": "TRACE_CRYO_MODE",
+    "TRACE_CRYO_DEADLINE": "TRACE_CRYO_DEADLINE_SECONDS",
+    "TRACE_WORKER_CONCURENCY": "TRACE_WORKER_CONCURRENCY",
+    "TRACE_CRYO_URL": "TRACE_CRYO_RPC_URL",
+    "MAX_PARQUET_FILES": "MAX_PARQUET_FILES_PER_RANGE",
+    "MAX_BYTES_PER_FILE": "MAX_PARQUET_BYTES_PER_FILE",
+    "TRACE_RPC_POOL_ETH": "TRACE_RPC_POOL_MY_POOL_URL",
+    "TRACE_RPC_POOL_eth_URL": "TRACE_RPC_POOL_MY_POOL_URL",
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_a_misspelt_variable_is_a_configuration_error_that_names_the_right_one(name: str):
+    """A misspelt limit would limit nothing, and a misspelt mode would publish made-up data."""
+    with pytest.raises(ConfigurationError) as caught:
+        from_environment({name: "s3cret", "PATH": "/bin"})
+    assert set(caught.value.problems) == {name}
+    assert MISSPELT[name] in caught.value.problems[name]
+    assert "s3cret" not in str(caught.value)
+
+
+def test_variables_of_other_commands_and_of_other_programs_are_no_mistakes():
+    """One environment serves all commands, and MAX_ is not only our prefix."""
+    names = ("TRACE_WORKER_TOKEN", "TRACE_HEALTH_ADDR", "TRACE_ORG_ID", "MAX_JOBS", "MAX_OLD_SPACE_SIZE", "TRACEPARENT")
+    from_environment(dict.fromkeys(names, "1"))
+
+
+def test_mod_1_a_pool_without_a_mode_is_a_configuration_error():
+    """MOD-1: fake is the default, but who configures a node does not want made-up data."""
+    for variable in ("TRACE_RPC_POOL_ETH_URL", "TRACE_CRYO_RPC_URL"):
+        with pytest.raises(ConfigurationError, match=f"TRACE_CRYO_MODE: must be set, because {variable} is"):
+            check_mode_is_chosen({variable: "http://a"})
+    for mode in ("fake", "real"):
+        check_mode_is_chosen({"TRACE_CRYO_RPC_URL": "http://a", "TRACE_CRYO_MODE": mode})
+    check_mode_is_chosen({"TRACE_CRYO_RPC_URL": " "})

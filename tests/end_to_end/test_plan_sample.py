@@ -23,10 +23,11 @@ streams:
 
 
 @pytest.mark.long
+@pytest.mark.real_cryo
 def test_rows_bytes_and_calls_are_those_that_the_sync_then_has(tmp_path: Path, file_target: Target):
     """Rows and bytes are within 20%, calls within 2%; nothing of the samples is published."""
     with RpcPool(Node(Chain(31337), head=4000)) as pool:
-        real = {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": "fake-cryo", "TRACE_RPC_POOL_LOCAL_URL": pool.url}
+        real = {"TRACE_CRYO_MODE": "real", "TRACE_CRYO_BIN": "cryo-from-wheel", "TRACE_RPC_POOL_LOCAL_URL": pool.url}
         sync = SyncRun(tmp_path, file_target, JOB, **real)
         (tmp_path / "prices.yaml").write_text("eth_getLogs: 75\nother: 20\n")
         done = sync.run("plan", "--sample", "--json", "--prices", str(tmp_path / "prices.yaml"))

@@ -69,6 +69,9 @@ INVALID = [
     (GOOD + "[[tasks]]\nset = { range_end = 400 }\n", "line 4: tasks.0.set.range_end: 500 to 400"),
     (GOOD + "[[tasks]]\nset = { range_end = 4_000_000_000 }\n", "line 4: tasks.0.set.range_end: the oracle"),
     (GOOD + "[[tasks]]\nset = { config_hash = 1979-05-27 }\n", "line 4: tasks.0.set: can't be written as JSON"),
+    (GOOD + '[[tasks]]\nmessage_contains = ["x"]\n', "line 4: tasks.0.message_contains: rests on no clause of the"),
+    (GOOD + "[[tasks]]\ncryo = false\n", "line 4: tasks.0.cryo: rests on no clause of the scenario: add one of PAY-2,"),
+    (GOOD + "[[tasks]]\nruns = 2\n", "line 4: tasks.0.runs: rests on no clause"),
     (GOOD + "patience_seconds = " + "9" * 5000 + "\n", "mine.toml"),
     (GOOD + "environment = " + "[" * 100_000 + "\n", "mine.toml"),
 ]  # fmt: skip

@@ -40,7 +40,6 @@ from harness.simulate.bench import Bench
 from harness.simulate.boundary import Refused, Unanswered
 from harness.simulate.store import Conflict, Write
 
-HEAD = 1_000_000
 POLL_SECONDS = 20
 WATCH_SECONDS = 7.0
 """Twice in the time of a file; the service's own interval would only add equal checks."""
@@ -133,19 +132,19 @@ class SimulatedStaging(DirectoryStaging):
 
     async def acquire(self, task_id: str, attempt: int) -> Workspace:
         """Lock and empty the attempt's directory."""
-        self._bench.touch_disk()
+        self._bench.touch_disk("acquire")
         workspace = await super().acquire(task_id, attempt)
         self._bench.stamp(workspace.directory)
         return workspace
 
     async def discard(self, task_id: str, attempt: int) -> None:
         """Delete the attempt's directory."""
-        self._bench.touch_disk()
+        self._bench.touch_disk("discard")
         await super().discard(task_id, attempt)
 
     async def sweep(self) -> int:
         """Delete old directories."""
-        self._bench.touch_disk()
+        self._bench.touch_disk("sweep")
         self._bench.doubles.disk.age()
         return await super().sweep()
 
@@ -228,7 +227,7 @@ class StorePort:
             return None
         if content.etag != stored.etag:
             raise Changed
-        self.bench.touch_disk()
+        self.bench.touch_disk("download")
         into.write_bytes(content.body)
         return dict(content.metadata)
 
@@ -346,7 +345,7 @@ class NodePort:
 
     async def request(self, calls: Sequence[Call], **_: Any) -> list[Any]:
         """Answer what is asked before Cryo starts."""
-        answers = {"eth_chainId": hex(self.bench.chain_id), "eth_blockNumber": hex(HEAD)}
+        answers = {"eth_chainId": hex(self.bench.chain_id), "eth_blockNumber": hex(self.bench.head)}
         for call in calls:
             try:
                 await self.bench.ask_node(call.method)

@@ -4,16 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from harness.scenario import Scenario
-from harness.simulate.campaign import Part, explore, run_part, seed_parts, single_parts
+from harness.simulate.campaign import Part, explore, generated_parts, run_all, run_part, seed_parts, single_parts
 from harness.simulate.explore import interleavings, pairs_after, single_faults, turns_of_first_worker
 from harness.simulate.plan import Operation, PlannedFault, Switch
 from harness.simulate.replay import BadReplay, Replay, find_scenario, find_target, load
 from harness.simulate.run import Run, simulate
+from harness.simulate.schedule import is_counted
 from harness.simulate.shrink import shrink
 from harness.simulate.sometimes import reached
 from harness.simulate.worlds import LEFTOVERS, ONE_TASK, THREE_TASKS, TWO_WORKERS, WORLDS
@@ -103,7 +106,7 @@ def test_replacements_are_recognised():
 def test_two_workers_meet_in_every_order():
     """Some of the interleavings; `make simulate` runs all of them."""
     operations = [operation.name for operation in simulate(ONE_TASK, worker).operations]
-    before_first_file = [name for name in operations if not name.startswith("queue.")].index("store.create")
+    before_first_file = list(filter(is_counted, operations)).index("store.create")
     assert before_first_file in turns_of_first_worker(simulate(TWO_WORKERS, worker))
     campaign = explore(TWO_WORKERS, worker, interleavings(TWO_WORKERS, worker, before_first_file, seed=0))
     assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
@@ -117,9 +120,7 @@ def test_a_switch_lets_one_worker_run_alone():
     """The first worker stops before its fourth operation, and the second one, which claims the task, goes on alone."""
     plan = (Switch(1, 3, takes_leases=True), Switch(2, 1000))
     run = simulate(TWO_WORKERS, worker, plan=plan)
-    attempts = [
-        who for who, operation in zip(run.senders, run.operations, strict=True) if operation.name != "queue.receive"
-    ]
+    attempts = [who for who, operation in zip(run.senders, run.operations, strict=True) if is_counted(operation.name)]
     assert attempts[:3] == [1, 1, 1]
     assert set(attempts[3:10]) == {2}
     assert run.problems == ()
@@ -139,6 +140,25 @@ def test_a_second_fault_during_the_recovery_is_survived(first: PlannedFault):
     campaign = explore(ONE_TASK, worker, list(pairs_after(ONE_TASK, worker, first, seed=0))[::7])
     assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
     assert campaign.runs > 5
+
+
+def test_generated_worlds_are_survived():
+    """A sample: a world is made from its name, and others have other ranges, objects and tasks."""
+    parts = generated_parts(TARGET, 6)
+    assert find_scenario(parts[3].world).title == find_scenario(parts[3].world).title
+    assert len({find_scenario(part.world).title for part in parts}) > 3
+    for part in parts:
+        campaign = run_part(replace(part, seeds=(0, 1)))
+        assert campaign.runs == 3
+        assert [(list(map(str, run.plan)), run.problems) for run in campaign.failed] == []
+
+
+def test_a_campaign_that_is_stopped_keeps_its_results():
+    """Parts that have not begun do not run."""
+    stop = Event()
+    stop.set()
+    parts = [Part(TARGET, ONE_TASK.name, plans=((),)) for _ in range(20)]
+    assert 1 <= run_all(parts, jobs=1, stop=stop, progress=lambda _: None).runs < 20
 
 
 def test_a_random_plan_that_does_not_fit_the_run_is_no_gap():

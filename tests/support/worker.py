@@ -40,11 +40,11 @@ class Target:
     bucket: Bucket | None = None
 
     def contents(self) -> dict[str, bytes]:
-        """Return all objects by key."""
+        """Return all objects by key; the metadata of a directory's files are no objects."""
         if self.bucket is not None:
             return self.bucket.contents()
         assert self.directory is not None
-        files = (path for path in self.directory.rglob("*") if path.is_file())
+        files = (path for path in self.directory.glob("[!.]*/**/*") if path.is_file())
         return {str(path.relative_to(self.directory)): path.read_bytes() for path in files}
 
     def reference(self, prefix: str) -> dict[str, str]:

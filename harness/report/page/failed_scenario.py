@@ -82,12 +82,23 @@ def timeline_rows(
     for violation in violations:
         for number in violation.events:
             citations.setdefault(number, []).append(violation.clause)
+    workers = _workers(events)
     steps = timeline(events, frozenset(citations))
     # If several steps show one event, links lead to the first one.
     anchors = {
         number: f"e-{name}-{index}" for index, step in reversed([*enumerate(steps)]) for number in step.event_numbers
     }
-    return [_row(step, f"e-{name}-{index}", citations, names) for index, step in enumerate(steps)], anchors
+    rows = [_row(step, f"e-{name}-{index}", citations, names) for index, step in enumerate(steps)]
+    for row, step in zip(rows, steps, strict=True):
+        row["worker"] = workers.get(step.event_numbers[0], "")
+    return rows, anchors
+
+
+def _workers(events: Sequence[Event]) -> dict[int, str]:
+    """Return which worker sent what, by the numbers of events; nothing if there is one worker."""
+    found = {event.number: getattr(event, "worker", None) for event in events}
+    several = len({worker for worker in found.values() if worker}) > 1
+    return {number: f"worker {worker}" for number, worker in found.items() if worker and several}
 
 
 def merge_equal(violations: Iterable[Violation]) -> list[tuple[Violation, set[int]]]:

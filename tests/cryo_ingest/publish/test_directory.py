@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from cryo_ingest.errors import StoreDenied, StoreUnavailable, StoreUnfit
+from cryo_ingest.errors import StoreDenied, StoreUnavailable
 from cryo_ingest.ports import AlreadyStored, Changed
 from cryo_ingest.publish.directory import PARTIAL, DirectoryStore, _mapped_error
 
@@ -77,7 +77,7 @@ def test_out_4_a_directory_that_cannot_be_read_is_denied_not_empty(store: Direct
         (errno.EIO, StoreUnavailable),
         (errno.EACCES, StoreDenied),
         (errno.EROFS, StoreDenied),
-        (errno.EOPNOTSUPP, StoreUnfit),
+        (errno.EOPNOTSUPP, StoreDenied),
     ],
 )
 def test_out_4_an_error_of_the_file_system_is_mapped(number: int, expected: type[Exception], tmp_path: Path):
@@ -85,6 +85,21 @@ def test_out_4_an_error_of_the_file_system_is_mapped(number: int, expected: type
     error = _mapped_error(OSError(number, os.strerror(number)), operation="put", key="k", root=tmp_path)
     assert type(error) is expected
     assert str(tmp_path) in str(error)
+    assert "policy" not in str(error)
+
+
+def test_out_4_a_directory_that_cannot_be_a_store_is_found_before_cryo_runs(tmp_path: Path):
+    """OUT-4: a file in the way, a path below it, and a file system without new directories are fatal."""
+    (tmp_path / "file").write_text("")
+    for root in (tmp_path / "file", tmp_path / "file/below", Path("/proc/store"), Path("/sys/store")):
+        with pytest.raises(StoreDenied, match=f"the directory {root} can't be used as the store: "):
+            DirectoryStore(root).check_writable()
+
+
+def test_out_4_the_check_of_a_directory_leaves_nothing(store: DirectoryStore):
+    """The root is created, and it is empty."""
+    store.check_writable()
+    assert list(store.root.iterdir()) == []
 
 
 def test_lay_6_a_partial_file_of_a_dead_writer_is_deleted_and_its_key_stays(store: DirectoryStore):

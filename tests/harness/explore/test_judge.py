@@ -1,13 +1,16 @@
 """What came of a cell, and which cells a budget allows."""
 
+import re
 import threading
 
 import pytest
+import typer
 
 from harness.explore import report
 from harness.explore.base import explored
 from harness.explore.campaign import Budget, run_all
 from harness.explore.cells import Cell, Skipped
+from harness.explore.commands import chosen
 from harness.explore.generate import generate
 from harness.explore.judge import Judged, Status, judge
 from harness.history import Event, FinalState, ScenarioStarted, TaskCreated, TimedOut
@@ -122,3 +125,12 @@ def test_the_report_counts_every_cell(cells: list[Cell]):
     document = report.as_json(found)
     assert document["counts"] == {"passed": 1, "violated": 1, "unfired": 1, "error": 1}
     assert (document["generated"], document["run"], len(document["not_run"])) == (7, 4, 3)
+
+
+def test_a_pattern_that_matches_no_cell_is_a_usage_error(cells: list[Cell], capsys: pytest.CaptureFixture[str]):
+    """It says what names look like."""
+    assert chosen(cells, re.compile(r"^claim\.1")) == [cell for cell in cells if cell.name.startswith("claim.1")]
+    with pytest.raises(typer.Exit) as refused:
+        chosen(cells, re.compile("clam"))
+    assert refused.value.exit_code == 64
+    assert f"'clam' matches none of the {len(cells)} cells; names are like {cells[0].name}" in capsys.readouterr().err

@@ -21,7 +21,7 @@ CLAUSES = [
     *(f"RPC-{n}" for n in range(1, 5)),
     *(f"STG-{n}" for n in range(1, 9)),
     *(f"CAP-{n}" for n in range(1, 6)),
-    *(f"OUT-{n}" for n in range(1, 6)),
+    *(f"OUT-{n}" for n in range(1, 7)),
     *(f"LSE-{n}" for n in range(1, 6)),
     *("SEC-1", "SEC-2"),
 ]
@@ -45,6 +45,12 @@ def test_an_unknown_bug_is_an_error():
     """A misspelt switch is an error and not silently off."""
     with pytest.raises(KeyError):
         has_bug("no-such-bug")
+
+
+def test_several_bugs_are_switched_on_at_once(monkeypatch: pytest.MonkeyPatch):
+    """The variable lists bugs with commas."""
+    monkeypatch.setenv(BUG_VARIABLE, "no-deadline,leftovers-stay")
+    assert [has_bug(name) for name in ("no-deadline", "leftovers-stay", "never-sweeps")] == [True, True, False]
 
 
 def test_sources_are_public_threads():

@@ -23,11 +23,10 @@ from harness.simulate.explore import (
 from harness.simulate.replay import find_target
 from harness.simulate.run import Run, simulate
 from harness.simulate.shrink import shrink
-from harness.simulate.worlds import LEFTOVERS, ONE_TASK, THREE_TASKS, TWO_WORKERS
+from harness.simulate.worlds import ONE_TASK, SINGLE_WORLDS, THREE_TASKS, TWO_WORKERS
 
 T = TypeVar("T")
 
-SINGLE_WORLDS = (ONE_TASK, LEFTOVERS, TWO_WORKERS)
 TARGET = "simulation.planted.target"
 ORDER = 12
 """The seed of the order of the pairs: neighbours in the campaign's own order show nearly the same."""
