@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := cryo_ingest harness tests scripts benchmarks .ci conftest.py
 
-.PHONY: demo test detect simulate mutants soak fidelity lint check format coverage images benchmark lock clean
+.PHONY: demo demo-sync test detect simulate mutants soak fidelity lint check format coverage images benchmark lock clean
 
 demo: $(READY)  ## real Cryo on a local chain, into ./out
 	@$(BIN)/python scripts/demo.py
+
+demo-sync: $(READY)  ## a job of four datasets, 20,000 blocks of a local chain, into ./out/sync; then a query with DuckDB
+	@$(BIN)/python scripts/demo_sync.py
 
 test: $(READY)  ## every test that can run on this machine; others are skipped with the reason
 	$(BIN)/pytest -n auto --dist worksteal

@@ -42,10 +42,11 @@ KNOWN_DEFECT = "success-before-byzantium"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What an attempt has written: the number of rows, and the lowest level at which one of the files was proved."""
+    """What an attempt has written: rows, the lowest level at which one of the files was proved, and bytes."""
 
     rows: int
     evidence: str
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ async def _publish_version(assignment: Assignment, ports: Ports, settings: Setti
             log.info("range.proved", level=settings.proof_level, **extraction.summary())
             store = RetryingStore(ports.store, clock=ports.clock, random=ports.random, deadline=deadline)
             await publish_files(replace(prefix, store=store), extraction, metadata=provenance(task, extraction))
-            written = Written(extraction.rows, extraction.evidence)
+            written = Written(extraction.rows, extraction.evidence, extraction.size_bytes)
 
     log.info("version.published", prefix=version.prefix)
     publication = Publication(

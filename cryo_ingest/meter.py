@@ -81,6 +81,16 @@ class RpcMeter:
             self._bad_answers.update(counts.bad_answers)
             self._cured.update(counts.cured)
 
+    def totals(self) -> dict[str, int]:
+        """Return the sums over all endpoints and methods."""
+        counts = [each for endpoint in self.endpoints.values() for each in endpoint.methods.values()]
+        return {
+            "calls": sum(each.calls for each in counts),
+            "retried_calls": sum(each.retried_calls for each in counts),
+            "hedged_calls": sum(each.hedged_calls for each in counts),
+            "rate_limited_requests": sum(each.rate_limited_requests for each in counts),
+        }
+
     def bad_answers(self) -> Counter[str]:
         """Return the number of bad answers by kind."""
         return sum((each.bad_answers for each in self._open), self._bad_answers)

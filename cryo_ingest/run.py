@@ -15,6 +15,8 @@ from cryo_ingest.logs import log
 from cryo_ingest.model import parse_task
 from cryo_ingest.publish.stores import check_writable
 from cryo_ingest.redact import Redactor
+from cryo_ingest.run_progress import AttemptProgress
+from cryo_ingest.screen import Screen, refresh_while
 from cryo_ingest.signals import on_first_signal
 from cryo_ingest.wiring import make_ports
 
@@ -24,20 +26,42 @@ if TYPE_CHECKING:
     from cryo_ingest.attempt import Outcome
     from cryo_ingest.model import Assignment
     from cryo_ingest.ports import ObjectStore
+    from cryo_ingest.screen import Show
     from cryo_ingest.settings import Settings
     from cryo_ingest.wiring import WorkerPorts
 
 
-def run(assignment: Assignment, *, settings: Settings, store: ObjectStore) -> int:
+PROGRESS_SECONDS = 1.0
+"""How often Cryo's progress is logged if a screen shows it."""
+
+
+def run(assignment: Assignment, *, settings: Settings, store: ObjectStore, show: Show) -> int:
     """Run one attempt, print its publication on standard output, and return the process's exit code."""
     redactor = Redactor(settings.secrets())
-    logs.configure(settings.log_format, redactor)
     structlog.contextvars.bind_contextvars(**log_fields(assignment))
-    ports = make_ports(settings, store, redactor=redactor)
-    return asyncio.run(_run_with_signals(assignment, ports, settings))
+    if not show.is_live(has_log_format=settings.log_format is not None):
+        logs.configure(settings.log_format, redactor, quiet=show.quiet)
+        ports = make_ports(settings, store, redactor=redactor)
+        return asyncio.run(_run_with_signals(assignment, ports, settings))
+    return _run_on_screen(assignment, settings, store, redactor)
 
 
-async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings: Settings) -> int:
+def _run_on_screen(assignment: Assignment, settings: Settings, store: ObjectStore, redactor: Redactor) -> int:
+    """Run one attempt with its progress on the screen and its log in a file."""
+    log_file = logs.default_log_file("run")
+    with logs.open_log_file(log_file) as file:
+        progress = AttemptProgress(Screen())
+        logs.configure(settings.log_format, redactor, file=file, listener=progress.on_event)
+        ports = make_ports(settings, store, redactor=redactor, progress_seconds=PROGRESS_SECONDS)
+        progress.totals = ports.chain.meter.totals
+        code = asyncio.run(_run_with_signals(assignment, ports, settings, progress))
+        progress.print_summary(log_file)
+        return code
+
+
+async def _run_with_signals(
+    assignment: Assignment, ports: WorkerPorts, settings: Settings, progress: AttemptProgress | None = None
+) -> int:
     """Run the attempt; the first SIGTERM or SIGINT cancels it, the second ends the process at once."""
     unusable = problem_of_store(assignment, ports.store)
     if unusable is not None:
@@ -52,7 +76,11 @@ async def _run_with_signals(assignment: Assignment, ports: WorkerPorts, settings
 
     on_first_signal(stop)
     try:
-        return report(await attempt)
+        if progress is None:
+            return report(await attempt)
+        with progress.screen:
+            outcome = await refresh_while(attempt, progress.tick)
+        return report(outcome)
     except asyncio.CancelledError:
         log.warning("attempt.stopped", signal=received[0].name if received else None)
         return 128 + received[0] if received else RetryableError.exit_code

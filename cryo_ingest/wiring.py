@@ -7,7 +7,7 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from cryo_ingest.clock import SystemClock
-from cryo_ingest.extract.cryo import CryoExtractor
+from cryo_ingest.extract.cryo import PROGRESS_INTERVAL_SECONDS, CryoExtractor
 from cryo_ingest.extract.staging import DirectoryStaging
 from cryo_ingest.prove.level import make_prover
 from cryo_ingest.rpc.client import HttpChain
@@ -34,11 +34,13 @@ class WorkerPorts:
     make_prover: MakeProver = make_prover
 
 
-def make_ports(settings: Settings, store: ObjectStore, *, redactor: Redactor) -> WorkerPorts:
+def make_ports(
+    settings: Settings, store: ObjectStore, *, redactor: Redactor, progress_seconds: float = PROGRESS_INTERVAL_SECONDS
+) -> WorkerPorts:
     """Create the collaborators; all but the store are always the same classes."""
     clock = SystemClock()
     return WorkerPorts(
-        extractor=CryoExtractor(settings, clock, redactor),
+        extractor=CryoExtractor(settings, clock, redactor, progress_seconds=progress_seconds),
         staging=DirectoryStaging(settings.staging_root, settings.staging_ttl_hours, clock),
         store=store,
         chain=HttpChain(settings, clock),

@@ -25,7 +25,6 @@ TYPERS_USAGE_EXIT_CODE = 2
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: cryo-harness smoke --target 'cmd:./my-worker'. docs/check-your-worker.md of the repository is a "

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,28 +26,30 @@ from cryo_ingest.publish.stores import open_store
 from cryo_ingest.redact import Redactor
 from cryo_ingest.rpc.client import HttpChain
 from cryo_ingest.rpc.endpoint import open_endpoint
+from cryo_ingest.screen import Screen
 from cryo_ingest.tables import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cryo_ingest.audit.gaps import Coverage
     from cryo_ingest.audit.locations import Location
     from cryo_ingest.model import Task
     from cryo_ingest.ports import Prover
+    from cryo_ingest.screen import Show
     from cryo_ingest.settings import Settings
 
 
 def verify_all(
-    locations: Sequence[tuple[str, Location]], *, settings: Settings, against: str | None, as_json: bool
+    locations: Sequence[tuple[str, Location]], *, settings: Settings, against: str | None, as_json: bool, show: Show
 ) -> int:
     """Verify versions one after another, print the results, and return 1 if there are findings.
 
     If a store or the node failed, return the exit code of the error.
     """
-    logs.configure(settings.log_format, Redactor(settings.secrets()))
     try:
-        found = asyncio.run(_verify_all(locations, settings, against))
+        with screen_of("verify", settings, show) as screen:
+            found = asyncio.run(_verify_all(locations, settings, against, screen))
     except IngestError as error:
         sys.stderr.write(f"cryo-ingest: {without_attempt(str(error))}\n")
         return error.exit_code
@@ -71,6 +74,19 @@ def verify_all(
     return 1 if any(version.findings for version in found) else 0
 
 
+@contextmanager
+def screen_of(command: str, settings: Settings, show: Show) -> Iterator[Screen | None]:
+    """Configure the log; on a terminal, provide a screen and write the log to a file."""
+    redactor = Redactor(settings.secrets())
+    if not show.is_live(has_log_format=settings.log_format is not None):
+        logs.configure(settings.log_format, redactor, quiet=show.quiet)
+        yield None
+        return
+    with logs.open_log_file(logs.default_log_file(command)) as file, Screen() as screen:
+        logs.configure(None, redactor, file=file)
+        yield screen
+
+
 OF_AN_ATTEMPT = re.compile(r"[.;] (Nothing was (published|uploaded|replaced or deleted)|Cryo was not started)[^.;]*")
 """What errors say about an attempt; a verification changes nothing anyway, and what it reads is published."""
 
@@ -81,9 +97,15 @@ def without_attempt(message: str) -> str:
 
 
 async def _verify_all(
-    locations: Sequence[tuple[str, Location]], settings: Settings, against: str | None
+    locations: Sequence[tuple[str, Location]], settings: Settings, against: str | None, screen: Screen | None
 ) -> list[Verified]:
     clock, found = SystemClock(), list[Verified]()
+
+    def on_file(done: int, files: int, rows: int) -> None:
+        if screen is not None:
+            screen.update("versions", "versions", done=len(found), total=len(locations))
+            screen.update("files", "files of this one", done=done, total=files, rows=rows)
+
     # The node is used in both modes: `verify` checks the data, whatever the mode of a worker.
     real = replace(settings, mode="real")
     with tempfile.TemporaryDirectory(prefix="cryo-ingest-verify-") as scratch:
@@ -93,7 +115,7 @@ async def _verify_all(
                 verify, store, location, scratch=Path(scratch), metadata_required=url.startswith("s3://")
             )
             if against is None:
-                found.append(await verify_at(make_prover=_rows_prover))
+                found.append(await verify_at(make_prover=_rows_prover, on_file=on_file))
                 continue
             task = location.task("blocks", rpc_pool=against)
             async with open_endpoint(task, settings=real, chain=HttpChain(real, clock), clock=clock) as endpoint:
@@ -103,7 +125,7 @@ async def _verify_all(
                     dataset = all_datasets()[task.cryo_dataset_name]
                     return make_prover(task, dataset, settings=real, endpoint=endpoint)
 
-                found.append(await verify_at(make_prover=by_chain, rpc_pool=against))
+                found.append(await verify_at(make_prover=by_chain, rpc_pool=against, on_file=on_file))
     return found
 
 
@@ -130,15 +152,17 @@ class BadTemplate(ValueError):
     """The payload of `--like` can't be the template of the dataset's tasks; the message says why."""
 
 
-def gaps_in(request: GapsRequest, *, settings: Settings) -> int:
+def gaps_in(request: GapsRequest, *, settings: Settings, show: Show) -> int:
     """Survey one dataset, print findings on standard error and tasks on standard output; return 1 for findings.
 
     Raises:
         IngestError: the store failed.
         BadTemplate: the file of `--like` is not a payload of this dataset.
     """
-    logs.configure(settings.log_format, Redactor(settings.secrets()))
-    listed = asyncio.run(open_store(request.url, settings.s3).list(request.prefix))
+    with screen_of("gaps", settings, show) as screen:
+        if screen is not None:
+            screen.update("listing", "keys", done=0, total=0)
+        listed = asyncio.run(open_store(request.url, settings.s3).list(request.prefix))
     coverage = check_coverage(listed.values(), start=request.blocks[0], end=request.blocks[1])
     template = None if request.like is None else _template(request.like, coverage, request.prefix)
     for finding in coverage.findings:

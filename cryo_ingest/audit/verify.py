@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,17 @@ from cryo_ingest.publish.ownership import MAX_MANIFEST_BYTES
 from cryo_ingest.settings import SINGLE_PUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cryo_ingest.audit.locations import Location
     from cryo_ingest.layout import Chunk
     from cryo_ingest.model import Manifest, Task
     from cryo_ingest.ports import FileProof, ObjectStore, Prover, StoredObject
+
+
+OnFile = Callable[[int, int, int], None]
+"""Gets the number of a version's files that are verified, the number of all, and the rows so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Verified:
     findings: tuple[KeyProblem, ...]
 
 
-async def verify(
+async def verify(  # noqa: PLR0913 - two options of a command, and what shows its progress
     store: ObjectStore,
     location: Location,
     *,
@@ -57,12 +62,13 @@ async def verify(
     scratch: Path,
     rpc_pool: str = "none",
     metadata_required: bool = True,
+    on_file: OnFile = lambda *_: None,
 ) -> Verified:
     """Verify one version: its manifest and keys, then each file's checksum, footer, schema and coverage.
 
     `make_prover` returns a task's prover: one that checks the rows alone, or one that also asks a node. Files are
     copied to `scratch` one at a time. Without `metadata_required` a file without metadata is no problem: one that was
-    copied into a directory has none.
+    copied into a directory has none. `on_file` is called before the first file and after each.
 
     Raises:
         IngestError: the store or the node failed.
@@ -93,7 +99,9 @@ async def verify(
         set(stored) - {manifest_key}, listed=listed, expected=set(chunks), has_manifest=manifest is not None
     )
     prover, rows, levels, checksums = make_prover(task), 0, [], 0
-    for key in sorted(chunks.keys() & stored.keys()):
+    keys = sorted(chunks.keys() & stored.keys())
+    on_file(0, len(keys), 0)
+    for number, key in enumerate(keys, start=1):
         checked = await _verify_file(store, stored[key], chunks[key], prover=prover, scratch=scratch)
         problems = list(checked.problems)
         if checked.proof is not None and (checked.metadata or metadata_required):
@@ -103,6 +111,7 @@ async def verify(
         if checked.proof is not None:
             rows += checked.proof.rows
             levels.append(checked.proof.evidence)
+        on_file(number, len(keys), rows)
     evidence = min(levels, key=LEVELS.index, default="none")
     return Verified(location.prefix, len(names), rows, evidence, checksums, tuple(findings))
 

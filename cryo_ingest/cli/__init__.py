@@ -13,9 +13,18 @@ from typing import Annotated, Literal
 import typer
 
 from cryo_ingest.cli import examples, jobs
-from cryo_ingest.cli.common import NO_STORE, StoreOption, open_store_of, print_error, print_version
+from cryo_ingest.cli.common import (
+    NO_STORE,
+    QuietOption,
+    StoreOption,
+    VerboseOption,
+    open_store_of,
+    print_error,
+    print_version,
+)
 from cryo_ingest.errors import BadPayload, ConfigurationError, IngestError
 from cryo_ingest.model import UUID_PATTERN, Assignment, check_pool_name, parse_task_text
+from cryo_ingest.screen import Show
 from cryo_ingest.settings import MAX_PORT, check_mode_is_chosen, from_environment
 from cryo_ingest.streams import reopen_closed_streams, use_utf8
 
@@ -33,7 +42,6 @@ REFERENCE_HELP = (
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="docs/reference.md of the repository describes commands, variables, errors and log events.",
@@ -51,12 +59,14 @@ def root(
 
 
 @app.command(epilog=examples.RUN)
-def run(
+def run(  # noqa: PLR0913, PLR0917 - typer's form
     context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK.json", help="The payload's file, or - for standard input.")],
     store: StoreOption = None,
     task_id: Annotated[str | None, typer.Option(help="The task's UUID. [default: a fresh one]")] = None,
     attempt: Annotated[int, typer.Option(min=1, help="The number of this attempt.")] = 1,
+    quiet: QuietOption = False,  # noqa: FBT002 - typer's form
+    verbose: VerboseOption = False,  # noqa: FBT002 - as above
 ) -> None:
     """Run one attempt without a dispatcher; the publication is one JSON line on standard output.
 
@@ -77,7 +87,7 @@ def run(
 
     from cryo_ingest.run import run as run_one  # noqa: PLC0415 - slow to import, and not needed for usage errors
 
-    raise typer.Exit(run_one(assignment, settings=settings, store=opened))
+    raise typer.Exit(run_one(assignment, settings=settings, store=opened, show=Show(quiet, verbose)))
 
 
 @app.command(epilog=examples.WORKER)
@@ -104,6 +114,8 @@ def verify(
         str | None, typer.Option(metavar="POOL", help="Compare with the nodes of this RPC pool too.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's form
+    quiet: QuietOption = False,  # noqa: FBT002 - as above
+    verbose: VerboseOption = False,  # noqa: FBT002 - as above
 ) -> None:
     """Verify published versions from their stored files and, with --against, with a node.
 
@@ -116,11 +128,12 @@ def verify(
         locations = [read_reference(line) for text in references for line in _reference_lines(text)]
     except BadReference as error:
         raise typer.BadParameter(str(error), param_hint="REF") from None
-    raise typer.Exit(verify_all(locations, settings=from_environment(os.environ), against=against, as_json=as_json))
+    show, settings = Show(quiet, verbose), from_environment(os.environ)
+    raise typer.Exit(verify_all(locations, settings=settings, against=against, as_json=as_json, show=show))
 
 
 @app.command(epilog=examples.GAPS)
-def gaps(
+def gaps(  # noqa: PLR0913, PLR0917 - typer's form
     dataset: Annotated[str, typer.Argument(metavar="URL", help="s3://bucket/cryo/CHAIN/DATASET_UUID/, or file://.")],
     start: Annotated[int, typer.Option("--from", min=0, help="The first block.")],
     end: Annotated[int, typer.Option("--to", min=1, help="The block after the last one.")],
@@ -132,6 +145,8 @@ def gaps(
         int | None,
         typer.Option(min=1, help="The blocks of a printed task. [default: the most frequent size of what is there]"),
     ] = None,
+    quiet: QuietOption = False,  # noqa: FBT002 - typer's form
+    verbose: VerboseOption = False,  # noqa: FBT002 - as above
 ) -> None:
     """Find missing, overlapping, unpublished, incomplete and duplicate ranges, from listings alone.
 
@@ -150,7 +165,7 @@ def gaps(
     settings = from_environment(os.environ)
     request = GapsRequest(url, prefix, (start, end), like, task_blocks)
     try:
-        raise typer.Exit(gaps_in(request, settings=settings))
+        raise typer.Exit(gaps_in(request, settings=settings, show=Show(quiet, verbose)))
     except BadTemplate as error:
         raise typer.BadParameter(str(error), param_hint="--like") from None
 

@@ -21,6 +21,9 @@ StoreOption = Annotated[
     str | None, typer.Option("--store", help="s3://bucket or file:///directory. [default: s3://$S3_BUCKET]")
 ]
 
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, and log only errors.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log instead of the progress.")]
+
 
 def open_store_of(url: str | None, settings: Settings) -> ObjectStore:
     """Open the store of `--store`, or the bucket in S3_BUCKET."""

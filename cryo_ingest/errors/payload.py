@@ -24,14 +24,14 @@ class BadPayload(FatalError):
 
 
 class BadJob(FatalError):
-    """A job file can't be used; `problems` says what is wrong, each with its line and field."""
+    """A job file, or one with prices, can't be used; `problems` says what is wrong, each with its line and field."""
 
     exit_code = 65
 
     def __init__(self, name: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         listed = "".join(f"\n  {problem}" for problem in self.problems)
-        super().__init__(f"bad job file {name}: correct it and try again. Nothing was run or written{listed}")
+        super().__init__(f"bad file {name}: correct it and try again. Nothing was run or written{listed}")
 
 
 class ConfigurationError(FatalError):

@@ -61,7 +61,8 @@ class CryoExtractor:
     """Runs the executable of the settings with `run`; `redact` removes secrets from its output.
 
     `watch_seconds` is the time between two checks of the staging directory, and so the longest time that Cryo can
-    write past a cap; `free_bytes` returns the free space of the disk of a directory.
+    write past a cap; `free_bytes` returns the free space of the disk of a directory. The progress is logged every
+    `progress_seconds`.
     """
 
     settings: Settings
@@ -69,6 +70,7 @@ class CryoExtractor:
     redact: Callable[[str], str]
     run: RunProcess = run_process
     watch_seconds: float = 0.25
+    progress_seconds: float = PROGRESS_INTERVAL_SECONDS
     free_bytes: Callable[[Path], int] = disk_free_bytes
 
     async def extract(self, request: ExtractionRequest, *, prove: ProveFile) -> Extraction:
@@ -133,7 +135,7 @@ class CryoExtractor:
         raise first
 
     async def _watch(self, request: ExtractionRequest, extracted: ExtractedFiles) -> None:
-        """Prove files as Cryo finishes them, check the caps and the disk, and log the progress every 30 s."""
+        """Prove files as Cryo finishes them, check the caps and the disk, and log the progress."""
         started = reported = self.clock.monotonic()
         while True:
             await self.clock.sleep(self.watch_seconds)
@@ -141,7 +143,7 @@ class CryoExtractor:
             check_free_space(request.directory, free_bytes=self.free_bytes(request.directory))
             await extracted.prove_new_files()
             now = self.clock.monotonic()
-            if now - reported >= PROGRESS_INTERVAL_SECONDS:
+            if now - reported >= self.progress_seconds:
                 reported = now
                 log.info("cryo.progress", **progress(request, extracted, elapsed_seconds=now - started))
 

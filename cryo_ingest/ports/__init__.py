@@ -151,6 +151,11 @@ class Extraction:
         return sum(file.proof.rows for file in self.files)
 
     @property
+    def size_bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.proof.size_bytes for file in self.files)
+
+    @property
     def evidence(self) -> str:
         """The lowest level at which a file was proved."""
         return min((file.proof.evidence for file in self.files), key=LEVELS.index)
@@ -160,7 +165,7 @@ class Extraction:
         return {
             "files": len(self.files),
             "rows": self.rows,
-            "bytes": sum(file.proof.size_bytes for file in self.files),
+            "bytes": self.size_bytes,
             "evidence": self.evidence,
             "runs": self.runs,
             "cryo_sha256": self.executable_sha256,

@@ -103,6 +103,17 @@ async def check_chain_id(node: Node, chain_id: int, *, quick: bool = False) -> N
         raise WrongChain(endpoint_name=node.name, expected=chain_id, actual=actual)
 
 
+async def read_head(node: Node, *, with_final: bool) -> tuple[int, int | None]:
+    """Return the number of the head block and of the last final block; None if the node rejects the tag `finalized`.
+
+    Raises:
+        RangeNotFinal: it has no final block yet.
+        NodeUnavailable: an answer is not a number.
+    """
+    final = await _finalized(node, 0) if with_final else None
+    return await _request_number(node, "eth_blockNumber", quick=True), final
+
+
 async def _request_number(node: Node, method: str, *, quick: bool) -> int:
     number = quantity((await node.request([Call(method)], quick=quick))[0])
     if number is None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cryo_ingest.errors import IngestError
     from cryo_ingest.ports import Clock
     from cryo_ingest.sync.derived import Blocks
+    from cryo_ingest.sync.engine import Feed
     from cryo_ingest.sync.plan import StreamPlan
     from cryo_ingest.sync.range_queue import Item
     from cryo_ingest.sync.state import State
@@ -80,55 +81,71 @@ class EmbeddedEngine:
     concurrency: int
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, plans: Sequence[StreamPlan]) -> Result:
+    async def run(self, plans: Sequence[StreamPlan], *, feed: Feed | None = None) -> Result:
         """Run all tasks; see `engine.Engine`."""
-        return await _Run(self, plans).run()
+        return await _Run(self, plans).run(feed)
 
 
 class _Run:
     """One run of the engine, with its counters."""
 
     def __init__(self, engine: EmbeddedEngine, plans: Sequence[StreamPlan]) -> None:
-        self.engine, self.plans, self.state = engine, plans, engine.state
+        self.engine, self.plans, self.state = engine, list(plans), engine.state
+        self.extended = asyncio.Event()
         self.queue = RangeQueue([plan.stream for plan in plans])
         self.published: set[tuple[str, Blocks]] = set()
         self.set_aside: list[SetAside] = []
         self.missing = [plan.missing_blocks for plan in plans]
         self.rows: Counter[int] = Counter()
+        self.size_bytes: Counter[int] = Counter()
         for place, plan in enumerate(plans):
             self.queue.add(place, apply_splits(plan.tasks, self.state.splits(plan.stream.key)))
             self._record_progress(place)
 
-    async def run(self) -> Result:
+    async def run(self, feed: Feed | None) -> Result:
         tasks: set[asyncio.Task[None]] = set()
+        feeding = set() if feed is None else {asyncio.ensure_future(feed(self._extend))}
         try:
-            while not self.queue.is_done:
+            while feeding or not self.queue.is_done:
                 may_start = not self.engine.draining.is_set() and not self.state.paused
                 while may_start and len(tasks) < self.engine.concurrency and (item := self._next()) is not None:
                     tasks.add(asyncio.create_task(self._attempt(item)))
                 if self.engine.draining.is_set() and not tasks:
                     break
-                tasks -= await self._wait(tasks)
+                ended = await self._wait(tasks | feeding)
+                tasks, feeding = tasks - ended, feeding - ended
         finally:
-            for task in tasks:
+            for task in tasks | feeding:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, *feeding, return_exceptions=True)
         rows = sum(self.rows.values())
         return Result(frozenset(self.published), rows, tuple(self.set_aside), stopped=not self.queue.is_done)
+
+    def _extend(self, plan: StreamPlan) -> None:
+        place = next(index for index, each in enumerate(self.plans) if each.stream.key == plan.stream.key)
+        self.plans[place] = plan
+        self.missing[place] += plan.missing_blocks
+        self.queue.add(place, apply_splits(plan.tasks, self.state.splits(plan.stream.key)))
+        self._record_progress(place)
+        self.extended.set()
 
     def _next(self) -> Item | None:
         return self.queue.start_next(self.engine.clock.monotonic())
 
     async def _wait(self, tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-        """Wait until an attempt ends, a retry is due, the engine drains, or a pause has to be looked up.
+        """Wait until a task ends, ranges are added, a retry is due, the engine drains, or a pause has to be looked up.
 
-        Returns the attempts that have ended.
+        Returns the tasks that have ended.
         """
+        self.extended.clear()
         due = self.queue.next_due()
         seconds = POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, due - self.engine.clock.monotonic()))
-        others = {asyncio.ensure_future(self.engine.clock.sleep(seconds))}
+        others = {
+            asyncio.ensure_future(self.engine.clock.sleep(seconds)),
+            asyncio.ensure_future(_until_set(self.extended)),
+        }
         if not self.engine.draining.is_set():
-            others.add(asyncio.ensure_future(self._drained()))
+            others.add(asyncio.ensure_future(_until_set(self.engine.draining)))
         try:
             await asyncio.wait(tasks | others, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -139,9 +156,6 @@ class _Run:
         for task in ended:
             task.result()  # a bug of the engine ends the run
         return ended
-
-    async def _drained(self) -> None:
-        await self.engine.draining.wait()
 
     async def _attempt(self, item: Item) -> None:
         stream = self.plans[item.place].stream
@@ -161,6 +175,7 @@ class _Run:
                 case Success(written=written):
                     self.published.add((stream.key, item.blocks))
                     self.rows[item.place] += 0 if written is None else written.rows
+                    self.size_bytes[item.place] += 0 if written is None else written.size_bytes
                     self.missing[item.place] -= item.blocks[1] - item.blocks[0]
                     self.state.forget_failure(stream.key, item.blocks)
                     self.queue.finish(item)
@@ -171,6 +186,7 @@ class _Run:
     def _failed(self, item: Item, error: IngestError, before: RangeFailure | None) -> None:
         """Split the range, set it aside, or try it again later."""
         name, key = type(error).__name__, self.plans[item.place].stream.key
+        self.state.count_error(key, error=name, message=str(error), at=self.engine.clock.time())
         repeats = 1 + (before.repeats if before is not None and before.error == name else 0)
         attempts = 1 + (before.attempts if before else 0)
         parts = halves(item.blocks) if isinstance(error, CapExceeded | DeadlineExceeded) else None
@@ -209,4 +225,9 @@ class _Run:
         next_block = min([self.queue.next_block(place, end=plan.target[1]), *own])
         now = self.engine.clock.time()
         missing = self.missing[place]
-        self.state.set_progress(Progress(plan.stream.key, plan.blocks, missing, next_block, self.rows[place], now))
+        written = (self.rows[place], self.size_bytes[place])
+        self.state.set_progress(Progress(plan.stream.key, plan.blocks, missing, next_block, *written, now))
+
+
+async def _until_set(event: asyncio.Event) -> None:
+    await event.wait()

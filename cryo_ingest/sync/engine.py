@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,13 +33,21 @@ class Result:
     stopped: bool
 
 
+Extend = Callable[["StreamPlan"], None]
+"""Adds the tasks of a plan to the run of its stream, and replaces the stream's target."""
+
+Feed = Callable[[Extend], Awaitable[None]]
+"""Plans more tasks while others run; it may run for ever, and is cancelled when the engine drains."""
+
+
 class Engine(Protocol):
     """Runs tasks; what is published already is not in the plans."""
 
-    async def run(self, plans: Sequence[StreamPlan]) -> Result:
+    async def run(self, plans: Sequence[StreamPlan], *, feed: Feed | None = None) -> Result:
         """Run all tasks of the plans, lowest blocks first, until each is published or set aside.
 
         A task that fails with a retryable error is tried again. Streams keep to their `max_inflight`. Running it again
-        with the same plans publishes nothing twice.
+        with the same plans publishes nothing twice. With `feed` it also runs the tasks that are added meanwhile, and
+        does not end before `feed` has ended.
         """
         ...

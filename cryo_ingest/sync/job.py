@@ -33,17 +33,23 @@ class FollowHead:
     """Publish from `from_block` up to `tail_lag` blocks below the head, and follow it until a signal.
 
     The head is read every `head_poll_interval_seconds`. If the last reading is older than `max_head_age_seconds`,
-    nothing is planned.
+    nothing is planned. A range shorter than `chunk_size` is planned only if its first block has waited for
+    `max_wait_seconds`, and never if that is None.
     """
 
     from_block: int
     tail_lag: int
     head_poll_interval_seconds: float
     max_head_age_seconds: float
+    max_wait_seconds: float | None = None
 
-    def eligible_end(self, head: int) -> int:
-        """Return the end of the blocks that may be planned, exclusive, for the number of the head block."""
-        return max(self.from_block, head + 1 - self.tail_lag)
+    def eligible_end(self, head: int, *, final: int | None = None, confirmations: int = 0) -> int:
+        """Return the end of the blocks that may be planned, exclusive, for the number of the head block.
+
+        If the last final block is known, it decides instead of `tail_lag`.
+        """
+        last = head - max(self.tail_lag, confirmations) if final is None else final
+        return max(self.from_block, last + 1)
 
 
 @dataclass(frozen=True, slots=True)

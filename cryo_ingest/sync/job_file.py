@@ -13,15 +13,19 @@ from cryo_ingest.datasets import find_dataset
 from cryo_ingest.errors import BadJob, BadPayload
 from cryo_ingest.model import MAX_BLOCK_NUMBER, MAX_CHAIN_ID, NAME_PATTERN, check_pool_name
 from cryo_ingest.sync.job import FixedTarget, FollowHead, Job, Stream
-from cryo_ingest.sync.yaml_fields import Fields, Problem
+from cryo_ingest.sync.yaml_fields import Fields, Problem, compose
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import yaml
-
 MAX_BYTES = 1024**2
 """A job of a thousand streams has a tenth of this."""
+
+FOLLOW_HEAD_FIELDS = (
+    *("kind", "from_block", "tail_lag", "head_poll_interval_seconds", "max_head_age_seconds"),
+    "max_wait_seconds",
+)
+"""All but the last one, which is optional, are the platform's."""
 
 MAX_COUNT = 2**32 - 1
 """The largest number of blocks or tasks that a field may have."""
@@ -48,33 +52,12 @@ def parse_job(content: bytes, *, name: str) -> Job:
         BadJob: it has mistakes; the message names each with its line and field.
     """
     problems: list[Problem] = []
-    job = _job(Fields.of(_root(content, name), "", problems))
+    if len(content) > MAX_BYTES:
+        raise BadJob(name, [f"is larger than {MAX_BYTES} bytes"])
+    job = _job(Fields.of(compose(content, name), "", problems))
     if problems:
         raise BadJob(name, [f"line {each.line}: {each.path}: {each.problem}" for each in sorted(set(problems))])
     return job
-
-
-def _root(content: bytes, name: str) -> yaml.Node:
-    import yaml  # noqa: PLC0415 - only the commands of jobs need it
-
-    if len(content) > MAX_BYTES:
-        raise BadJob(name, [f"is larger than {MAX_BYTES} bytes"])
-    try:
-        text = content.decode("utf-8-sig")
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
-    except UnicodeDecodeError as error:
-        raise BadJob(name, [f"line {content[: error.start].count(10) + 1}: is not UTF-8"]) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise BadJob(name, [f"{where}is not YAML: {error.problem or error.context}"]) from None
-    except yaml.reader.ReaderError as error:
-        raise BadJob(name, [f"line {text[: error.position].count(chr(10)) + 1}: is not YAML: {error.reason}"]) from None
-    except (yaml.YAMLError, RecursionError):
-        raise BadJob(name, ["is not YAML, or is nested too deeply"]) from None
-    if root is None:
-        raise BadJob(name, ["is empty; docs/sync.md has an example of a job"])
-    return root
 
 
 def _job(fields: Fields) -> Job:
@@ -92,12 +75,13 @@ def _mode(fields: Fields) -> FixedTarget | FollowHead:
     kind = fields.choice("kind", ("fixed_target", "follow_head"))
     from_block = fields.integer("from_block", minimum=0, maximum=MAX_BLOCK_NUMBER - 1)
     if kind == "follow_head":
-        fields.reject_unknown(("kind", "from_block", "tail_lag", "head_poll_interval_seconds", "max_head_age_seconds"))
+        fields.reject_unknown(FOLLOW_HEAD_FIELDS)
         return FollowHead(
             from_block=from_block,
             tail_lag=fields.integer("tail_lag", minimum=0, maximum=MAX_COUNT),
             head_poll_interval_seconds=fields.seconds("head_poll_interval_seconds"),
             max_head_age_seconds=fields.seconds("max_head_age_seconds"),
+            max_wait_seconds=fields.seconds("max_wait_seconds") if "max_wait_seconds" in fields.nodes else None,
         )
     if kind is None:
         return FixedTarget(from_block, from_block + 1)

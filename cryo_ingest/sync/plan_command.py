@@ -6,15 +6,18 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from cryo_ingest import logs
 from cryo_ingest.redact import Redactor
+from cryo_ingest.screen import Screen, Show
 from cryo_ingest.sync.cost import calls_by_method
 from cryo_ingest.sync.derived import derive_streams
+from cryo_ingest.sync.estimate import Estimate
 from cryo_ingest.sync.plan import StreamPlan, in_block_order, plan_stream
 from cryo_ingest.sync.published import list_published
+from cryo_ingest.sync.sample import sample_plans
 from cryo_ingest.tables import print_table
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from cryo_ingest.settings import Settings
     from cryo_ingest.sync.derived import Blocks
     from cryo_ingest.sync.job import Job
+    from cryo_ingest.sync.prices import Prices
+    from cryo_ingest.sync.sample import Sampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +56,68 @@ async def make_plans(request: PlanRequest, store: ObjectStore) -> tuple[StreamPl
     )
 
 
-def plan(request: PlanRequest, *, settings: Settings, store: ObjectStore, as_tasks: bool, as_json: bool) -> int:
-    """Print a job's plan, or with `as_tasks` the payloads of its tasks; return 0.
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What `plan` prints: the `form`, and with `sample` estimates too; `prices` are the credits of calls."""
+
+    form: Literal["tables", "json", "tasks"] = "tables"
+    sample: bool = False
+    prices: Prices | None = None
+    show: Show = field(default_factory=Show)
+
+
+def plan(request: PlanRequest, *, settings: Settings, store: ObjectStore, options: PlanOptions) -> int:
+    """Print a job's plan, or the payloads of its tasks; return 0.
 
     Raises:
-        IngestError: the store failed.
+        IngestError: the store failed, or a sample.
     """
-    logs.configure(settings.log_format, Redactor(settings.secrets()))
+    logs.configure(settings.log_format, Redactor(settings.secrets()), quiet=options.show.quiet)
     plans = asyncio.run(make_plans(request, store))
-    if as_tasks:
+    if options.form == "tasks":
         for stream, blocks in in_block_order(plans):
             sys.stdout.write(json.dumps(stream.payload(blocks), separators=(",", ":")) + "\n")
-    elif as_json:
-        sys.stdout.write(json.dumps(to_json(request, plans, settings=settings), indent=2) + "\n")
+        return 0
+    sampled = _sample(plans, settings, options.show) if options.sample else None
+    if options.form == "json":
+        content = to_json(request, plans, settings=settings, prices=options.prices, sampled=sampled)
+        sys.stdout.write(json.dumps(content, indent=2) + "\n")
     else:
-        _print_tables(plans, settings)
-        _print_notes(plans, settings)
+        _print_tables(plans, settings, sampled)
+        _print_notes(plans, settings, options.prices, sampled)
     return 0
 
 
-def to_json(request: PlanRequest, plans: Sequence[StreamPlan], *, settings: Settings) -> dict[str, Any]:
+def _sample(plans: Sequence[StreamPlan], settings: Settings, show: Show) -> Sampled:
+    """Sample the chain, on a terminal with its progress."""
+    if not show.is_live(has_log_format=settings.log_format is not None):
+        return asyncio.run(sample_plans(plans, settings=settings, on_sample=lambda *_: None))
+    with logs.open_log_file(logs.default_log_file("plan")) as file, Screen() as screen:
+        logs.configure(None, Redactor(settings.secrets()), file=file)
+
+        def on_sample(done: int, count: int) -> None:
+            screen.update("samples", "samples", done=done, total=count)
+
+        return asyncio.run(sample_plans(plans, settings=settings, on_sample=on_sample))
+
+
+def to_json(
+    request: PlanRequest,
+    plans: Sequence[StreamPlan],
+    *,
+    settings: Settings,
+    prices: Prices | None = None,
+    sampled: Sampled | None = None,
+) -> dict[str, Any]:
     """Return a plan as a JSON object; block ranges are end-exclusive."""
     streams = [_stream_to_json(each, settings) for each in plans]
+    if sampled is not None:
+        for stream in streams:
+            found = sampled.estimates.get(stream["dataset_key"], Estimate(0, 0))
+            stream["estimate"] = {"rows": found.rows, "bytes": found.size_bytes}
     calls = sum((Counter(stream["calls"]) for stream in streams), Counter[str]())
-    return {
+    credits_of_calls = {} if prices is None else {"credits": prices.of(calls)}
+    return credits_of_calls | {
         "job": request.job.name,
         "chain_id": request.job.chain_id,
         "org_id": request.org_id,
@@ -117,7 +160,7 @@ def _seconds_at_rate(calls: int, settings: Settings) -> float | None:
     return None if settings.requests_per_second is None else round(calls / settings.requests_per_second, 1)
 
 
-def _print_tables(plans: Sequence[StreamPlan], settings: Settings) -> None:
+def _print_tables(plans: Sequence[StreamPlan], settings: Settings, sampled: Sampled | None) -> None:
     rows = [
         (
             plan.stream.key,
@@ -133,6 +176,10 @@ def _print_tables(plans: Sequence[StreamPlan], settings: Settings) -> None:
     ]
     columns = ("stream", "blocks", "published", "missing", "next block", "tasks", "files", "calls")
     print_table("plan", columns, rows)
+    if sampled is not None:
+        estimates = [(key, found.rows, found.size_bytes) for key, found in sampled.estimates.items()]
+        sys.stdout.write("\n")
+        print_table("estimated from samples", ("stream", "rows", "bytes"), estimates)
     calls = [
         (plan.stream.key, method, count)
         for plan in plans
@@ -146,10 +193,17 @@ def _print_tables(plans: Sequence[StreamPlan], settings: Settings) -> None:
         )
 
 
-def _print_notes(plans: Sequence[StreamPlan], settings: Settings) -> None:
+def _print_notes(
+    plans: Sequence[StreamPlan], settings: Settings, prices: Prices | None, sampled: Sampled | None
+) -> None:
     """Print on standard error what the tables do not show."""
     notes = []
-    total = sum(sum(_calls(plan, settings).values()) for plan in plans)
+    calls = sum((Counter(_calls(plan, settings)) for plan in plans), Counter[str]())
+    total = calls.total()
+    if prices is not None:
+        notes.append(f"{total:,} calls cost {prices.of(calls):,.0f} credits")
+    if sampled is not None:
+        notes.append(f"the samples have cost {sampled.calls:,} calls; nothing of them was published")
     seconds = _seconds_at_rate(total, settings)
     if seconds is not None and total:
         rate = settings.requests_per_second

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cryo_ingest.sync.derived import Blocks
 
 DATABASE, LOCK = "state.sqlite", "lock"
+MOST_ANCHORS = 200
+"""The number of block hashes that are remembered of each pool."""
 
 FLOCK = struct.Struct("hhqqi4x")
 """Linux's `struct flock`: type, whence, start, length, process."""
@@ -40,9 +42,16 @@ CREATE TABLE IF NOT EXISTS running (
     PRIMARY KEY (task_id, attempt));
 CREATE TABLE IF NOT EXISTS splits (
     stream TEXT, start_block INTEGER, end_block INTEGER, PRIMARY KEY (stream, start_block, end_block));
-CREATE TABLE IF NOT EXISTS progress (
-    stream TEXT PRIMARY KEY, blocks INTEGER, missing_blocks INTEGER, next_block INTEGER, rows INTEGER, at REAL);
+CREATE TABLE IF NOT EXISTS stream_progress (
+    stream TEXT PRIMARY KEY, blocks INTEGER, missing_blocks INTEGER, next_block INTEGER, rows INTEGER, bytes INTEGER,
+    at REAL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE IF NOT EXISTS errors (
+    stream TEXT, error TEXT, attempts INTEGER, message TEXT, at REAL, PRIMARY KEY (stream, error));
+CREATE TABLE IF NOT EXISTS heads (
+    pool TEXT PRIMARY KEY, head INTEGER, final INTEGER, end_block INTEGER, at REAL, problem TEXT);
+CREATE TABLE IF NOT EXISTS anchors (pool TEXT, block INTEGER, hash BLOB, PRIMARY KEY (pool, block));
+CREATE TABLE IF NOT EXISTS reorgs (pool TEXT, start_block INTEGER, end_block INTEGER, at REAL);
 """
 
 
@@ -61,6 +70,17 @@ class RangeFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorCount:
+    """How many attempts of a stream have ended with an error since the state exists, and when the last one did."""
+
+    stream: str
+    error: str
+    attempts: int
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunningAttempt:
     """An attempt that a sync has started; after a crash, one that it did not end."""
 
@@ -73,13 +93,39 @@ class RunningAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running sync is in one stream; `rows` are those that it has published itself."""
+    """How far a running sync is with the `blocks` of a stream's target, and what it has published itself."""
 
     stream: str
     blocks: int
     missing_blocks: int
     next_block: int
     rows: int
+    size_bytes: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRecord:
+    """The last reading of a pool's head, for a job that follows it.
+
+    `end` is the end of the blocks that may be planned, `at` the time of the reading, and `problem` says why nothing is
+    planned now. All but `problem` are None before the first reading.
+    """
+
+    pool: str
+    head: int | None
+    final: int | None
+    end: int | None
+    at: float | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reorg:
+    """Blocks that were planned on another fork than the one that a pool has now; `at` is when that was seen."""
+
+    pool: str
+    blocks: Blocks
     at: float
 
 
@@ -119,6 +165,19 @@ class State:
             "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *row, failure.at, failure.set_aside
         )
 
+    def count_error(self, stream: str, *, error: str, message: str, at: float) -> None:
+        """Count an attempt that failed; unlike its range's failure it is not forgotten."""
+        sql = (
+            "INSERT INTO errors VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE "
+            "SET attempts = attempts + 1, message = excluded.message, at = excluded.at"
+        )
+        self._write(sql, stream, error, message, at)
+
+    def errors(self) -> list[ErrorCount]:
+        """Return the errors of all attempts, the last one first."""
+        rows = self._connection.execute("SELECT * FROM errors ORDER BY at DESC").fetchall()
+        return [ErrorCount(*row) for row in rows]
+
     def failure(self, stream: str, blocks: Blocks) -> RangeFailure | None:
         """Return a range's failures, None without one."""
         found = self._failures("WHERE stream = ? AND start_block = ? AND end_block = ?", stream, *blocks)
@@ -148,13 +207,44 @@ class State:
 
     def set_progress(self, progress: Progress) -> None:
         """Record how far a stream is."""
-        row = (progress.stream, progress.blocks, progress.missing_blocks, progress.next_block, progress.rows)
-        self._write("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?)", *row, progress.at)
+        row = (progress.stream, progress.blocks, progress.missing_blocks, progress.next_block)
+        written = (progress.rows, progress.size_bytes, progress.at)
+        self._write("INSERT OR REPLACE INTO stream_progress VALUES (?, ?, ?, ?, ?, ?, ?)", *row, *written)
 
     def progress(self) -> dict[str, Progress]:
         """Return the last recorded progress by stream."""
-        rows = self._connection.execute("SELECT * FROM progress").fetchall()
+        rows = self._connection.execute("SELECT * FROM stream_progress").fetchall()
         return {row[0]: Progress(*row) for row in rows}
+
+    def set_head(self, record: HeadRecord) -> None:
+        """Record a reading of a pool's head, or why there is none."""
+        row = (record.pool, record.head, record.final, record.end, record.at, record.problem)
+        self._write("INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?, ?)", *row)
+
+    def heads(self) -> dict[str, HeadRecord]:
+        """Return the last reading of each pool."""
+        return {row[0]: HeadRecord(*row) for row in self._connection.execute("SELECT * FROM heads").fetchall()}
+
+    def add_anchor(self, pool: str, block: int, hash_: bytes) -> None:
+        """Remember the hash of a range's last block; the oldest ones are forgotten."""
+        self._write("INSERT OR REPLACE INTO anchors VALUES (?, ?, ?)", pool, block, hash_)
+        oldest = "SELECT block FROM anchors WHERE pool = ? ORDER BY block DESC LIMIT 1 OFFSET ?"
+        self._write(f"DELETE FROM anchors WHERE pool = ? AND block <= ({oldest})", pool, pool, MOST_ANCHORS)  # noqa: S608 - constants
+
+    def anchors(self, pool: str) -> dict[int, bytes]:
+        """Return the remembered hashes by block, the newest first."""
+        sql = "SELECT block, hash FROM anchors WHERE pool = ? ORDER BY block DESC"
+        return dict(self._connection.execute(sql, (pool,)).fetchall())
+
+    def record_reorg(self, reorg: Reorg) -> None:
+        """Record a reorg, and forget the hashes of its blocks."""
+        self._write("INSERT INTO reorgs VALUES (?, ?, ?, ?)", reorg.pool, *reorg.blocks, reorg.at)
+        self._write("DELETE FROM anchors WHERE pool = ? AND block >= ?", reorg.pool, reorg.blocks[0])
+
+    def reorgs(self) -> list[Reorg]:
+        """Return the reorgs that were seen, the oldest first."""
+        rows = self._connection.execute("SELECT * FROM reorgs ORDER BY at").fetchall()
+        return [Reorg(pool, (start, end), at) for pool, start, end, at in rows]
 
     def fact(self, name: str) -> str | None:
         """Return a stored text, None without one."""

@@ -6,31 +6,34 @@ import asyncio
 import hashlib
 import json
 import re
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryo_ingest import logs
 from cryo_ingest.attempt import Failure, run_attempt
-from cryo_ingest.errors import BadJob, IngestError, RpcPoolUnresolved
+from cryo_ingest.errors import BadJob, ConfigurationError, IngestError, RpcPoolUnresolved
 from cryo_ingest.logs import log
 from cryo_ingest.model import parse_task
 from cryo_ingest.publish.retrying_store import RetryingStore
 from cryo_ingest.redact import Redactor
+from cryo_ingest.screen import Screen, Show, refresh_while
 from cryo_ingest.signals import on_first_signal
 from cryo_ingest.sync.embedded import EmbeddedEngine
-from cryo_ingest.sync.engine import SetAside
+from cryo_ingest.sync.follow_run import Collaborators, FollowRequest, follow_head
+from cryo_ingest.sync.head import NodeHeads
+from cryo_ingest.sync.job import FollowHead
 from cryo_ingest.sync.plan_command import make_plans
+from cryo_ingest.sync.progress import SyncProgress
 from cryo_ingest.sync.shared_rate import SharedRates
 from cryo_ingest.sync.state import State, exclusive
-from cryo_ingest.tables import print_table
+from cryo_ingest.sync.summary import Summary
 from cryo_ingest.wiring import make_ports
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from cryo_ingest.attempt import Outcome
     from cryo_ingest.model import Assignment
@@ -46,8 +49,10 @@ if TYPE_CHECKING:
 STATE_FOLDER = ".cryo-sync"
 """The folder of states in a directory store; it is outside `cryo/`, so readers and listings do not see it."""
 
-INCOMPLETE_EXIT_CODE = 1
 LISTING_PATIENCE_SECONDS = 600.0
+LOG_FILE = "sync.log"
+PROGRESS_SECONDS = 1.0
+"""How often the progress of each Cryo is logged if a screen shows it."""
 
 
 class AlreadyRunning(Exception):
@@ -56,12 +61,17 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """What to run, with which state, and how the summary is printed."""
+    """What to run, with which state, and how the summary is printed.
+
+    With `once`, a job that follows the head ends when nothing more can be planned.
+    """
 
     plan: PlanRequest
     state_directory: Path
     concurrency: int
     as_json: bool
+    once: bool = False
+    show: Show = field(default_factory=Show)
 
 
 def state_directory(job: Job, *, org_id: str, store: ObjectStore, environment: Mapping[str, str]) -> Path:
@@ -82,22 +92,51 @@ def state_directory(job: Job, *, org_id: str, store: ObjectStore, environment: M
 
 
 def sync(request: SyncRequest, *, settings: Settings, store: ObjectStore) -> int:
-    """Run a job to its end and print a summary; return the exit code.
+    """Run a job to its end, or until a signal, and print a summary; return the exit code.
 
     Raises:
         AlreadyRunning: another process runs it.
+        ConfigurationError: the job follows the head, and the mode is fake.
         IngestError: the store failed while it was listed, or the state can't be used.
     """
+    if isinstance(request.plan.job.mode, FollowHead) and settings.mode == "fake":
+        raise ConfigurationError({"TRACE_CRYO_MODE": "must be real for a job that follows the head of a chain"})
     redactor = Redactor(settings.secrets())
-    logs.configure(settings.log_format, redactor)
+    logs.configure(settings.log_format, redactor, quiet=request.show.quiet)
     state = State(request.state_directory)
     with exclusive(request.state_directory) as is_mine:
         if not is_mine:
             raise AlreadyRunning
         _apply(request.plan, state)
         state.try_again()
+        if request.show.is_live(has_log_format=settings.log_format is not None):
+            return _sync_on_screen(request, state, store, settings)
         ports = make_ports(settings, store, redactor=redactor)
-        return asyncio.run(_sync(request, state, ports, settings))
+        summary, received = asyncio.run(_sync(request, state, ports, settings))
+    return _finish(summary, received, as_json=request.as_json)
+
+
+def _sync_on_screen(request: SyncRequest, state: State, store: ObjectStore, settings: Settings) -> int:
+    """Run a job with its progress on the screen and its log in a file."""
+    redactor, log_file = Redactor(settings.secrets()), request.state_directory / LOG_FILE
+    with logs.open_log_file(log_file) as file:
+        ports = make_ports(settings, store, redactor=redactor, progress_seconds=PROGRESS_SECONDS)
+        progress = SyncProgress(Screen(), state, ports.chain.meter.totals)
+        logs.configure(None, redactor, file=file, listener=progress.on_event)
+
+        async def on_screen() -> tuple[Summary, list[signal.Signals]]:
+            return await refresh_while(_sync(request, state, ports, settings), progress.tick)
+
+        with progress.screen:
+            summary, received = asyncio.run(on_screen())
+    code = _finish(summary, received, as_json=request.as_json)
+    progress.print_summary(log_file)
+    return code
+
+
+def _finish(summary: Summary, received: list[signal.Signals], *, as_json: bool) -> int:
+    summary.print(as_json=as_json)
+    return summary.exit_code(received[0] if received else None)
 
 
 def _apply(plan: PlanRequest, state: State) -> None:
@@ -126,7 +165,10 @@ def _apply(plan: PlanRequest, state: State) -> None:
     state.set_fact("applied", json.dumps(before | {"streams": streams}, sort_keys=True))
 
 
-async def _sync(request: SyncRequest, state: State, ports: WorkerPorts, settings: Settings) -> int:
+async def _sync(
+    request: SyncRequest, state: State, ports: WorkerPorts, settings: Settings
+) -> tuple[Summary, list[signal.Signals]]:
+    """Run a job; return what was done, and the signal that stopped it."""
     rates = SharedRates(ports, settings)
 
     async def attempt(assignment: Assignment) -> Outcome:
@@ -137,6 +179,7 @@ async def _sync(request: SyncRequest, state: State, ports: WorkerPorts, settings
             return Failure(error)
         finally:
             await ports.staging.discard(assignment.task_id, assignment.attempt)
+            state.set_fact("traffic", json.dumps(ports.chain.meter.totals()))
 
     engine = EmbeddedEngine(attempt, state, ports.clock, ports.random, request.concurrency)
     received: list[signal.Signals] = []
@@ -149,21 +192,31 @@ async def _sync(request: SyncRequest, state: State, ports: WorkerPorts, settings
     on_first_signal(drain)
     await ports.staging.sweep()
     await _discard_crashed(state, ports)
-    first, end = request.plan.target
-    log.info("sync.started", job=request.plan.job.name, from_block=first, to_block=end)
+    job = request.plan.job
+    if isinstance(job.mode, FollowHead):
+        log.info("sync.started", job=job.name, from_block=job.from_block)
+        heads = NodeHeads(job.chain_id, settings, ports.clock, lambda pool: rates.ports_for(pool).chain)
+        summary = await follow_head(
+            FollowRequest(job, job.mode, request.plan.org_id, settings.confirmations, request.once),
+            engine=engine,
+            ports=Collaborators(state, ports.store, heads, ports.clock),
+        )
+    else:
+        log.info("sync.started", job=job.name, from_block=job.from_block, to_block=job.mode.to_block)
+        summary = await _run_to_target(request, engine, ports)
+    log.info("sync.ended", missing_blocks=summary.missing_blocks, set_aside=len(summary.set_aside))
+    return summary, received
+
+
+async def _run_to_target(request: SyncRequest, engine: Engine, ports: WorkerPorts) -> Summary:
     stores = chain([ports.store], repeat_later(ports))
 
     async def plan() -> tuple[StreamPlan, ...]:
         return await make_plans(request.plan, next(stores))
 
     plans, results = await run_until_published(plan, engine)
-    set_aside = [each for result in results for each in result.set_aside]
-    missing = sum(plan.missing_blocks for plan in plans)
-    log.info("sync.ended", missing_blocks=missing, set_aside=len(set_aside))
-    _print_summary(request, plans, results)
-    if received and missing:
-        return 128 + received[0]
-    return INCOMPLETE_EXIT_CODE if missing else 0
+    streams = [(plan.stream.key, plan.blocks, plan.missing_blocks) for plan in plans]
+    return Summary.of(request.plan.job.name, streams, results)
 
 
 def repeat_later(ports: WorkerPorts) -> Iterator[ObjectStore]:
@@ -219,31 +272,3 @@ async def _discard_crashed(state: State, ports: WorkerPorts) -> None:
             log.warning("sync.staging_left", task_id=crashed.task_id, reason=str(error))
             continue
         state.ended(crashed.task_id, crashed.attempt)
-
-
-def _print_summary(request: SyncRequest, plans: Sequence[StreamPlan], results: Sequence[Result]) -> None:
-    """Print each stream's blocks on standard output, and what was set aside on standard error."""
-    set_aside: dict[tuple[str, Blocks], SetAside] = {
-        (each.stream, each.blocks): each for result in results for each in result.set_aside
-    }
-    ranges = [key for result in results for key, _ in result.published]
-    rows = [
-        (
-            plan.stream.key,
-            plan.blocks,
-            plan.blocks - plan.missing_blocks,
-            plan.missing_blocks,
-            ranges.count(plan.stream.key),
-            sum(key == plan.stream.key for key, _ in set_aside),
-        )
-        for plan in plans
-    ]
-    columns = ("stream", "blocks", "published", "missing", "ranges now", "set aside")
-    if request.as_json:
-        names = ("stream", "blocks", "published", "missing", "ranges_now", "set_aside")
-        streams = [dict(zip(names, row, strict=True)) for row in rows]
-        sys.stdout.write(json.dumps({"job": request.plan.job.name, "streams": streams}, indent=2) + "\n")
-    else:
-        print_table(request.plan.job.name, columns, rows)
-    for each in set_aside.values():
-        sys.stderr.write(f"{each.stream} {each.blocks[0]}:{each.blocks[1]} set aside: {each.error}: {each.message}\n")

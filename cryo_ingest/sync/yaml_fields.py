@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from cryo_ingest.errors import BadJob
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -160,3 +162,29 @@ class Fields:
 def line_of(node: yaml.Node) -> int:
     """Return the line of a node, counted from 1."""
     return int(node.start_mark.line) + 1
+
+
+def compose(content: bytes, name: str) -> yaml.Node:
+    """Split a file's content into nodes.
+
+    Raises:
+        BadJob: it is not YAML, or empty.
+    """
+    import yaml  # noqa: PLC0415 - only the commands of jobs need it
+
+    try:
+        text = content.decode("utf-8-sig")
+        root = yaml.compose(text, Loader=yaml.BaseLoader)
+    except UnicodeDecodeError as error:
+        raise BadJob(name, [f"line {content[: error.start].count(10) + 1}: is not UTF-8"]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise BadJob(name, [f"{where}is not YAML: {error.problem or error.context}"]) from None
+    except yaml.reader.ReaderError as error:
+        raise BadJob(name, [f"line {text[: error.position].count(chr(10)) + 1}: is not YAML: {error.reason}"]) from None
+    except (yaml.YAMLError, RecursionError):
+        raise BadJob(name, ["is not YAML, or is nested too deeply"]) from None
+    if root is None:
+        raise BadJob(name, ["is empty; docs/sync.md has an example"])
+    return root

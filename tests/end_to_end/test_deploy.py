@@ -1,6 +1,7 @@
 """`deploy/`: what is written there fits what the worker reads, does and asks for."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,16 @@ def test_the_task_definition_locks_the_container_down_and_leaves_time_to_drain(c
     assert container["linuxParameters"]["capabilities"]["drop"] == ["ALL"]
     assert [mount["containerPath"] for mount in container["mountPoints"]] == [STAGING]
     assert container["command"] == ["worker"]
+
+
+def test_the_unit_of_a_sync_has_variables_that_are_read_and_leaves_time_to_drain():
+    """It is not started again after mistakes that only a user can correct."""
+    unit = (DEPLOY / "cryo-ingest-sync.service").read_text(encoding="utf-8")
+    documented = (DEPLOY.parent / "docs" / "reference.md").read_text(encoding="utf-8")
+    names = re.findall(r"\b((?:TRACE|AWS|S3)_[A-Z_]+)=", unit)
+    assert [name for name in names if name != "TRACE_RPC_POOL_" and f"`{name}`" not in documented] == []
+    assert "RestartPreventExitStatus=64 65 78" in unit
+    assert "TimeoutStopSec=300" in unit
 
 
 def test_sqs_takes_the_queues_settings_and_they_fit_the_worker(cryo_moto: S3Endpoint):

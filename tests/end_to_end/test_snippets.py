@@ -52,6 +52,23 @@ def test_the_tutorial_prints_what_it_shows(part: str, expected: list[str], tmp_p
         assert words in ran.stdout
 
 
+CHAIN = (ROOT / "docs" / "chain-in-your-bucket.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.long
+@pytest.mark.real_cryo
+def test_the_tutorial_of_a_chain_in_a_bucket_runs(tmp_path: Path):
+    """Its snippets run in order in one directory, and the query prints what the page shows."""
+    snippets = re.findall(r"<!-- executed by a test: chain -->\n```sh\n(.*?)```", CHAIN, re.DOTALL)
+    environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "TRACE_LOG_FORMAT": "json"}
+    # The node must not outlive a snippet that fails: it has the output open.
+    script = ["/bin/sh", "-ec", "trap 'kill $node 2>/dev/null || :' EXIT\n" + "".join(snippets)]
+    ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "(2000, 1999)" in ran.stdout
+    assert len(list((tmp_path / "bucket").rglob("_manifest.json"))) == 9
+
+
 PYTHON = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
 
 

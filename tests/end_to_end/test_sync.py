@@ -1,16 +1,13 @@
 """`sync` as users run it, in fake mode: killed at any moment, stopped, paused, and with mistakes."""
 
-import json
-import os
-import random
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.worker import BIN, Target
+from support.sync_runs import SyncRun, events_in, manifests, read_until
+from support.worker import Target
 
 JOB = """\
 kind: chain_sync
@@ -22,112 +19,23 @@ streams:
   logs: {cryo_dataset_name: logs, rpc_pool: any, chunk_size: 300, max_inflight: 2}
 """
 RANGES = 10
-
-
-class Sync:
-    """The commands of one job on one store."""
-
-    def __init__(self, folder: Path, target: Target) -> None:
-        self.folder, self.target = folder, target
-        self.staging = folder / "staging"
-        self.write(JOB)
-
-    def write(self, job: str) -> None:
-        """Change the job's file."""
-        (self.folder / "job.yaml").write_text(job)
-
-    def environment(self, **more: str) -> dict[str, str]:
-        """Return the environment of a command."""
-        base = {"PATH": os.environ["PATH"], "TRACE_LOG_FORMAT": "json", "TRACE_CRYO_STAGING_ROOT": str(self.staging)}
-        return base | {"TRACE_WORKER_CONCURRENCY": "2", "HOME": str(self.folder)} | self.target.environment | more
-
-    def command(self, name: str, *words: str) -> list[str | Path]:
-        """Return a command line."""
-        return [BIN / "cryo-ingest", name, self.folder / "job.yaml", "--store", self.target.url, *words]
-
-    def run(self, name: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            self.command(name, *words), env=self.environment(**environment), capture_output=True, text=True, check=False
-        )
-
-    def start(self) -> subprocess.Popen[str]:
-        """Start a sync."""
-        return subprocess.Popen(
-            self.command("sync"), env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def status(self) -> Any:
-        """Return the job's status."""
-        return json.loads(self.run("status", "--json").stdout)
-
-
-def read_until(process: subprocess.Popen[str], is_last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """Read the log up to the first event that is looked for."""
-    assert process.stderr is not None
-    events = []
-    for line in process.stderr:
-        events.append(json.loads(line))
-        if is_last(events[-1]):
-            break
-    return events
-
-
-def events_in(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-
-def extracted_again(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return the ranges for which Cryo was started although their version was published."""
-    published: set[tuple[str, str]] = set()
-    again = []
-    for event in events:
-        key = (event.get("dataset", ""), event.get("range", ""))
-        if event["event"] == "version.published":
-            published.add(key)
-        elif event["event"] == "cryo.started" and key in published:
-            again.append(key)
-    return again
+CRASHES = Path(__file__).resolve().parents[2] / "scripts" / "sync_crashes.py"
 
 
 @pytest.fixture
-def sync(tmp_path: Path, file_target: Target) -> Sync:
-    return Sync(tmp_path, file_target)
+def sync(tmp_path: Path, file_target: Target) -> SyncRun:
+    return SyncRun(tmp_path, file_target, JOB)
 
 
-def manifests(sync: Sync) -> list[str]:
-    return [key for key in sync.target.contents() if key.endswith("_manifest.json")]
+def test_pub_6_a_sync_that_is_killed_again_and_again_publishes_each_range_once():
+    """PUB-6, STG-4: after SIGKILL at ten seeded moments nothing is missing, extracted again or left in staging."""
+    options = ["--ranges", "24", "--kills", "10", "--seed", "20"]
+    ran = subprocess.run([sys.executable, CRASHES, *options], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "10 kills" in ran.stdout
 
 
-def test_pub_6_a_sync_that_is_killed_again_and_again_publishes_each_range_once(sync: Sync):
-    """PUB-6, STG-4: after SIGKILL at four seeded moments nothing is missing, extracted again or left in staging."""
-    moments = random.Random(20)
-    events: list[dict[str, Any]] = []
-    for _ in range(4):
-        left = moments.randrange(4, 14)
-
-        def is_moment(_event: dict[str, Any]) -> bool:
-            nonlocal left
-            left -= 1
-            return left == 0
-
-        with sync.start() as process:
-            events += read_until(process, is_moment)
-            process.kill()
-    done = sync.run("sync", "--json")
-    events += events_in(done.stderr)
-    assert done.returncode == 0, done.stderr
-    assert [stream["missing"] for stream in json.loads(done.stdout)["streams"]] == [0, 0]
-    assert len(manifests(sync)) == RANGES
-    assert extracted_again(events) == []
-    assert list(sync.staging.rglob("*")) == []
-    for dataset in (sync.folder / "out" / "cryo" / "31337").iterdir():
-        gaps = [BIN / "cryo-ingest", "gaps", f"file://{dataset}", "--from", "0", "--to", "1100"]
-        found = subprocess.run(gaps, env=sync.environment(), capture_output=True, text=True, check=False)
-        assert (found.returncode, found.stderr) == (0, "")
-
-
-def test_a_sync_without_its_state_publishes_only_what_is_missing(sync: Sync):
+def test_a_sync_without_its_state_publishes_only_what_is_missing(sync: SyncRun):
     """The store is the truth: the state can be lost."""
     assert sync.run("sync").returncode == 0
     state = next((sync.folder / "out" / ".cryo-sync").iterdir())
@@ -142,7 +50,7 @@ def test_a_sync_without_its_state_publishes_only_what_is_missing(sync: Sync):
     assert len(manifests(sync)) == RANGES
 
 
-def test_the_first_sigterm_lets_running_attempts_end_and_the_next_sync_goes_on(sync: Sync):
+def test_the_first_sigterm_lets_running_attempts_end_and_the_next_sync_goes_on(sync: SyncRun):
     """The exit code is that of the signal; `status` shows what is missing, and that nothing runs."""
     with sync.start() as process:
         read_until(process, lambda event: event["event"] == "cryo.started")
@@ -159,7 +67,7 @@ def test_the_first_sigterm_lets_running_attempts_end_and_the_next_sync_goes_on(s
     assert sync.run("sync").returncode == 0
 
 
-def test_two_syncs_of_one_job_exclude_each_other_and_a_paused_one_waits(sync: Sync):
+def test_two_syncs_of_one_job_exclude_each_other_and_a_paused_one_waits(sync: SyncRun):
     """The second one ends with 75; `resume` lets the first one go on."""
     assert sync.run("pause").returncode == 0
     with sync.start() as process:
@@ -174,7 +82,7 @@ def test_two_syncs_of_one_job_exclude_each_other_and_a_paused_one_waits(sync: Sy
     assert len(manifests(sync)) == RANGES
 
 
-def test_ranges_over_a_cap_are_split(sync: Sync):
+def test_ranges_over_a_cap_are_split(sync: SyncRun):
     """CAP-1: no version exceeds the cap, and all blocks are published."""
     sync.write(JOB.replace("chunk_size: 300", "chunk_size: 1100"))
     done = sync.run("sync", "--json", MAX_TOTAL_PARQUET_BYTES_PER_RANGE="200000")
@@ -182,7 +90,7 @@ def test_ranges_over_a_cap_are_split(sync: Sync):
     assert any(event["event"] == "sync.range_split" for event in events_in(done.stderr))
 
 
-def test_a_pool_without_a_url_blocks_its_stream_and_is_named(sync: Sync):
+def test_a_pool_without_a_url_blocks_its_stream_and_is_named(sync: SyncRun):
     """The exit code is 1; the message names the variables, and only for ranges that had started already."""
     done = sync.run("sync", TRACE_CRYO_MODE="real", TRACE_CRYO_BIN="fake-cryo", TRACE_CRYO_CONFIRMATIONS="0")
     assert done.returncode == 1
@@ -202,19 +110,10 @@ def test_a_pool_without_a_url_blocks_its_stream_and_is_named(sync: Sync):
         ("chain_id: 31337", "chain_id: 1", "chain_id: was 31337"),
     ],
 )
-def test_a_change_that_would_mix_datasets_is_refused(sync: Sync, old: str, new: str, message: str):
+def test_a_change_that_would_mix_datasets_is_refused(sync: SyncRun, old: str, new: str, message: str):
     """A job that has run keeps its chain and datasets; `to_block` can be raised."""
     sync.write(JOB.replace("to_block: 1100", "to_block: 1"))
     assert sync.run("sync").returncode == 0
     sync.write(JOB.replace(old, new))
     done = sync.run("sync")
     assert (done.returncode, message in done.stderr) == (65, True)
-
-
-def test_a_job_that_follows_the_head_is_refused_for_now(sync: Sync):
-    """It is a usage error, not a sync that never starts."""
-    head = "kind: follow_head, from_block: 0, tail_lag: 1, head_poll_interval_seconds: 1, max_head_age_seconds: 9"
-    sync.write(JOB.replace("kind: fixed_target, from_block: 0, to_block: 1100", head))
-    done = sync.run("sync")
-    assert done.returncode == 64
-    assert "follows the head" in done.stderr

@@ -35,9 +35,14 @@ def test_the_platforms_example_is_read_to_the_letter():
 
 
 def test_a_job_can_follow_the_head():
-    """`follow_head` has three fields in place of `to_block`."""
+    """`follow_head` has three fields in place of `to_block`, and an optional one."""
     job = parse_job(FOLLOW.encode(), name="job.yaml")
     assert job.mode == FollowHead(0, tail_lag=12, head_poll_interval_seconds=2.5, max_head_age_seconds=60)
+    waiting = FOLLOW.replace("  tail_lag: 12", "  tail_lag: 12\n  max_wait_seconds: 3600")
+    assert parse_job(waiting.encode(), name="job.yaml").mode == FollowHead(0, 12, 2.5, 60, max_wait_seconds=3600)
+    assert problems(waiting.replace("3600", "0")) == [
+        "line 8: mode.max_wait_seconds: must be a number of seconds greater than 0"
+    ]
 
 
 @pytest.mark.parametrize(("head", "end"), [(100, 89), (11, 0), (3, 0)])

@@ -19,7 +19,7 @@ def test_what_is_recorded_is_read_by_the_next_process(tmp_path: Path):
     """Attempts, failures, splits, progress and facts come back."""
     first = State(tmp_path / "new")
     running = RunningAttempt("t", 1, "logs", (0, 1000), 5.0)
-    progress = Progress("logs", 10, 5, 5, 7, 1.0)
+    progress = Progress("logs", 10, 5, 5, 7, 800, 1.0)
     first.started(running)
     first.failed(FAILURE)
     first.split("logs", (0, 2000))
