@@ -53,7 +53,8 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
 ) -> None:
     """Run a worker with each single fault and each signal at each request of an honest run.
 
-    Exit codes: 0 no problem found, 1 problems found or nothing passed, 64 usage.
+    Exit codes: 0 no problem found, 1 problems found or nothing passed, 64 usage, 130 interrupted; the results until
+    then are printed.
     """
     started = time.monotonic()
     with usage_errors():
@@ -78,8 +79,7 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
             stop=stop,
             report=_progress(len(cells[: limit.runs])),
         )
-        if stop.is_set():
-            raise typer.Exit(INTERRUPTED)
+        is_interrupted = stop.is_set()
     ran = {each.cell.name for each in judged}
     found = report.Exploration(
         scenario, tuple(judged), tuple(cell for cell in generated if cell.name not in ran), tuple(skipped)
@@ -91,6 +91,9 @@ def explore_command(  # noqa: PLR0913, PLR0917 - each is an option of the comman
         for line in report.lines(found):
             typer.echo(line)
         typer.echo(f"{worker.name}{f' ({bug})' if bug else ''} on {store}, {jobs} at once: {seconds:.0f} s")
+    if is_interrupted:
+        typer.echo(f"interrupted: {len(judged)} of {len(cells)} cells had ended", err=True)
+        raise typer.Exit(INTERRUPTED)
     raise typer.Exit(FAILED if found.problems or not found.count(Status.PASSED) else 0)
 
 

@@ -66,7 +66,14 @@ async def run_service(bench: Bench, store: ObjectStore) -> None:
     )
     redactor = Redactor([bench.worker_token])
     ports = WorkerPorts(
-        extractor=CryoExtractor(settings, bench.clock, redactor, RunsCryo(bench), WATCH_SECONDS, bench.free_bytes),
+        extractor=CryoExtractor(
+            settings,
+            bench.clock,
+            redactor,
+            RunsCryo(bench),
+            watch_seconds=WATCH_SECONDS,
+            free_bytes=bench.free_bytes,
+        ),
         staging=SimulatedStaging(bench, settings),
         store=store,
         chain=ChainPort(bench),
