@@ -123,14 +123,12 @@ class StoreProxy:
     def open_port(self) -> str:
         """Open another port and return its URL, so that the requests of one client can be recognised by their port.
 
-        A listener may call it too: in the proxy's own thread it returns before the port is served, and connections
-        wait until then.
+        It returns before the port is served, and connections wait until then: the caller may hold a lock for which a
+        listener waits in the proxy's thread.
         """
         listening = socket.create_server((LOOPBACK, 0))
         url = "http://{}:{}".format(*listening.getsockname()[:2])
-        serving = asyncio.run_coroutine_threadsafe(self._open(listening), self._loop)
-        if threading.current_thread() is not self._thread:
-            serving.result()
+        asyncio.run_coroutine_threadsafe(self._open(listening), self._loop)
         return url
 
     async def _open(self, listening: socket.socket) -> None:
