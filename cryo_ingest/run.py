@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from cryo_ingest import logs
 from cryo_ingest.attempt import Failure, Success, log_fields, run_attempt
+from cryo_ingest.datasets import find_dataset
 from cryo_ingest.errors import BadPayload, IngestError, MachineFailed, RetryableError
 from cryo_ingest.logs import log
 from cryo_ingest.model import parse_task
@@ -93,13 +95,12 @@ async def _run_with_signals(
 
 def problem_of_store(assignment: Assignment, store: ObjectStore) -> IngestError | None:
     """Return why a directory can't be published to; the attempt itself reports a bad payload, which touches nothing."""
-    try:
-        parse_task(assignment.payload)
-        check_writable(store)
-    except BadPayload:
-        return None
-    except IngestError as error:
-        return error
+    with suppress(BadPayload):
+        find_dataset(parse_task(assignment.payload).cryo_dataset_name)
+        try:
+            check_writable(store)
+        except IngestError as error:
+            return error
     return None
 
 
