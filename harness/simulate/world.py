@@ -252,7 +252,7 @@ class World:
         code = 0
         try:
             await self.target(bench)
-        except Endless:
+        except (Endless, GeneratorExit):  # the latter when an ended run is forgotten
             raise
         except BaseException as error:  # noqa: BLE001 - a service must not end by itself, and a killed one ends somehow
             if self.is_alive(bench.life):

@@ -65,6 +65,7 @@ def simulated_bench(folder: Path, machine: Dispatcher | None = None) -> Bench:
         machine.worker_token,
         "trace",
         1,
+        1_000_000,
         {},
     )
     return Bench(LIFE, random, doubles)
