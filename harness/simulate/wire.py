@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.explore.base import explored
 from harness.faults import DispatcherFault, StoreFault, Trigger
+from harness.faults.rpc import Result
 from harness.simulate.plan import CRASHES, PlannedFault
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def as_scenario(base: Scenario, plan: tuple[Step, ...], *, name: str) -> Scenari
         Untranslatable: a part of the plan can't be expressed.
     """
     scenario = explored(base)
-    changes: dict[str, list[Any]] = {"store_faults": [], "dispatcher_faults": [], "cryo_faults": [], "triggers": []}
+    changes: dict[str, list[Any]] = {"store_faults": [], "dispatcher_faults": [], "rpc_faults": [], "triggers": []}
     for step in plan:
         if not isinstance(step, PlannedFault):
             raise Untranslatable(f"{step}: a scenario has no order of two workers")
@@ -72,7 +73,7 @@ def as_scenario(base: Scenario, plan: tuple[Step, ...], *, name: str) -> Scenari
             raise Untranslatable(f"{step}: a scenario's faults last for a number of requests, not for a time")
         table, values = _translated(step)
         changes[table] += values
-    update: dict[str, Any] = {table: (*getattr(scenario, table), *values) for table, values in changes.items()}
+    update: dict[str, Any] = {table: (*values, *getattr(scenario, table)) for table, values in changes.items()}
     parts = "; ".join(map(str, plan)) or "no fault"
     clauses = tuple(clause for clause in scenario.clauses if clause not in {"OUT-1", "LSE-4"})
     return scenario.model_copy(update=update | {"name": name, "title": f"A simulated run: {parts}", "clauses": clauses})
@@ -95,7 +96,8 @@ def _translated(step: PlannedFault) -> tuple[str, list[Any]]:
         fault: dict[str, Any] = {"do": _CRYO[kind], "chunk": nth - 1}
         if kind == "unanswered":
             fault |= {"first": 0, "last": 2**32}
-        return "cryo_faults", [fault]
+        # A script of the first run only: a scenario's own faults of Cryo are those of all its runs.
+        return "rpc_faults", [Result(method="harness_script", times=1, value={"faults": [fault]})]
     raise Untranslatable(f"{step}: a scenario can't express this")
 
 
