@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 from harness.resources import fixtures
 
@@ -27,6 +27,14 @@ CHUNK_BLOCKS = 1000
 NAME = re.compile(r"[a-z0-9_]{1,64}")
 UUID_IN_ANY_CASE = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 LAST_BLOCK = 4_294_967_295
+
+Level = Literal["rows", "chain", "receipts"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""The levels of proof, each of which includes those before it (RNG-4)."""
+CHAIN_LEVEL_DATASETS = frozenset(
+    ("blocks", "transactions", "logs", "erc20_transfers", "erc721_transfers", "traces", "geth_calls")
+)
+"""The datasets whose rows level `chain` compares with a node's answers; the others are proved by rows only."""
 
 
 def payload_is_valid(payload: Any) -> bool:

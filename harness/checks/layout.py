@@ -15,12 +15,8 @@ from harness.checks.evidence import (
     check_outcomes,
     violation,
 )
-from harness.contract import MANIFEST_NAME, payload_is_valid
+from harness.contract import CHAIN_LEVEL_DATASETS, LEVELS, MANIFEST_NAME, payload_is_valid
 from harness.history import CryoWrote, FinalObject, RpcCall, StoreResponse, WorkerStarted
-
-LEVELS = ("rows", "chain", "receipts")
-CHAIN_LEVEL_DATASETS = {"blocks", "transactions", "logs", "erc20_transfers", "erc721_transfers", "traces", "geth_calls"}
-"""RNG-4: the datasets that can be proved at the levels chain and receipts; the others are proved by rows only."""
 
 
 def lay_1(evidence: Evidence) -> Findings:
@@ -314,15 +310,19 @@ def lay_11(evidence: Evidence) -> Findings:
     if violations is NOT_EXERCISED:
         return NOT_EXERCISED
     for task in evidence.tasks:
-        if task.line.outcome != "fatal_error" or not payload_is_valid(task.payload):
-            continue
-        prefix, start = evidence.prefix(task), _first_attempt_start(evidence, task)
-        violations += [
-            violation("LAY-11", "no object is changed", f"{event.kind} {event.key}", event.number)
-            for event in evidence.writes
-            if event.number > start and event.key.startswith(prefix)
-        ]
+        if task.line.outcome == "fatal_error" and payload_is_valid(task.payload):
+            violations += _changes(evidence, task, "LAY-11", "no object is changed")
     return violations
+
+
+def _changes(evidence: Evidence, task: TaskEvidence, clause: str, expected: str) -> list[Violation]:
+    """Return a violation for each write below a task's prefix since its first attempt began."""
+    prefix, start = evidence.prefix(task), _first_attempt_start(evidence, task)
+    return [
+        violation(clause, expected, f"{event.kind} {event.key}", event.number)
+        for event in evidence.writes
+        if event.number > start and event.key.startswith(prefix)
+    ]
 
 
 def lay_12(evidence: Evidence) -> Findings:
@@ -333,12 +333,8 @@ def lay_12(evidence: Evidence) -> Findings:
     for task in evidence.tasks:
         if task.line.outcome != "fatal_error":
             continue
-        prefix, start = evidence.prefix(task), _first_attempt_start(evidence, task)
-        violations += [
-            violation("LAY-12", "no object is replaced or deleted", f"{event.kind} {event.key}", event.number)
-            for event in evidence.writes
-            if event.number > start and event.key.startswith(prefix)
-        ]
+        prefix = evidence.prefix(task)
+        violations += _changes(evidence, task, "LAY-12", "no object is replaced or deleted")
         # The history has no requests to a directory store: there only the final state shows a change.
         keys = set(evidence.manifest_keys(task))
         if not keys - {prefix + name for name in evidence.oracle(task)}:

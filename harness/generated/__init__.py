@@ -1,17 +1,18 @@
-"""Scenarios that nobody wrote: composed from the values of dimensions, with the outcomes that the model allows.
+"""Generated scenarios: composed from the values of dimensions, with the outcomes that the model allows.
 
-The names of scenarios tell how they came about: `generated-SEED-NUMBER`, and `generated-CLAUSE-SEED-NUMBER` for those
+A scenario can be composed again from its name: `generated-SEED-NUMBER`, or `generated-CLAUSE-SEED-NUMBER` if it is
 about one clause.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING
 
 from harness.generated.compose import compose, dimensions
-from harness.generated.cover import Cover, cover, random_row
+from harness.generated.cover import Cover, cover, random_row, triples
 from harness.generated.draft import Value
 from harness.generated.surroundings import Impossible
 
@@ -43,7 +44,7 @@ def generate(count: int, *, seed: int = 0, about: str = "") -> list[Scenario]:
     """Return `count` scenarios, the first of which cover all pairs together; `about` is the id of a clause.
 
     Raises:
-        KeyError: there is no such group of clauses.
+        KeyError: the contract has no group of clauses with this prefix.
     """
     prefix = f"{about}-" if about else ""
     return [
@@ -79,13 +80,12 @@ def row_of_name(name: str) -> dict[str, str]:
 
 def row_of(number: int, *, seed: int, about: str = "") -> dict[str, str]:
     """Return the row of the scenario with a number, from 0; after those that cover all pairs, rows are random."""
-    rows = list(cover(0, ABOUT[about[:3]] if about else ()).rows)
-    if about:
-        rows = [row for row in rows if _is_about(row, ABOUT[about[:3]])]
-    Random(f"order {seed}").shuffle(rows)  # noqa: S311 - reproducible
+    rows = _shuffled(seed, about)
     return rows[number] if number < len(rows) else random_row(seed * 1_000_000 + number)
 
 
-def _is_about(row: dict[str, str], names: tuple[str, ...]) -> bool:
-    """Return whether a row has usual values everywhere but in some dimensions."""
-    return all(row[name] == next(iter(values)) for name, values in dimensions().items() if name not in names)
+@cache
+def _shuffled(seed: int, about: str) -> list[dict[str, str]]:
+    rows = list(triples(ABOUT[about[:3]]) if about else cover().rows)
+    Random(f"order {seed}").shuffle(rows)  # noqa: S311 - reproducible
+    return rows

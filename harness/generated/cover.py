@@ -52,8 +52,18 @@ def impossible_pairs() -> dict[Pair, str]:
     return found
 
 
+@cache
+def _order() -> dict[str, int]:
+    return {name: number for number, name in enumerate(dimensions())}
+
+
+def _pair(one: tuple[str, str], other: tuple[str, str]) -> Pair:
+    """Return two values as a pair, in the order of their dimensions."""
+    return (one, other) if _order()[one[0]] < _order()[other[0]] else (other, one)
+
+
 def _why_not(row: dict[str, str]) -> str:
-    """Return why a pair can't be composed; a dispatcher's fault gets the service that it needs."""
+    """Return why a row can't be composed, empty if it can; a dispatcher's fault gets the service that it needs."""
     needs_service = row.get("dispatcher", "none") != "none" and "delivery" not in row
     try:
         compose(row | ({"delivery": "service"} if needs_service else {}))
@@ -63,12 +73,9 @@ def _why_not(row: dict[str, str]) -> str:
 
 
 @cache
-def cover(seed: int = 0, about: tuple[str, ...] = ()) -> Cover:
-    """Return rows in which all possible pairs come together, and all triples of the dimensions `about`."""
-    rows = [usual_row(), *_array(tuple(dimensions()), 2, seed)]
-    if about:
-        usual = usual_row()
-        rows += [usual | row for row in _array(about, min(3, len(about)), seed)]
+def cover() -> Cover:
+    """Return rows in which all possible pairs come together."""
+    rows = [usual_row(), *_array(tuple(dimensions()), strength=2)]
     possible = [repaired for row in rows if (repaired := _repaired(row))]
     covered = {pair for row in possible for pair in pairs_of(row)}
     missing = dict.fromkeys(sorted(_all_pairs() - covered - impossible_pairs().keys()))
@@ -90,28 +97,33 @@ def cover(seed: int = 0, about: tuple[str, ...] = ()) -> Cover:
     return Cover(tuple(unique.values()), frozenset(covered), impossible)
 
 
+@cache
+def triples(names: tuple[str, ...]) -> tuple[dict[str, str], ...]:
+    """Return rows in which all triples of the values of some dimensions come together; the others are as usual."""
+    usual = usual_row()
+    rows = [usual, *(usual | row for row in _array(names, strength=3))]
+    possible = [repaired for row in rows if (repaired := _repaired(row))]
+    return tuple({tuple(row.items()): row for row in possible}.values())
+
+
 def _packed(pair: Pair, missing: Collection[Pair]) -> dict[str, str]:
     """Return a row with a pair and as many other missing pairs as a greedy choice finds.
 
     The library ends when it can't complete a row under the constraints, and leaves the pairs of values that exclude
     most others.
     """
-    row = dict(pair)
-    names = list(dimensions())
-    for name in names:
+    row, usual, excluded = dict(pair), usual_row(), impossible_pairs()
+    for name, values in dimensions().items():
         if name in row:
             continue
-        best, most = usual_row()[name], -1
-        for value in dimensions()[name]:
-            pairs = [
-                ((name, value), each) if names.index(name) < names.index(each[0]) else (each, (name, value))
-                for each in row.items()
-            ]
+        best, most = usual[name], -1
+        for value in values:
+            pairs = [_pair((name, value), each) for each in row.items()]
             count = sum(each in missing for each in pairs)
-            if count > most and not any(each in impossible_pairs() for each in pairs):
+            if count > most and not any(each in excluded for each in pairs):
                 best, most = value, count
         row[name] = best
-    return {name: row[name] for name in names}
+    return {name: row[name] for name in dimensions()}
 
 
 def random_row(seed: int) -> dict[str, str]:
@@ -125,17 +137,17 @@ def random_row(seed: int) -> dict[str, str]:
     return row
 
 
-def _array(names: Sequence[str], strength: int, seed: int) -> list[dict[str, str]]:
+def _array(names: Sequence[str], *, strength: int) -> list[dict[str, str]]:
     """Return rows with all pairs or triples of values of some dimensions, in which no two values exclude each other."""
-    excluded, order = impossible_pairs(), {name: number for number, name in enumerate(dimensions())}
+    excluded = impossible_pairs()
     # The generator covers large dimensions in fewer rows if they come first.
     largest_first = sorted(names, key=lambda name: -len(dimensions()[name]))
 
     def is_possible(values: Sequence[str]) -> bool:
         *others, last = zip(largest_first, values, strict=False)
-        return not any(tuple(sorted((each, last), key=lambda item: order[item[0]])) in excluded for each in others)
+        return not any(_pair(each, last) in excluded for each in others)
 
-    random = Random(f"cover {seed}")  # noqa: S311 - reproducible
+    random = Random("cover 0")  # noqa: S311 - reproducible
     parameters = [random.sample(list(dimensions()[name]), k=len(dimensions()[name])) for name in largest_first]
     rows = AllPairs(parameters, filter_func=is_possible, n=strength)
     return [dict(zip(largest_first, row, strict=True)) for row in rows]

@@ -10,29 +10,21 @@ from harness.generated.draft import Draft, Value, usual
 from harness.generated.surroundings import CHUNK, MANIFEST, Impossible
 
 
-def _objects(draft: Draft, **contents: str) -> None:
-    """Preload files by their position, and a manifest."""
-    level = draft.fields.get("level", "chain")
+def _objects(draft: Draft, *, level: str = "", **contents: str) -> None:
+    """Preload files by their position, and a manifest; a position replaces what `all` says of its file.
+
+    The files were proved at the level of the scenario, unless `level` is given.
+    """
     last = len(draft.parts) - 1
-    for position, content in contents.items():
-        chunks = {"first": [0], "last": [last], "all": range(last + 1)}.get(position, [])
-        draft.add("preloaded_objects", *(_file(chunk, content, level) for chunk in chunks))
-        if position == "manifest":
-            draft.add("preloaded_objects", {"key": MANIFEST, "content": content})
-
-
-def _complete_but(draft: Draft, *, position: str, content: str) -> None:
-    """Preload a manifest and all files, of which one is damaged."""
-    level = draft.fields.get("level", "chain")
-    damaged = {"first": 0, "last": len(draft.parts) - 1}[position]
-    for chunk in range(len(draft.parts)):
-        draft.add("preloaded_objects", _file(chunk, content if chunk == damaged else "whole", level))
-    draft.add("preloaded_objects", {"key": MANIFEST, "content": "manifest"})
-
-
-def _less_evidence(draft: Draft) -> None:
-    draft.add("preloaded_objects", *(_file(chunk, "whole", "rows") for chunk in range(len(draft.parts))))
-    draft.add("preloaded_objects", {"key": MANIFEST, "content": "manifest"})
+    positions = {"all": range(last + 1), "first": [0], "last": [last]}
+    files = {
+        chunk: contents[position] for position, chunks in positions.items() if position in contents for chunk in chunks
+    }
+    evidence = level or draft.fields.get("level", "chain")
+    for chunk, content in files.items():
+        draft.add("preloaded_objects", {"key": CHUNK, "content": content, "chunk": chunk, "evidence": evidence})
+    if "manifest" in contents:
+        draft.add("preloaded_objects", {"key": MANIFEST, "content": contents["manifest"]})
 
 
 def _text(key: str, draft: Draft, *, body: str) -> None:
@@ -40,7 +32,8 @@ def _text(key: str, draft: Draft, *, body: str) -> None:
 
 
 def stored() -> list[Value]:
-    """Return what an earlier attempt, or somebody else, left under the prefix."""
+    """Return what an earlier attempt or another worker has left under the prefix."""
+    complete = partial(_objects, all="whole", manifest="manifest")
     return [
         Value("nothing", usual),
         Value("the first file", partial(_objects, first="whole")),
@@ -48,27 +41,21 @@ def stored() -> list[Value]:
         Value("all files, no manifest", partial(_objects, all="whole")),
         Value("a manifest alone", partial(_objects, manifest="manifest")),
         Value("all files and a short manifest", partial(_objects, all="whole", manifest="short-manifest")),
-        Value("the whole version", partial(_objects, all="whole", manifest="manifest")),
-        Value("the whole version, proved by rows", _less_evidence),
+        Value("the whole version", complete),
+        Value("the whole version, proved by rows", partial(complete, level="rows")),
         Value("the first file is broken", partial(_objects, first="broken")),
         Value("the last file is broken", partial(_objects, last="broken")),
         Value("the last file lacks rows", partial(_objects, last="fewer-rows")),
         Value("the first file has other rows", partial(_objects, first="other-rows")),
-        Value("a manifest over a broken first file", partial(_complete_but, position="first", content="broken")),
-        Value("a manifest over a broken last file", partial(_complete_but, position="last", content="broken")),
-        Value(
-            "a manifest over a last file that lacks rows", partial(_complete_but, position="last", content="fewer-rows")
-        ),
+        Value("a manifest over a broken first file", partial(complete, first="broken")),
+        Value("a manifest over a broken last file", partial(complete, last="broken")),
+        Value("a manifest over a last file that lacks rows", partial(complete, last="fewer-rows")),
         Value("made-up data", partial(_objects, first="fake")),
         Value("a foreign Parquet file", partial(_text, "{prefix}part-0.parquet", body="PAR1")),
         Value("an empty manifest", partial(_text, MANIFEST, body="")),
         Value("a manifest that is no JSON", partial(_text, MANIFEST, body="{")),
         Value("a manifest of another version", partial(_text, MANIFEST, body='{"version": 2}')),
     ]
-
-
-def _file(chunk: int, content: str, level: str) -> dict[str, Any]:
-    return {"key": CHUNK, "content": content, "chunk": chunk, "evidence": level}
 
 
 def cryo() -> list[Value]:

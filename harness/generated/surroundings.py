@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from harness.contract import MANIFEST_NAME
+from harness.contract import LEVELS, MANIFEST_NAME
 from harness.generated.draft import Draft, Value, usual
 from harness.model.configuration import FILE_BYTES, FILES, TOTAL_BYTES
 
@@ -34,7 +34,7 @@ def deliveries() -> list[Value]:
 def levels() -> list[Value]:
     """Return the levels of proof, and fake mode."""
     return [
-        *(Value(name, partial(_field, "level", name)) for name in ("rows", "chain", "receipts")),
+        *(Value(name, partial(_field, "level", name)) for name in LEVELS),
         Value("fake mode", partial(_field, "mode", "fake")),
     ]
 
@@ -105,7 +105,7 @@ def store_faults() -> list[Value]:
         draft.add("store_faults", {"operation": "put", "may_miss": True, **fields})
 
     def last_file(draft: Draft, **fields: Any) -> None:
-        fault(draft, key="parquet$", nth=len(draft.parts), times=1, **fields)
+        fault(draft, key=files, nth=len(draft.parts), times=1, **fields)
 
     manifest, files = f"{MANIFEST_NAME}$", "parquet$"
     return [
@@ -127,13 +127,9 @@ def store_faults() -> list[Value]:
         Value("the manifest's PUT is denied", partial(fault, key=manifest, status=403, code="AccessDenied")),
         Value("every listing is denied", partial(fault, operation="list", status=403, code="AccessDenied")),
         Value("half of each file is kept", partial(fault, key=files, do="keep-half")),
-        Value("half of the last file is kept", partial(_keep_half_of_last, fault)),
+        Value("half of the last file is kept", partial(last_file, do="keep-half")),
         Value("half of the manifest is kept", partial(fault, key=manifest, do="keep-half")),
     ]
-
-
-def _keep_half_of_last(fault: Any, draft: Draft) -> None:
-    fault(draft, key="parquet$", nth=len(draft.parts), times=1, do="keep-half")
 
 
 def dispatcher_faults() -> list[Value]:

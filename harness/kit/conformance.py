@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from harness import targets
+from harness.generated import generate
 from harness.kit import generated, known
 from harness.kit.commands import INTERRUPTED, JOBS, USAGE, Jobs, Reports, check_writable, finish, usage_errors
 from harness.kit.detect import with_time_limit
@@ -104,7 +105,7 @@ def conformance_command(  # noqa: PLR0913, PLR0917 - each is an option of the co
         )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
-    for line in generated.summary(results):
+    if line := generated.summary(results):
         typer.echo(f"{line}; seed {seed}")
     failures, complaints = known.compare(known_failures, results) if known_file is not None else ({}, ())
     result = replace(
@@ -131,7 +132,7 @@ def _chosen(names: Sequence[str], *, profile: Profile, count: int | None, seed: 
     if names:
         return generated.chosen(names, count=count or 0, seed=seed, about="")
     share = (GENERATED if profile == "hardened" else 0) if count is None else count
-    return [*find(), *generated.chosen((), count=share, seed=seed, about="")] if share else find()
+    return [*find(), *generate(share, seed=seed)]
 
 
 class TimeLimit:

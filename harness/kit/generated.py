@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,7 @@ def chosen(names: Iterable[str], *, count: int, seed: int, about: str) -> list[S
 
 
 def _named(name: str) -> Scenario:
-    try:
-        scenario = by_name(name)
-    except Impossible as reason:  # pragma: no cover - rows are possible
-        raise BadScenario(f"{name}: {reason}") from None
+    scenario = by_name(name)
     if scenario is None:
         raise BadScenario(
             f"{name}: a generated scenario is called generated-SEED-NUMBER or generated-CLAUSE-SEED-NUMBER"
@@ -54,28 +51,6 @@ def seed_of_week(now: datetime) -> int:
     """Return a seed that is another one each week, such as 202648."""
     year, week, _ = now.isocalendar()
     return year * 100 + week
-
-
-def summary(results: Sequence[ScenarioResult]) -> Iterator[str]:
-    """Yield lines about what the generated scenarios among some results have covered."""
-    rows = [(row_of_name(result.name), result) for result in results if is_generated(result.name)]
-    if not rows:
-        return
-    values = {value for row, _ in rows for value in row.items()}
-    pairs = {pair for row, _ in rows for pair in pairs_of(row)}
-    with_clauses = {
-        (*value, clause)
-        for row, result in rows
-        for value in row.items()
-        for clause in (*result.checks.passed, *(violation.clause for violation in result.violations))
-    }
-    known = cover()
-    total = sum(map(len, dimensions().values()))
-    yield (
-        f"{len(rows)} generated scenarios: {len(values)} of {total} values, {len(pairs & known.covered):,} of "
-        f"{len(known.covered):,} possible pairs ({len(known.impossible):,} are impossible), "
-        f"{len(with_clauses):,} pairs of a value and a clause"
-    )
 
 
 def coverage(results: Sequence[ScenarioResult]) -> dict[str, Any]:
@@ -109,6 +84,21 @@ def coverage(results: Sequence[ScenarioResult]) -> dict[str, Any]:
     }
 
 
+def summary(results: Sequence[ScenarioResult]) -> str:
+    """Return a line about what the generated scenarios among some results have covered; empty without any."""
+    count = sum(is_generated(result.name) for result in results)
+    if not count:
+        return ""
+    found = coverage(results)
+    values = [value for known in found["values"].values() for value in known.values()]
+    possible, missing = len(cover().covered), len(found["uncovered"])
+    return (
+        f"{count} generated scenarios: {sum(value['scenarios'] > 0 for value in values)} of {len(values)} values, "
+        f"{possible - missing:,} of {possible:,} possible pairs ({len(found['impossible']):,} are impossible), "
+        f"{sum(len(value['clauses']) for value in values):,} pairs of a value and a clause"
+    )
+
+
 def check_coverage(path: Path | None) -> None:
     """Check that a file can be written, before anything runs.
 
@@ -125,7 +115,7 @@ def _texts(pair: Pair) -> list[str]:
 
 def show(results: Sequence[ScenarioResult], run_one: RunOne, *, seed: int) -> None:
     """Print what generated scenarios covered, and for the first failing ones which values are enough to fail."""
-    for line in summary(results):
+    if line := summary(results):
         typer.echo(f"{line}; seed {seed}")
     failing = [each for each in results if is_generated(each.name) and each.verdict is Verdict.FAIL]
     for result in failing[:MAX_SHRUNK]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.contract import dataset_version, payload_is_valid
 from harness.model.allowed import ALL, FATAL, SUCCESS, Allowed, Finding, Stage, conclude
 from harness.model.configuration import cap_findings, configuration_findings, environment_of
 from harness.model.cryo import cryo_findings
@@ -30,68 +31,49 @@ __all__ = ["ALL", "Allowed", "allowed", "bad_fields", "evidence_of"]
 
 def allowed(scenario: Scenario) -> tuple[Allowed, ...]:
     """Return what the contract allows for each task of a scenario."""
-    return tuple(_of_task(scenario, index) for index in range(len(scenario.tasks)))
+    payloads = [parsed(line) for line in scenario.tasks]
+    found: list[Allowed] = []
+    for line in scenario.tasks:
+        found.append(_of_task(scenario, line, payloads, found))
+    return tuple(found)
 
 
-def _of_task(scenario: Scenario, index: int) -> Allowed:
-    line = scenario.tasks[index]
-    payload = parsed(line)
-    findings = [*configuration_findings(environment_of(scenario, line)), *payload_findings(payload)]
+def _of_task(scenario: Scenario, line: TaskLine, payloads: list[Any], earlier: list[Allowed]) -> Allowed:
+    """Return what is allowed for a task after the `earlier` ones; `payloads` are those of all tasks."""
+    environment, payload, first = environment_of(scenario, line), payloads[len(earlier)], payloads[0]
+    findings = [*configuration_findings(environment), *payload_findings(payload)]
     if any(finding.certain for finding in findings):
         return conclude(findings, is_published=False)
-    findings += [*_of_range(scenario, line, payload), *_other_dataset_findings(scenario, index)]
-    first = parsed(scenario.tasks[0])
-    if isinstance(first, dict) and _version(first) == _version(payload):
-        findings += stored_findings(scenario, payload)
     stored = stored_of(scenario, payload)
-    is_first = payload == first
+    findings += cap_findings(
+        environment,
+        payload,
+        is_measured=scenario.mode == "real" and isinstance(first, dict) and _range(first) == _range(payload),
+        has_more_files=any(fault["do"] in {"extra_file", "grow"} for fault in scenario.cryo_faults),
+    )
+    findings += store_findings(scenario, has_stored_files=stored.files)
+    findings += dispatcher_findings(scenario)
+    if scenario.mode == "real":
+        findings += node_findings(scenario, environment, payload)
+        findings += cryo_findings(scenario, payload, has_stored_files=stored.files)
+        findings += unknown_node(scenario)
+    before = list(zip(payloads, earlier, strict=False))
+    findings += _other_dataset_findings(payload, before)
+    if payload_is_valid(first) and dataset_version(first) == dataset_version(payload):
+        findings += stored_findings(scenario, payload)
     if not stored.is_known:
         findings.append(Finding(Stage.CRYO, ALL, "", certain=False))
-    return conclude(findings, is_published=is_first and (stored.published or _is_again(scenario, index)))
+    again = not line.concurrent and any(other == payload and each.outcomes == SUCCESS for other, each in before)
+    return conclude(findings, is_published=payload == first and (stored.published or again))
 
 
-def _of_range(scenario: Scenario, line: TaskLine, payload: dict[str, Any]) -> Iterator[Finding]:
-    """Yield what a scenario does to a task with a valid payload."""
-    environment = environment_of(scenario, line)
-    first = parsed(scenario.tasks[0])
-    is_measured = scenario.mode == "real" and isinstance(first, dict) and _range(first) == _range(payload)
-    has_more_files = any(fault["do"] in {"extra_file", "grow"} for fault in scenario.cryo_faults)
-    yield from cap_findings(environment, payload, is_measured=is_measured, has_more_files=has_more_files)
-    yield from store_findings(scenario, has_stored_files=stored_of(scenario, payload).files)
-    yield from dispatcher_findings(scenario)
-    if scenario.mode == "fake":
-        return
-    stored = stored_of(scenario, payload)
-    yield from node_findings(scenario, environment, payload)
-    yield from cryo_findings(scenario, payload, has_stored_files=stored.files)
-    yield from unknown_node(scenario)
-
-
-def _is_again(scenario: Scenario, index: int) -> bool:
-    """Return whether an earlier task of the same payload, which is over by then, has published the version."""
-    if scenario.tasks[index].concurrent:
-        return False
-    own = parsed(scenario.tasks[index])
-    earlier = [at for at in range(index) if parsed(scenario.tasks[at]) == own]
-    return any(_of_task(scenario, at).outcomes == SUCCESS for at in earlier)
-
-
-def _other_dataset_findings(scenario: Scenario, index: int) -> Iterator[Finding]:
+def _other_dataset_findings(payload: dict[str, Any], before: list[tuple[Any, Allowed]]) -> Iterator[Finding]:
     """Yield a finding if an earlier task has published another dataset as the same version (LAY-12)."""
-    own = parsed(scenario.tasks[index])
-    for at in range(index):
-        other = parsed(scenario.tasks[at])
-        is_same_version = isinstance(other, dict) and _version(other) == _version(own)
-        if is_same_version and other.get("cryo_dataset_name") != own["cryo_dataset_name"]:
-            published = _of_task(scenario, at).outcomes == SUCCESS
-            yield Finding(Stage.BEFORE_CRYO, FATAL, "LAY-12", certain=published)
+    for other, each in before:
+        is_same_version = payload_is_valid(other) and dataset_version(other) == dataset_version(payload)
+        if is_same_version and other["cryo_dataset_name"] != payload["cryo_dataset_name"]:
+            yield Finding(Stage.BEFORE_CRYO, FATAL, "LAY-12", certain=each.outcomes == SUCCESS)
 
 
 def _range(payload: dict[str, Any]) -> tuple[Any, ...]:
     return payload.get("cryo_dataset_name"), payload.get("range_start"), payload.get("range_end")
-
-
-def _version(payload: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what a version is made of (VER-2)."""
-    names = ("dataset_uuid", "config_hash", "chain_id", "range_start", "range_end")
-    return tuple(str(payload.get(name)).lower() for name in names)

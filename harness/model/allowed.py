@@ -31,13 +31,15 @@ class Stage(IntEnum):
 class Finding:
     """Something in a scenario that keeps a task from its success: how the task may end, and the clause that says so.
 
-    If it is not `certain`, the task may also end as if the finding were not there.
+    If it is not `certain`, the task may also end as if the finding were not there. One that `meets_published` data may
+    end the task of a version that is published already as well.
     """
 
     stage: Stage
     outcomes: Outcomes
     clause: str
     certain: bool = True
+    meets_published: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +73,14 @@ def conclude(findings: list[Finding], *, is_published: bool) -> Allowed:
     Whether it must keep to the caps as well is left open.
     """
     outcomes: Outcomes = frozenset()
-    clauses: list[str] = []
-    cryo: bool | None = None
+    clauses: dict[str, None] = {}
     for stage in Stage:
         found = [finding for finding in findings if finding.stage is stage]
-        for finding in found:
-            outcomes |= finding.outcomes
-            clauses.append(finding.clause)
+        outcomes = outcomes.union(*(finding.outcomes for finding in found))
+        clauses |= dict.fromkeys(finding.clause for finding in found)
         if stage is Stage.BEFORE_CRYO and is_published:
-            for finding in findings:
-                outcomes |= finding.outcomes if finding.clause == "CAP-1" else frozenset()
-            return Allowed(outcomes | SUCCESS, cryo=False, clauses=(*dict.fromkeys(clauses), "LAY-10"))
+            others = (finding.outcomes for finding in findings if finding.meets_published)
+            return Allowed(outcomes.union(SUCCESS, *others), cryo=False, clauses=(*clauses, "LAY-10"))
         if any(finding.certain for finding in found):
-            cryo = cryo if stage > Stage.BEFORE_CRYO else False
-            break
-    else:
-        outcomes |= SUCCESS
-        cryo = None if findings else True
-    return Allowed(outcomes, cryo, tuple(dict.fromkeys(clauses)))
+            return Allowed(outcomes, False if stage <= Stage.BEFORE_CRYO else None, tuple(clauses))
+    return Allowed(outcomes | SUCCESS, None if findings else True, tuple(clauses))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-Level = Literal["rows", "chain", "receipts"]
-BY_CHAIN = ("blocks", "transactions", "logs", "erc20_transfers", "erc721_transfers", "traces", "geth_calls")
-"""The datasets for which level `chain` compares rows with a node's answers; the others have rows alone."""
+from harness.contract import CHAIN_LEVEL_DATASETS
+
+if TYPE_CHECKING:
+    from harness.contract import Level
+
 BY_RECEIPTS = ("transactions", "logs", "erc20_transfers", "erc721_transfers")
-"""Those of which receipts say something: gas used, success and logs."""
+"""The datasets of which receipts say something: gas used, success and logs."""
 
 
 def evidence_of(dataset: Any, level: Level) -> Level:
     """Return the level that must be recorded if `level` is asked for."""
     if level == "receipts" and dataset not in BY_RECEIPTS:
         level = "chain"
-    return level if level != "chain" or dataset in BY_CHAIN else "rows"
+    return level if level != "chain" or dataset in CHAIN_LEVEL_DATASETS else "rows"

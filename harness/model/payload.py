@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from harness.contract import LAST_BLOCK, NAME, UUID_IN_ANY_CASE
 from harness.model.allowed import FATAL, Finding, Stage
 from harness.world.catalogue import by_range_alone
 
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.scenario import TaskLine
-
-UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-NAME = re.compile(r"[a-z0-9_]{1,64}")
-LAST_BLOCK = 4_294_967_295
 
 
 def _is_integer(value: Any) -> bool:
@@ -34,7 +31,7 @@ def _is_pool(value: Any) -> bool:
 
 
 FIELDS: dict[str, Callable[[Any], bool]] = {
-    "dataset_uuid": _matches(UUID),
+    "dataset_uuid": _matches(UUID_IN_ANY_CASE),
     "dataset_key": _matches(NAME),
     "chain_id": lambda value: _is_integer(value) and value > 0,
     "cryo_dataset_name": _matches(NAME),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.contract import MANIFEST_NAME, chunks
+from harness.contract import LEVELS, MANIFEST_NAME, chunks
 from harness.model.allowed import FATAL, Finding, Stage
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from harness.scenario import PreloadedObject, Scenario
 
-LEVELS = ("rows", "chain", "receipts")
 MANIFEST = "{prefix}" + MANIFEST_NAME
 CHUNK = "{prefix}{chunk}"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.contract import Level
     from harness.fakes.dispatcher import DispatcherServer
     from harness.stores.bucket import Bucket
     from harness.stores.queue import Queue
@@ -26,7 +27,7 @@ class WorkerEnvironment:
     mode: Literal["real", "fake"] = "real"
     node_url: str | None = None
     cryo: str | None = None
-    coverage: Literal["rows", "chain", "receipts"] | None = None
+    coverage: Level | None = None
     bucket: Bucket | None = None
     queue: Queue | None = None
     dispatcher: DispatcherServer | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from harness.contract import Level
 from harness.faults import AnyRpcFault, DispatcherFault, StoreFault, Trigger
 
 
@@ -121,7 +122,7 @@ class PreloadedObject(Strict):
     text: str = ""
     chunk: int = Field(default=0, ge=0)
     dataset: str | None = None
-    evidence: Literal["rows", "chain", "receipts"] = "chain"
+    evidence: Level = "chain"
 
 
 class PreloadedFile(Strict):
@@ -187,8 +188,8 @@ class Scenario(Strict):
     mode: Literal["real", "fake"] = "real"
     cryo: Word = Field(default="fake-cryo", min_length=1)
     store: Literal["s3", "directory"] = "s3"
-    level: Literal["rows", "chain", "receipts"] = "rows"
-    evidence: Literal["rows", "chain", "receipts"] | None = None
+    level: Level = "rows"
+    evidence: Level | None = None
     pool_url: bool = True
     patience_seconds: float = Field(default=40.0, gt=0, le=300)
     environment: Environment = Field(default_factory=dict)

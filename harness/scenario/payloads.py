@@ -6,13 +6,12 @@ import json
 from difflib import get_close_matches
 from typing import Any
 
+from harness.contract import LAST_BLOCK
 from harness.scenario.model import PAYLOAD, TaskLine
 from harness.world.catalogue import by_range_alone
 
 Field = tuple[str, ...]
 SUCCESSES = {"success", "success_or_retry"}
-LAST_BLOCK = 4_294_967_295
-"""The limit of PAY-5."""
 MAX_BLOCKS = 100_000
 """The largest range to publish, since the oracle computes all of its rows."""
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import lru_cache
 
 from harness.contract import chunks
 from harness.faults.store import DEFECTS
@@ -160,8 +161,7 @@ def _cryo_faults(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(("cryo_faults", at, "do"), f"{message}; see harness/fakes/cryo/faults.py")
             continue
         try:
-            json.dumps(fault, allow_nan=False)
-            check("harness_script", {"faults": [fault]})
+            _check_script(json.dumps(fault, allow_nan=False))
         except (SchemaMismatch, TypeError, ValueError, RecursionError) as error:
             reason = str(error).removeprefix("harness_script: ").replace("faults[0].", "").replace("faults[0]: ", "")
             yield Problem(("cryo_faults", at), f"{reason}; see harness/fakes/cryo/faults.py")
@@ -170,6 +170,16 @@ def _cryo_faults(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(("cryo_faults", at, "chunk"), f"there are {max(lengths)} chunks, counted from 0")
         if lengths and fault.get("after_chunks", 0) > max(lengths):
             yield Problem(("cryo_faults", at, "after_chunks"), f"there are {max(lengths)} chunks")
+
+
+@lru_cache(maxsize=256)
+def _check_script(fault: str) -> None:
+    """Check a fault, as JSON, against the schema of fake Cryo's script; generated scenarios have few different ones.
+
+    Raises:
+        SchemaMismatch: it does not fit.
+    """
+    check("harness_script", {"faults": [json.loads(fault)]})
 
 
 def _chunks(line: TaskLine) -> list[range]:
