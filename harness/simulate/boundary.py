@@ -126,14 +126,8 @@ class Boundary:
         was_stopped = self.schedule.ends_turn(life, call.name)
         if was_stopped:
             await self._resumed(life)
-        operation = self._numbering.next(call.name)
-        self.operations.append(operation)
-        self.senders.append(life)
+        kind = self._begin(call.name, life)
         loop = current_loop()
-        fault = self.plan.fault_of(operation, loop.time())
-        kind = None if fault is None else fault.kind
-        if fault is not None:
-            self.workers.note(fault)
         await self._signal(kind, life)
         if kind == "overtaken":
             call.overtake()
@@ -156,13 +150,19 @@ class Boundary:
             Crashed: the worker is dead.
         """
         self._check_alive(life)
-        operation = self._numbering.next(f"{DISK}{name}")
+        if self._begin(f"{DISK}{name}", life) is not None:
+            raise Refused(name)
+
+    def _begin(self, name: str, life: int) -> Kind | None:
+        """Number an operation, and return the kind of the fault that is planned for it."""
+        operation = self._numbering.next(name)
         self.operations.append(operation)
         self.senders.append(life)
         fault = self.plan.fault_of(operation, current_loop().time())
-        if fault is not None:
-            self.workers.note(fault)
-            raise Refused(operation.name)
+        if fault is None:
+            return None
+        self.workers.note(fault)
+        return fault.kind
 
     async def _signal(self, kind: Kind | None, life: int) -> None:
         """Do to the worker what is planned before its request is sent."""

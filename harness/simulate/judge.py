@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from harness.checks.verdict import NOT_SHOWN, check_history
 from harness.history import DispatcherCall, FinalState, of
 from harness.simulate.plan import PlannedFault, Switch
-from harness.simulate.secrets import told_tokens
 from harness.simulate.stored import needless_changes
+from harness.simulate.tokens import told_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def problems_of(world: World, events: Sequence[Event]) -> list[str]:
     ]
     found += [error for error in checked.errors if NOT_SHOWN not in error]
     found += [f"{BY_ATTEMPT}: {each.detail}" for each in world.machine.violations if each.clause == BY_ATTEMPT]
-    found += told_tokens(events, world.machine.worker_token)
+    found += told_tokens(events, world.machine.secrets)
     claims = world.doubles.dispatcher.claims_after_sigterm
     found += [f"LSE-4: expected no claim after SIGTERM; seen: one of worker {life}" for life in claims]
     if len(world.boundary.operations) > MANY_REQUESTS:
