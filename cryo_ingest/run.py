@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +16,7 @@ from cryo_ingest.logs import log
 from cryo_ingest.model import parse_task
 from cryo_ingest.publish.stores import check_writable
 from cryo_ingest.redact import Redactor
-from cryo_ingest.run_progress import AttemptProgress
+from cryo_ingest.run_progress import PROGRESS_SECONDS, AttemptProgress
 from cryo_ingest.screen import Screen, refresh_while
 from cryo_ingest.signals import on_first_signal
 from cryo_ingest.wiring import make_ports
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from cryo_ingest.screen import Show
     from cryo_ingest.settings import Settings
     from cryo_ingest.wiring import WorkerPorts
-
-
-PROGRESS_SECONDS = 1.0
-"""How often Cryo's progress is logged if a screen shows it."""
 
 
 def run(assignment: Assignment, *, settings: Settings, store: ObjectStore, show: Show) -> int:
@@ -95,12 +90,11 @@ async def _run_with_signals(
 
 def problem_of_store(assignment: Assignment, store: ObjectStore) -> IngestError | None:
     """Return why a directory can't be published to; the attempt itself reports a bad payload, which touches nothing."""
-    with suppress(BadPayload):
+    try:
         find_dataset(parse_task(assignment.payload).cryo_dataset_name)
-        try:
-            check_writable(store)
-        except IngestError as error:
-            return error
+        check_writable(store)
+    except IngestError as error:
+        return None if isinstance(error, BadPayload) else error
     return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cryo_ingest.meter import RpcMeter
-from cryo_ingest.screen import duration, short
+from cryo_ingest.screen import duration, short, traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,12 @@ PHASES = {
 }
 QUIET_EVENTS = frozenset(("data.fake", "data.known_defect", "endpoint.no_finality"))
 """Warnings that each attempt repeats; the summary or the log has them."""
+
+
+FAKE_DATA = "the data are fake: set TRACE_CRYO_MODE=real for the chain's own data"
+"""The last line but one of a summary in fake mode."""
+PROGRESS_SECONDS = 1.0
+"""How often the progress of each Cryo is logged if a screen shows it."""
 
 
 def is_problem(event: Mapping[str, Any]) -> bool:
@@ -78,8 +84,8 @@ class AttemptProgress:
     def print_summary(self, log_file: Path) -> None:
         """Print what was done, or why it failed, and where the log is."""
         seconds = duration(self.clock() - self.started)
-        totals, proved = self.totals(), self.last.get("range.proved")
-        calls = f", {totals['calls']:,} calls, {totals['retried_calls']:,} retried" if totals["calls"] else ""
+        proved, calls = self.last.get("range.proved"), traffic(self.totals())
+        calls = f", {calls}" if calls else ""
         failed = self.last.get("attempt.failed")
         if failed is not None:
             self.screen.print(f"failed after {seconds}{calls}: {failed['error']}: {failed['message']}")
@@ -93,7 +99,7 @@ class AttemptProgress:
             written = f"{proved['rows']:,} rows, {short(proved['bytes'])}B in {proved['files']} files"
             self.screen.print(f"published {written}, level {proved['evidence']}, in {seconds}{calls}")
         if "data.fake" in self.last:
-            self.screen.print("the data are fake: set TRACE_CRYO_MODE=real for the chain's own data")
+            self.screen.print(FAKE_DATA)
         self.screen.print(f"log: {log_file}")
 
     def _update(self, event: Mapping[str, Any], total: int, done: float) -> None:

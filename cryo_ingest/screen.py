@@ -148,6 +148,11 @@ class Screen:
         return Group(table, *counts, *lines)
 
 
+def traffic(totals: Mapping[str, int]) -> str:
+    """Return the RPC calls of a summary, from `RpcMeter.totals`; empty without any."""
+    return f"{totals['calls']:,} calls, {totals['retried_calls']:,} retried" if totals["calls"] else ""
+
+
 async def refresh_while(work: Awaitable[T], tick: Callable[[], None]) -> T:
     """Await work and call `tick` at each refresh, and once more at the end."""
     task = asyncio.ensure_future(work)

@@ -10,13 +10,15 @@ import re
 from typing import TYPE_CHECKING
 
 from cryo_ingest.datasets import find_dataset
-from cryo_ingest.errors import BadJob, BadPayload
+from cryo_ingest.errors import BadPayload
 from cryo_ingest.model import MAX_BLOCK_NUMBER, MAX_CHAIN_ID, NAME_PATTERN, check_pool_name
 from cryo_ingest.sync.job import FixedTarget, FollowHead, Job, Stream
-from cryo_ingest.sync.yaml_fields import Fields, Problem, compose
+from cryo_ingest.sync.yaml_fields import parse_file, read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryo_ingest.sync.yaml_fields import Fields
 
 MAX_BYTES = 1024**2
 """A job of a thousand streams has a tenth of this."""
@@ -37,12 +39,7 @@ def read_job(path: Path) -> Job:
     Raises:
         BadJob: it can't be read, or has mistakes; the message names each with its line and field.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise BadJob(path.name, [f"can't be read: {error.strerror}"]) from None
-    return parse_job(content, name=path.name)
+    return parse_job(read_file(path, max_bytes=MAX_BYTES), name=path.name)
 
 
 def parse_job(content: bytes, *, name: str) -> Job:
@@ -51,13 +48,7 @@ def parse_job(content: bytes, *, name: str) -> Job:
     Raises:
         BadJob: it has mistakes; the message names each with its line and field.
     """
-    problems: list[Problem] = []
-    if len(content) > MAX_BYTES:
-        raise BadJob(name, [f"is larger than {MAX_BYTES} bytes"])
-    job = _job(Fields.of(compose(content, name), "", problems))
-    if problems:
-        raise BadJob(name, [f"line {each.line}: {each.path}: {each.problem}" for each in sorted(set(problems))])
-    return job
+    return parse_file(content, name, max_bytes=MAX_BYTES, read=_job)
 
 
 def _job(fields: Fields) -> Job:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cryo_ingest import logs
 from cryo_ingest.redact import Redactor
-from cryo_ingest.screen import Screen, Show
+from cryo_ingest.screen import Show
 from cryo_ingest.sync.cost import calls_by_method
 from cryo_ingest.sync.derived import derive_streams
 from cryo_ingest.sync.estimate import Estimate
@@ -90,13 +90,13 @@ def plan(request: PlanRequest, *, settings: Settings, store: ObjectStore, option
 
 def _sample(plans: Sequence[StreamPlan], settings: Settings, show: Show) -> Sampled:
     """Sample the chain, on a terminal with its progress."""
-    if not show.is_live(has_log_format=settings.log_format is not None):
-        return asyncio.run(sample_plans(plans, settings=settings, on_sample=lambda *_: None))
-    with logs.open_log_file(logs.default_log_file("plan")) as file, Screen() as screen:
-        logs.configure(None, Redactor(settings.secrets()), file=file)
+    from cryo_ingest.audit.commands import screen_of  # noqa: PLC0415 - slow to import, and most plans have no samples
+
+    with screen_of("plan", settings, show) as screen:
 
         def on_sample(done: int, count: int) -> None:
-            screen.update("samples", "samples", done=done, total=count)
+            if screen is not None:
+                screen.update("samples", "samples", done=done, total=count)
 
         return asyncio.run(sample_plans(plans, settings=settings, on_sample=on_sample))
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cryo_ingest.run_progress import describe_problem, is_problem
-from cryo_ingest.screen import duration, short
+from cryo_ingest.run_progress import FAKE_DATA, describe_problem, is_problem
+from cryo_ingest.screen import duration, short, traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,10 +69,10 @@ class SyncProgress:
 
     def print_summary(self, log_file: Path) -> None:
         """Print the time, what was written, the traffic, and where the log is."""
-        written, totals = self.state.progress().values(), self.totals()
+        written, calls = self.state.progress().values(), traffic(self.totals())
         rows, size = sum(each.rows for each in written), sum(each.size_bytes for each in written)
-        calls = f"; {totals['calls']:,} calls, {totals['retried_calls']:,} retried" if totals["calls"] else ""
-        self.screen.print(f"{short(rows)} rows, {short(size)}B in {duration(self.clock() - self.started)}{calls}")
+        written_in = f"{short(rows)} rows, {short(size)}B in {duration(self.clock() - self.started)}"
+        self.screen.print("; ".join(filter(None, (written_in, calls))))
         if self.fake:
-            self.screen.print("the data are fake: set TRACE_CRYO_MODE=real for the chain's own data")
+            self.screen.print(FAKE_DATA)
         self.screen.print(f"log: {log_file}")

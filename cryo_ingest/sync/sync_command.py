@@ -18,6 +18,7 @@ from cryo_ingest.logs import log
 from cryo_ingest.model import parse_task
 from cryo_ingest.publish.retrying_store import RetryingStore
 from cryo_ingest.redact import Redactor
+from cryo_ingest.run_progress import PROGRESS_SECONDS
 from cryo_ingest.screen import Screen, Show, refresh_while
 from cryo_ingest.signals import on_first_signal
 from cryo_ingest.sync.embedded import EmbeddedEngine
@@ -51,8 +52,6 @@ STATE_FOLDER = ".cryo-sync"
 
 LISTING_PATIENCE_SECONDS = 600.0
 LOG_FILE = "sync.log"
-PROGRESS_SECONDS = 1.0
-"""How often the progress of each Cryo is logged if a screen shows it."""
 
 
 class AlreadyRunning(Exception):

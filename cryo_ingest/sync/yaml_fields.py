@@ -17,9 +17,11 @@ from cryo_ingest.errors import BadJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import yaml
 
+T = TypeVar("T")
 C = TypeVar("C", bound=str)
 
 INTEGER = re.compile(r"0|[1-9][0-9]{0,29}")
@@ -43,6 +45,34 @@ class Problem:
     line: int
     path: str
     problem: str
+
+
+def read_file(path: Path, *, max_bytes: int) -> bytes:
+    """Return a file's content; of a larger file, a part that is too large as well.
+
+    Raises:
+        BadJob: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(max_bytes + 1)
+    except OSError as error:
+        raise BadJob(path.name, [f"can't be read: {error.strerror}"]) from None
+
+
+def parse_file(content: bytes, name: str, *, max_bytes: int, read: Callable[[Fields], T]) -> T:
+    """Return what `read` makes of the fields of a file.
+
+    Raises:
+        BadJob: the file is too large or has mistakes; the message names each with its line and field.
+    """
+    if len(content) > max_bytes:
+        raise BadJob(name, [f"is larger than {max_bytes} bytes"])
+    problems: list[Problem] = []
+    found = read(Fields.of(compose(content, name), "", problems))
+    if problems:
+        raise BadJob(name, [f"line {each.line}: {each.path}: {each.problem}" for each in sorted(set(problems))])
+    return found
 
 
 @dataclass(slots=True)
