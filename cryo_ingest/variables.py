@@ -19,11 +19,11 @@ OF_OTHER_COMMANDS = (
 """Variables of the service and of jobs, which may be set for every command."""
 POOL_URL = re.compile(r"TRACE_RPC_POOL_[A-Z0-9_]+_URL")
 SIMILAR = 0.75
-"""How similar a name with MAX_ must be to one of ours; other programs have variables with this prefix too."""
+"""How similar a name with MAX_ must be to a known variable; other programs have variables with this prefix too."""
 
 
 def unknown_variables(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
-    """Return each variable with a name like ours that is not known, with the message for it."""
+    """Return each unknown variable that looks like one of this program, with the message for it."""
     known = {*known, *OF_OTHER_COMMANDS}
     return {
         name: _message(name, known)

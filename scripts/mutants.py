@@ -50,7 +50,7 @@ def main() -> int:
     chosen = {worker: choose(worker, options) for worker in options.worker or (OURS, REFERENCE)}
     missing = set(options.name or ()) - {mutant.name for mutants in chosen.values() for mutant in mutants}
     if missing or not any(chosen.values()):
-        parser.error(f"there is no such mutant: {', '.join(sorted(missing)) or options.module}")
+        parser.error(f"unknown mutant: {', '.join(sorted(missing)) or options.module}")
     if options.list:
         print_all(chosen)
         return 0

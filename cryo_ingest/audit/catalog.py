@@ -42,7 +42,7 @@ class CatalogStore(ObjectStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CatalogVersion:
-    """A published version; `rows` and `evidence` are None if they were not read or are not in the store.
+    """A published version; `rows` and `evidence` are None if they were not read, or if the store does not have them.
 
     `evidence` is the lowest level at which a file was proved.
     """

@@ -67,8 +67,8 @@ async def verify(  # noqa: PLR0913 - two options of a command, and what shows it
     """Verify one version: its manifest and keys, then each file's checksum, footer, schema and coverage.
 
     `make_prover` returns a task's prover: one that checks the rows alone, or one that also asks a node. Files are
-    copied to `scratch` one at a time. Without `metadata_required` a file without metadata is no problem: one that was
-    copied into a directory has none. `on_file` is called before the first file and after each.
+    copied to `scratch` one at a time. Unless `metadata_required`, a file may lack metadata, as it
+    does if it was copied into a directory. `on_file` is called before the first file and after each.
 
     Raises:
         IngestError: the store or the node failed.
@@ -140,7 +140,7 @@ def key_problems(stored: set[str], *, listed: set[str], expected: set[str], has_
 
 @dataclass(frozen=True, slots=True)
 class _CheckedFile:
-    """A file's proof, or the problems because of which there is none, and its metadata."""
+    """A file's proof, or the problems that prevented it, and the file's metadata."""
 
     proof: FileProof | None
     problems: tuple[str, ...] = ()

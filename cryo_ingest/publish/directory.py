@@ -39,7 +39,7 @@ UNUSABLE = frozenset(
         *(errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV),
     }
 )
-"""Errors of the file system that another attempt would meet too."""
+"""File system errors that another attempt would get too."""
 
 
 class DirectoryStore:

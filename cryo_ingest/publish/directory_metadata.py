@@ -31,7 +31,7 @@ def to_bytes(metadata: Mapping[str, str]) -> bytes:
 
 
 def read_metadata(root: Path, key: str) -> dict[str, str]:
-    """Return a key's metadata; none if there is no file with an object of strings."""
+    """Return a key's metadata; empty if they are missing or unreadable."""
     try:
         with (root / metadata_key(key)).open("rb") as file:
             value = json.loads(file.read(MAX_METADATA_BYTES))

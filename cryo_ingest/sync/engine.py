@@ -37,7 +37,7 @@ Extend = Callable[["StreamPlan"], None]
 """Adds the tasks of a plan to the run of its stream, and replaces the stream's target."""
 
 Feed = Callable[[Extend], Awaitable[None]]
-"""Plans more tasks while others run; it may run for ever, and is cancelled when the engine drains."""
+"""Plans more tasks while others run; it may run without end, and is cancelled when the engine drains."""
 
 
 class Engine(Protocol):

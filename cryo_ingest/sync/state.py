@@ -109,7 +109,7 @@ class HeadRecord:
     """The last reading of a pool's head, for a job that follows it.
 
     `end` is the end of the blocks that may be planned, `at` the time of the reading, and `problem` says why nothing is
-    planned now. All but `problem` are None before the first reading.
+    planned now. Until the first reading, only `problem` is set.
     """
 
     pool: str
@@ -217,7 +217,7 @@ class State:
         return {row[0]: Progress(*row) for row in rows}
 
     def set_head(self, record: HeadRecord) -> None:
-        """Record a reading of a pool's head, or why there is none."""
+        """Record a reading of a pool's head, or why it failed."""
         row = (record.pool, record.head, record.final, record.end, record.at, record.problem)
         self._write("INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?, ?)", *row)
 

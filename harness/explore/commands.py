@@ -136,7 +136,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def chosen(cells: list[Cell], pattern: re.Pattern[str]) -> list[Cell]:
-    """Return the cells whose names match, and exit if there is none."""
+    """Return the cells whose names match; exit with a usage error if none does."""
     chosen = [cell for cell in cells if pattern.search(cell.name)]
     if not chosen:
         typer.echo(

@@ -81,7 +81,7 @@ def compose(row: Row, *, name: str = "generated") -> Scenario:
 
 def _draft(row: Row, name: str) -> Scenario:
     if unknown := [f"{name} {value}" for name, value in row.items() if value not in dimensions().get(name, {})]:
-        raise Impossible(f"there is no value {unknown[0]}")
+        raise Impossible(f"unknown value: {unknown[0]}")
     draft = Draft()
     for dimension, values in dimensions().items():
         values[row.get(dimension, next(iter(values)))].apply(draft)

@@ -158,7 +158,7 @@ def _conflicts(row: Mapping[str, str]) -> bool:
 
 
 def _repaired(row: dict[str, str], *, keep: Mapping[str, str] | None = None) -> dict[str, str] | None:
-    """Return a row that can be composed, with usual values in place of some that exclude others; None if there is none.
+    """Return a row that can be composed, with usual values in place of some; None if that is impossible.
 
     The values of `keep` stay.
     """

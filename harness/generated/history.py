@@ -53,7 +53,7 @@ def stored() -> list[Value]:
         Value("made-up data", partial(_objects, first="fake")),
         Value("a foreign Parquet file", partial(_text, "{prefix}part-0.parquet", body="PAR1")),
         Value("an empty manifest", partial(_text, MANIFEST, body="")),
-        Value("a manifest that is no JSON", partial(_text, MANIFEST, body="{")),
+        Value("a manifest that is not JSON", partial(_text, MANIFEST, body="{")),
         Value("a manifest of another version", partial(_text, MANIFEST, body='{"version": 2}')),
     ]
 

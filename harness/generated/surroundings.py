@@ -77,7 +77,7 @@ def endpoints() -> list[Value]:
 
 
 def caps() -> list[Value]:
-    """Return caps at, one under and one over what a range has, and caps that are no numbers."""
+    """Return caps at, one under and one over what a range has, and caps that are not numbers."""
 
     def variable(name: str, value: str, draft: Draft) -> None:
         draft.table("environment", **{name: value})

@@ -52,7 +52,7 @@ def _chosen(names: Sequence[str], ids: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in TITLES and name not in clauses():
             groups = ", ".join(TITLES)
-            raise typer.BadParameter(f"there is no clause or group {name!r}; the groups are {groups}", param_hint="ID")
+            raise typer.BadParameter(f"unknown clause or group {name!r}; the groups are {groups}", param_hint="ID")
     chosen = [clause for clause in ids if not wanted or wanted & {clause, clause.partition("-")[0]}]
     if not chosen:
         raise typer.BadParameter("the profile does not have these clauses", param_hint="--profile")

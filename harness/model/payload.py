@@ -44,7 +44,7 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
 
 
 def bad_fields(payload: Any) -> list[str]:
-    """Return the names of the fields that break PAY-1 or PAY-5; a payload that is no object breaks them all."""
+    """Return the names of the fields that break PAY-1 or PAY-5; a payload that is not an object has only bad fields."""
     if not isinstance(payload, dict):
         return list(FIELDS)
     bad = [name for name, is_valid in FIELDS.items() if name not in payload or not is_valid(payload[name])]
@@ -55,7 +55,7 @@ def bad_fields(payload: Any) -> list[str]:
 
 
 def parsed(line: TaskLine) -> Any:
-    """Return the payload of a task as JSON, None if it is no JSON."""
+    """Return the payload of a task as JSON, None if it is not JSON."""
     try:
         return json.loads(line.text())
     except ValueError:

@@ -78,5 +78,5 @@ def _is_survived(fault: DispatcherFault) -> bool:
     is_failure = fault.do in {"reset", "hang"} or (
         fault.do == "status" and fault.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     )
-    # After an unanswered claim, the task waits for the end of the lease that nobody holds.
+    # After an unanswered claim, the task is only offered again when the lease of that claim ends.
     return is_short and is_failure and not (fault.kind == "claim" and fault.when == "after")

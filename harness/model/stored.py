@@ -53,7 +53,7 @@ def _is_read(stored: PreloadedObject) -> bool:
 
 
 def stored_findings(scenario: Scenario, payload: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield stored data that is somebody else's: that of another dataset, and that of the other mode."""
+    """Yield stored data that the task must not touch: those of another dataset, and those of the other mode."""
     foreign = [each for each in scenario.preloaded_objects if each.dataset not in {None, payload["cryo_dataset_name"]}]
     if any(each.key == MANIFEST for each in foreign) and any(each.key == CHUNK for each in foreign):
         yield Finding(Stage.BEFORE_CRYO, FATAL, "LAY-12", certain=_has_all(foreign, payload))
@@ -65,6 +65,6 @@ def stored_findings(scenario: Scenario, payload: Mapping[str, Any]) -> Iterator[
 
 
 def _has_all(objects: list[PreloadedObject], payload: Mapping[str, Any]) -> bool:
-    """Return whether objects of another dataset are a whole version, so that nobody can take them for leftovers."""
+    """Return whether objects of another dataset are a complete version, and so can't be leftovers."""
     count = len(chunks(payload["range_start"], payload["range_end"]))
     return {each.chunk for each in objects if each.key == CHUNK and each.content == "whole"} == set(range(count))

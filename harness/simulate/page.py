@@ -37,7 +37,7 @@ FAULTS = {
     "stopped": "the worker is stopped before it, and goes on after its lease has ended",
     "terminated": "the worker gets SIGTERM",
     "lease-taken": "the dispatcher ends the lease, and the worker does not know",
-    "overtaken": "just before it, somebody else completes the version in the store",
+    "overtaken": "just before it, another worker completes the version in the store",
 }
 """What each kind of fault does to its operation."""
 

@@ -21,7 +21,7 @@ KINDS = {"list": "object_listed", "read": "object_read", "create": "object_put",
     "delete": "object_deleted"
 }
 COMPLETE = "complete "
-"""How the action begins by which somebody else completes a version; its prefix follows."""
+"""The first part of the action in which another worker completes a version; the prefix follows."""
 METHODS = {"list": "GET", "read": "GET", "create": "PUT", "replace": "PUT", "delete": "DELETE"}
 
 
@@ -70,7 +70,7 @@ class SimulatedStore:
         self.objects[key] = Content(content.body, content.metadata, f'"{self._writes}"')
 
     def complete(self, key: str) -> None:
-        """Let a worker of somebody else complete the version to which a key or prefix belongs, at once."""
+        """Complete the version of a key or prefix at once, as another worker would have done."""
         for prefix, version in self.versions.items():
             if not key.startswith(prefix):
                 continue

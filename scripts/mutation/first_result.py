@@ -1,4 +1,4 @@
-"""What the operator `cached` adds to a function: it returns its first result for ever, whatever its arguments are."""
+"""What the operator `cached` adds to a function: it always returns its first result, whatever its arguments are."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def arithmetic(node: ast.AST, text: Text) -> Iterator[Change]:
 
 
 def cached(node: ast.AST, text: Text) -> Iterator[Change]:
-    """A function remembers its first result for ever."""
+    """A function always returns its first result."""
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("__"):
         return
     inner = [each for each in ast.walk(node) if isinstance(each, ast.Yield | ast.YieldFrom)]

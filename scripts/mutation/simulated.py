@@ -157,7 +157,7 @@ def search(mutant: Mutant, runs: Sequence[Planned]) -> Searched:
             if found.problems:
                 return Searched(number, found.problems, described(planned))
     except TakesTooLong:
-        return Searched(number, ("the worker waits for ever",), described(runs[max(number - 1, 0)]))
+        return Searched(number, ("the worker never stops waiting",), described(runs[max(number - 1, 0)]))
     return Searched(number)
 
 

@@ -92,7 +92,7 @@ def test_only_the_last_problems_are_shown():
 
 
 def test_progress_is_shown_only_on_a_terminal_and_unless_the_user_wants_the_log(monkeypatch: pytest.MonkeyPatch):
-    """Standard error of a test is no terminal."""
+    """The standard error of a test is not a terminal."""
     assert not Show().is_live(has_log_format=False)
     monkeypatch.setenv("TERM", "dumb")
     assert not Show(quiet=True).is_live(has_log_format=False)

@@ -28,7 +28,7 @@ def test_all_possible_pairs_are_covered():
 
 
 def test_generated_scenarios_are_valid_and_arise_again_from_their_names():
-    """A failure can be replayed by anybody."""
+    """A failing scenario can be run again by its name."""
     found = generate(40, seed=7)
     assert [scenario.name for scenario in found] == [f"generated-7-{number}" for number in range(40)]
     assert [problems(scenario) for scenario in found] == [[]] * 40
@@ -50,7 +50,7 @@ def test_scenarios_about_a_clause_vary_its_dimensions_only():
 
 
 def test_after_all_pairs_rows_are_random():
-    """There is no end of scenarios."""
+    """There are as many scenarios as a run asks for."""
     beyond = len(cover().rows) + 3
     assert row_of(beyond, seed=1) == row_of(beyond, seed=1)
     for seed in islice(range(100), 20):
@@ -69,7 +69,7 @@ def test_other_names_are_not_those_of_generated_scenarios(name: str):
         ({"dispatcher": "a claim gets 503"}, "needs a service"),
         ({"payload": "null", "stored": "the first file"}, "no prefix"),
         ({"store": "every PUT is denied", "stored": "the whole version", "cryo": "ends with 2"}, ""),
-        ({"range": "no such range"}, "there is no value range no such range"),
+        ({"range": "no such range"}, "unknown value: range no such range"),
     ],
 )
 def test_what_is_impossible_has_a_reason(row: dict[str, str], reason: str):

@@ -56,7 +56,7 @@ def test_fields_are_valid_to_the_letter(changes: dict[str, Any], bad: list[str])
 
 
 def test_a_payload_that_is_no_object_has_only_bad_fields():
-    """There is no field to look at."""
+    """It has no fields to check."""
     assert bad_fields([]) == list(PAYLOAD)
 
 
